@@ -1,0 +1,70 @@
+"""The PayChainHQ SDK for Python."""
+
+from paychainhq._version import __version__
+from paychainhq.client import PayChainHQ
+from paychainhq.config import RateLimit, RetryPolicy
+from paychainhq.credentials import DashboardSession
+from paychainhq.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    DecodeError,
+    DuplicateRequestError,
+    IdempotencyInProgressError,
+    IdempotencyKeyMismatchError,
+    InvalidArgumentError,
+    LedgerError,
+    MissingCredentialError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PayChainError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    WaitTimeoutError,
+)
+from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
+from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome
+
+__all__ = [
+    "APIError",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "Change",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "CustomerRequest",
+    "DashboardSession",
+    "DecodeError",
+    "DuplicateRequestError",
+    "IdempotencyInProgressError",
+    "IdempotencyKeyMismatchError",
+    "InvalidArgumentError",
+    "InvoiceRequest",
+    "LedgerError",
+    "Middleware",
+    "MissingCredentialError",
+    "Next",
+    "NotFoundError",
+    "Outcome",
+    "OutcomeUnknownError",
+    "PayChainError",
+    "PayChainHQ",
+    "PermissionDeniedError",
+    "RateLimit",
+    "RateLimitError",
+    "Request",
+    "RequestTimeoutError",
+    "Response",
+    "ResponseInfo",
+    "RetryPolicy",
+    "ServerError",
+    "WaitTimeoutError",
+    "__version__",
+]

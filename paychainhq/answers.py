@@ -1,0 +1,128 @@
+"""What an answer of the server means: a result, or one of our errors."""
+
+from __future__ import annotations
+
+import math
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar, cast
+
+from paychainhq import codec
+from paychainhq.errors import APIError, DecodeError, RateLimitError, ServerError, api_error_class
+from paychainhq.exchange import Request, Response
+from paychainhq.operations import Operation
+
+T = TypeVar("T")
+
+_LONGEST_RETRY_AFTER = 86_400.0
+_KEPT_BODY = 65_536
+
+
+def result(operation: Operation[T], request: Request, response: Response) -> T:
+    """Decode the answer of an operation; raises `APIError` or `DecodeError`."""
+    if 200 <= response.status < 300:
+        try:
+            value = codec.decode(operation.response_type, response.body)
+            data = getattr(value, "_source", None)
+        except DecodeError as error:
+            problem, data = error, error.data
+        except ValueError:
+            raise _no_json(request, response) from None
+        else:
+            if _envelope(data) is None:
+                return value
+        if _envelope(data) is None:
+            problem.__dict__.update(_answer_facts(request, response))
+            # Without the frames of the decoder, whose locals hold the answer.
+            raise problem.with_traceback(None)
+    raise api_error(request, response)
+
+
+def plain(request: Request, response: Response) -> Any:
+    """Parse the answer to a request that is not modelled; no content is None."""
+    if 200 <= response.status < 300:
+        if response.status == 204:
+            return None
+        try:
+            data = codec.parse(response.body, exact=True)
+        except ValueError:
+            raise _no_json(request, response) from None
+        if _envelope(data) is None:
+            return data
+    raise api_error(request, response)
+
+
+def api_error(request: Request, response: Response) -> APIError:
+    """Make the error that an answer stands for."""
+    envelope = _error(response)
+    code, message = envelope.get("code"), envelope.get("message")
+    code = code if isinstance(code, str) else None
+    facts = _answer_facts(request, response) | {"code": code, "details": envelope.get("details")}
+    kind = api_error_class(response.status, code)
+    if issubclass(kind, (RateLimitError, ServerError)):
+        facts["retry_after"] = retry_after(response)
+    if not isinstance(message, str):
+        message = f"the server answered {response.status} without saying why"
+        if 300 <= response.status < 400:
+            message = f"the server answered {response.status}, a redirect, which a client that holds keys does not follow"
+    return kind(message, **facts)
+
+
+def error_code(response: Response) -> str | None:
+    """Return the API's code of an error answer."""
+    code = _error(response).get("code")
+    return code if isinstance(code, str) else None
+
+
+def request_id(response: Response) -> str | None:
+    """Return the server's id of the exchange: from the header, or else from the error's body."""
+    given = response.headers.get("x-request-id")
+    if not given and response.status >= 400:
+        given = _error(response).get("requestId")
+    return given if isinstance(given, str) and given else None
+
+
+def retry_after(response: Response) -> float | None:
+    """Return how many seconds the server asks to wait, whether it gave seconds or a date; None if it gave no sense.
+
+    A date is read against the server's own clock where its `Date` is there. More than a day counts as a day.
+    """
+    written = response.headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(written) if written.isascii() and written.replace(".", "", 1).isdigit() else _until(written, response)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+
+
+def _until(written: str, response: Response) -> float:
+    moment = parsedate_to_datetime(written).timestamp()
+    try:
+        now = parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        now = time.time()
+    return moment - now
+
+
+def _error(response: Response) -> dict[str, Any]:
+    try:
+        data = codec.parse(response.body)
+    except ValueError:
+        return {}
+    return _envelope(data) or ({"message": data["error"]} if isinstance(data, dict) and isinstance(data.get("error"), str) else {})
+
+
+def _envelope(data: Any) -> dict[str, Any] | None:
+    error = data.get("error") if isinstance(data, dict) else None
+    return cast("dict[str, Any]", error) if isinstance(error, dict) and ("code" in error or "message" in error) else None
+
+
+def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
+    return request.facts() | {"sent": "yes", "status": response.status, "request_id": request_id(response)}
+
+
+def _no_json(request: Request, response: Response) -> DecodeError:
+    kind = response.headers.get("Content-Type", "no content type")
+    what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
+    body = type(response.body)(response.body[:_KEPT_BODY])
+    return DecodeError(f"the body of the {response.status} answer {what}", body=body, **_answer_facts(request, response))

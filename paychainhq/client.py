@@ -1,0 +1,282 @@
+"""The client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from paychainhq import config
+from paychainhq.config import RateLimit, RetryPolicy
+from paychainhq.credentials import Credentials, DashboardSession, conceal
+from paychainhq.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+    from types import TracebackType
+
+    import aiohttp
+
+    from paychainhq.credentials import Auth
+    from paychainhq.exchange import Middleware
+    from paychainhq.resources.api_keys import APIKeys
+    from paychainhq.resources.balances import Balances
+    from paychainhq.resources.billing import Billing
+    from paychainhq.resources.businesses import Businesses
+    from paychainhq.resources.contract_integrations import ContractIntegrations
+    from paychainhq.resources.customers import Customers
+    from paychainhq.resources.invoices import Invoices
+    from paychainhq.resources.networks import Networks
+    from paychainhq.resources.prices import Prices
+    from paychainhq.resources.supported_assets import SupportedAssets
+    from paychainhq.resources.tokens import Tokens
+    from paychainhq.resources.withdrawals import Withdrawals
+
+_UNCHANGED: Any = object()
+
+
+class PayChainHQ:
+    """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as pay:`.
+
+    Its connections are opened by the first call and belong to the event loop that made it.
+
+    Args:
+
+        api_key: The standard key.
+        payout_key: The payout key, for operations that move funds.
+        contract_key: The key for contract execution.
+        dashboard: A dashboard session, for the operations that take no key.
+        business_id: The business that operations are about where they are not told otherwise.
+        environment: `"live"`, or `"sandbox"`, whose base URL is not published and must come with `base_url`.
+        base_url: Where the API is, with or without `/api/v1`.
+        timeout: Seconds that a whole call may take, all attempts and waits included.
+        retry: How failures that may pass are met; None turns repeating off.
+        rate_limit: One or several limits on the requests of this client.
+        idempotency: Reserved for a ledger; None.
+        middleware: Async callables `(request, send) -> response` that see each call once, around its attempts; the first is
+            outermost.
+        max_connections: How many requests may be under way at once.
+        session: An `aiohttp.ClientSession` of your own, which stays yours to close.
+        ssl: A TLS context of your own; by default one that verifies against the system's certificates.
+        proxy: The URL of an HTTP proxy.
+        trust_env: Take the proxy from the environment's variables.
+        allow_insecure_http: Allow plain http to a host that is not this machine: your keys can then be read on the way.
+
+    Raises:
+
+        ConfigurationError: The settings cannot work, or would endanger a key.
+
+    Source: seed 000; the base URL: the public guide to the REST API.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        payout_key: str | None = None,
+        contract_key: str | None = None,
+        dashboard: DashboardSession | None = None,
+        business_id: str | None = None,
+        environment: str = "live",
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (immutable)
+        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        idempotency: None = None,
+        middleware: Sequence[Middleware] = (),
+        max_connections: int = 100,
+        session: aiohttp.ClientSession | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        # The first lines, so that no frame ever shows a key or a password that it was given.
+        api_key, payout_key, contract_key = conceal(api_key), conceal(payout_key), conceal(contract_key)
+        base_url, proxy = conceal(base_url), conceal(proxy)
+        credentials = Credentials(api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard)
+        url = config.resolve_base_url(environment, base_url, allow_insecure_http=allow_insecure_http)
+        if environment == "sandbox" and not config.is_loopback_url(url):
+            credentials.refuse_live_keys()
+        if idempotency is not None:
+            raise ConfigurationError("idempotency: this version has no ledger yet")
+        from paychainhq.pool import make_route
+        from paychainhq.transport import Caller, Transport
+
+        route = make_route(url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
+        limits = [rate_limit] if isinstance(rate_limit, RateLimit) else list(rate_limit or ())
+        frame = sys._getframe(1)
+        transport = Transport(
+            route, credentials, middleware=middleware, rate_limits=limits, made_at=f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        )
+        self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry)
+        self._is_view = False
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> PayChainHQ:
+        """Make a client from environment variables.
+
+        `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names; `PAYCHAIN_PAYOUT_KEY`,
+        `PAYCHAIN_CONTRACT_KEY` and `PAYCHAIN_ENVIRONMENT` are this package's.
+
+        Args:
+
+            settings: Arguments of the constructor, which win over the environment.
+        """
+        settings = {name: conceal(value) for name, value in settings.items()}
+        return cls(**{**config.environment_settings(), **settings})
+
+    def with_options(
+        self,
+        *,
+        timeout: float = _UNCHANGED,
+        retry: RetryPolicy | None = _UNCHANGED,
+        business_id: str | None = _UNCHANGED,
+    ) -> Self:
+        """Return a view of this client with other options; it shares the connections, and closing it closes nothing.
+
+        Args:
+
+            timeout: Seconds that a whole call may take.
+            retry: How failures are met; None turns repeating off.
+            business_id: The business that operations are about.
+        """
+        changes: dict[str, Any] = {"timeout": timeout, "retry": retry, "business_id": business_id}
+        view = object.__new__(type(self))
+        view._caller = attrs.evolve(self._caller, **{name: value for name, value in changes.items() if value is not _UNCHANGED})
+        view._is_view = True
+        return view
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Mapping[str, Any] | None = None,
+        auth: Auth | None = "api_key",
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Send a request that this package does not model yet, with the same retries, limits and errors.
+
+        Args:
+
+            method: The HTTP method.
+            path: A path under `/api/`.
+            body: Plain JSON, or None for no body.
+            query: The query's names and values.
+            auth: Which credential it takes: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or None.
+            idempotency_key: The key under which this is done once. A mutation without one is never repeated after it may have
+                been taken. Withdrawals need one (seed 001).
+
+        Returns:
+
+            The answer as plain JSON; None where there is no content.
+        """
+        return await self._caller.request(method, path, body, query, auth, idempotency_key)
+
+    async def close(self) -> None:
+        """Close the connections; it may be called twice, and does nothing on a view."""
+        if not self._is_view:
+            await self._caller.transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<PayChainHQ {self._caller.transport.route.base_url} business_id={self._caller.business_id!r}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a PayChainHQ client cannot be pickled: it holds keys and connections; make one where it is needed")
+
+    @cached_property
+    def api_keys(self) -> APIKeys:
+        """API keys: a dashboard session makes, lists and revokes them."""
+        from paychainhq.resources.api_keys import APIKeys
+
+        return APIKeys(self._caller)
+
+    @cached_property
+    def balances(self) -> Balances:
+        """What the business holds."""
+        from paychainhq.resources.balances import Balances
+
+        return Balances(self._caller)
+
+    @cached_property
+    def billing(self) -> Billing:
+        """What PayChainHQ itself charges: plan, usage, invoices."""
+        from paychainhq.resources.billing import Billing
+
+        return Billing(self._caller)
+
+    @cached_property
+    def businesses(self) -> Businesses:
+        """The business: identity, payment methods, settings."""
+        from paychainhq.resources.businesses import Businesses
+
+        return Businesses(self._caller)
+
+    @cached_property
+    def contract_integrations(self) -> ContractIntegrations:
+        """The contracts that the business has integrated."""
+        from paychainhq.resources.contract_integrations import ContractIntegrations
+
+        return ContractIntegrations(self._caller)
+
+    @cached_property
+    def customers(self) -> Customers:
+        """Reusable customer identities with permanent deposit addresses."""
+        from paychainhq.resources.customers import Customers
+
+        return Customers(self._caller)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Payable invoices with deposit addresses and a lifecycle."""
+        from paychainhq.resources.invoices import Invoices
+
+        return Invoices(self._caller)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The networks that are supported."""
+        from paychainhq.resources.networks import Networks
+
+        return Networks(self._caller)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Cached token prices in US dollars."""
+        from paychainhq.resources.prices import Prices
+
+        return Prices(self._caller)
+
+    @cached_property
+    def supported_assets(self) -> SupportedAssets:
+        """The public catalogue of deposit rails."""
+        from paychainhq.resources.supported_assets import SupportedAssets
+
+        return SupportedAssets(self._caller)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The tokens that are supported."""
+        from paychainhq.resources.tokens import Tokens
+
+        return Tokens(self._caller)
+
+    @cached_property
+    def withdrawals(self) -> Withdrawals:
+        """Quotes for withdrawals."""
+        from paychainhq.resources.withdrawals import Withdrawals
+
+        return Withdrawals(self._caller)

@@ -1,0 +1,138 @@
+"""The settings of a client, checked before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from paychainhq.credentials import Secret
+from paychainhq.errors import ConfigurationError
+
+LIVE_URL = "https://api.paychainhq.io"
+
+
+def seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """Take a duration in seconds, or raise `ConfigurationError`."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or value < 0
+        or not (value or zero)
+    ):
+        raise ConfigurationError(f"{name} must be a number of seconds, {'0 or more' if zero else 'more than 0'}, not {value!r}")
+    return float(value)
+
+
+def at_least(least: int, name: str, value: object) -> int:
+    """Take a whole number, or raise `ConfigurationError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} must be an int of {least} or more, not {value!r}")
+    return value
+
+
+def _seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    seconds(field.name, value)
+
+
+def _positive(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    at_least(1, field.name, value)
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How a call meets failures that may pass.
+
+    Args:
+
+        attempts: The most attempts that a call makes, the first included.
+        attempt_timeout: Seconds that one attempt may take.
+        first: The longest wait before the second attempt, in seconds; it doubles with each further one. The wait itself is drawn
+            evenly between nothing and that (full jitter).
+        cap: The longest wait before any attempt, in seconds.
+    """
+
+    attempts: int = attrs.field(default=6, validator=_positive)
+    attempt_timeout: float = attrs.field(default=20.0, validator=_seconds)
+    first: float = attrs.field(default=0.5, validator=_seconds)
+    cap: float = attrs.field(default=20.0, validator=_seconds)
+
+
+@attrs.frozen
+class RateLimit:
+    """At most `rate` requests in `per` seconds.
+
+    Args:
+
+        rate: Requests in each period.
+        per: The length of the period in seconds.
+        burst: How many may go at once after a pause; by default `rate`, but at least 1.
+    """
+
+    rate: float = attrs.field(validator=_seconds)
+    per: float = attrs.field(default=1.0, validator=_seconds)
+    burst: int | None = attrs.field(default=None, validator=attrs.validators.optional(_positive))
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback_url(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_http: bool) -> str:
+    """Return the origin (and prefix, if any) that paths beginning with `/api/` are put behind."""
+    if environment not in ("live", "sandbox"):
+        raise ConfigurationError(f'environment must be "live" or "sandbox", not "{environment}"')
+    if base_url is None:
+        if environment == "sandbox":
+            raise ConfigurationError(
+                "the sandbox's base URL is not published: pass base_url=..., which is in your dashboard or onboarding materials"
+            )
+        return LIVE_URL
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
+    if "@" in base_url:
+        raise ConfigurationError("base_url must hold no user name and no password")
+    try:
+        url = urlsplit(base_url)
+        host, _ = url.hostname or "", url.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+    if url.scheme not in ("http", "https") or not host or any(not c.isprintable() or c in " \\" for c in base_url):
+        raise ConfigurationError("base_url must be an http or https URL with a host")
+    if url.query or url.fragment or "%" in url.path or any(part in (".", "..") for part in url.path.split("/")):
+        raise ConfigurationError("base_url must end with its host, or with a plain path such as /api/v1")
+    if url.scheme == "http" and not allow_insecure_http and not is_loopback(host):
+        raise ConfigurationError(
+            f"plain http to {host} would show your keys to the network: use https, or pass allow_insecure_http=True"
+        )
+    prefix = url.path.rstrip("/").removesuffix("/api/v1")
+    return f"{url.scheme}://{url.netloc}{prefix}"
+
+
+def environment_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Read the client's settings from environment variables; those that are unset or empty are left out."""
+    environ = os.environ if environ is None else environ
+    names = {
+        "PAYCHAIN_API_URL": "base_url",
+        "PAYCHAIN_API_KEY": "api_key",
+        "PAYCHAIN_BUSINESS_ID": "business_id",
+        "PAYCHAIN_PAYOUT_KEY": "payout_key",
+        "PAYCHAIN_CONTRACT_KEY": "contract_key",
+        "PAYCHAIN_ENVIRONMENT": "environment",
+    }
+    return {setting: Secret(environ[variable]) for variable, setting in names.items() if environ.get(variable)}

@@ -1,0 +1,144 @@
+"""Keys: how they are held, and which operation gets which one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from paychainhq.errors import ConfigurationError, MissingCredentialError
+
+Auth = Literal["api_key", "payout_key", "contract_key", "dashboard"]
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+# A dashboard session may not rewrite what frames the message or says who asks for what.
+_FIXED_HEADERS = {
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "idempotency-key",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+class Secret(str):
+    """Text that does not show itself: its repr is masked, and pickling it loses it.
+
+    It is an ordinary `str` to whoever uses it, so that HTTP libraries send it as it is, while tracebacks with locals, logs
+    of dictionaries and reprs of their objects stay clean.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Secret, ("***",))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+class SecretBytes(bytes):
+    """The same for raw bytes: the body of an answer that holds a new key."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (SecretBytes, (b"***",))
+
+
+def conceal(value: Any) -> Any:
+    """Hold text so that no frame shows it from here on; what is no text is left for a check to refuse."""
+    return Secret(value) if isinstance(value, str) else value
+
+
+def header_secret(value: object, argument: str) -> Secret:
+    """Take a key or header value from the caller, checked for what a header line cannot hold."""
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise ConfigurationError(
+            f"{argument} must be a non-empty string of printable ASCII without line breaks or outer spaces"
+            f" (got {type(value).__name__})"
+        )
+    return Secret(value)
+
+
+@attrs.frozen(init=False)
+class DashboardSession:
+    """What authenticates a dashboard session, for the operations that take no API key.
+
+    The public pages name neither the header nor the step-up of a dashboard session, so the operator supplies both here.
+
+    Args:
+
+        headers: Header names and values that are sent with dashboard operations, and with nothing else.
+
+    Raises:
+
+        ConfigurationError: There is none, or one that a session may not set.
+
+    Source: seed 000, "Auth model".
+    """
+
+    headers: Mapping[str, str]
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        headers = {name: conceal(value) for name, value in headers.items()}
+        if not headers:
+            raise ConfigurationError("DashboardSession needs the headers that your dashboard session sends")
+        for name, value in headers.items():
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _FIXED_HEADERS:
+                raise ConfigurationError(f"{name!r} is not a header that a dashboard session may set")
+            header_secret(value, f"DashboardSession header {name!r}")
+        object.__setattr__(self, "headers", headers)
+
+
+def _key(name: str) -> Any:
+    return attrs.field(default=None, converter=lambda value: None if value is None else header_secret(value, name))
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """The keys of one client. Each operation takes the one that it is for; public operations take none."""
+
+    api_key: str | None = _key("api_key")
+    payout_key: str | None = _key("payout_key")
+    contract_key: str | None = _key("contract_key")
+    dashboard: DashboardSession | None = None
+
+    def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
+        """Return the headers that authenticate `operation`, or raise `MissingCredentialError` before anything is sent."""
+        if auth is None:
+            return {}
+        credential = getattr(self, auth)
+        if credential is None:
+            raise MissingCredentialError(
+                f"{operation} needs PayChainHQ({auth}=...), which this client was not given", operation=operation, argument=auth
+            )
+        return credential.headers if auth == "dashboard" else {"x-api-key": credential}
+
+    def refuse_live_keys(self) -> None:
+        """Raise if a key says of itself that it is a live one: a guard against accidents, not a fact about keys."""
+        for name in ("api_key", "payout_key", "contract_key"):
+            if "_live_" in (getattr(self, name) or ""):
+                raise ConfigurationError(
+                    f"{name} is marked _live_, but environment='sandbox' was asked for: never share a live key into sandbox"
+                    " tooling (seed 000)"
+                )

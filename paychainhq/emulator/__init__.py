@@ -1,0 +1,25 @@
+"""A local, stateful PayChainHQ on a real socket, to try and to test against without an account.
+
+Importing this package costs next to nothing: the server is loaded when one of its names is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paychainhq.emulator.local import Emulator
+    from paychainhq.emulator.recording import ReceivedRequest
+    from paychainhq.emulator.seed import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY
+
+__all__ = ["API_KEY", "BUSINESS_ID", "CONTRACT_KEY", "PAYOUT_KEY", "TEST_API_KEY", "Emulator", "ReceivedRequest"]
+
+_HOMES = {"Emulator": "local", "ReceivedRequest": "recording"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'seed')}"), name)

@@ -1,0 +1,107 @@
+"""What drives the emulator: payments, confirmations, time and faults; for `Emulator`, and over HTTP for other processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from paychainhq import arguments as check
+from paychainhq.credentials import Secret
+from paychainhq.emulator import lifecycle
+from paychainhq.emulator.errors import RefusedError
+from paychainhq.emulator.faults import Faults
+from paychainhq.emulator.recording import ReceivedRequest, Recording
+from paychainhq.emulator.state import State
+
+PREFIX = "/_emulator/"
+
+
+@attrs.frozen
+class Control:
+    """The controls. What cannot be meant is a ValueError, an invoice that does not exist a LookupError."""
+
+    state: State
+    faults: Faults
+    recording: Recording
+
+    def pay(self, invoice_id: str, amount: check.Money | None = None, token: str | None = None) -> str:
+        written = None if amount is None else check.positive_money("amount", amount)
+        with self.state.transaction():
+            lifecycle.expire(self.state)
+            return lifecycle.pay(self.state, invoice_id, written, token)
+
+    def confirm(self, invoice_id: str) -> str:
+        with self.state.transaction():
+            lifecycle.expire(self.state)
+            return lifecycle.confirm(self.state, invoice_id)
+
+    def advance(self, seconds: float) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds must be a number of 0 or more, not {seconds!r}")
+        self.state.advance(round(seconds * 1000))
+
+    def fault(self, operation: str, kind: str | int, times: int = 1) -> None:
+        self.faults.add(operation, kind, times)
+
+
+def _pay(control: Control, body: Mapping[str, Any]) -> object:
+    invoice_id = check.text("invoiceId", body.get("invoiceId"))
+    token = None if body.get("token") is None else check.text("token", body["token"])
+    return {"invoiceId": invoice_id, "status": control.pay(invoice_id, body.get("amount"), token)}
+
+
+def _confirm(control: Control, body: Mapping[str, Any]) -> object:
+    invoice_id = check.text("invoiceId", body.get("invoiceId"))
+    return {"invoiceId": invoice_id, "status": control.confirm(invoice_id)}
+
+
+def _advance(control: Control, body: Mapping[str, Any]) -> object:
+    control.advance(body.get("seconds", ""))
+    return {"ok": True}
+
+
+def _fault(control: Control, body: Mapping[str, Any]) -> object:
+    control.fault(body.get("operation", ""), body.get("kind", ""), body.get("times", 1))
+    return {"ok": True}
+
+
+def _requests(control: Control, body: Mapping[str, Any]) -> object:
+    return {"data": [_shown(request) for request in control.recording.all()]}
+
+
+def _shown(request: ReceivedRequest) -> dict[str, object]:
+    return {
+        "requestId": request.request_id,
+        "method": request.method,
+        "path": request.path,
+        "query": dict(request.query),
+        "headers": {name: "***" if isinstance(value, Secret) else value for name, value in request.headers.items()},
+        "body": request.body,
+        "operation": request.operation,
+        "status": request.status,
+    }
+
+
+_ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] = {
+    ("POST", "pay"): _pay,
+    ("POST", "confirm"): _confirm,
+    ("POST", "advance"): _advance,
+    ("POST", "fault"): _fault,
+    ("GET", "requests"): _requests,
+}
+
+
+def answer(control: Control, method: str, path: str, body: object) -> object:
+    """Carry out a request to a path below `/_emulator/`."""
+    route = _ROUTES.get((method, path.removeprefix(PREFIX)))
+    if route is None:
+        raise RefusedError(404, "NOT_FOUND", f"there is no {method} {path}")
+    try:
+        return route(control, body if isinstance(body, Mapping) else {})
+    except LookupError as error:
+        raise RefusedError(404, "NOT_FOUND", str(error)) from None
+    except ValueError as error:
+        raise RefusedError(400, "VALIDATION_ERROR", str(error)) from None

@@ -1,0 +1,34 @@
+"""Refusals: what the emulator answers instead of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+class RefusedError(Exception):
+    """A request that is answered with the error envelope, and that leaves the state as it was."""
+
+    def __init__(self, status: int, code: str, message: str, details: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+    def envelope(self, request_id: str) -> dict[str, object]:
+        error = {"code": self.code, "message": self.message, "details": list(self.details), "requestId": request_id}
+        return {"error": error}
+
+
+def refuse_field(field: str, message: str) -> NoReturn:
+    # Assumption: the pages show `details` only as an empty array; here each entry names a field and what is wrong with it.
+    refuse_fields([{"field": field, "message": message}])
+
+
+def refuse_fields(details: Sequence[object]) -> NoReturn:
+    raise RefusedError(400, "VALIDATION_ERROR", "Invalid request data", details)
+
+
+def not_found(what: str) -> RefusedError:
+    return RefusedError(404, "NOT_FOUND", f"{what} does not exist or is not owned by the business")

@@ -1,0 +1,74 @@
+"""One request on its way through the emulator, and the answer to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from email.utils import formatdate
+
+import attrs
+from aiohttp import web
+
+from paychainhq.emulator.errors import RefusedError
+from paychainhq.emulator.idempotency import Reply, Scope
+from paychainhq.emulator.routing import Route
+from paychainhq.emulator.state import State
+
+BROKEN = object()
+"""Stands for a body that is not JSON."""
+
+
+def dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """What a fault may do with a request: have it handled, answer it, wait, or break the connection.
+
+    Attributes:
+
+        request: The request, as aiohttp has it.
+        path: Its path as it was sent, without the query.
+        body: Its parsed body; None if it has none, `BROKEN` if it is not JSON (or more than a megabyte).
+        route: The operation that it asks for and the values in its path, or None.
+        request_id: The `x-request-id` of the answer.
+        scope: What the request's idempotency key covers, once it has been handled.
+        in_flight: The scopes that are being handled.
+        closing: Set when the emulator stops.
+    """
+
+    request: web.BaseRequest
+    path: str
+    body: object
+    route: Route | None
+    request_id: str
+    state: State
+    in_flight: set[Scope]
+    closing: asyncio.Event
+    _perform: Callable[[Exchange], Reply]
+    scope: Scope | None = None
+
+    def handle(self) -> Reply:
+        """Carry the request out, at once and as a whole."""
+        try:
+            return self._perform(self)
+        except RefusedError as refused:
+            return self.refusal(refused)
+
+    def refusal(self, refused: RefusedError) -> Reply:
+        return Reply(refused.status, dump(refused.envelope(self.request_id)))
+
+    def headers(self, content_type: str = "application/json") -> dict[str, str]:
+        date = formatdate(self.state.now() / 1000, usegmt=True)
+        return {"Content-Type": content_type, "Date": date, "x-request-id": self.request_id}
+
+    def respond(self, reply: Reply) -> web.Response:
+        return web.Response(status=reply.status, body=reply.body, headers=self.headers())
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait in real time, or until the emulator stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.closing.wait(), seconds)

@@ -1,0 +1,180 @@
+"""Faults on request: what goes wrong, where, and how often."""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+import attrs
+from aiohttp import web
+
+from paychainhq.emulator import idempotency
+from paychainhq.emulator.errors import RefusedError
+from paychainhq.emulator.exchange import Exchange
+from paychainhq.emulator.idempotency import Scope
+from paychainhq.operations import OPERATIONS
+
+Fault = Callable[[Exchange], Awaitable[web.StreamResponse | None]]
+"""Plays one fault and returns the response, or None if the request is never answered."""
+
+_CODES = {
+    400: "VALIDATION_ERROR",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+# RST instead of FIN: what is lost when a host or a middlebox goes away.
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+async def _drop(exchange: Exchange) -> None:
+    _close(exchange)
+
+
+async def _reset(exchange: Exchange) -> None:
+    exchange.handle()
+    transport = exchange.request.transport
+    if transport is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        transport.abort()
+
+
+async def _truncate(exchange: Exchange) -> web.StreamResponse:
+    reply = exchange.handle()
+    response = web.StreamResponse(status=reply.status, headers=exchange.headers())
+    response.content_length = len(reply.body)
+    await response.prepare(exchange.request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    _close(exchange)
+    return response
+
+
+async def _bad_json(exchange: Exchange) -> web.StreamResponse:
+    reply = exchange.handle()
+    return web.Response(body=reply.body[:-1], headers=exchange.headers())
+
+
+async def _html(exchange: Exchange) -> web.StreamResponse:
+    exchange.handle()
+    return web.Response(body=b"<html><body><h1>It works</h1></body></html>", headers=exchange.headers("text/html"))
+
+
+async def _empty(exchange: Exchange) -> web.StreamResponse:
+    exchange.handle()
+    return web.Response(headers=exchange.headers())
+
+
+async def _silence(exchange: Exchange) -> None:
+    await exchange.wait(None)
+    _close(exchange)
+
+
+async def _in_progress(exchange: Exchange) -> web.StreamResponse:
+    return exchange.respond(exchange.refusal(idempotency.in_progress()))
+
+
+def _slow(argument: str) -> Fault:
+    seconds = _number(argument)
+
+    async def slow(exchange: Exchange) -> web.StreamResponse:
+        reply = exchange.handle()
+        # A repeat that meets this one unfinished does not own its key, and must not give it back.
+        owned: set[Scope] = {exchange.scope} - exchange.in_flight if exchange.scope else set()
+        exchange.in_flight |= owned
+        try:
+            await exchange.wait(seconds)
+        finally:
+            exchange.in_flight -= owned
+        return exchange.respond(reply)
+
+    return slow
+
+
+def _status(status: int, retry_after: str) -> Fault:
+    """Answer with an error and do nothing. Assumption: no page gives the codes of 5xx answers."""
+    headers = {"Retry-After": str(math.ceil(_number(retry_after)))} if retry_after else {}
+    refused = RefusedError(status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator was asked to answer {status}")
+
+    async def refuse(exchange: Exchange) -> web.StreamResponse:
+        response = exchange.respond(exchange.refusal(refused))
+        response.headers.update(headers)
+        return response
+
+    return refuse
+
+
+_KINDS: dict[str, Fault] = {
+    "drop": _drop,
+    "reset": _reset,
+    "truncate": _truncate,
+    "bad_json": _bad_json,
+    "html": _html,
+    "empty": _empty,
+    "silence": _silence,
+    "in_progress": _in_progress,
+}
+
+
+def parse(kind: object) -> Fault:
+    """Return the fault that a kind names, or raise ValueError."""
+    name, _, argument = str(kind).partition(":")
+    if name in _KINDS and not argument:
+        return _KINDS[name]
+    if name == "slow":
+        return _slow(argument)
+    if name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
+        return _status(int(name), argument)
+    raise ValueError(
+        f"{kind!r} is not a kind of fault: use a status from 400 to 599, a status with Retry-After ('429:1'), 'slow:2.5',"
+        f" or one of {', '.join(_KINDS)}"
+    )
+
+
+@attrs.define
+class _Planned:
+    operation: str
+    play: Fault
+    times: int
+
+
+class Faults:
+    """The faults that are still to come, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._planned: list[_Planned] = []
+
+    def add(self, operation: object, kind: object, times: object = 1) -> None:
+        if operation != "*" and operation not in OPERATIONS:
+            raise ValueError(f"{operation!r} is not an operation; use a name such as 'invoices.create', or '*'")
+        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+            raise ValueError(f"times must be an int of 1 or more, not {times!r}")
+        self._planned.append(_Planned(str(operation), parse(kind), times))
+
+    def take(self, operation: str | None) -> Fault | None:
+        """Use up one fault for a request, if there is one."""
+        for planned in self._planned:
+            if planned.operation in ("*", operation):
+                planned.times -= 1
+                if planned.times == 0:
+                    self._planned.remove(planned)
+                return planned.play
+        return None
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{text!r} is not a number of seconds")
+    return number
+
+
+def _close(exchange: Exchange) -> None:
+    if exchange.request.transport is not None:
+        exchange.request.transport.close()

@@ -1,0 +1,52 @@
+"""What a handler is given, and what many of them need."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from paychainhq.emulator.state import Row, State, Value
+
+# Assumption: no page gives a largest page size; more than this is cut down to it.
+LARGEST_PAGE = 100
+DEFAULT_PAGE = 20
+
+
+@attrs.frozen
+class Call:
+    """One request that may be carried out: its fields are checked, and named as on the wire; path ids as in the operation."""
+
+    state: State
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+
+Handler = Callable[[Call], object]
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(8)}"
+
+
+def new_address(chain: str) -> str:
+    """An address that looks like one of this chain family, and that nobody can be paid at."""
+    seed = secrets.token_bytes(32)
+    if chain == "eth":
+        return "0x" + seed[:20].hex()
+    base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    letters = "".join(base58[byte % 58] for byte in hashlib.sha512(seed).digest())
+    return f"bc1q{seed[:19].hex()}" if chain == "btc" else letters[:44]
+
+
+def page_of(call: Call, source: str, *values: Value) -> tuple[list[Row], dict[str, object]]:
+    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: the newest come first."""
+    page, limit = call.query.get("page", 1), min(call.query.get("limit", DEFAULT_PAGE), LARGEST_PAGE)
+    total: int = call.state.get("SELECT count(*) AS total " + source, *values)["total"]
+    rows = call.state.all("SELECT * " + source + " ORDER BY seq DESC LIMIT ? OFFSET ?", *values, limit, (page - 1) * limit)
+    pages = -(-total // limit)
+    return rows, {"page": page, "limit": limit, "total": total, "totalPages": pages, "hasMore": page < pages}

@@ -1,0 +1,66 @@
+"""What the emulator received, for tests to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from paychainhq.credentials import Secret
+from paychainhq.emulator.auth import DASHBOARD_HEADER
+
+_CREDENTIAL_HEADERS = frozenset({"x-api-key", "authorization", "cookie", DASHBOARD_HEADER.lower()})
+_KEPT = 20_000
+
+
+@attrs.frozen(kw_only=True)
+class ReceivedRequest:
+    """One request, as it came in.
+
+    Attributes:
+
+        request_id: The `x-request-id` that it was answered with.
+        method: The HTTP method.
+        path: The path as it was sent, without the query.
+        query: The fields of the query.
+        headers: The headers, names in any case; credentials compare as usual and do not show in a repr.
+        body: The parsed JSON body, or None.
+        operation: The operation's name, or None for a path that is none.
+        status: The status that was answered, or None if no answer was (or has yet been) given.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: object
+    operation: str | None
+    status: int | None = None
+
+
+def mask(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Copy headers, with the credentials in them held so that they do not show."""
+    return CIMultiDictProxy(
+        CIMultiDict((name, Secret(value) if name.lower() in _CREDENTIAL_HEADERS else value) for name, value in headers.items())
+    )
+
+
+class Recording:
+    """The latest requests, oldest first."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, ReceivedRequest] = {}
+
+    def add(self, request: ReceivedRequest) -> None:
+        self._requests[request.request_id] = request
+        if len(self._requests) > _KEPT:
+            del self._requests[next(iter(self._requests))]
+
+    def answered(self, request_id: str, status: int) -> None:
+        if request_id in self._requests:
+            self._requests[request_id] = attrs.evolve(self._requests[request_id], status=status)
+
+    def all(self) -> tuple[ReceivedRequest, ...]:
+        return tuple(self._requests.values())

@@ -1,0 +1,42 @@
+"""Which operation a request asks for, read from the operation table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from paychainhq.operations import OPERATIONS, Operation
+
+Segments = tuple[str, ...]
+Route = tuple[Operation[Any], Mapping[str, str]]
+"""An operation, and the values of the placeholders in its path."""
+
+
+def _is_placeholder(segment: str) -> bool:
+    return segment.startswith("{")
+
+
+def _routes() -> dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]]:
+    routes: dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]] = {}
+    for operation in OPERATIONS.values():
+        segments = tuple(operation.path.split("/"))
+        routes.setdefault((operation.method, len(segments)), []).append((segments, operation))
+    for candidates in routes.values():
+        # A word wins over a placeholder: /businesses/lookup/x is no customer, balance or invoice of a business called "lookup".
+        candidates.sort(key=lambda route: [_is_placeholder(segment) for segment in route[0]])
+    return routes
+
+
+_ROUTES = _routes()
+
+
+def find_route(method: str, raw_path: str) -> Route | None:
+    """Return what a request asks for, or None if there is no such route."""
+    given = raw_path.split("/")
+    for segments, operation in _ROUTES.get((method, len(given)), ()):
+        if all(there if _is_placeholder(expected) else there == expected for expected, there in zip(segments, given, strict=True)):
+            return operation, {
+                expected[1:-1]: unquote(there) for expected, there in zip(segments, given, strict=True) if _is_placeholder(expected)
+            }
+    return None

@@ -1,0 +1,128 @@
+"""The server: takes a request, finds out what is asked for and by whom, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from typing import NoReturn
+
+from aiohttp import web
+
+from paychainhq.emulator import auth, control, idempotency, lifecycle
+from paychainhq.emulator.errors import RefusedError, refuse_field
+from paychainhq.emulator.exchange import BROKEN, Exchange, dump
+from paychainhq.emulator.faults import Faults
+from paychainhq.emulator.handlers import HANDLERS
+from paychainhq.emulator.handlers.call import Call
+from paychainhq.emulator.idempotency import Reply, Scope
+from paychainhq.emulator.recording import ReceivedRequest, Recording, mask
+from paychainhq.emulator.routing import find_route
+from paychainhq.emulator.state import State
+from paychainhq.emulator.validation import check_body, check_query
+
+_GRACE = 1.0
+
+
+class Server:
+    """The emulator's whole behaviour behind one request handler, on one event loop."""
+
+    def __init__(self, state: State) -> None:
+        self.recording = Recording()
+        self.faults = Faults()
+        self.control = control.Control(state, self.faults, self.recording)
+        self._state = state
+        self._in_flight: set[Scope] = set()
+        self._closing = asyncio.Event()
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        # Whoever is kept waiting by a fault is let go first.
+        self._closing.set()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        controlled = path.startswith(control.PREFIX)
+        exchange = Exchange(
+            request=request,
+            path=path,
+            body=await _read_json(request),
+            route=find_route(request.method, path),
+            request_id=f"req_{secrets.token_hex(8)}",
+            state=self._state,
+            in_flight=self._in_flight,
+            closing=self._closing,
+            perform=self._control if controlled else self._operate,
+        )
+        if controlled:
+            return exchange.respond(exchange.handle())
+        operation = exchange.route[0].name if exchange.route else None
+        self._record(exchange, operation)
+        fault = self.faults.take(operation)
+        response = exchange.respond(exchange.handle()) if fault is None else await fault(exchange)
+        if response is None:
+            # The connection is gone, so aiohttp throws this away.
+            return web.Response()
+        self.recording.answered(exchange.request_id, response.status)
+        return response
+
+    def _record(self, exchange: Exchange, operation: str | None) -> None:
+        received = ReceivedRequest(
+            request_id=exchange.request_id,
+            method=exchange.request.method,
+            path=exchange.path,
+            query=dict(exchange.request.query),
+            headers=mask(exchange.request.headers),
+            body=None if exchange.body is BROKEN else exchange.body,
+            operation=operation,
+        )
+        self.recording.add(received)
+
+    def _control(self, exchange: Exchange) -> Reply:
+        return Reply(200, dump(control.answer(self.control, exchange.request.method, exchange.path, exchange.body)))
+
+    def _operate(self, exchange: Exchange) -> Reply:
+        """Carry out an operation: its effect and the reply that is stored for its idempotency key are one transaction."""
+        request, path, body = exchange.request, exchange.path, exchange.body
+        if exchange.route is None:
+            raise RefusedError(404, "NOT_FOUND", f"there is no {request.method} {path}")
+        operation, values = exchange.route
+        with self._state.transaction():
+            lifecycle.expire(self._state)
+            credential = auth.authenticate(self._state, operation, request.headers, values)
+            if body is BROKEN:
+                refuse_field("body", "is not JSON")
+            scope = idempotency.scope_of(operation, credential, path, request.headers.get("Idempotency-Key"))
+            exchange.scope = scope
+            if scope is not None:
+                if scope in self._in_flight:
+                    raise idempotency.in_progress()
+                stored = idempotency.recall(self._state, scope, body)
+                if stored is not None:
+                    return stored
+            query = check_query(operation.query, request.query)
+            call = Call(self._state, values, query, check_body(operation.body, body))
+            # Assumption: the documents give no status of success; it is 200 throughout.
+            reply = Reply(200, dump(HANDLERS[operation.name](call)))
+            if scope is not None:
+                idempotency.remember(self._state, scope, body, reply)
+            return reply
+
+
+async def _read_json(request: web.BaseRequest) -> object:
+    try:
+        text = await request.read()
+        return json.loads(text, parse_constant=_refuse_constant) if text else None
+    except (ValueError, RecursionError, web.HTTPRequestEntityTooLarge):
+        return BROKEN
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,241 @@
+"""Every exception that leaves this package, in one tree under `PayChainError`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from paychainhq.exchange import Attempt
+    from paychainhq.models import Invoice
+
+Sent = Literal["no", "yes", "unknown"]
+
+
+class PayChainError(Exception):
+    """The root of all errors of this package.
+
+    Attributes:
+
+        message: What went wrong, without the facts below.
+        operation: The operation's name, such as `"invoices.create"`, or None.
+        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"` if it may have.
+        idempotency_key: The key that the request carried; ask again with it, and nothing happens twice.
+        request_id: The server's id of the exchange, for its support.
+        attempts: What became of each attempt, oldest first.
+    """
+
+    message: str
+    operation: str | None = None
+    sent: Sent = "no"
+    idempotency_key: str | None = None
+    request_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    advice: ClassVar[str] = ""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.__dict__.update(facts)
+
+    def _headline(self) -> str:
+        return self.message
+
+    def __str__(self) -> str:
+        headline = self._headline()
+        if self.operation and not headline.startswith(self.operation):
+            headline = f"{self.operation}: {headline}"
+        facts = []
+        if self.attempts:
+            facts.append(f"attempts: {', '.join(map(str, self.attempts))}")
+            facts.append(f"sent: {self.sent}")
+        if self.request_id:
+            facts.append(f"request id: {self.request_id}")
+        if self.idempotency_key:
+            facts.append(f"idempotency key: {self.idempotency_key}")
+        text = f"{headline} [{'; '.join(facts)}]" if facts else headline
+        return f"{text} {self.advice}" if self.advice else text
+
+
+# --- before anything is sent ---
+
+
+class ConfigurationError(PayChainError):
+    """The client, or the way in which it is used, is not set up so that this could work."""
+
+
+class MissingCredentialError(ConfigurationError):
+    """The operation needs a key that the client was not given; `argument` names it."""
+
+    argument: str | None = None
+
+
+class InvalidArgumentError(ConfigurationError, ValueError):
+    """An argument cannot be meant as given; `argument` names it."""
+
+    argument: str | None = None
+
+
+# --- what never became an answer of the API ---
+
+
+class ConnectionFailedError(PayChainError):
+    """No answer came: the connection could not be made, or was lost. `sent` says which."""
+
+
+class RequestTimeoutError(PayChainError):
+    """The deadline of the call passed before an answer came."""
+
+
+class DecodeError(PayChainError):
+    """The server answered, and the answer does not say what it should; it is kept, and is never asked for again by itself.
+
+    Attributes:
+
+        path: Where the answer is wrong, such as `"$.amount.raw"`; None if it is no JSON at all.
+        status: The HTTP status.
+        data: The parsed answer, if it is JSON.
+        body: The raw answer, if it is not (its first 64 KiB).
+    """
+
+    sent: Sent = "yes"
+    path: str | None = None
+    status: int | None = None
+    data: Any = None
+    body: bytes | None = None
+    advice = "The server has handled the request: its answer is in this error's `data` or `body`."
+
+
+class LedgerError(PayChainError):
+    """The ledger could not record the intent, so nothing was sent."""
+
+
+class OutcomeUnknownError(PayChainError):
+    """A request from long ago was never answered, and is too old to be sent again by itself."""
+
+    sent: Sent = "unknown"
+
+
+class WaitTimeoutError(PayChainError):
+    """The invoice did not come to its end in time; `invoice` is as it was last seen."""
+
+    invoice: Invoice | None = None
+
+
+# --- answers of the API that are errors ---
+
+
+class APIError(PayChainError):
+    """The server answered with an error.
+
+    Attributes:
+
+        status: The HTTP status.
+        code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any text may come.
+        details: What the answer's `details` held, as parsed JSON.
+    """
+
+    sent: Sent = "yes"
+    status: int | None = None
+    code: str | None = None
+    details: Any = None
+
+    def _headline(self) -> str:
+        return " ".join(str(part) for part in (self.status, self.code, self.message) if part)
+
+
+class BadRequestError(APIError):
+    """400: the body, the query or the state of the business does not allow this."""
+
+    advice = "Mend the request before sending it again."
+
+
+class AuthenticationError(APIError):
+    """401: the key or session is missing, wrong or revoked."""
+
+    advice = "Check the key, and that it is of this environment."
+
+
+class PermissionDeniedError(APIError):
+    """403: this key, or this kind of key, may not do that."""
+
+    advice = "Check the kind of key, its permissions and its policy."
+
+
+class NotFoundError(APIError):
+    """404: it does not exist, or another business owns it."""
+
+    advice = "Check the id and the environment."
+
+
+class ConflictError(APIError):
+    """409: the request conflicts with what is there."""
+
+    advice = "Read the resource before asking again."
+
+
+class IdempotencyKeyMismatchError(ConflictError):
+    """The key was used before with another body."""
+
+    advice = "Use one idempotency key for one business action."
+
+
+class IdempotencyInProgressError(ConflictError):
+    """A request with this key is still being handled."""
+
+    advice = "Ask again with the same key, or read the resource."
+
+
+class DuplicateRequestError(ConflictError):
+    """The server takes this for a repeat of a create that it has already accepted."""
+
+    advice = "It has been created: find it by your reference before asking again."
+
+
+class RateLimitError(APIError):
+    """429: too many requests; `retry_after` is what the server asked for, in seconds, or None."""
+
+    retry_after: float | None = None
+    advice = "Wait before asking again, and ask less often."
+
+
+class ServerError(APIError):
+    """5xx: the server failed; `retry_after` as in `RateLimitError`."""
+
+    retry_after: float | None = None
+    advice = "Ask again later, with the same idempotency key."
+
+
+_BY_CODE: dict[str, type[APIError]] = {
+    "IDEMPOTENCY_KEY_MISMATCH": IdempotencyKeyMismatchError,
+    "IDEMPOTENCY_REQUEST_IN_PROGRESS": IdempotencyInProgressError,
+    "DUPLICATE_REQUEST": DuplicateRequestError,
+}
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+# What the codes mean where the status does not say it: an error envelope that came with a 200.
+_CODE_STATUS = {
+    "VALIDATION_ERROR": 400,
+    "UNAUTHORIZED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "CONFLICT": 409,
+    "RATE_LIMIT_EXCEEDED": 429,
+}
+
+
+def api_error_class(status: int, code: str | None) -> type[APIError]:
+    """Return the class of error that an answer with this status and code is."""
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status < 400:
+        status = _CODE_STATUS.get(code or "", status)
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, APIError)

@@ -1,0 +1,123 @@
+"""What travels through the middleware: a request, its response, and the record of the attempts in between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from paychainhq.errors import Sent
+
+if TYPE_CHECKING:
+    from paychainhq.config import RetryPolicy
+    from paychainhq.operations import Operation
+
+
+@attrs.frozen
+class Attempt:
+    """What became of one attempt.
+
+    Attributes:
+
+        status: The HTTP status, or None if no answer came.
+        error: Why no answer came, in a few words, or None.
+        sent: Whether the request left: `"no"`, `"yes"` (it was answered) or `"unknown"`.
+        elapsed: How long it took, in seconds.
+    """
+
+    status: int | None
+    error: str | None
+    sent: Sent
+    elapsed: float
+
+    def __str__(self) -> str:
+        return str(self.status) if self.error is None else self.error
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One call on its way: immutable, so that every attempt sends the same thing (change it with `attrs.evolve`).
+
+    Attributes:
+
+        operation: What is asked for.
+        path: The path, with the query.
+        headers: All headers but the credential and the idempotency key.
+        body: The JSON body as bytes, or None.
+        idempotency_key: The key of this call, or None.
+        deadline: The loop time at which the call ends.
+        retry: How failures are met, or None.
+        attempts: The record of the attempts, shared by all copies of this request.
+    """
+
+    operation: Operation[Any]
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    idempotency_key: str | None
+    deadline: float
+    retry: RetryPolicy | None
+    attempts: list[Attempt] = attrs.field(factory=list, eq=False)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it again, after it may have been taken, can do no harm: a read, or a mutation with a key."""
+        return self.operation.method == "GET" or self.idempotency_key is not None
+
+    @property
+    def sent(self) -> Sent:
+        """Whether any attempt left."""
+        states = {attempt.sent for attempt in self.attempts}
+        return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
+
+    def facts(self) -> dict[str, Any]:
+        """What every error of this call carries."""
+        return {
+            "operation": self.operation.name,
+            "idempotency_key": self.idempotency_key,
+            "attempts": tuple(self.attempts),
+            "sent": self.sent,
+        }
+
+
+@attrs.frozen
+class Response:
+    """An answer of the server, of whatever status, read to its end.
+
+    Attributes:
+
+        status: The HTTP status.
+        headers: Its headers, names in any case.
+        body: Its body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+
+
+Next = Callable[[Request], Awaitable[Response]]
+Middleware = Callable[[Request, Next], Awaitable[Response]]
+
+
+@attrs.frozen
+class ResponseInfo:
+    """How a result came about: `result.response`.
+
+    Attributes:
+
+        status: The HTTP status.
+        headers: The answer's headers, names in any case.
+        request_id: The server's id of the exchange (`x-request-id`), or None.
+        idempotency_key: The key that the request carried, or None.
+        attempts: What became of each attempt, oldest first.
+        elapsed: Seconds from the call to its answer, all attempts included.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    request_id: str | None
+    idempotency_key: str | None
+    attempts: tuple[Attempt, ...]
+    elapsed: float

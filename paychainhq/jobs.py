@@ -1,0 +1,83 @@
+"""What goes into a job and comes out of it: requests and outcomes, and the changes of what is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from paychainhq.arguments import Money
+from paychainhq.errors import PayChainError
+
+if TYPE_CHECKING:
+    from paychainhq.models.invoices import Invoice, InvoiceStatus
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@attrs.frozen
+class InvoiceRequest:
+    """What `invoices.create` takes, and `reference`: the caller's own name for it, from which its idempotency key is derived."""
+
+    amount: Money
+    token: str
+    chain: str
+    network_id: str | None = None
+    customer_id: str | None = None
+    expires_in: int | None = None
+    description: str | None = None
+    underpayment_tolerance_bps: int | None = None
+    underpayment_tolerance_max_usd: Money | None = None
+    metadata: Mapping[str, Any] | None = None
+    reference: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class CustomerRequest:
+    """What `customers.create` takes, and `reference`, as in `InvoiceRequest`."""
+
+    external_ref: str
+    email: str | None = None
+    reference: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class Outcome(Generic[R, T]):
+    """What became of one request, definitely: a result or an error.
+
+    Attributes:
+
+        request: The request, as it was given.
+        result: What was created, or None.
+        error: Why nothing was, or None. Where the job was given up, it is the failure that the server or the network met it with.
+    """
+
+    request: R | Mapping[str, Any]
+    result: T | None = None
+    error: PayChainError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """An invoice as it was first seen, or a change of its status.
+
+    Attributes:
+
+        invoice_id: Which invoice.
+        invoice: The invoice as it is now, or None if it cannot be read.
+        previous: Its status before, or None at the first sighting.
+        current: Its status now, with expiry taken into account.
+        error: Why it cannot be read, or None.
+    """
+
+    invoice_id: str
+    invoice: Invoice | None = None
+    previous: InvoiceStatus | str | None = None
+    current: InvoiceStatus | str | None = None
+    error: PayChainError | None = None

@@ -1,0 +1,96 @@
+"""Repeating what can be repeated without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from paychainhq.answers import error_code, retry_after
+from paychainhq.errors import ConnectionFailedError, PayChainError, RequestTimeoutError
+from paychainhq.exchange import Next, Request, Response
+
+log = logging.getLogger("paychainhq")
+
+
+class RetryBudget:
+    """What keeps an outage from being multiplied: retries are paid for by calls that succeed.
+
+    A client begins with enough for `capacity` retries; from then on at most one retry for ten successes.
+    """
+
+    _GAIN = 0.1
+
+    def __init__(self, capacity: float = 100.0) -> None:
+        self.capacity = self.left = capacity
+
+    def earn(self) -> None:
+        if self.left < self.capacity:
+            self.left = min(self.capacity, self.left + self._GAIN)
+
+    def spend(self) -> bool:
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+def is_transient(response: Response) -> bool:
+    """Whether the answer speaks of the moment, and not of the request."""
+    status = response.status
+    if status < 400:
+        return False
+    return (
+        status in (408, 425, 429) or status >= 500 or (status == 409 and error_code(response) == "IDEMPOTENCY_REQUEST_IN_PROGRESS")
+    )
+
+
+class Retry:
+    """Sends a request again after a failure that may pass: with full jitter, within the deadline, and only if that is safe.
+
+    Safe is a read, a mutation with an idempotency key, and whatever provably never left.
+    """
+
+    def __init__(self, budget: RetryBudget) -> None:
+        self._budget = budget
+
+    async def __call__(self, request: Request, send: Next) -> Response:
+        policy = request.retry
+        ceiling = policy.first if policy else 0.0
+        while True:
+            response: Response | None = None
+            failure: PayChainError | None = None
+            wait: float | None = None
+            made = len(request.attempts)
+            try:
+                response = await send(request)
+            except (ConnectionFailedError, RequestTimeoutError) as error:
+                failure = error
+            if response is not None:
+                if not is_transient(response):
+                    self._budget.earn()
+                    return response
+                wait = retry_after(response)
+            backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)
+            wait = backoff if wait is None else wait + backoff
+            if (
+                policy is None
+                or not made < len(request.attempts) < policy.attempts  # without an attempt, the limiter has refused
+                or not (request.repeatable or request.sent == "no")
+                or asyncio.get_running_loop().time() + wait >= request.deadline
+                or not self._budget.spend()
+            ):
+                if failure is not None:
+                    raise failure
+                assert response is not None
+                return response
+            log.info(
+                "%s: attempt %d of %d: %s; again in %.2f s",
+                request.operation.name,
+                len(request.attempts),
+                policy.attempts,
+                request.attempts[-1],
+                wait,
+            )
+            await asyncio.sleep(wait)
+            ceiling = min(ceiling * 2, policy.cap)

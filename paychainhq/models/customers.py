@@ -1,0 +1,36 @@
+"""Customers and their deposit addresses."""
+
+from __future__ import annotations
+
+import attrs
+
+from paychainhq.models.base import Model
+from paychainhq.models.chains import Chain
+
+
+@attrs.frozen(kw_only=True)
+class CustomerAddress(Model):
+    """A customer's own deposit address on one chain family."""
+
+    chain_family: Chain | str
+    address: str
+
+
+@attrs.frozen(kw_only=True)
+class Customer(Model):
+    """A customer of the business.
+
+    Attributes:
+
+        id: The customer's id.
+        external_ref: The business's own name for the customer.
+        email: The customer's address, where one was given.
+        addresses: The customer's deposit addresses; it may be empty while the business wallet is not ready.
+
+    Source: seed 002, "Create customer", "List customers" and "Get customer".
+    """
+
+    id: str
+    external_ref: str
+    addresses: tuple[CustomerAddress, ...]
+    email: str | None = None

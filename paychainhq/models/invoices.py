@@ -1,0 +1,183 @@
+"""Invoices: amounts, payment, lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import attrs
+
+from paychainhq.models.base import Model, digits
+from paychainhq.models.chains import Chain
+
+
+class InvoiceStatus(StrEnum):
+    """Where an invoice stands: `pending`, `confirming` and `paid` are in the seed documents, the others on other public pages."""
+
+    PENDING = "pending"
+    CONFIRMING = "confirming"
+    PARTIALLY_PAID = "partially_paid"
+    UNDERPAID = "underpaid"
+    PAID = "paid"
+    OVERPAID = "overpaid"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+SETTLED = frozenset({InvoiceStatus.PAID, InvoiceStatus.OVERPAID})
+# Assumption: no page marks the terminal states. A status that is not known here is not terminal.
+TERMINAL = SETTLED | {InvoiceStatus.EXPIRED, InvoiceStatus.FAILED, InvoiceStatus.CANCELLED}
+
+
+@attrs.frozen(kw_only=True)
+class Amount(Model):
+    """An amount of a token.
+
+    Attributes:
+
+        raw: The amount in the token's smallest unit.
+        decimals: How many decimal places separate `raw` from `display`.
+        display: The amount in the token's display unit.
+        symbol: The token.
+        chain: The chain family.
+        network_id: The network, such as `base-mainnet`.
+    """
+
+    bare: ClassVar[tuple[str, type] | None] = ("display", str)
+    not_null: ClassVar[frozenset[str]] = frozenset({"raw", "decimals"})
+
+    display: Decimal
+    raw: int | None = digits()
+    decimals: int | None = None
+    symbol: str | None = None
+    chain: Chain | str | None = None
+    network_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProviderRegistration(Model):
+    """Whether the deposit address is registered with the provider; do not share an invoice before it is `ready`."""
+
+    status: str
+    ready: bool | None = None
+    message: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PaymentSummary(Model):
+    """What has been paid on an invoice."""
+
+    payments_received: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Invoice(Model):
+    """A payable invoice; which fields are there depends on the operation that it came from.
+
+    Attributes:
+
+        id: The invoice's id.
+        status: The raw status, as the server keeps it; see `effective_status`.
+        amount: What is asked for.
+        deposit_address: Where to pay; not in lists.
+        expires_at: When it ends; only on creation and in lists.
+        paid_amount: What was really deposited: a settlement by tolerance does not add the shortfall to it.
+        settled_by_tolerance: Whether a small shortfall was accepted.
+        tolerance_raw: The largest accepted shortfall in the token's smallest unit.
+        tolerance_shortfall: How much was missing.
+        provider_registration: Whether the deposit address may be shared yet; only on creation.
+
+    Source: seed 002.
+    """
+
+    id: str
+    status: InvoiceStatus | str
+    amount: Amount
+    business_id: str | None = None
+    customer_id: str | None = None
+    token: str | None = None
+    chain: Chain | str | None = None
+    network_id: str | None = None
+    deposit_address: str | None = None
+    expires_at: datetime | None = None
+    description: str | None = None
+    underpayment_tolerance_bps: int | None = None
+    underpayment_tolerance_max_usd: Decimal | None = None
+    settled_by_tolerance: bool | None = None
+    tolerance_raw: int | None = digits()
+    tolerance_shortfall: Amount | None = None
+    paid_amount: Amount | None = None
+    payment_summary: PaymentSummary | None = None
+    provider_registration: ProviderRegistration | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the raw status says that it is paid: only then may the order be fulfilled."""
+        return self.status in SETTLED
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the raw status is one that does not change any more."""
+        return self.status in TERMINAL
+
+    @property
+    def is_shareable(self) -> bool:
+        """Whether the provider's registration says that the deposit address is ready to be shown to a payer."""
+        registration = self.provider_registration
+        return registration is not None and (registration.status == "ready" or registration.ready is True)
+
+    def effective_status(self, now: datetime | None = None) -> InvoiceStatus | str:
+        """Return the status with expiry taken into account: an expired invoice can stay raw `pending` for a while.
+
+        Args:
+
+            now: The time to judge by (aware); the local clock if left out. Prefer the server's.
+        """
+        expired = self.expires_at is not None and (now or datetime.now(UTC)) >= self.expires_at
+        return InvoiceStatus.EXPIRED if expired and self.status == InvoiceStatus.PENDING else self.status
+
+
+@attrs.frozen(kw_only=True)
+class PaymentProgress(Model):
+    """How far the payment has come, for a payer's eyes.
+
+    `status` is a label ("Paid within tolerance") that can be shown while the invoice is still `confirming`: it settles nothing.
+    """
+
+    percent_paid: Decimal | None = None
+    status: str | None = None
+    remaining_amount: Amount | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PublicInvoice(Model):
+    """The payer-facing view of an invoice: not to be the sole source of a reconciliation.
+
+    Source: seed 002, "Get public invoice payload".
+    """
+
+    id: str
+    status: InvoiceStatus | str
+    amount: Amount
+    state: InvoiceStatus | str | None = None
+    paid_amount: Amount | None = None
+    payment_progress: PaymentProgress | None = None
+    deposit_address: str | None = None
+    expires_at: datetime | None = None
+    description: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Cancellation(Model):
+    """The answer to a cancellation.
+
+    `count` is how many invoices were cancelled. That 0 means none is a reading of the documents, and after a repeat of the
+    request it does not even mean that: read the invoice.
+    """
+
+    count: int

@@ -1,0 +1,48 @@
+"""Payment methods: the networks and tokens that can be received, by the platform or by one business."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import attrs
+
+from paychainhq.models.base import Model
+from paychainhq.models.chains import Chain, SupportedToken
+
+
+@attrs.frozen(kw_only=True)
+class PaymentMethod(Model):
+    """A network on which payments can be received, and the tokens in which.
+
+    Attributes:
+
+        network_id: The network's id, such as `base-mainnet`.
+        tokens: The tokens.
+        network_name: The network's name for people.
+        display_name: What to show to a payer.
+        chain: The chain family.
+        chain_family: The chain family again.
+        network_type: The kind of network, in small letters here (`mainnet`); `networks.list` writes it in capitals.
+        status: Where the method stands; the documents show `active`.
+        deposit_enabled: Whether deposits are taken at the moment.
+        customer_permanent_addresses: Whether customers have lasting addresses on it.
+        required_confirmations: After how many confirmations a payment is settled.
+        minimum_deposit_usd: The smallest deposit, in US dollars.
+        dust_threshold_usd: What counts as too little to be moved, in US dollars.
+
+    Source: seed 003, "List supported assets" and "List business payment methods".
+    """
+
+    network_id: str
+    tokens: tuple[SupportedToken, ...]
+    network_name: str | None = None
+    display_name: str | None = None
+    chain: Chain | str | None = None
+    chain_family: Chain | str | None = None
+    network_type: str | None = None
+    status: str | None = None
+    deposit_enabled: bool | None = None
+    customer_permanent_addresses: bool | None = None
+    required_confirmations: int | None = None
+    minimum_deposit_usd: Decimal | None = None
+    dust_threshold_usd: Decimal | None = None

@@ -1,0 +1,1 @@
+"""The methods that users call, one file a domain."""

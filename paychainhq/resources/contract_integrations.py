@@ -1,0 +1,25 @@
+"""Contract integrations: `pay.contract_integrations`."""
+
+from __future__ import annotations
+
+from paychainhq import operations
+from paychainhq.models.contract_integrations import ContractIntegration
+from paychainhq.models.lists import Listing
+from paychainhq.resources.base import Resource
+
+
+class ContractIntegrations(Resource):
+    """The contracts that the business has integrated."""
+
+    __slots__ = ()
+
+    async def list(self, *, business_id: str | None = None) -> Listing[ContractIntegration]:
+        """List the contracts and programs that the business has registered, with what can be done with each.
+
+        Args:
+
+            business_id: Whose contracts; by default the client's.
+
+        Source: the public page reference/contracts-automation.
+        """
+        return await self._caller.call(operations.CONTRACT_INTEGRATIONS_LIST, {"business_id": business_id})

@@ -1,0 +1,101 @@
+"""Customers: `pay.customers`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from typing import Any
+
+from paychainhq import bulk, operations
+from paychainhq.jobs import CustomerRequest, Outcome
+from paychainhq.models.customers import Customer
+from paychainhq.paging import Pages
+from paychainhq.resources.base import Resource
+
+
+class Customers(Resource):
+    """Reusable customer identities with permanent deposit addresses."""
+
+    __slots__ = ()
+
+    async def create(
+        self, external_ref: str, email: str | None = None, *, business_id: str | None = None, idempotency_key: str | None = None
+    ) -> Customer:
+        """Create a customer, with deposit addresses that stay.
+
+        For somebody who pays once and is not known, create an invoice without a customer instead. The addresses can be missing
+        while the business wallet is not ready.
+
+        Args:
+
+            external_ref: Your own name for the customer.
+            email: The customer's e-mail address.
+            business_id: Whose customer it is; by default the client's.
+            idempotency_key: The key under which this is done once; by default a new one.
+
+        Raises:
+
+            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
+            BadRequestError: The server does not accept the fields, or the state of the business does not allow it.
+
+        Source: seed 002, "Create customer".
+        """
+        given = {"external_ref": external_ref, "email": email, "business_id": business_id}
+        return await self._caller.call(operations.CUSTOMERS_CREATE, given, idempotency_key)
+
+    def create_many(
+        self,
+        requests: Iterable[CustomerRequest | Mapping[str, Any]] | AsyncIterable[CustomerRequest | Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        give_up_after: float = 600.0,
+        business_id: str | None = None,
+    ) -> AsyncGenerator[Outcome[CustomerRequest, Customer], None]:
+        """Create one customer for each request, and give an outcome for each, in the order in which they are known.
+
+        It works like `invoices.create_many`: keys derived from references, and outages waited out.
+
+        Args:
+
+            requests: `CustomerRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
+            concurrency: How many requests are under way at once.
+            give_up_after: Seconds without any success after which the rest end with the error that they met.
+            business_id: Whose customers they are; by default the client's.
+
+        Returns:
+
+            An async generator of `Outcome`s; closing it cancels what is under way.
+
+        Source: seed 002, "Create customer".
+        """
+        return bulk.create_many(
+            self._caller, operations.CUSTOMERS_CREATE, CustomerRequest, requests, concurrency, give_up_after, business_id
+        )
+
+    def list(self, page: int | None = None, limit: int | None = None, *, business_id: str | None = None) -> Pages[Customer]:
+        """List the customers of the business: `await` one page, or iterate over all.
+
+        Args:
+
+            page: The page to begin with, from 1.
+            limit: Customers a page; 20 by default.
+            business_id: Whose customers; by default the client's.
+
+        Source: seed 002, "List customers".
+        """
+        return Pages(self._caller, operations.CUSTOMERS_LIST, {"page": page, "limit": limit, "business_id": business_id})
+
+    async def get(self, customer_id: str, *, business_id: str | None = None) -> Customer:
+        """Return a customer with the deposit addresses.
+
+        Args:
+
+            customer_id: The customer's id at PayChainHQ, not your own name for it.
+            business_id: Whose customer it is; by default the client's.
+
+        Raises:
+
+            NotFoundError: There is no such customer, or another business owns it.
+
+        Source: seed 002, "Get customer".
+        """
+        return await self._caller.call(operations.CUSTOMERS_GET, {"customer_id": customer_id, "business_id": business_id})

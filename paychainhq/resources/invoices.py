@@ -1,0 +1,237 @@
+"""Invoices: `pay.invoices`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from typing import Any
+
+from paychainhq import bulk, operations, watching
+from paychainhq.arguments import Money
+from paychainhq.jobs import Change, InvoiceRequest, Outcome
+from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
+from paychainhq.paging import Pages
+from paychainhq.resources.base import Resource
+
+
+class Invoices(Resource):
+    """Payable invoices with deposit addresses and a lifecycle."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        amount: Money,
+        token: str,
+        chain: str,
+        network_id: str | None = None,
+        customer_id: str | None = None,
+        expires_in: int | None = None,
+        description: str | None = None,
+        underpayment_tolerance_bps: int | None = None,
+        underpayment_tolerance_max_usd: Money | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        business_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Invoice:
+        """Create a payable invoice and allocate its deposit address.
+
+        Only a payment in the invoice's own token settles it. Do not show the address to a payer before `invoice.is_shareable`.
+
+        Args:
+
+            amount: What is asked for, in the token's display unit: a `str`, an `int` or a `Decimal`.
+            token: The token's symbol, such as `"USDC"`.
+            chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
+            network_id: The network, such as `"base-mainnet"`.
+            customer_id: The customer whose permanent address is to be paid to; leave it out for a one-off payer.
+            expires_in: The invoice's lifetime in seconds.
+            description: A text for the payer: it is public.
+            underpayment_tolerance_bps: The shortfall that is accepted, in hundredths of a percent of the amount; by default what
+                the business has set, or 0. The smaller of the two tolerances counts.
+            underpayment_tolerance_max_usd: The largest shortfall that is accepted, in US dollars; likewise.
+            metadata: Data of your own, as JSON (named on one public page only, its limits on none).
+            business_id: Whose invoice it is; by default the client's.
+            idempotency_key: The key under which this is done once; by default a new one.
+
+        Raises:
+
+            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
+            BadRequestError: The server does not accept the fields, or the state of the business does not allow it.
+
+        Source: seed 002, "Create invoice"; `metadata`: the public page on workflows.
+        """
+        given = {
+            "amount": amount,
+            "token": token,
+            "chain": chain,
+            "network_id": network_id,
+            "customer_id": customer_id,
+            "expires_in": expires_in,
+            "description": description,
+            "underpayment_tolerance_bps": underpayment_tolerance_bps,
+            "underpayment_tolerance_max_usd": underpayment_tolerance_max_usd,
+            "metadata": metadata,
+            "business_id": business_id,
+        }
+        return await self._caller.call(operations.INVOICES_CREATE, given, idempotency_key)
+
+    def create_many(
+        self,
+        requests: Iterable[InvoiceRequest | Mapping[str, Any]] | AsyncIterable[InvoiceRequest | Mapping[str, Any]],
+        *,
+        concurrency: int = 32,
+        give_up_after: float = 600.0,
+        business_id: str | None = None,
+    ) -> AsyncGenerator[Outcome[InvoiceRequest, Invoice], None]:
+        """Create one invoice for each request, and give an outcome for each, in the order in which they are known.
+
+        Each request names itself by its `reference`, from which its idempotency key is derived: a job that is run again asks for
+        the same invoices. A failure is an outcome like any other and does not stop the rest. What is only the state of the server
+        or the network ends no request: it is put back under the same key, and intake waits until the server answers again.
+
+        Args:
+
+            requests: `InvoiceRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
+            concurrency: How many requests are under way at once.
+            give_up_after: Seconds without any success after which the rest end with the error that they met.
+            business_id: Whose invoices they are; by default the client's.
+
+        Returns:
+
+            An async generator of `Outcome`s; closing it cancels what is under way.
+
+        Source: seed 002, "Create invoice".
+        """
+        return bulk.create_many(
+            self._caller, operations.INVOICES_CREATE, InvoiceRequest, requests, concurrency, give_up_after, business_id
+        )
+
+    def list(
+        self,
+        status: str | None = None,
+        customer_id: str | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        *,
+        business_id: str | None = None,
+    ) -> Pages[Invoice]:
+        """List the invoices of the business: `await` one page, or iterate over all.
+
+        An expired invoice can stay raw `pending` for a while: `invoice.effective_status()` takes `expires_at` into account.
+
+        Args:
+
+            status: Only those with this raw status.
+            customer_id: Only those of this customer.
+            page: The page to begin with, from 1.
+            limit: Invoices a page; 20 by default.
+            business_id: Whose invoices; by default the client's.
+
+        Source: seed 002, "List invoices".
+        """
+        given = {"status": status, "customer_id": customer_id, "page": page, "limit": limit, "business_id": business_id}
+        return Pages(self._caller, operations.INVOICES_LIST, given)
+
+    async def get(self, invoice_id: str) -> Invoice:
+        """Return an invoice of the business with its payment and tolerance.
+
+        `paid_amount` is always what was really deposited: a settlement by tolerance does not add the shortfall to it.
+
+        Raises:
+
+            NotFoundError: There is no such invoice, or another business owns it.
+
+        Source: seed 002, "Get business invoice".
+        """
+        return await self._caller.call(operations.INVOICES_GET, {"invoice_id": invoice_id})
+
+    async def get_public(self, invoice_id: str) -> PublicInvoice:
+        """Return what a payer may see of an invoice; sends no key.
+
+        It is for payment pages, not to be your sole source of a reconciliation.
+
+        Raises:
+
+            NotFoundError: There is no such invoice.
+
+        Source: seed 002, "Get public invoice payload".
+        """
+        return await self._caller.call(operations.INVOICES_GET_PUBLIC, {"invoice_id": invoice_id})
+
+    async def cancel(self, invoice_id: str, *, business_id: str | None = None, idempotency_key: str | None = None) -> Cancellation:
+        """Cancel an invoice that has not come to a point of no return.
+
+        Once deposits have begun, cancelling may do nothing: look at `count`, and read the invoice.
+
+        Args:
+
+            invoice_id: The invoice.
+            business_id: Whose invoice it is; by default the client's.
+            idempotency_key: The key under which this is done once; by default a new one.
+
+        Raises:
+
+            NotFoundError: There is no such invoice, or another business owns it.
+            BadRequestError: Its state does not allow it.
+
+        Source: seed 002, "Cancel invoice".
+        """
+        given = {"invoice_id": invoice_id, "business_id": business_id}
+        return await self._caller.call(operations.INVOICES_CANCEL, given, idempotency_key)
+
+    async def update_status(self, invoice_id: str, status: str, *, idempotency_key: str | None = None) -> Invoice:
+        """Override an invoice's status, or trigger its reconciliation: for manual recovery only.
+
+        It is not how payments are confirmed: rely on webhooks and reads for that.
+
+        Args:
+
+            invoice_id: The invoice.
+            status: The target status, or a directive of reconciliation.
+            idempotency_key: The key under which this is done once; by default a new one.
+
+        Source: seed 002, "Patch invoice status for reconciliation".
+        """
+        given = {"invoice_id": invoice_id, "status": status}
+        return await self._caller.call(operations.INVOICES_UPDATE_STATUS, given, idempotency_key)
+
+    async def wait(self, invoice_id: str | Invoice, *, timeout: float = 3600.0, interval: float = 5.0) -> Invoice:
+        """Wait until an invoice has come to its end, and return it.
+
+        Args:
+
+            invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known, which a single read does not give.
+            timeout: Seconds to wait.
+            interval: Seconds between two reads.
+
+        Returns:
+
+            The invoice, once its status is terminal, or once it has expired by the server's own clock.
+
+        Raises:
+
+            WaitTimeoutError: It did not come to its end in time; `.invoice` is as it was last seen.
+
+        Source: seed 002, "Get business invoice", "List invoices".
+        """
+        return await watching.wait(self._caller, invoice_id, timeout, interval)
+
+    def watch(
+        self, invoice_ids: Iterable[str | Invoice], *, interval: float = 5.0, concurrency: int = 16
+    ) -> AsyncGenerator[Change, None]:
+        """Give each invoice as it is first seen, and then each change of its status, until all have come to their end.
+
+        Args:
+
+            invoice_ids: Ids, or invoices, whose `expires_at` is then known.
+            interval: Seconds between two reads of the same invoice.
+            concurrency: How many reads are under way at once.
+
+        Returns:
+
+            An async generator of `Change`s. An id that does not exist is a change with an `error`.
+
+        Source: seed 002, "Get business invoice", "List invoices".
+        """
+        return watching.watch(self._caller, invoice_ids, interval, concurrency)

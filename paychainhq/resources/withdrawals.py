@@ -1,0 +1,53 @@
+"""Withdrawals: `pay.withdrawals`."""
+
+from __future__ import annotations
+
+from paychainhq import operations
+from paychainhq.arguments import Money
+from paychainhq.models.withdrawals import WithdrawalQuote
+from paychainhq.resources.base import Resource
+
+
+class Withdrawals(Resource):
+    """Quotes for withdrawals; making one is not modelled, since no document shows it (`pay.request` is the way)."""
+
+    __slots__ = ()
+
+    async def quote(
+        self,
+        amount: Money,
+        token: str,
+        chain: str,
+        network_id: str | None = None,
+        force_sweep_all: bool | None = None,
+        *,
+        business_id: str | None = None,
+    ) -> WithdrawalQuote:
+        """Ask whether and how an amount could be withdrawn now; nothing is moved.
+
+        It is no promise: confirmations, the treasury and the network's rules at that time decide whether the withdrawal is made.
+
+        Args:
+
+            amount: How much, in the token's display unit: a `str`, an `int` or a `Decimal`.
+            token: The token's symbol, such as `"USDC"`.
+            chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
+            network_id: The network, such as `"base-mainnet"`.
+            force_sweep_all: Gather small remainders of addresses too, which still guarantees nothing; by default not.
+            business_id: Whose funds; by default the client's.
+
+        Raises:
+
+            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
+
+        Source: the public page reference/withdrawals-treasury.
+        """
+        given = {
+            "amount": amount,
+            "token": token,
+            "chain": chain,
+            "network_id": network_id,
+            "force_sweep_all": force_sweep_all,
+            "business_id": business_id,
+        }
+        return await self._caller.call(operations.WITHDRAWALS_QUOTE, given)

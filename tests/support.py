@@ -1,0 +1,112 @@
+"""A raw HTTP server on a real socket: it records what comes and answers from a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Recorded:
+    """One request as it came over the wire; header names are in lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, or None without a body."""
+        return json.loads(self.body) if self.body else None
+
+
+Behaviour = bytes | Callable[[Recorded, asyncio.StreamWriter], Awaitable[None]]
+"""What a request meets: bytes that are written as they are, or a coroutine function that writes or closes as it likes."""
+
+
+def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
+    """Return an HTTP answer with a JSON body; bytes are taken as the body itself."""
+    body = data if isinstance(data, bytes) else json.dumps(data).encode()
+    given = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
+    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"HTTP/1.1 {status} Something\r\n{head}\r\n".encode() + body
+
+
+async def close(_: Recorded, writer: asyncio.StreamWriter) -> None:
+    """Close the connection without an answer."""
+    writer.close()
+
+
+async def reset(_: Recorded, writer: asyncio.StreamWriter) -> None:
+    """Break the connection off."""
+    writer.transport.abort()
+
+
+async def silence(_: Recorded, writer: asyncio.StreamWriter) -> None:
+    """Never answer, until the server ends."""
+    await asyncio.Event().wait()
+
+
+def cut(whole: bytes, missing: int = 1) -> Behaviour:
+    """Return a behaviour that sends an answer but for its last bytes, and closes."""
+
+    async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole[:-missing])
+        writer.close()
+
+    return behave
+
+
+class RawServer:
+    """Meets each request with the next behaviour of its script; the last one stays."""
+
+    def __init__(self, *script: Behaviour) -> None:
+        self.script = list(script)
+        self.requests: list[Recorded] = []
+        self.url = ""
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> RawServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            while not writer.is_closing():
+                request = await _read(reader)
+                self.requests.append(request)
+                behaviour = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+                if isinstance(behaviour, bytes):
+                    writer.write(behaviour)
+                else:
+                    await behaviour(request, writer)
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+            pass  # the other side, or the server, has ended
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Recorded:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    assert len(headers) == len(lines), f"a header came twice: {lines}"
+    return Recorded(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
