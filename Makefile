@@ -20,6 +20,9 @@ check: .venv/dev
 	$(BIN)/pyright
 	$(BIN)/python tools/operations_table.py --check
 
+docs: .venv/installed
+	$(BIN)/python tools/operations_table.py
+
 wheel: .venv/dev
 	tools/check_wheel.sh
 

@@ -31,10 +31,9 @@ Result = dict[str, Any]
 
 
 async def main(output: Path) -> None:
-    output.mkdir(parents=True, exist_ok=True)
     with ORDERS.open(newline="") as file:
         orders = list(csv.DictReader(file))
-    with Emulator(state=output / "emulator.db") as emulator:
+    with Emulator(state=str(output / "emulator.db")) as emulator:
         print(f"emulator at {emulator.url}, its state in {output / 'emulator.db'}")
         async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
             before = await count_invoices(pay)
@@ -65,9 +64,7 @@ async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, 
     return ids
 
 
-async def create_invoices(
-    pay: PayChainHQ, orders: list[Row], customers: dict[str, str]
-) -> tuple[list[Result], dict[int, Invoice]]:
+async def create_invoices(pay: PayChainHQ, orders: list[Row], customers: dict[str, str]) -> tuple[list[Result], dict[int, Invoice]]:
     """Create an invoice for each order; returns a result for each line of the file, and the invoices by its number."""
     results: list[Result] = [{"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)]
     lines: dict[int, int] = {}
@@ -151,4 +148,6 @@ def summarise(results: list[Result], created: int, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output")))
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output")
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(folder))

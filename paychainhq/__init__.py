@@ -1,34 +1,44 @@
-"""The PayChainHQ SDK for Python."""
+"""The PayChainHQ SDK for Python.
+
+What is not used is not loaded: each name is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from paychainhq._version import __version__
-from paychainhq.client import PayChainHQ
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import DashboardSession
-from paychainhq.errors import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    ConnectionFailedError,
-    DecodeError,
-    DuplicateRequestError,
-    IdempotencyInProgressError,
-    IdempotencyKeyMismatchError,
-    InvalidArgumentError,
-    LedgerError,
-    MissingCredentialError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PayChainError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    WaitTimeoutError,
-)
-from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome
+
+if TYPE_CHECKING:
+    from paychainhq.client import PayChainHQ
+    from paychainhq.config import RateLimit, RetryPolicy
+    from paychainhq.credentials import DashboardSession
+    from paychainhq.errors import (
+        APIError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ConflictError,
+        ConnectionFailedError,
+        DecodeError,
+        DuplicateRequestError,
+        IdempotencyInProgressError,
+        IdempotencyKeyMismatchError,
+        InvalidArgumentError,
+        LedgerError,
+        MissingCredentialError,
+        NotFoundError,
+        OutcomeUnknownError,
+        PayChainError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestTimeoutError,
+        ServerError,
+        WaitTimeoutError,
+    )
+    from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
+    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome
 
 __all__ = [
     "APIError",
@@ -68,3 +78,19 @@ __all__ = [
     "WaitTimeoutError",
     "__version__",
 ]
+
+_HOMES = ("errors", "config", "credentials", "exchange", "jobs", "client")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for home in _HOMES:
+            value = getattr(import_module(f"{__name__}.{home}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,7 +27,7 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
         except DecodeError as error:
             problem, data = error, error.data
         except ValueError:
-            raise _no_json(request, response) from None
+            problem, data = _no_json(request, response), None
         else:
             if _envelope(data) is None:
                 return value
@@ -43,10 +43,13 @@ def plain(request: Request, response: Response) -> Any:
     if 200 <= response.status < 300:
         if response.status == 204:
             return None
+        problem = None
         try:
             data = codec.parse(response.body, exact=True)
         except ValueError:
-            raise _no_json(request, response) from None
+            problem = _no_json(request, response)
+        if problem is not None:  # raised here, it has no exception of the parser behind it
+            raise problem
         if _envelope(data) is None:
             return data
     raise api_error(request, response)

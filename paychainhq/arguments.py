@@ -27,6 +27,8 @@ _CAMEL = re.compile(r"_([a-z0-9])")
 _LONGEST_ID = 512
 _LONGEST_KEY = 255
 _DAYS_OF_A_KEY = 365
+_LONGEST_AMOUNT = 80
+_TOO_LARGE = 10**_LONGEST_AMOUNT  # beyond a few thousand digits Python does not even print an int
 
 
 def refuse(argument: str, problem: str) -> NoReturn:
@@ -105,14 +107,17 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
     if isinstance(value, Decimal):
         if not value.is_finite():
             refuse(name, f"must be a finite number, not {value}")
-        written = format(value, "f")
+        # A huge exponent would be spelled out as gigabytes of zeros, only to be refused.
+        written = format(value, "f") if abs(value.adjusted()) < _LONGEST_AMOUNT else str(value)
     elif isinstance(value, str):
         written = value
     elif isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= _TOO_LARGE:
+            refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
         written = str(value)
     else:
         refuse(name, f"must be a str, an int or a Decimal, not {type(value).__name__}")
-    if len(written) > 80 or not _DECIMAL.fullmatch(written):
+    if len(written) > _LONGEST_AMOUNT or not _DECIMAL.fullmatch(written):
         refuse(name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}")
     return written, Decimal(written)
 
@@ -130,6 +135,8 @@ def money(name: str, value: object) -> str:
 def _integer(name: str, value: object, least: int, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         refuse(name, f"must be an int, not {type(value).__name__} {value!r}")
+    if abs(value) >= _TOO_LARGE:
+        refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
     if value < least or (most is not None and value > most):
         refuse(name, f"must be {least} or more, not {value}" if most is None else f"must be {least} to {most}, not {value}")
     return int(value)

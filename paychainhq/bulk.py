@@ -102,6 +102,7 @@ class _Job(Generic[R, T]):
             given, key = self._arguments(request)
             return Outcome(request, await self._create(given, key))
         except PayChainError as error:
+            error.operation = self._operation.name
             return Outcome(request, error=error)
 
     def _arguments(self, request: object) -> tuple[dict[str, Any], str]:

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 _UNCHANGED: Any = object()
 
 
+def _made_at() -> str:
+    """The line of the caller that makes the client, by the constructor or by `from_env`."""
+    frame = sys._getframe()
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 class PayChainHQ:
     """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as pay:`.
 
@@ -96,7 +104,7 @@ class PayChainHQ:
     ) -> None:
         # The first lines, so that no frame ever shows a key or a password that it was given.
         api_key, payout_key, contract_key = conceal(api_key), conceal(payout_key), conceal(contract_key)
-        base_url, proxy = conceal(base_url), conceal(proxy)
+        dashboard, base_url, proxy = conceal(dashboard), conceal(base_url), conceal(proxy)
         credentials = Credentials(api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard)
         url = config.resolve_base_url(environment, base_url, allow_insecure_http=allow_insecure_http)
         if environment == "sandbox" and not config.is_loopback_url(url):
@@ -107,11 +115,12 @@ class PayChainHQ:
         from paychainhq.transport import Caller, Transport
 
         route = make_route(url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
-        limits = [rate_limit] if isinstance(rate_limit, RateLimit) else list(rate_limit or ())
-        frame = sys._getframe(1)
-        transport = Transport(
-            route, credentials, middleware=middleware, rate_limits=limits, made_at=f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        )
+        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+        if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
+            raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+        if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+            raise ConfigurationError("middleware must be a sequence of async callables")
+        transport = Transport(route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at())
         self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry)
         self._is_view = False
 
@@ -192,6 +201,8 @@ class PayChainHQ:
         await self.close()
 
     def __repr__(self) -> str:
+        if "_caller" not in self.__dict__:  # in a traceback of the constructor
+            return "<PayChainHQ>"
         return f"<PayChainHQ {self._caller.transport.route.base_url} business_id={self._caller.business_id!r}>"
 
     def __reduce__(self) -> str:

@@ -110,8 +110,8 @@ def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_h
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname or "", url.port
-    except ValueError as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+    except ValueError:
+        url, host = urlsplit(""), ""
     if url.scheme not in ("http", "https") or not host or any(not c.isprintable() or c in " \\" for c in base_url):
         raise ConfigurationError("base_url must be an http or https URL with a host")
     if url.query or url.fragment or "%" in url.path or any(part in (".", "..") for part in url.path.split("/")):

@@ -66,18 +66,19 @@ class SecretBytes(bytes):
 
 
 def conceal(value: Any) -> Any:
-    """Hold text so that no frame shows it from here on; what is no text is left for a check to refuse."""
+    """Hold text, also in a mapping, so that no frame shows it from here on; anything else is left for a check to refuse."""
+    if isinstance(value, Mapping):
+        return {name: conceal(item) for name, item in value.items()}
     return Secret(value) if isinstance(value, str) else value
 
 
-def header_secret(value: object, argument: str) -> Secret:
-    """Take a key or header value from the caller, checked for what a header line cannot hold."""
+def _check_header_value(value: object, argument: str) -> None:
+    """Refuse a key or header value that a header line cannot hold."""
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
         raise ConfigurationError(
-            f"{argument} must be a non-empty string of printable ASCII without line breaks or outer spaces"
-            f" (got {type(value).__name__})"
+            f"{argument} must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}"
         )
-    return Secret(value)
 
 
 @attrs.frozen(init=False)
@@ -100,28 +101,39 @@ class DashboardSession:
     headers: Mapping[str, str]
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        headers = {name: conceal(value) for name, value in headers.items()}
-        if not headers:
+        headers = conceal(headers)
+        # Before the checks: a traceback of theirs may want the repr.
+        object.__setattr__(self, "headers", headers)
+        if not isinstance(headers, Mapping) or not headers:
             raise ConfigurationError("DashboardSession needs the headers that your dashboard session sends")
         for name, value in headers.items():
             if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _FIXED_HEADERS:
                 raise ConfigurationError(f"{name!r} is not a header that a dashboard session may set")
-            header_secret(value, f"DashboardSession header {name!r}")
-        object.__setattr__(self, "headers", headers)
+            _check_header_value(value, f"DashboardSession header {name!r}")
 
 
-def _key(name: str) -> Any:
-    return attrs.field(default=None, converter=lambda value: None if value is None else header_secret(value, name))
+def _checked_session(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, DashboardSession):
+        raise ConfigurationError(f"{field.name} must be a DashboardSession, not {type(value).__name__}")
+
+
+def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _check_header_value(value, field.name)
+
+
+def _key() -> Any:
+    return attrs.field(default=None, converter=conceal, validator=_checked_key)
 
 
 @attrs.frozen(kw_only=True)
 class Credentials:
     """The keys of one client. Each operation takes the one that it is for; public operations take none."""
 
-    api_key: str | None = _key("api_key")
-    payout_key: str | None = _key("payout_key")
-    contract_key: str | None = _key("contract_key")
-    dashboard: DashboardSession | None = None
+    api_key: str | None = _key()
+    payout_key: str | None = _key()
+    contract_key: str | None = _key()
+    dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
         """Return the headers that authenticate `operation`, or raise `MissingCredentialError` before anything is sent."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Sent = Literal["no", "yes", "unknown"]
 
+_SHOWN_DETAILS = 500
+
 
 class PayChainError(Exception):
     """The root of all errors of this package.
@@ -79,7 +81,7 @@ class InvalidArgumentError(ConfigurationError, ValueError):
 
 
 class ConnectionFailedError(PayChainError):
-    """No answer came: the connection could not be made, or was lost. `sent` says which."""
+    """No answer came: the connection could not be made, or was lost (`sent` says which)."""
 
 
 class RequestTimeoutError(PayChainError):
@@ -140,7 +142,8 @@ class APIError(PayChainError):
     details: Any = None
 
     def _headline(self) -> str:
-        return " ".join(str(part) for part in (self.status, self.code, self.message) if part)
+        headline = " ".join(str(part) for part in (self.status, self.code, self.message) if part)
+        return f"{headline} {str(self.details)[:_SHOWN_DETAILS]}" if self.details else headline
 
 
 class BadRequestError(APIError):

@@ -25,14 +25,16 @@ Idempotency = Literal["required", "recommended", "unsupported"]
 
 @attrs.frozen
 class Parameter:
-    """One field of a body or a query: what it may hold, and whether it must be there."""
+    """One field of a body or a query: what it may hold, whether it must be there, and what it is called on the wire."""
 
     check: Check
     required: bool = False
+    wire: str = ""
 
 
 def _parameters(fields: Mapping[str, Check | Parameter]) -> dict[str, Parameter]:
-    return {name: field if isinstance(field, Parameter) else Parameter(field) for name, field in fields.items()}
+    parameters = {name: field if isinstance(field, Parameter) else Parameter(field) for name, field in fields.items()}
+    return {name: attrs.evolve(parameter, wire=check.wire_name(name)) for name, parameter in parameters.items()}
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -55,18 +57,16 @@ class Operation(Generic[T]):
     name: str
     method: str
     path: str
-    _response: Callable[[], type[T]] = attrs.field(repr=False)
+    _response: Callable[[], type[T]] = attrs.field(repr=False, alias="response")
     auth: Auth | None = "api_key"
     idempotency: Idempotency = "unsupported"
     body: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     query: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     holds_secret: bool = False
     source: str | None = None
-    placeholders: tuple[str, ...] = attrs.field(init=False, repr=False)
-
-    @placeholders.default
-    def _find_placeholders(self) -> tuple[str, ...]:
-        return tuple(re.findall(r"{(\w+)}", self.path))
+    placeholders: tuple[str, ...] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True)
+    )
 
     @property
     def response_type(self) -> type[T]:
@@ -74,33 +74,26 @@ class Operation(Generic[T]):
 
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Check the arguments and return the path (with its query) and the body; None stands for an argument left out."""
-        path = self.path
-        for name in self.placeholders:
-            path = path.replace(f"{{{name}}}", check.path_segment(name, given[name]))
-        if self.query:
-            query = self._fields(self.query, given)
-            path = path_with_query(path, query)
-        return path, self._fields(self.body, given) if self.body else None
+        try:
+            path = self.path
+            for name in self.placeholders:
+                path = path.replace(f"{{{name}}}", check.path_segment(name, given[name]))
+            if self.query:
+                path = path_with_query(path, self._fields(self.query, given))
+            return path, self._fields(self.body, given) if self.body else None
+        except InvalidArgumentError as error:
+            error.operation = self.name
+            raise
 
     def _fields(self, parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
         fields = {}
         for name, parameter in parameters.items():
             value = given.get(name)
             if value is not None:
-                fields[_wire_name(name)] = parameter.check(name, value)
+                fields[parameter.wire] = parameter.check(name, value)
             elif parameter.required:
-                raise InvalidArgumentError(f"{name} is required by {self.name}", argument=name)
+                check.refuse(name, "is required")
         return fields
-
-
-_WIRE_NAMES: dict[str, str] = {}
-
-
-def _wire_name(name: str) -> str:
-    wire = _WIRE_NAMES.get(name)
-    if wire is None:
-        wire = _WIRE_NAMES[name] = check.wire_name(name)
-    return wire
 
 
 def path_with_query(path: str, query: Mapping[str, Any]) -> str:

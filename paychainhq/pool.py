@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import ssl as ssl_module
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
@@ -19,7 +20,7 @@ from yarl import URL
 
 from paychainhq.answers import request_id
 from paychainhq.config import at_least
-from paychainhq.credentials import Credentials, Secret, SecretBytes
+from paychainhq.credentials import Credentials, Secret, SecretBytes, conceal
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, PayChainError, RequestTimeoutError, Sent
 from paychainhq.exchange import Attempt, Request, Response
 
@@ -69,7 +70,8 @@ class Route:
     base_url: str
     session: aiohttp.ClientSession | None
     ssl: ssl_module.SSLContext | None
-    proxy: str | None = attrs.field(repr=False)
+    proxy: URL | None = attrs.field(repr=False)
+    proxy_headers: Mapping[str, str]
     max_connections: int
 
 
@@ -85,17 +87,21 @@ def make_route(
     """Check the settings of the connections, and build the TLS context; raises `ConfigurationError`."""
     if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
         raise ConfigurationError("ssl must be an ssl.SSLContext: one that trusts your certificate, not a switch that trusts any")
+    if session is not None and not isinstance(session, aiohttp.ClientSession):
+        raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
     if ssl is None and session is None and base_url.startswith("https:"):
         ssl = _default_tls()
     if proxy is None and trust_env:
         proxy = _environment_proxy(base_url)
-    if proxy is not None and (urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname):
+    address, proxy_headers = (None, {}) if proxy is None else _take_proxy_apart(proxy)
+    if proxy is not None and address is None:
         raise ConfigurationError("proxy must be an http or https URL with a host")
     return Route(
         base_url=base_url,
         session=session,
         ssl=ssl,
-        proxy=None if proxy is None else Secret(proxy),
+        proxy=address,
+        proxy_headers=proxy_headers,
         max_connections=at_least(1, "max_connections", max_connections),
     )
 
@@ -125,11 +131,16 @@ class Pool:
             timeout=_NO_TIMEOUT,
             request_class=_SendOnce,
         )
-        self._options: dict[str, Any] = {"timeout": _NO_TIMEOUT, "allow_redirects": False}
+        self._options: dict[str, Any] = {"timeout": _NO_TIMEOUT, "allow_redirects": False, "raise_for_status": False}
+        self._proxy_headers: Mapping[str, str] = {}
         if route.ssl is not None:
             self._options["ssl"] = route.ssl
         if route.proxy is not None:
-            self._options |= _proxy_options(route.proxy)
+            self._options["proxy"] = route.proxy
+            if route.base_url.startswith("https:"):
+                self._options["proxy_headers"] = route.proxy_headers
+            else:  # there is no CONNECT that they could go with
+                self._proxy_headers = route.proxy_headers
         self._guard = _closed_with_loop(self._session) if self._owned else None
 
     async def open(self) -> None:
@@ -153,7 +164,7 @@ class Pool:
         if self._session.closed:
             raise ConfigurationError("the session of this client is closed", **request.facts())
         operation = request.operation
-        headers = {**request.headers, **self._credentials.headers_for(operation.auth, operation.name)}
+        headers = {**request.headers, **self._proxy_headers, **self._credentials.headers_for(operation.auth, operation.name)}
         if request.idempotency_key is not None:
             headers["Idempotency-Key"] = request.idempotency_key
         started = self.loop.time()
@@ -264,12 +275,21 @@ def _describe(problem: Exception) -> str:
     return f"the answer was not HTTP ({type(problem).__name__})"
 
 
-def _proxy_options(proxy: str) -> dict[str, Any]:
-    url = urlsplit(proxy)
-    if url.username is None:
-        return {"proxy": URL(proxy)}
-    auth = aiohttp.BasicAuth(unquote(url.username), Secret(unquote(url.password or "")))
-    return {"proxy": URL(proxy).with_user(None), "proxy_auth": auth}
+def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
+    """Return a proxy's address, or None if it is none, and the headers that its credentials become.
+
+    Nothing is raised here, where the locals show a password.
+    """
+    try:
+        url = URL(proxy)
+    except (TypeError, ValueError):
+        return None, {}
+    if url.scheme not in ("http", "https") or not url.host:
+        return None, {}
+    if url.user is None:
+        return url, {}
+    credentials = base64.b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
+    return url.with_user(None), {"Proxy-Authorization": Secret(f"Basic {credentials}")}
 
 
 def _environment_proxy(base_url: str) -> str | None:
@@ -277,4 +297,4 @@ def _environment_proxy(base_url: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass
 
     url = urlsplit(base_url)
-    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)
+    return None if proxy_bypass(url.netloc) else conceal(getproxies().get(url.scheme))

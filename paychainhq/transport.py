@@ -246,14 +246,20 @@ def _checked_path(path: str) -> str:
 
 def _checked_auth(auth: Auth | None) -> Auth | None:
     if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
-        arguments.refuse("auth", f'must be "api_key", "payout_key", "contract_key", "dashboard" or None, not {auth!r}')
+        # What was given is not shown: it may be a key.
+        arguments.refuse("auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None')
     return auth
 
 
 def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
-    checked = {}
-    for name, value in (query or {}).items():
+    checked: dict[str, Any] = {}
+    if query is None:
+        return checked
+    if not isinstance(query, Mapping):
+        arguments.refuse("query", f"must be a mapping, not {type(query).__name__}")
+    for name, value in query.items():
         if not isinstance(name, str) or not isinstance(value, (str, int)):
             arguments.refuse("query", "must map names to strings, whole numbers or booleans")
         checked[name] = value
+    arguments.dump_plain("query", checked)  # half a surrogate pair, or an int that is too long to print
     return checked

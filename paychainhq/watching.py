@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
 import attrs
 
@@ -16,6 +17,8 @@ from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.transport import Caller
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -60,16 +63,23 @@ async def watch(
         due = loop.time() + interval
         ids = iter(list(watching))
         while batch := list(itertools.islice(ids, concurrency)):
-            async with asyncio.TaskGroup() as group:
-                reads = [group.create_task(_change(caller, id_, watching[id_])) for id_ in batch]
-            for change in (read.result() for read in reads):
-                if change is None:
-                    continue
+            for change in filter(None, await _together(_change(caller, id_, watching[id_]) for id_ in batch)):
                 if change.error is not None or change.current in TERMINAL:
                     del watching[change.invoice_id]
                 yield change
         if watching:
             await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do several things at once; the first failure cancels the others and is raised as it is, not in a group."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _change(caller: Caller, id_: str, watched: _Watched) -> Change | None:

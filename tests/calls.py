@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from paychainhq import DashboardSession, PayChainHQ
+import pytest
+
+from paychainhq import DashboardSession, InvalidArgumentError, PayChainHQ
+from paychainhq.operations import OPERATIONS
 from tests.samples import BY_NAME
 from tests.support import RawServer, answer
 
@@ -100,6 +103,16 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+KEYED = [name for name, operation in OPERATIONS.items() if operation.idempotency != "unsupported"]
+
+HUGE = 10**5000  # Python refuses to print it
+
+
+def short(value: object) -> str:
+    """Name a test by one of its values."""
+    return "huge" if value is HUGE or (isinstance(value, dict) and value.get("n") is HUGE) else ascii(value)[:40]
+
+
 def client(server: RawServer) -> PayChainHQ:
     """Return a client that has every credential."""
     return PayChainHQ(
@@ -123,3 +136,20 @@ def documented_answer(operation: str) -> bytes:
     """Return the answer that the documents show; an update of the settings, for which they show none, is answered like a read."""
     shown = "businesses.invoice_settings" if operation == "businesses.update_invoice_settings" else operation
     return answer(BY_NAME[shown].response)
+
+
+async def refused(make: Callable[[PayChainHQ], Awaitable[Any]], argument: str) -> InvalidArgumentError:
+    """Assert that a call is refused because of `argument`, by an error that names it, and that nothing was sent."""
+    async with RawServer(answer({})) as server, client(server) as pay:
+        with pytest.raises(InvalidArgumentError) as caught:
+            await make(pay)
+    assert caught.value.argument == argument
+    assert argument in str(caught.value)
+    assert caught.value.sent == "no"
+    assert server.requests == []
+    return caught.value
+
+
+async def refused_fields(operation: str, fields: Mapping[str, Any], argument: str) -> InvalidArgumentError:
+    """Assert the same of a documented call with other fields."""
+    return await refused(lambda pay: call(pay, operation, {**CALLS[operation], **fields}), argument)

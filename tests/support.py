@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
+import struct
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -43,7 +46,8 @@ async def close(_: Recorded, writer: asyncio.StreamWriter) -> None:
 
 
 async def reset(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Break the connection off."""
+    """Break the connection off with a TCP reset."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
@@ -65,15 +69,17 @@ def cut(whole: bytes, missing: int = 1) -> Behaviour:
 class RawServer:
     """Meets each request with the next behaviour of its script; the last one stays."""
 
-    def __init__(self, *script: Behaviour) -> None:
+    def __init__(self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.script = list(script)
         self.requests: list[Recorded] = []
         self.url = ""
+        self._port = port
+        self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> RawServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
+        self.url = ("https" if self._tls else "http") + "://{}:{}".format(*self._server.sockets[0].getsockname())
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -14,64 +13,10 @@ from paychainhq import MissingCredentialError, PayChainHQ, __version__
 from paychainhq.arguments import wire_name
 from paychainhq.codec import to_json
 from paychainhq.credentials import Auth
-from paychainhq.models.lists import Page
 from paychainhq.operations import OPERATIONS, Operation
-from paychainhq.paging import Pages
-from tests.calls import API_KEY, CALLS, DASHBOARD_HEADERS, call, client, documented_answer
+from tests.calls import API_KEY, CALLS, DASHBOARD_HEADERS, KEYED, call, client, documented_answer
 from tests.samples import BY_NAME, DOCUMENTED, Sample
 from tests.support import RawServer, Recorded
-
-# The public surface, written down once more: the positional arguments of each method; `...` has its own tests.
-TABLE: Mapping[str, Mapping[str, str]] = {
-    "businesses": {
-        "get": "business_id=None",
-        "lookup": "id_or_alias",
-        "payment_methods": "include_inactive=None",
-        "invoice_settings": "",
-        "update_invoice_settings": "invoice_underpayment_tolerance_bps=None, invoice_underpayment_tolerance_max_usd=None",
-    },
-    "api_keys": {
-        "list": "",
-        "create": "name, permissions=None, expires_in=None",
-        "create_payout": "name, limits, destination_policy=None, destinations=None, ip_allowlist=None, expires_in=None",
-        "create_contract": "name, action_ids, expires_in=None",
-        "revoke": "key_id",
-    },
-    "customers": {
-        "create": "external_ref, email=None",
-        "create_many": "requests",
-        "list": "page=None, limit=None",
-        "get": "customer_id",
-    },
-    "invoices": {
-        "create": "amount, token, chain, network_id=None, customer_id=None, expires_in=None, description=None,"
-        " underpayment_tolerance_bps=None, underpayment_tolerance_max_usd=None, metadata=None",
-        "create_many": "requests",
-        "list": "status=None, customer_id=None, page=None, limit=None",
-        "get": "invoice_id",
-        "get_public": "invoice_id",
-        "cancel": "invoice_id",
-        "update_status": "invoice_id, status",
-        "wait": "invoice_id",
-        "watch": "invoice_ids",
-    },
-    "prices": {"list": "", "get": "symbol"},
-    "networks": {"list": ""},
-    "supported_assets": {"list": "include_inactive=None"},
-    "tokens": {"list": "", "list_by_network": "network_id", "get": "symbol"},
-    "billing": {
-        "profile": "",
-        "plans": "",
-        "change_subscription": "plan_code, billing_mode=None, network_id=None",
-        "invoices": "status=None, limit=None, offset=None",
-        "usage": "",
-        "pay_invoice": "invoice_id, chain, network_id, tx_hash",
-    },
-    "withdrawals": {"quote": "amount, token, chain, network_id=None, force_sweep_all=None"},
-    "balances": {"list": "", "total": ""},
-    "contract_integrations": {"list": ""},
-}
-METHODS = [(f"{resource}.{method}", arguments) for resource, methods in TABLE.items() for method, arguments in methods.items()]
 
 # What the six operations from other pages send; those pages show no commands, but their methods, paths, queries and fields.
 SIX = {
@@ -93,9 +38,7 @@ SIX = {
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 each_documented = pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
-each_keyed = pytest.mark.parametrize(
-    "name", [name for name, operation in OPERATIONS.items() if operation.idempotency != "unsupported"]
-)
+each_keyed = pytest.mark.parametrize("name", KEYED)
 
 # What any HTTP client adds.
 _OF_HTTP = {"host", "accept", "accept-encoding", "user-agent", "content-length", "connection"}
@@ -228,10 +171,12 @@ async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None
 @pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.auth is not None])
 async def test_missing_credential(name: str) -> None:
     """Without its credential, an operation is refused before anything is sent, and the error names what is missing."""
-    async with RawServer(documented_answer(name)) as server:
-        async with PayChainHQ(payout_key="a", contract_key="b", business_id="biz_123", base_url=server.url) as pay:
-            with pytest.raises(MissingCredentialError, match=f"{name} needs") as caught:
-                await call(pay, name, CALLS[name])
+    async with (
+        RawServer(documented_answer(name)) as server,
+        PayChainHQ(payout_key="a", contract_key="b", business_id="biz_123", base_url=server.url) as pay,
+    ):
+        with pytest.raises(MissingCredentialError, match=f"{name} needs") as caught:
+            await call(pay, name, CALLS[name])
     assert caught.value.argument == OPERATIONS[name].auth
     assert caught.value.sent == "no"
     assert server.requests == []
@@ -243,53 +188,3 @@ async def test_business_of_the_call_wins() -> None:
     assert request.target == "/api/v1/businesses/biz_9"
     request, _ = await exchange("invoices.create", {**CALLS["invoices.create"], "business_id": "biz_9"})
     assert request.target == "/api/v1/businesses/biz_9/invoices"
-
-
-def signature_of(name: str) -> inspect.Signature:
-    resource, method = name.split(".")
-    with_types = inspect.signature(getattr(resource_class(resource), method))
-    parameters = [parameter for parameter in with_types.parameters.values() if parameter.name != "self"]
-    return with_types.replace(parameters=parameters)
-
-
-def resource_class(name: str) -> type[Any]:
-    resource: type[Any] = type(getattr(PayChainHQ(business_id="biz_123"), name))
-    return resource
-
-
-@pytest.mark.parametrize(("name", "arguments"), METHODS, ids=[name for name, _ in METHODS])
-def test_signature(name: str, arguments: str) -> None:
-    """Every method takes the arguments of the table in its order; what the table leaves open is by keyword only."""
-    parameters = signature_of(name).parameters.values()
-    positional = [
-        parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default}"
-        for parameter in parameters
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
-    assert ", ".join(positional) == arguments
-    keyword_only = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
-    assert len(positional) + len(keyword_only) == len(parameters)
-    if name in OPERATIONS:
-        operation = OPERATIONS[name]
-        wanted = {"business_id"} & set(operation.placeholders) - {part.partition("=")[0] for part in positional}
-        assert keyword_only == wanted | ({"idempotency_key"} if operation.idempotency != "unsupported" else set())
-
-
-@each_operation
-def test_return_type(operation: Operation[Any]) -> None:
-    """Every method promises the response type of its operation; a list that comes in pages is not awaited for it."""
-    resource, method = operation.name.split(".")
-    function = getattr(resource_class(resource), method)
-    promised = typing.get_type_hints(function)["return"]
-    if typing.get_origin(operation.response_type) is Page:
-        assert promised == Pages[typing.get_args(operation.response_type)[0]]
-        assert not inspect.iscoroutinefunction(function)
-    else:
-        assert promised == operation.response_type
-        assert inspect.iscoroutinefunction(function)
-
-
-@pytest.mark.parametrize("resource", TABLE)
-def test_no_other_methods(resource: str) -> None:
-    """A resource has the methods of the table and no others."""
-    assert {name for name in dir(resource_class(resource)) if not name.startswith("_")} == set(TABLE[resource])

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"dashboard:     {header}: {value}")
             print("Ctrl-C stops it.", flush=True)
             stop.wait()
-    except (ValueError, OSError, sqlite3.Error) as error:
+    except (ValueError, OSError, OverflowError, sqlite3.Error) as error:
         print(f"paychainhq.emulator: {error}", file=sys.stderr)
         return 1
     return 0

@@ -38,6 +38,7 @@ class Exchange:
         scope: What the request's idempotency key covers, once it has been handled.
         in_flight: The scopes that are being handled.
         closing: Set when the emulator stops.
+        perform: What carries the request out, or refuses it.
     """
 
     request: web.BaseRequest
@@ -48,13 +49,13 @@ class Exchange:
     state: State
     in_flight: set[Scope]
     closing: asyncio.Event
-    _perform: Callable[[Exchange], Reply]
+    perform: Callable[[Exchange], Reply]
     scope: Scope | None = None
 
     def handle(self) -> Reply:
         """Carry the request out, at once and as a whole."""
         try:
-            return self._perform(self)
+            return self.perform(self)
         except RefusedError as refused:
             return self.refusal(refused)
 

@@ -95,7 +95,7 @@ def _slow(argument: str) -> Fault:
 
 
 def _status(status: int, retry_after: str) -> Fault:
-    """Answer with an error and do nothing. Assumption: no page gives the codes of 5xx answers."""
+    """Answer with an error and do nothing. Assumption: a status that no page gives a code for, such as 503, is `INTERNAL_ERROR`."""
     headers = {"Retry-After": str(math.ceil(_number(retry_after)))} if retry_after else {}
     refused = RefusedError(status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator was asked to answer {status}")
 
@@ -148,7 +148,7 @@ class Faults:
         self._planned: list[_Planned] = []
 
     def add(self, operation: object, kind: object, times: object = 1) -> None:
-        if operation != "*" and operation not in OPERATIONS:
+        if operation not in ("*", *OPERATIONS):
             raise ValueError(f"{operation!r} is not an operation; use a name such as 'invoices.create', or '*'")
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be an int of 1 or more, not {times!r}")

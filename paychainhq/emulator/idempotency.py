@@ -8,9 +8,13 @@ from typing import Any
 
 import attrs
 
+from paychainhq import arguments as check
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.state import State
+from paychainhq.errors import InvalidArgumentError
 from paychainhq.operations import Operation
+
+HEADER = "Idempotency-Key"
 
 
 @attrs.frozen
@@ -35,12 +39,15 @@ def scope_of(operation: Operation[Any], credential: str, path: str, key: str | N
     """Return what the key of a request covers, or None if it has none or the operation takes none."""
     if operation.idempotency == "unsupported":
         return None
-    if key:
-        return Scope(credential, operation.method, path, key)
-    if operation.idempotency == "required":
-        # Assumption: which error this is, no page says.
-        refuse_field("Idempotency-Key", "this header is required")
-    return None
+    if key is None:
+        if operation.idempotency == "required":
+            # Assumption: which error this is, no page says; nor what a key may look like.
+            refuse_field(HEADER, "this header is required")
+        return None
+    try:
+        return Scope(credential, operation.method, path, check.idempotency_key(HEADER, key))
+    except InvalidArgumentError as error:
+        refuse_field(HEADER, error.message)
 
 
 def fingerprint(body: object) -> str:

@@ -11,6 +11,8 @@ from paychainhq.models.invoices import InvoiceStatus as Status
 # Assumption: "expired invoices may remain raw-pending briefly" does not say how long that is.
 RAW_PENDING_MS = 30_000
 DEFAULT_LIFETIME_S = 86_400
+# Assumption: no page gives a longest lifetime.
+LONGEST_LIFETIME_S = 100 * 365 * 86_400
 
 _PAYABLE = (Status.PENDING, Status.CONFIRMING, Status.PARTIALLY_PAID)
 

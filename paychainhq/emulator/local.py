@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
+from os import PathLike
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -44,9 +45,12 @@ class Emulator:
         ValueError: `host` is not loopback, or (on entering) the file was written by another version of the emulator.
         sqlite3.Error: The file is no database (on entering).
         OSError: The port is taken (on entering).
+        OverflowError: The port is no port (on entering).
     """
 
-    def __init__(self, state: str | None = None, port: int = 0, host: str = "127.0.0.1", *, allow_remote: bool = False) -> None:
+    def __init__(
+        self, state: str | PathLike[str] | None = None, port: int = 0, host: str = "127.0.0.1", *, allow_remote: bool = False
+    ) -> None:
         if not allow_remote and not is_loopback(host):
             raise ValueError(f"{host} is not loopback: the emulator listens beyond it only with allow_remote")
         self.dashboard = DashboardSession({DASHBOARD_HEADER: DASHBOARD_SESSION})
@@ -115,7 +119,7 @@ class Emulator:
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
         """What was received but for the control requests, oldest first (the latest 20,000)."""
-        return self._ask(lambda _: self._server.recording.all())
+        return self._ask(lambda control: control.recording.all())
 
     def pay(self, invoice_id: str, amount: Money | None = None, token: str | None = None) -> str:
         """Let a payer's transaction be seen on chain.

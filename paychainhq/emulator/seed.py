@@ -40,7 +40,7 @@ _PAYOUT_POLICY = {
 
 def digest(key: str) -> str:
     """What is stored of a key: a state file gives no key away."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def plant(state: State) -> None:

@@ -28,9 +28,7 @@ class Server:
     """The emulator's whole behaviour behind one request handler, on one event loop."""
 
     def __init__(self, state: State) -> None:
-        self.recording = Recording()
-        self.faults = Faults()
-        self.control = control.Control(state, self.faults, self.recording)
+        self.control = control.Control(state, Faults(), Recording())
         self._state = state
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
@@ -48,12 +46,17 @@ class Server:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await _read_json(request)
+        except ConnectionError:
+            # Who hung up in the middle of a request is not there to be answered.
+            return web.Response()
         path = request.rel_url.raw_path
         controlled = path.startswith(control.PREFIX)
         exchange = Exchange(
             request=request,
             path=path,
-            body=await _read_json(request),
+            body=body,
             route=find_route(request.method, path),
             request_id=f"req_{secrets.token_hex(8)}",
             state=self._state,
@@ -65,12 +68,12 @@ class Server:
             return exchange.respond(exchange.handle())
         operation = exchange.route[0].name if exchange.route else None
         self._record(exchange, operation)
-        fault = self.faults.take(operation)
+        fault = self.control.faults.take(operation)
         response = exchange.respond(exchange.handle()) if fault is None else await fault(exchange)
         if response is None:
             # The connection is gone, so aiohttp throws this away.
             return web.Response()
-        self.recording.answered(exchange.request_id, response.status)
+        self.control.recording.answered(exchange.request_id, response.status)
         return response
 
     def _record(self, exchange: Exchange, operation: str | None) -> None:
@@ -83,7 +86,7 @@ class Server:
             body=None if exchange.body is BROKEN else exchange.body,
             operation=operation,
         )
-        self.recording.add(received)
+        self.control.recording.add(received)
 
     def _control(self, exchange: Exchange) -> Reply:
         return Reply(200, dump(control.answer(self.control, exchange.request.method, exchange.path, exchange.body)))
@@ -99,7 +102,7 @@ class Server:
             credential = auth.authenticate(self._state, operation, request.headers, values)
             if body is BROKEN:
                 refuse_field("body", "is not JSON")
-            scope = idempotency.scope_of(operation, credential, path, request.headers.get("Idempotency-Key"))
+            scope = idempotency.scope_of(operation, credential, path, request.headers.get(idempotency.HEADER))
             exchange.scope = scope
             if scope is not None:
                 if scope in self._in_flight:
@@ -117,6 +120,8 @@ class Server:
 
 
 async def _read_json(request: web.BaseRequest) -> object:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         text = await request.read()
         return json.loads(text, parse_constant=_refuse_constant) if text else None

@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from os import PathLike
 
 _VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Python's dates end with the year 9999; what is dated ahead of the clock must have room.
+_LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 # Times are milliseconds since 1970. Amounts are text: raw amounts of 18 decimals do not fit SQLite's integers.
 _SCHEMA = """
@@ -64,7 +67,7 @@ class State:
         path: A SQLite file, which is created if it does not exist; None keeps everything in memory.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | PathLike[str] | None) -> None:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._db.row_factory = sqlite3.Row
         try:
@@ -74,7 +77,7 @@ class State:
             raise
         self._ahead: int = self.get("SELECT ahead FROM clock")["ahead"]
 
-    def _prepare(self, path: str | None) -> None:
+    def _prepare(self, path: str | PathLike[str] | None) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             from paychainhq.emulator.seed import plant
@@ -98,6 +101,8 @@ class State:
         return time.time_ns() // 1_000_000 + getattr(self, "_ahead", 0)
 
     def advance(self, milliseconds: int) -> None:
+        if self.now() + milliseconds > _LAST:
+            raise ValueError("the clock ends with the year 8999")
         with self.transaction():
             self.run("UPDATE clock SET ahead = ahead + ?", milliseconds)
         self._ahead += milliseconds
@@ -122,8 +127,7 @@ class State:
     def get(self, sql: str, *values: Value) -> Row:
         """The same for a row that must be there."""
         row = self.find(sql, *values)
-        if row is None:
-            raise LookupError(sql)
+        assert row is not None
         return row
 
     def all(self, sql: str, *values: Value) -> list[Row]:

@@ -15,6 +15,8 @@ log = logging.getLogger("paychainhq")
 
 # Assumption: no page says how long to wait after a 429 that does not say it itself.
 _PAUSE = 1.0
+# Sums and differences of loop times are not exact.
+_ROUNDING = 1e-6
 
 
 class _Bucket:
@@ -36,6 +38,7 @@ class _Bucket:
 class Limiter:
     """Lets each attempt go when every limit and the bulkhead have room; a 429 holds back all who share it, once.
 
+    The limits' clock stands still during a pause, so that turns which were given out before it keep their distance after it.
     Its state is of one process and one event loop.
     """
 
@@ -43,6 +46,7 @@ class Limiter:
         self._buckets = [_Bucket(limit) for limit in limits]
         self._slots = asyncio.Semaphore(slots)
         self._paused_until = 0.0
+        self._paused_for = 0.0
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, request: Request, send: Next) -> Response:
@@ -52,16 +56,23 @@ class Limiter:
             response = await send(request)
         if response.status == 429:
             pause = retry_after(response)
-            self._paused_until = max(self._paused_until, self._loop.time() + (_PAUSE if pause is None else pause))
+            now = self._loop.time()
+            self._pause(max(self._paused_until, now), now + (_PAUSE if pause is None else pause))
         return response
+
+    def _pause(self, begin: float, end: float) -> None:
+        if end > begin:
+            self._paused_for += end - begin
+            self._paused_until = end
 
     async def _turn(self, request: Request) -> None:
         now = self._loop.time()
-        start = max((bucket.opens(now) for bucket in self._buckets), default=now)
-        if max(start, self._paused_until) < request.deadline:
+        running = max(now, self._paused_until) - self._paused_for
+        start = max((bucket.opens(running) for bucket in self._buckets), default=running)
+        if start + self._paused_for < request.deadline:
             for bucket in self._buckets:
                 bucket.take(start)
-        while (wait := max(start, self._paused_until) - now) > 0:
+        while (wait := start + self._paused_for - now) > _ROUNDING:
             if now + wait >= request.deadline:
                 raise RequestTimeoutError(
                     f"the deadline is nearer than the next turn under the rate limit, which is in {wait:.2f} s", **request.facts()

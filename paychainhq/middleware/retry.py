@@ -56,7 +56,7 @@ class Retry:
 
     async def __call__(self, request: Request, send: Next) -> Response:
         policy = request.retry
-        ceiling = policy.first if policy else 0.0
+        ceiling = min(policy.first, policy.cap) if policy else 0.0
         while True:
             response: Response | None = None
             failure: PayChainError | None = None

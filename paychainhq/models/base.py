@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar, cast
 
 import attrs
 
+from paychainhq.arguments import wire_name
 from paychainhq.exchange import ResponseInfo
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def cached(function: C) -> C:
+    """`functools.cache`, without losing the function's type."""
+    return cast(C, functools.cache(function))
 
 
 def hidden(alias: str) -> Any:
@@ -23,15 +32,21 @@ def wire(*names: str, default: Any = None) -> Any:
     return attrs.field(default=default, metadata={"names": names})
 
 
-def digits(*, required: bool = False) -> Any:
-    """An integer that the wire writes as a string of digits, such as a raw amount."""
-    default: Any = attrs.NOTHING if required else None
-    return attrs.field(default=default, metadata={"digits": True})
+def digits() -> Any:
+    """An optional integer that the wire writes as a string of digits, such as a raw amount."""
+    return attrs.field(default=None, metadata={"digits": True})
 
 
 def number(*names: str, default: Any = None) -> Any:
     """A decimal that the wire writes as a JSON number; `names` as in `wire`."""
     return attrs.field(default=default, metadata={"number": True, "names": names})
+
+
+@cached
+def field_names(cls: type[Model]) -> Mapping[str, tuple[str, ...]]:
+    """What each field of a model goes by on the wire, the usual spelling first."""
+    fields = [field for field in attrs.fields(cls) if not field.name.startswith("_")]
+    return {field.name: field.metadata.get("names") or (wire_name(field.name),) for field in fields}
 
 
 @attrs.frozen
@@ -42,9 +57,9 @@ class Model:
     """
 
     # The one field that stands for the whole where the wire has a bare string or array instead of an object.
-    bare: ClassVar[tuple[str, type] | None] = None
+    _bare: ClassVar[tuple[str, type] | None] = None
     # Fields that may be missing, but that are never null: money is read strictly.
-    not_null: ClassVar[frozenset[str]] = frozenset()
+    _not_null: ClassVar[frozenset[str]] = frozenset()
 
     _source: Any = hidden("_source")
     _response: ResponseInfo | None = hidden("_response")
@@ -57,7 +72,7 @@ class Model:
     @property
     def extra(self) -> Mapping[str, Any]:
         """The fields that the server sent and this package does not know."""
-        from paychainhq.codec import wire_names
-
-        known = wire_names(type(self))
-        return {name: value for name, value in self._source.items() if name not in known} if isinstance(self._source, dict) else {}
+        if not isinstance(self._source, dict):
+            return {}
+        known = {name for names in field_names(type(self)).values() for name in names}
+        return {name: value for name, value in self._source.items() if name not in known}

@@ -47,8 +47,8 @@ class Amount(Model):
         network_id: The network, such as `base-mainnet`.
     """
 
-    bare: ClassVar[tuple[str, type] | None] = ("display", str)
-    not_null: ClassVar[frozenset[str]] = frozenset({"raw", "decimals"})
+    _bare: ClassVar[tuple[str, type] | None] = ("display", str)
+    _not_null: ClassVar[frozenset[str]] = frozenset({"raw", "decimals"})
 
     display: Decimal
     raw: int | None = digits()

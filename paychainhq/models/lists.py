@@ -69,7 +69,7 @@ class Listing(Model, Sequence[T], Generic[T]):
         business_id: Whose they are, where the server says so.
     """
 
-    bare: ClassVar[tuple[str, type] | None] = ("items", list)
+    _bare: ClassVar[tuple[str, type] | None] = ("items", list)
 
     items: tuple[T, ...] = wire("data", "plans", "paymentMethods", default=attrs.NOTHING)
     count: int | None = None  # type: ignore[assignment]

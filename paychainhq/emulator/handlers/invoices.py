@@ -23,6 +23,9 @@ def create(call: Call) -> object:
         raw = money.to_raw(body["amount"], decimals)
     except ValueError as error:
         refuse_field("amount", f"amount {error}")
+    lifetime = body.get("expiresIn", lifecycle.DEFAULT_LIFETIME_S)
+    if lifetime > lifecycle.LONGEST_LIFETIME_S:
+        refuse_field("expiresIn", f"expiresIn must be at most {lifecycle.LONGEST_LIFETIME_S}")
     customer = customers.find(call, body["customerId"]) if "customerId" in body else None
     business = state.get("SELECT tolerance_bps, tolerance_max_usd FROM business")
     invoice_id = new_id("inv")
@@ -37,7 +40,7 @@ def create(call: Call) -> object:
         raw=str(raw),
         decimals=decimals,
         deposit_address=_deposit_address(body["chain"], customer),
-        expires_at=state.now() + 1000 * body.get("expiresIn", lifecycle.DEFAULT_LIFETIME_S),
+        expires_at=state.now() + 1000 * lifetime,
         tolerance_bps=body.get("underpaymentToleranceBps", business["tolerance_bps"]),
         tolerance_max_usd=body.get("underpaymentToleranceMaxUsd", business["tolerance_max_usd"]),
         metadata=json.dumps(body["metadata"]) if "metadata" in body else None,

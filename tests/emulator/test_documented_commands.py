@@ -1,0 +1,206 @@
+"""The documented cURL commands, run with curl as they stand, and the shapes of all documented answers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from paychainhq.codec import from_json, to_json
+from paychainhq.emulator import Emulator
+from paychainhq.emulator.handlers import HANDLERS
+from paychainhq.operations import OPERATIONS
+from tests.emulator.api import API_KEYS, BUSINESS, INVOICES, ORDER, Api
+from tests.samples import DOCUMENTED, SAMPLES, Sample
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+# What the sample shows of an item in another list, or not at all: on some items it is there and null.
+MAY_BE_NULL = {"contractAddress", "expiresAt", "lastUsedAt", "payoutPolicy"}
+
+
+def run_curl(emulator: Emulator, sample: Sample) -> tuple[int, Any]:
+    """Run a documented command against the emulator; only the host differs."""
+    assert sample.curl is not None
+    command = shlex.split(sample.curl.replace("https://api.paychainhq.io", emulator.url).replace("\\\n", " "))
+    output = subprocess.run([*command, "-sS", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True).stdout
+    body, _, status = output.rpartition("\n")
+    return int(status), json.loads(body)
+
+
+def assert_shape(actual: Any, sample: Any, path: str = "$") -> None:
+    """The same fields of the same types; each item of a list looks like one of the sample's."""
+    if isinstance(sample, dict) and isinstance(actual, dict):
+        assert actual.keys() == sample.keys(), path
+        for name, value in sample.items():
+            if not (actual[name] is None and name in MAY_BE_NULL):
+                assert_shape(actual[name], value, f"{path}.{name}")
+    elif isinstance(sample, list) and isinstance(actual, list):
+        for item in actual:
+            assert any(has_shape(item, documented) for documented in sample), f"{path}: {item}"
+    elif sample is not None:
+        # A JSON number may be whole in one answer and not in another; true is no number.
+        assert isinstance(actual, (int, float) if type(sample) in (int, float) else type(sample)), path
+        assert isinstance(actual, bool) == isinstance(sample, bool), path
+
+
+def has_shape(actual: Any, sample: Any) -> bool:
+    try:
+        assert_shape(actual, sample)
+    except AssertionError:
+        return False
+    return True
+
+
+def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> None:
+    if sample.described.auth == "dashboard":
+        assert (status, body["error"]["code"]) == (401, "UNAUTHORIZED")
+    else:
+        assert 200 <= status < 300, body
+        assert_shape(body, sample.response)
+
+
+@needs_curl
+@pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
+def test_a_documented_command_works_on_a_fresh_emulator(emulator: Emulator, sample: Sample) -> None:
+    """It answers 2xx with the documented shape; a dashboard operation, whose command carries no credential, 401."""
+    assert_answered_as_documented(sample, *run_curl(emulator, sample))
+
+
+@needs_curl
+def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
+    """One after the other on the same emulator, with their one idempotency key and all."""
+    assert len(DOCUMENTED) == 30
+    for sample in DOCUMENTED:
+        assert_answered_as_documented(sample, *run_curl(emulator, sample))
+    assert [request.operation for request in emulator.requests] == [sample.operation for sample in DOCUMENTED]
+
+
+@needs_curl
+def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
+    """A second run meets the first one's keys and states, and is answered as well; nothing is created twice."""
+    for sample in (*DOCUMENTED, *DOCUMENTED):
+        assert_answered_as_documented(sample, *run_curl(emulator, sample))
+    assert Api(emulator).count() == 2
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.operation)
+def test_an_answer_has_the_documented_shape(api: Api, sample: Sample) -> None:
+    """With the credential that it needs, each operation answers what its page shows; and the models can read it without loss."""
+    path = sample.path
+    if sample.operation == "withdrawals.quote":
+        path += "?amount=500&token=USDC&chain=eth"
+    elif sample.query:
+        path += "?" + "&".join(f"{name}={value}" for name, value in sample.query.items())
+    send = api.dashboard if sample.described.auth == "dashboard" else api
+    answer = send(sample.method, path, sample.body, key="k")
+    assert answer.status == 200, answer.body
+    assert_shape(answer.json, sample.response)
+    assert to_json(from_json(sample.type, answer.json)) == answer.json
+
+
+def test_every_operation_has_a_handler() -> None:
+    """The operation table and the handlers name the same things."""
+    assert set(HANDLERS) == set(OPERATIONS)
+
+
+def test_the_seed_data_is_that_of_the_samples(api: Api) -> None:
+    """Where the emulator has the samples' objects it has their values, but for dates."""
+    by_name = {sample.operation: sample.response for sample in SAMPLES}
+    assert api("GET", f"{BUSINESS}/customers/cus_123").json == by_name["customers.get"]
+    assert api("GET", "/api/v1/businesses/lookup/biz_123").json == by_name["businesses.lookup"]
+    assert api("GET", "/api/v1/businesses/lookup/bill_acme_001").json == by_name["businesses.lookup"]
+    # Equal as values: 149.5 here is 149.50 there.
+    balances = by_name["balances.list"]
+    kind = OPERATIONS["balances.list"].response_type
+    assert list(from_json(kind, api("GET", f"{BUSINESS}/balances").json)) == list(from_json(kind, balances))
+    assert api("GET", f"{BUSINESS}/settings/invoices").json == by_name["businesses.invoice_settings"]
+    assert api("GET", f"{BUSINESS}/contract-integrations").json == by_name["contract_integrations.list"]
+    assert api("GET", "/api/v1/tokens/USDC").json == by_name["tokens.get"]
+    assert api("GET", "/api/v1/billing/plans").json["plans"][:3] == by_name["billing.plans"]["plans"]
+    quote = api("GET", f"{BUSINESS}/withdrawals/quote?amount=500&token=USDC&chain=eth&networkId=base-mainnet").json
+    assert quote == by_name["withdrawals.quote"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sweep", "available"),
+    [
+        ("amount=100&token=USDC&chain=eth", False, True),
+        ("amount=100&token=USDC&chain=eth&forceSweepAll=true", True, True),
+        ("amount=760.5&token=USDC&chain=eth", True, True),
+        ("amount=760.51&token=USDC&chain=eth", False, False),
+        ("amount=0.00000000000000000000000000000000001&token=ETH&chain=eth", False, True),
+    ],
+)
+def test_a_quote_depends_on_what_is_there(api: Api, query: str, sweep: bool, available: bool) -> None:
+    """The treasury covers small amounts, sweeping larger ones, and nothing the largest."""
+    quote = api("GET", f"{BUSINESS}/withdrawals/quote?{query}").json
+    assert (quote["sweepNeeded"], quote["options"][0]["available"]) == (sweep, available)
+
+
+def test_a_payout_key_is_created_as_documented(api: Api) -> None:
+    """What was asked for comes back, with what follows from the limits."""
+    sample = next(sample for sample in SAMPLES if sample.operation == "api_keys.create_payout")
+    created = api.dashboard("POST", sample.path, sample.body).json
+    policy = created["policy"]
+    assert policy["destinations"] == sample.body["destinations"]
+    assert policy["limits"] == sample.body["limits"]
+    assert (policy["allowedChains"], policy["allowedNetworkIds"]) == (["sol", "eth"], ["sol-mainnet", "base-mainnet"])
+    assert created["id"] in [key["id"] for key in api.dashboard("GET", API_KEYS).json]
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        ({"planCode": "SCALE"}, "payment_required"),
+        ({"planCode": "GROWTH", "billingMode": "prepaid_annual"}, "payment_required"),
+        ({"planCode": "FREE"}, "scheduled"),
+    ],
+)
+def test_a_plan_changes_when_it_is_paid(api: Api, body: dict[str, str], state: str) -> None:
+    """An upgrade comes with an invoice, and holds once that is paid; a downgrade is scheduled."""
+    change = api.dashboard("POST", "/api/v1/billing/subscription/change", body).json
+    assert (change["state"], change["fromPlanCode"], change["toPlanCode"]) == (state, "GROWTH", body["planCode"])
+    before = api("GET", "/api/v1/billing/me").json
+    assert before["policy"]["planCode"] == "GROWTH"
+    if state == "payment_required":
+        payment = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0xabc"}
+        api("POST", f"/api/v1/billing/invoices/{change['invoice']['id']}/pay", payment, key="p")
+        policy = api("GET", "/api/v1/billing/me").json["policy"]
+        assert (policy["planCode"], policy["billingMode"]) == (body["planCode"], change["billingMode"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"planCode": "HUGE"}, "planCode"),
+        ({"planCode": "GROWTH", "billingMode": "weekly"}, "billingMode"),
+        ({"planCode": "SCALE", "billingMode": "prepaid_annual"}, "billingMode"),
+    ],
+)
+def test_a_plan_must_exist(api: Api, body: dict[str, str], field: str) -> None:
+    """Unknown plans and modes are refused, and annual billing for all plans but GROWTH."""
+    answer = api.dashboard("POST", "/api/v1/billing/subscription/change", body)
+    assert (answer.status, answer.fields) == (400, [field])
+
+
+def test_metadata_is_given_back(api: Api) -> None:
+    """On creation and on reading, and in no public answer."""
+    metadata = {"order": "order_123", "lines": [1, None, {"ü": True}]}
+    created = api("POST", INVOICES, {**ORDER, "metadata": metadata}).json
+    assert created["metadata"] == api.invoice(created["id"])["metadata"] == metadata
+    assert "metadata" not in api.public(created["id"])
+
+
+def test_a_customers_invoice_has_the_customers_address(api: Api) -> None:
+    """Addresses are permanent; without a customer, each invoice has its own."""
+    customer = api("POST", f"{BUSINESS}/customers", {"externalRef": "r"}).json
+    addresses = {address["chainFamily"]: address["address"] for address in customer["addresses"]}
+    for chain in ("eth", "sol"):
+        invoice = api("POST", INVOICES, {**ORDER, "chain": chain, "customerId": customer["id"]}).json
+        assert (invoice["depositAddress"], invoice["customerId"]) == (addresses[chain], customer["id"])
+    assert len({api.invoice(api.create())["depositAddress"] for _ in range(3)}) == 3

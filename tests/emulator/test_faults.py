@@ -1,0 +1,209 @@
+"""Faults on request: each kind as a client sees it, whether the request was handled, and how often it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import aiohttp
+import pytest
+
+from paychainhq.emulator import API_KEY, Emulator
+from tests.emulator.api import BUSINESS, INVOICES, ORDER, Api, until_received
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Any:
+    """No fault leaves a complaint of the server in the log."""
+    with caplog.at_level(logging.INFO):
+        yield
+    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "asyncio"))] == []
+
+
+async def create(emulator: Emulator, *, key: str = "k", total: float = 30) -> tuple[int, bytes, Any]:
+    """Create an invoice over a connection of its own; return status, body and headers."""
+    timeout = aiohttp.ClientTimeout(total=total)
+    headers = {"x-api-key": API_KEY, "Idempotency-Key": key}
+    async with (
+        aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+        session.post(emulator.url + INVOICES, json=dict(ORDER)) as response,
+    ):
+        return response.status, await response.read(), response.headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code", "retry_after"),
+    [
+        (503, 503, "INTERNAL_ERROR", None),
+        ("500", 500, "INTERNAL_ERROR", None),
+        ("503:2", 503, "INTERNAL_ERROR", "2"),
+        (429, 429, "RATE_LIMIT_EXCEEDED", None),
+        ("429:1", 429, "RATE_LIMIT_EXCEEDED", "1"),
+        ("429:0.2", 429, "RATE_LIMIT_EXCEEDED", "1"),
+        ("401", 401, "UNAUTHORIZED", None),
+        ("in_progress", 409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", None),
+    ],
+)
+def test_an_error_status_comes_in_the_envelope_and_does_nothing(
+    api: Api, kind: str | int, status: int, code: str, retry_after: str | None
+) -> None:
+    """The request is not handled, so the same key is free afterwards."""
+    api.emulator.fault("invoices.create", kind)
+    answer = api("POST", INVOICES, ORDER, key="k")
+    assert (answer.status, answer.code, answer.headers.get("Retry-After")) == (status, code, retry_after)
+    assert answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+    assert api.count() == 1
+    assert api("POST", INVOICES, ORDER, key="k").status == 200
+    assert [request.status for request in api.emulator.requests if request.method == "POST"] == [status, 200]
+
+
+async def test_a_dropped_request_is_not_handled(emulator: Emulator) -> None:
+    """The connection closes without an answer, before anything was done."""
+    emulator.fault("invoices.create", "drop")
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await create(emulator)
+    assert Api(emulator).count() == 1
+    assert emulator.requests[0].status is None
+
+
+async def test_a_reset_request_is_handled(emulator: Emulator) -> None:
+    """The connection is reset after the invoice was created; the same key finds it."""
+    emulator.fault("invoices.create", "reset")
+    with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        await create(emulator)
+    assert emulator.requests[0].status is None
+    status, _, _ = await create(emulator)
+    assert (status, Api(emulator).count()) == (200, 2)
+
+
+async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> None:
+    """Headers and half the body come; the invoice is there, and the same key gives the whole answer."""
+    emulator.fault("invoices.create", "truncate")
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await create(emulator)
+    assert emulator.requests[0].status == 200
+    _, body, _ = await create(emulator)
+    assert json.loads(body)["status"] == "pending"
+    assert Api(emulator).count() == 2
+
+
+@pytest.mark.parametrize("kind", ["bad_json", "html", "empty"])
+async def test_an_answer_that_is_no_json(emulator: Emulator, kind: str) -> None:
+    """It is a 200 with a request id, the request was handled, and the body cannot be parsed."""
+    emulator.fault("invoices.create", kind)
+    status, body, headers = await create(emulator)
+    assert status == 200
+    assert headers["x-request-id"] == emulator.requests[0].request_id
+    assert headers["Content-Type"].startswith("text/html" if kind == "html" else "application/json")
+    with pytest.raises(ValueError):
+        json.loads(body)
+    assert Api(emulator).count() == 2
+
+
+async def test_silence_is_no_answer_at_all(emulator: Emulator) -> None:
+    """The request is neither handled nor answered, and others are meanwhile."""
+    emulator.fault("invoices.create", "silence")
+    with pytest.raises(asyncio.TimeoutError):
+        await create(emulator, total=0.2)
+    assert emulator.requests[0].status is None
+    assert Api(emulator).count() == 1
+
+
+async def test_a_slow_answer_is_handled_at_once(emulator: Emulator) -> None:
+    """A client that gives up has its invoice; until the answer would be out, its key is in progress."""
+    emulator.fault("invoices.create", "slow:600")
+    with pytest.raises(asyncio.TimeoutError):
+        await create(emulator, total=0.2)
+    assert Api(emulator).count() == 2
+    status, body, _ = await create(emulator)
+    assert (status, json.loads(body)["error"]["code"]) == (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS")
+
+
+def test_a_slow_answer_comes(api: Api) -> None:
+    """After its time it is the ordinary answer."""
+    api.emulator.fault("*", "slow:0.01")
+    assert api("GET", BUSINESS).json["id"] == "biz_123"
+    assert api.emulator.requests[0].status == 200
+
+
+def test_faults_come_in_order_and_are_used_up(api: Api) -> None:
+    """Each as often as asked for, then all is well."""
+    api.emulator.fault("invoices.list", 503, times=2)
+    api.emulator.fault("invoices.list", 429)
+    assert [api("GET", INVOICES).status for _ in range(5)] == [503, 503, 429, 200, 200]
+
+
+def test_a_fault_meets_its_operation_only(api: Api) -> None:
+    """Others pass, and do not use it up; `*` meets any, unknown paths included."""
+    api.emulator.fault("invoices.create", 503)
+    assert api("GET", INVOICES).status == 200
+    assert api("POST", INVOICES, ORDER).status == 503
+    api.emulator.fault("*", 500, times=2)
+    assert [api("GET", path).status for path in ("/api/v1/nothing", "/api/v1/prices", "/api/v1/prices")] == [500, 500, 200]
+
+
+def test_a_fault_comes_before_the_credential_is_checked(api: Api) -> None:
+    """A gateway that is down does not look at keys."""
+    api.emulator.fault("*", 503)
+    assert api("GET", INVOICES, headers={}).status == 503
+
+
+def test_a_fault_after_handling_keeps_an_error_what_it_is(api: Api) -> None:
+    """A slow or broken answer to a bad request is still that request's answer."""
+    api.emulator.fault("*", "slow:0")
+    assert api("POST", INVOICES, {}).status == 400
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "times"),
+    [
+        ("invoices.crate", 503, 1),
+        ("", 503, 1),
+        ("*", "explode", 1),
+        ("*", 200, 1),
+        ("*", 399, 1),
+        ("*", 600, 1),
+        ("*", "", 1),
+        ("*", "drop:1", 1),
+        ("*", "slow", 1),
+        ("*", "slow:x", 1),
+        ("*", "slow:-1", 1),
+        ("*", "slow:inf", 1),
+        ("*", "429:soon", 1),
+        ("*", 503, 0),
+        ("*", 503, True),
+        ("*", 503, 1.5),
+    ],
+)
+def test_a_fault_that_does_not_exist_is_told_at_once(api: Api, operation: str, kind: Any, times: Any) -> None:
+    """It is a ValueError when it is asked for, and nothing is planned."""
+    with pytest.raises(ValueError):
+        api.emulator.fault(operation, kind, times)
+    assert api("GET", "/api/v1/prices").status == 200
+
+
+async def test_stopping_lets_everybody_go() -> None:
+    """Whoever waits in silence is cut off, whoever waits for a slow answer gets it."""
+    with Emulator() as emulator:
+        emulator.fault("invoices.create", "slow:600")
+        emulator.fault("invoices.create", "silence")
+        slow = asyncio.create_task(create(emulator, key="a"))
+        await asyncio.to_thread(until_received, emulator, 1)
+        silent = asyncio.create_task(create(emulator, key="b"))
+        await asyncio.to_thread(until_received, emulator, 2)
+    assert (await slow)[0] == 200
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await silent
+
+
+async def test_a_client_that_hangs_up_in_its_body_does_no_harm(emulator: Emulator) -> None:
+    """Half a request is no request."""
+    port = int(emulator.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"POST {INVOICES} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert Api(emulator).count() == 1

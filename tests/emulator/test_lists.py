@@ -1,0 +1,135 @@
+"""Pages, filters and their defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.emulator.api import BUSINESS, CUSTOMERS, INVOICES, Api
+
+BILLING = "/api/v1/billing/invoices"
+
+
+def ids(answer: Any) -> list[str]:
+    return [row["id"] for row in answer.json["data"]]
+
+
+def test_a_fresh_list_is_one_page(api: Api) -> None:
+    """The defaults are page 1 and limit 20."""
+    assert api("GET", INVOICES).json["pagination"] == {"page": 1, "limit": 20, "total": 1, "totalPages": 1, "hasMore": False}
+
+
+@pytest.mark.parametrize("path", [INVOICES, CUSTOMERS], ids=["invoices", "customers"])
+def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
+    """Reading page after page gives each item once, the latest first, and says when it is the end."""
+    body = {"amount": "1", "token": "USDC", "chain": "eth", "externalRef": "r"}
+    made = [api("POST", path, body).json["id"] for _ in range(6)]
+    pages = [api("GET", f"{path}?page={page}&limit=3") for page in (1, 2, 3)]
+    assert [item for page in pages for item in ids(page)] == [*reversed(made), "inv_123" if path == INVOICES else "cus_123"]
+    assert [page.json["pagination"] for page in pages] == [
+        {"page": page, "limit": 3, "total": 7, "totalPages": 3, "hasMore": page < 3} for page in (1, 2, 3)
+    ]
+
+
+def test_a_page_beyond_the_end_is_empty(api: Api) -> None:
+    """It is no error, and there is no more."""
+    answer = api("GET", f"{INVOICES}?page=9007199254740992&limit=100")
+    assert (answer.json["data"], answer.json["pagination"]["hasMore"]) == ([], False)
+
+
+def test_an_empty_list_has_no_pages(api: Api) -> None:
+    """Nothing matches: zero pages, and nothing more."""
+    pagination = api("GET", f"{INVOICES}?status=failed").json["pagination"]
+    assert pagination == {"page": 1, "limit": 20, "total": 0, "totalPages": 0, "hasMore": False}
+
+
+def test_a_page_has_at_most_100_items(api: Api) -> None:
+    """A larger limit is cut down, and the answer says so."""
+    for _ in range(101):
+        api.create()
+    answer = api("GET", f"{INVOICES}?limit=5000")
+    assert (len(ids(answer)), answer.json["pagination"]["limit"], answer.json["pagination"]["totalPages"]) == (100, 100, 2)
+
+
+@pytest.mark.parametrize("path", [INVOICES, CUSTOMERS, BILLING])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "%C2%B2", "99999999999999999999999999"])
+def test_a_limit_must_be_a_positive_number(api: Api, path: str, value: str) -> None:
+    """What is none is a 400 that names the field."""
+    answer = api("GET", f"{path}?limit={value}")
+    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["limit"])
+
+
+def test_invoices_are_filtered_by_status(api: Api) -> None:
+    """By the raw status, whatever word it is."""
+    paid = api.create()
+    api.emulator.pay(paid)
+    api.emulator.confirm(paid)
+    assert ids(api("GET", f"{INVOICES}?status=paid")) == [paid]
+    assert ids(api("GET", f"{INVOICES}?status=pending")) == ["inv_123"]
+    assert ids(api("GET", f"{INVOICES}?status=nonsense")) == []
+
+
+def test_invoices_are_filtered_by_customer(api: Api) -> None:
+    """Alone and together with a status; without a filter, those without a customer are there too."""
+    customer = api("POST", CUSTOMERS, {"externalRef": "5"}).json["id"]
+    mine, nobodys = api.create(customerId=customer), api.create()
+    assert ids(api("GET", f"{INVOICES}?customerId={customer}")) == [mine]
+    assert ids(api("GET", f"{INVOICES}?customerId={customer}&status=paid")) == []
+    assert ids(api("GET", f"{INVOICES}?customerId=cus_unknown")) == []
+    assert ids(api("GET", INVOICES)) == [nobodys, mine, "inv_123"]
+
+
+def test_a_filter_may_look_like_a_number(api: Api) -> None:
+    """Text stays text: an id of digits is no integer."""
+    assert api("GET", f"{INVOICES}?customerId=123&status=true").status == 200
+
+
+def test_billing_invoices_go_by_offset(api: Api) -> None:
+    """Limit and offset, filtered by status, with no pagination object."""
+    for _ in range(2):
+        api.dashboard("POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"})
+    everything = ids(api("GET", BILLING))
+    assert (len(everything), everything[-1]) == (3, "bill_inv_123")
+    assert ids(api("GET", f"{BILLING}?limit=1&offset=1")) == everything[1:2]
+    assert ids(api("GET", f"{BILLING}?offset=3")) == []
+    assert ids(api("GET", f"{BILLING}?status=open")) == ["bill_inv_123"]
+    assert api("GET", BILLING).json.keys() == {"data"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/supported-assets", f"{BUSINESS}/payment-methods"])
+def test_inactive_rails_are_shown_on_request(api: Api, path: str) -> None:
+    """By default they are left out, and the count is that of what is shown."""
+
+    def statuses(query: str) -> set[str]:
+        answer = api("GET", path + query).json
+        assert answer["count"] == len(answer["paymentMethods"])
+        return {method["status"] for method in answer["paymentMethods"]}
+
+    assert statuses("") == statuses("?includeInactive=false") == {"active"}
+    assert statuses("?includeInactive=true") == {"active", "inactive"}
+    assert api("GET", f"{path}?includeInactive=yes").fields == ["includeInactive"]
+
+
+def test_reference_data_fits_together(api: Api) -> None:
+    """Every active token of every network is in the token list, has a price, and can be invoiced on that network."""
+    tokens = api("GET", "/api/v1/tokens").json["data"]
+    on_networks = [
+        (token["symbol"], network["networkId"])
+        for network in api("GET", "/api/v1/networks").json["data"]
+        for token in network["supportedTokens"]
+    ]
+    assert on_networks == [(token["symbol"], token["networkId"]) for token in tokens]
+    for token in tokens:
+        assert token in api("GET", f"/api/v1/tokens/networks/{token['networkId']}").json["data"]
+        assert api("GET", f"/api/v1/prices/{token['symbol']}").status == 200
+        assert api.create(token=token["symbol"], chain=token["chain"], networkId=token["networkId"])
+
+
+def test_a_network_left_out_is_the_first_of_its_chain(api: Api) -> None:
+    """The token decides among the chain's networks."""
+    networks = [
+        api.invoice(api.create(token=token, chain=chain))["amount"]["networkId"]
+        for token, chain in [("USDC", "eth"), ("ETH", "eth"), ("USDC", "sol"), ("BTC", "btc")]
+    ]
+    assert networks == ["base-mainnet", "base-mainnet", "sol-mainnet", "btc-mainnet"]

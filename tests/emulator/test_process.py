@@ -1,0 +1,301 @@
+"""The emulator's life: the class, the command, the fixture, and a state that survives being killed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from paychainhq.credentials import DashboardSession
+from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
+from tests.emulator.api import API_KEYS, INVOICES, ORDER, Answer, Api
+
+COMMAND = [sys.executable, "-W", "error", "-m", "paychainhq.emulator"]
+
+
+@contextmanager
+def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run the command on a free port; give the process, its URL and all that it printed until it was ready."""
+    command = [*COMMAND, "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            printed = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), process.stdout))
+            yield process, printed[0].split()[-1], "".join(printed)
+        finally:
+            process.kill()
+
+
+def send(url: str, method: str, path: str, body: object = None, key: str = "k") -> Answer:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"x-api-key": API_KEY, "Idempotency-Key": key, "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url + path, data, headers, method=method), timeout=30) as response:
+        return Answer(response.status, dict(response.headers), response.read())
+
+
+# --- the class ---
+
+
+def test_leaving_leaves_nothing() -> None:
+    """No thread, and nobody listens; its port is free again at once."""
+    threads = threading.active_count()
+    with Emulator() as emulator:
+        assert threading.active_count() == threads + 1
+        port = int(emulator.url.rpartition(":")[2])
+    gc.collect()
+    assert threading.active_count() == threads
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        pass
+    with Emulator(port=port) as emulator:
+        assert emulator.url.endswith(f":{port}")
+
+
+def test_leaving_closes_open_connections() -> None:
+    """A client that keeps its connection does not hold the emulator."""
+    with Emulator() as emulator, socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /api/v1/prices HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(10) == b"HTTP/1.1 2"
+        emulator.__exit__(None, None, None)
+        while client.recv(10_000):
+            pass
+
+
+async def test_it_works_in_async_code() -> None:
+    """`async with` is the same thing, and the caller's loop stays free."""
+    async with Emulator() as emulator, aiohttp.ClientSession() as session:
+        async with session.get(f"{emulator.url}/api/v1/invoices/inv_123") as response:
+            assert (await response.json())["status"] == "pending"
+        await asyncio.gather(*(asyncio.to_thread(emulator.advance, 1) for _ in range(5)))
+        assert emulator.pay("inv_123") == "confirming"
+
+
+def test_it_can_run_again() -> None:
+    """Each run has a fresh memory; two at once need two emulators."""
+    emulator = Emulator()
+    for _ in range(2):
+        with emulator:
+            assert Api(emulator).count() == 1
+            Api(emulator).create()
+            with pytest.raises(RuntimeError, match="running already"):
+                emulator.__enter__()
+
+
+def test_several_run_side_by_side() -> None:
+    """Each has its own port and state."""
+    with Emulator() as one, Emulator() as other:
+        Api(one).create()
+        assert (one.url != other.url, Api(one).count(), Api(other).count()) == (True, 2, 1)
+
+
+def test_outside_its_block_it_says_so() -> None:
+    """There is nobody to ask."""
+    with pytest.raises(RuntimeError, match="not running"):
+        Emulator().pay("inv_123")
+
+
+def test_its_dashboard_session_is_one_for_the_client() -> None:
+    """What `PayChainHQ(dashboard=...)` takes, and the emulator accepts."""
+    with Emulator() as emulator:
+        assert isinstance(emulator.dashboard, DashboardSession)
+        assert Api(emulator).dashboard("GET", API_KEYS).status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::"])
+def test_it_stays_on_loopback(host: str) -> None:
+    """Beyond it only when told so."""
+    with pytest.raises(ValueError, match="not loopback"):
+        Emulator(host=host)
+    Emulator(host=host, allow_remote=True)
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
+def test_other_names_of_loopback_will_do(host: str) -> None:
+    """The URL holds the name that was given, in brackets if it has colons."""
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with Emulator(host=host) as emulator:
+        assert f"//[{host}]:" in emulator.url if ":" in host else f"//{host}:" in emulator.url
+        assert Api(emulator).count() == 1
+
+
+def test_a_taken_port_is_an_error() -> None:
+    """Entering fails, and leaves no thread."""
+    threads = threading.active_count()
+    with Emulator() as emulator:
+        port = int(emulator.url.rpartition(":")[2])
+        with pytest.raises(OSError, match=str(port)):
+            Emulator(port=port).__enter__()
+        with pytest.raises(OverflowError):
+            Emulator(port=99_999).__enter__()
+        assert threading.active_count() == threads + 1
+
+
+# --- the state ---
+
+
+def test_a_state_file_is_continued(tmp_path: Path) -> None:
+    """Invoices, payments, keys, stored replies and the clock are as they were."""
+    file = tmp_path / "state.db"
+    with Emulator(file) as emulator:
+        api = Api(emulator)
+        created = api("POST", INVOICES, ORDER, key="k1")
+        key = api.dashboard("POST", API_KEYS, {"name": "n"}).json["apiKey"]
+        emulator.pay("inv_123", "1")
+        emulator.advance(86_400 * 2)
+    with Emulator(str(file)) as emulator:
+        api = Api(emulator)
+        assert api("POST", INVOICES, ORDER, key="k1").body == created.body
+        assert api("GET", INVOICES, headers={"x-api-key": key}).json["pagination"]["total"] == 2
+        assert api.invoice("inv_123")["status"] == "confirming"
+        assert api.invoice(created.json["id"])["status"] == "expired"
+
+
+def test_a_state_file_gives_no_key_away(tmp_path: Path) -> None:
+    """Only digests of keys are stored."""
+    with Emulator(str(tmp_path / "state.db")) as emulator:
+        key = Api(emulator).dashboard("POST", API_KEYS, {"name": "n"}).json["apiKey"]
+    content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert key.encode() not in content
+    assert API_KEY.encode() not in content
+
+
+def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
+    """It is left as it is."""
+    other = tmp_path / "other.txt"
+    other.write_text("not a database, and long enough to tell" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        Emulator(str(other)).__enter__()
+    assert other.read_text().startswith("not a database")
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    """It says what to do."""
+    file = str(tmp_path / "state.db")
+    with Emulator(file):
+        pass
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(ValueError, match="delete it"):
+        Emulator(file).__enter__()
+
+
+def test_a_killed_process_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Killed again and again among requests that are then repeated: each key has one invoice, and there are no others."""
+    state = str(tmp_path / "state.db")
+    seen: dict[str, set[str]] = {f"k{i}": set() for i in range(150)}
+    for seconds in (0.02, 0.05, 0.1):
+        with running_command("--state", state) as (process, url, _):
+            killer = threading.Timer(seconds, process.kill)
+            killer.start()
+            # Without the kill these would go on for ever: what ends them is a lost connection.
+            with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
+                for key in itertools.cycle(seen):
+                    seen[key].add(send(url, "POST", INVOICES, ORDER, key).json["id"])
+            killer.join()
+    assert any(seen.values())
+    with running_command("--state", state) as (_, url, _):
+        for key, ids in seen.items():
+            ids.add(send(url, "POST", INVOICES, ORDER, key).json["id"])
+        total = send(url, "GET", INVOICES).json["pagination"]["total"]
+    assert {len(ids) for ids in seen.values()} == {1}
+    assert total == len(seen) + 1
+
+
+# --- the command ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_the_command_runs_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    """It prints where it is and what to use, answers, and exits 0 with nothing on stderr."""
+    with running_command() as (process, url, printed):
+        assert send(url, "GET", INVOICES).json["pagination"]["total"] == 1
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert BUSINESS_ID in printed
+    assert API_KEY in printed
+
+
+def test_the_command_refuses_to_listen_beyond_loopback() -> None:
+    """It says so, and exits 1."""
+    result = subprocess.run([*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=30, check=False)
+    assert result.returncode == 1
+    assert "not loopback" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_command_listens_beyond_loopback_when_told_so() -> None:
+    """It prints the address that it was given."""
+    with running_command("--host", "0.0.0.0", "--allow-remote") as (_, url, _):
+        assert url.startswith("http://0.0.0.0:")
+
+
+@pytest.mark.parametrize("problem", ["port", "number", "state"])
+def test_the_command_says_why_it_cannot_start(problem: str, tmp_path: Path) -> None:
+    """One line, no traceback."""
+    (tmp_path / "other.txt").write_text("not a database, and long enough to tell" * 100)
+    with Emulator() as emulator:
+        arguments = {
+            "port": ["--port", emulator.url.rpartition(":")[2]],
+            "number": ["--port", "99999"],
+            "state": ["--port", "0", "--state", str(tmp_path / "other.txt")],
+        }
+        result = subprocess.run([*COMMAND, *arguments[problem]], capture_output=True, text=True, timeout=30, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("paychainhq.emulator: ")
+    assert result.stderr.count("\n") == 1
+
+
+# --- the package ---
+
+
+def test_importing_it_loads_no_server() -> None:
+    """Neither the package nor the pytest plugin costs a run that does not use them."""
+    code = (
+        "import sys, paychainhq.emulator, paychainhq.emulator.pytest_plugin as plugin\n"
+        "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.local', 'paychainhq.models') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_its_names_are_there() -> None:
+    """What `__all__` says can be had, and nothing else."""
+    import paychainhq.emulator as package
+
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = package.nothing
+
+
+def test_the_fixture_gives_a_running_emulator(tmp_path: Path) -> None:
+    """In a synchronous test of somebody else's suite, which does not have to name the plugin."""
+    (tmp_path / "test_theirs.py").write_text(
+        "def test_it(paychain_emulator):\n"
+        "    assert paychain_emulator.url.startswith('http://127.0.0.1:')\n"
+        "    assert paychain_emulator.pay('inv_123') == 'confirming'\n"
+    )
+    others = ["-p", "no:cacheprovider", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-W", "error", "-m", "pytest", *others, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,210 @@
+"""What is refused: routes, bodies, fields; and the envelope of every error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paychainhq.emulator import API_KEY, Emulator
+from tests.emulator.api import API_KEYS, BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
+
+LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmount": "10", "dailyAmount": "50"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api/v1/nothing"),
+        ("GET", "/api/v2/prices"),
+        ("GET", "/api/v1/prices/"),
+        ("GET", "/api/v1/prices/USDC/more"),
+        ("POST", "/api/v1/prices"),
+        ("HEAD", "/api/v1/prices"),
+        ("OPTIONS", INVOICES),
+        ("GET", "/api/v1/prices/NONE"),
+        ("GET", "/api/v1/tokens/NONE"),
+        ("GET", "/api/v1/tokens/networks/none"),
+        ("GET", f"{CUSTOMERS}/cus_unknown"),
+        ("GET", "/api/v1/invoices/inv_unknown"),
+        ("GET", "/api/v1/businesses/invoices/inv_unknown"),
+        ("GET", "/api/v1/businesses/lookup/bill_unknown"),
+        ("GET", f"{BUSINESS}/invoices%2Finv_123"),
+    ],
+)
+def test_what_does_not_exist_is_not_found(api: Api, method: str, path: str) -> None:
+    """Unknown routes, methods and ids are 404, and carry a request id."""
+    answer = api(method, path)
+    assert answer.status == 404
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert method == "HEAD" or answer.code == "NOT_FOUND"
+
+
+def test_a_billing_invoice_that_does_not_exist_is_not_found(api: Api) -> None:
+    """Its id is looked up before anything is paid."""
+    body = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0x1"}
+    assert api("POST", "/api/v1/billing/invoices/bill_inv_0/pay", body, key="k").status == 404
+
+
+def test_a_word_in_a_path_wins_over_an_id(api: Api) -> None:
+    """`lookup`, `invoices` and `networks` are no ids."""
+    for path in ("/api/v1/businesses/lookup/biz_123", "/api/v1/businesses/invoices/inv_123", "/api/v1/tokens/networks/sol-mainnet"):
+        assert api("GET", path).status == 200
+    operations = [request.operation for request in api.emulator.requests]
+    assert operations == ["businesses.lookup", "invoices.get", "tokens.list_by_network"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/prices", BUSINESS, "/api/v1/nothing"])
+def test_every_answer_has_a_request_id_of_its_own(api: Api, path: str) -> None:
+    """Good or bad, the header is there; in an error the envelope has the same one."""
+    answers = [api("GET", path, headers={}) for _ in range(2)]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 2
+    for answer in answers:
+        assert answer.status == 200 or answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+
+
+def test_an_error_has_the_documented_envelope(api: Api) -> None:
+    """Code, message, details and request id, and nothing else."""
+    error = api("POST", INVOICES, {}).json
+    assert error.keys() == {"error"}
+    assert error["error"].keys() == {"code", "message", "details", "requestId"}
+
+
+def test_no_answer_has_cors_headers(api: Api) -> None:
+    """Browsers are not its callers."""
+    answer = api("GET", "/api/v1/prices", headers={"Origin": "http://localhost:3000"})
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"nonsense", b"\xff", b'{"amount": NaN}', b"[" * 100_000, b'{"amount": ' + b"9" * 5000 + b"}", b" " * 2_000_000],
+    ids=["cut", "word", "no utf-8", "NaN", "deep", "long number", "two megabytes"],
+)
+def test_a_broken_body_is_refused(api: Api, body: bytes) -> None:
+    """What is not JSON is a 400, and creates nothing."""
+    answer = api("POST", INVOICES, body)
+    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["body"])
+    assert api.count() == 1
+
+
+@pytest.mark.parametrize("body", [None, b"[]", b"null", b'"text"', b"1"])
+def test_a_body_must_be_an_object(api: Api, body: bytes | None) -> None:
+    """Anything else cannot hold the fields."""
+    assert api("POST", INVOICES, body).fields == ["body"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"amount": None}, ["amount"]),
+        ({"amount": None, "token": None, "chain": None}, ["amount", "token", "chain"]),
+        ({"amount": 1.5}, ["amount"]),
+        ({"amount": "0"}, ["amount"]),
+        ({"amount": "-1"}, ["amount"]),
+        ({"amount": "1e3"}, ["amount"]),
+        ({"amount": "1.0000001"}, ["amount"]),
+        ({"amount": True}, ["amount"]),
+        ({"token": 5}, ["token"]),
+        ({"token": "DOGE"}, ["token"]),
+        ({"chain": "doge"}, ["chain"]),
+        ({"chain": "sol", "token": "ETH"}, ["chain"]),
+        ({"networkId": "sol-mainnet"}, ["networkId"]),
+        ({"networkId": "base-sepolia"}, ["networkId"]),
+        ({"networkId": "none"}, ["networkId"]),
+        ({"expiresIn": 0}, ["expiresIn"]),
+        ({"expiresIn": "60"}, ["expiresIn"]),
+        ({"expiresIn": 1.5}, ["expiresIn"]),
+        ({"underpaymentToleranceBps": -1}, ["underpaymentToleranceBps"]),
+        ({"underpaymentToleranceMaxUsd": "-0.5", "expiresIn": -1}, ["expiresIn", "underpaymentToleranceMaxUsd"]),
+        ({"metadata": [1]}, ["metadata"]),
+        ({"description": "\ud800"}, ["description"]),
+    ],
+)
+def test_an_invoice_is_checked_field_by_field(api: Api, changes: dict[str, Any], fields: list[str]) -> None:
+    """Each wrong field is named in the details, all of them at once, and nothing is created."""
+    answer = api("POST", INVOICES, {**ORDER, **changes})
+    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", fields)
+    assert api.count() == 1
+
+
+def test_an_invoice_for_an_unknown_customer_is_refused(api: Api) -> None:
+    """The customer must exist."""
+    assert api("POST", INVOICES, {**ORDER, "customerId": "cus_unknown"}).status == 404
+    assert api.count() == 1
+
+
+def test_unknown_fields_are_ignored(api: Api) -> None:
+    """In bodies and in queries; null stands for a field left out."""
+    assert api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fields"),
+    [
+        (API_KEYS, {}, ["name"]),
+        (API_KEYS, {"name": "x", "expiresIn": 366}, ["expiresIn"]),
+        (API_KEYS, {"name": "x", "permissions": "invoices:*"}, ["permissions"]),
+        (f"{BUSINESS}/contract-api-keys", {"name": "x", "actionIds": []}, ["actionIds"]),
+        (f"{BUSINESS}/payout-api-keys", {"name": "x", "destinationPolicy": "any", "limits": []}, ["limits"]),
+        (
+            f"{BUSINESS}/payout-api-keys",
+            {"name": "x", "destinationPolicy": "any", "limits": [LIMIT], "ipAllowlist": ["::1"]},
+            ["ipAllowlist[0]"],
+        ),
+    ],
+)
+def test_a_key_is_checked_field_by_field(api: Api, path: str, body: object, fields: list[str]) -> None:
+    """The same holds for keys."""
+    answer = api.dashboard("POST", path, body)
+    assert (answer.status, answer.fields) == (400, fields)
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("", ["amount", "token", "chain"]),
+        ("?amount=x&token=USDC&chain=eth", ["amount"]),
+        ("?amount=1&token=DOGE&chain=eth", ["token"]),
+        ("?amount=1&token=USDC&chain=eth&forceSweepAll=1", ["forceSweepAll"]),
+    ],
+)
+def test_a_quote_is_checked_field_by_field(api: Api, query: str, fields: list[str]) -> None:
+    """The same holds for queries."""
+    assert api("GET", f"{BUSINESS}/withdrawals/quote{query}").fields == fields
+
+
+def test_a_credential_is_checked_before_the_body(api: Api) -> None:
+    """Who is not known does not learn what is wrong with the request."""
+    assert api("POST", INVOICES, b"{", headers={}).status == 401
+
+
+def test_received_requests_are_recorded(emulator: Emulator) -> None:
+    """Oldest first, with everything that was sent and the status of the answer; credentials compare and do not show."""
+    api = Api(emulator)
+    api("POST", f"{INVOICES}?a=b", ORDER, key="k1")
+    api("GET", "/api/v1/nothing", headers={})
+    first, second = emulator.requests
+    assert (first.method, first.path, dict(first.query)) == ("POST", INVOICES, {"a": "b"})
+    assert (first.operation, first.status, first.body) == ("invoices.create", 200, ORDER)
+    assert (first.headers["Idempotency-Key"], first.headers["X-API-Key"]) == ("k1", API_KEY)
+    assert API_KEY not in repr(first)
+    assert (second.operation, second.status, second.body) == (None, 404, None)
+    api.dashboard("GET", API_KEYS)
+    assert "emulator-dashboard-session" not in repr(emulator.requests[-1])
+
+
+def test_the_oldest_records_are_dropped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
+    """An emulator that runs for long keeps the latest requests only."""
+    monkeypatch.setattr("paychainhq.emulator.recording._KEPT", 2)
+    for symbol in ("ETH", "SOL", "BTC"):
+        api("GET", f"/api/v1/prices/{symbol}")
+    assert [request.path[-3:] for request in api.emulator.requests] == ["SOL", "BTC"]
+
+
+def test_a_broken_body_is_recorded_as_none(api: Api) -> None:
+    """What cannot be parsed is no parsed body."""
+    api("POST", INVOICES, b"{")
+    assert api.emulator.requests[0].body is None
+    assert api.emulator.requests[0].status == 400

@@ -1,0 +1,35 @@
+"""What is imported when: the client's name is cheap, and its first call loads nothing that would block a loop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ["aiohttp", "orjson", "asyncio", "ssl", "paychainhq.pool", "paychainhq.models.invoices", "paychainhq.emulator.server"]
+
+
+def loaded(*lines: str) -> set[str]:
+    """Which of the heavy modules a fresh interpreter has loaded after these lines."""
+    script = "\n".join([*lines, "import sys", f"print(*[name for name in {HEAVY} if name in sys.modules])"])
+    return set(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_control() -> None:
+    """A module that is imported is seen."""
+    assert "orjson" in loaded("import orjson")
+
+
+def test_name() -> None:
+    """Importing the client's name loads neither the transport nor the models nor the emulator."""
+    assert loaded("from paychainhq import PayChainHQ, RetryPolicy, errors") == set()
+
+
+def test_constructor() -> None:
+    """The constructor loads the transport, so that the first call does not do it while a loop waits."""
+    assert {"aiohttp", "ssl", "paychainhq.pool"} <= loaded("from paychainhq import PayChainHQ", "PayChainHQ()")
+
+
+def test_emulator_and_plugin() -> None:
+    """The emulator's package and the pytest plugin load nothing heavy until they are used."""
+    assert loaded("import paychainhq.emulator") == set()
+    assert loaded("import paychainhq.emulator.pytest_plugin") <= {"asyncio", "ssl"}

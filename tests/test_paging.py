@@ -1,0 +1,270 @@
+"""Lists: one page by `await`, all items by `async for`, page after page by `.pages()`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paychainhq import InvalidArgumentError, NotFoundError, PayChainHQ, RetryPolicy, ServerError
+from paychainhq.emulator import Emulator
+from paychainhq.models import Invoice
+from tests.support import RawServer, Recorded, answer
+
+Serve = Callable[[dict[str, str]], Any]
+
+
+def invoice(name: str) -> dict[str, Any]:
+    return {"id": name, "status": "pending", "amount": "1"}
+
+
+def page_of(names: list[str], page: int, *, more: bool) -> dict[str, Any]:
+    pagination = {"page": page, "limit": 2, "total": 99, "totalPages": 50, "hasMore": more}
+    return {"data": [invoice(name) for name in names], "pagination": pagination}
+
+
+def query_of(request: Recorded) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+
+
+@asynccontextmanager
+async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
+    """A client of a server whose lists are what `serve` makes of the query."""
+
+    async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        content = serve(query_of(request))
+        writer.write(content if isinstance(content, bytes) else answer(content))
+
+    async with RawServer(behave) as server, client(server.url) as pay:
+        yield pay, server
+
+
+def client(url: str) -> PayChainHQ:
+    return PayChainHQ(api_key="pk_live_your_business_key", business_id="biz_123", base_url=url, retry=RetryPolicy(first=0.001))
+
+
+async def create(pay: PayChainHQ, count: int) -> set[str]:
+    requests = [{"reference": str(n), "amount": "5", "token": "USDC", "chain": "eth"} for n in range(count)]
+    return {outcome.result.id async for outcome in pay.invoices.create_many(requests) if outcome.result}
+
+
+async def test_awaiting_a_list_gives_its_first_page(paychain_emulator: Emulator) -> None:
+    """`await` gives one page, with its place among all pages and the exchange that brought it."""
+    async with client(paychain_emulator.url) as pay:
+        await create(pay, 5)
+        page = await pay.invoices.list(limit=2)
+        assert len(page.items) == 2
+        assert page.pagination is not None
+        assert (page.pagination.page, page.pagination.limit, page.pagination.total) == (1, 2, 6)
+        assert page.response is not None
+        assert page.response.status == 200
+
+
+async def test_iterating_gives_every_item_of_every_page_once(paychain_emulator: Emulator) -> None:
+    """`async for` goes through all pages."""
+    async with client(paychain_emulator.url) as pay:
+        created = await create(pay, 25)
+        found = [item.id async for item in pay.invoices.list(limit=4)]
+        assert len(found) == 26
+        assert set(found) == created | {"inv_123"}
+
+
+async def test_a_page_goes_on_through_the_later_pages(paychain_emulator: Emulator) -> None:
+    """Iterating over a page gives its own items, and then those of all later pages."""
+    async with client(paychain_emulator.url) as pay:
+        await create(pay, 9)
+        everything = [item.id async for item in pay.invoices.list(limit=3)]
+        second = await pay.invoices.list(page=2, limit=3)
+        assert [item.id async for item in second] == everything[3:]
+
+
+async def test_a_list_is_resumed_from_a_page_number(paychain_emulator: Emulator) -> None:
+    """`page=` is where the iteration begins, of items as of pages."""
+    async with client(paychain_emulator.url) as pay:
+        await create(pay, 9)
+        numbers = [page.pagination.page async for page in pay.invoices.list(page=3, limit=3).pages() if page.pagination]
+        assert numbers == [3, 4]
+
+
+async def test_filters_stay_on_every_page(paychain_emulator: Emulator) -> None:
+    """A filter that was given goes along with each request for a page."""
+    async with client(paychain_emulator.url) as pay:
+        paid = sorted(await create(pay, 6))[:3]
+        for name in paid:
+            paychain_emulator.pay(name)
+        assert sorted([item.id async for item in pay.invoices.list(status="confirming", limit=1)]) == paid
+        lists = [request for request in paychain_emulator.requests if request.operation == "invoices.list"]
+        assert [request.query["status"] for request in lists] == ["confirming"] * 3
+
+
+async def test_billing_invoices_end_with_an_empty_page() -> None:
+    """Billing has an offset only: the next one is counted from what came, and an empty page is the end."""
+    names = ["a", "b", "c", "d", "e"]
+
+    def serve(query: dict[str, str]) -> Any:
+        offset = int(query.get("offset", "0"))
+        return {"data": [{"id": name, "status": "open", "amountUSD": "1.00"} for name in names[offset : offset + 2]]}
+
+    async with listing(serve) as (pay, server):
+        assert [item.id async for item in pay.billing.invoices(limit=2)] == names
+        assert [query_of(request).get("offset") for request in server.requests] == [None, "2", "4", "5"]
+        assert (await pay.billing.invoices()).pagination is None
+        assert [len(page.items) async for page in pay.billing.invoices(limit=2, offset=1).pages()] == [2, 2]
+
+
+async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
+    """Nothing is fetched ahead for the first item, and the next page is on its way from the second on."""
+    second_asked = asyncio.Event()
+
+    def serve(query: dict[str, str]) -> Any:
+        if query.get("page") == "2":
+            second_asked.set()
+        return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else page_of(["d"], 2, more=False)
+
+    async with listing(serve) as (pay, server):
+        items = aiter(pay.invoices.list())
+        assert (await anext(items)).id == "a"
+        await asyncio.sleep(0)
+        assert len(server.requests) == 1
+        assert (await anext(items)).id == "b"
+        await second_asked.wait()
+        assert [item.id async for item in items] == ["c", "d"]
+
+
+async def test_a_failed_prefetch_is_told_only_to_who_asks_for_that_page() -> None:
+    """The items of this page are all given before the error of the next one, and no error is left unseen behind a break."""
+
+    def serve(query: dict[str, str]) -> Any:
+        return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else answer({}, 500)
+
+    async with listing(serve) as (pay, _):
+        pay = pay.with_options(retry=None)
+        taken = []
+        with pytest.raises(ServerError):
+            async for item in pay.invoices.list():
+                taken.append(item.id)
+        assert taken == ["a", "b", "c"]
+        async for item in pay.invoices.list():
+            if item.id == "b":
+                break
+        gc.collect()
+
+
+async def test_closing_an_iterator_or_the_client_cancels_the_prefetch() -> None:
+    """A page that nobody will read is not waited for."""
+    hanging = asyncio.Event()
+
+    async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        if "page" in query_of(request):
+            hanging.set()
+            await asyncio.Event().wait()
+        writer.write(answer(page_of(["a", "b", "c"], 1, more=True)))
+
+    async with RawServer(behave) as server:
+        for closing in ("iterator", "client"):
+            async with client(server.url) as pay:
+                items = pay.invoices.list().__aiter__()
+                await anext(items)
+                await anext(items)
+                await hanging.wait()
+                if closing == "iterator":
+                    await items.aclose()  # type: ignore[attr-defined]
+            hanging.clear()
+        await asyncio.sleep(0)
+        assert not [task for task in asyncio.all_tasks() if "_fetch" in repr(task)]
+
+
+async def test_an_item_that_moved_to_a_later_page_is_given_once() -> None:
+    """New invoices push old ones on to later pages while they are read."""
+
+    def serve(query: dict[str, str]) -> Any:
+        pages = {"1": ["a", "b", "c"], "2": ["b", "c", "d"], "3": ["c", "e"]}
+        number = query.get("page", "1")
+        return page_of(pages[number], int(number), more=number != "3")
+
+    async with listing(serve) as (pay, _):
+        assert [item.id async for item in pay.invoices.list()] == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_server_that_repeats_its_pages_does_not_loop_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """The list ends, with a warning, when pages bring nothing new; by items as by pages."""
+    async with listing(lambda _: page_of(["a", "b"], 1, more=True)) as (pay, _):
+        assert [item.id async for item in pay.invoices.list()] == ["a", "b"]
+        assert "repeats its pages" in caplog.text
+        assert len([page async for page in pay.invoices.list().pages()]) < 10
+
+
+async def test_pages_with_nothing_but_known_items_do_not_end_the_list_early() -> None:
+    """A whole page of new invoices in front moves a page by one: the page after it has new items again."""
+
+    def serve(query: dict[str, str]) -> Any:
+        pages = {"1": ["a", "b"], "2": ["a", "b"], "3": ["c", "d"]}
+        number = query.get("page", "1")
+        return page_of(pages[number], int(number), more=number != "3")
+
+    async with listing(serve) as (pay, _):
+        assert [item.id async for item in pay.invoices.list()] == ["a", "b", "c", "d"]
+
+
+async def test_bad_arguments_are_refused_before_anything_is_sent() -> None:
+    """A list says at once, without being awaited, that an argument cannot be meant."""
+    async with listing(lambda _: page_of([], 1, more=False)) as (pay, server):
+        for bad in ({"page": 0}, {"limit": -1}, {"page": 1.5}, {"status": ""}, {"limit": True}):
+            with pytest.raises(InvalidArgumentError):
+                pay.invoices.list(**bad)  # type: ignore[arg-type]
+        assert server.requests == []
+
+
+async def test_a_page_without_its_client_gives_its_own_items_and_says_that_there_are_more() -> None:
+    """A page that was pickled has left its client: it does not pretend to be complete."""
+    async with listing(lambda _: page_of(["a", "b"], 1, more=True)) as (pay, _):
+        page = pickle.loads(pickle.dumps(await pay.invoices.list()))
+        items: list[Invoice] = []
+        with pytest.raises(ValueError, match="later pages"):
+            async for item in page:
+                items.append(item)
+        assert [item.id for item in items] == ["a", "b"]
+
+
+async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulator) -> None:
+    """Another business's list is not found, and the error says what was asked for."""
+    async with client(paychain_emulator.url) as pay:
+        with pytest.raises(NotFoundError) as caught:
+            await pay.customers.list(business_id="biz_other")
+        assert caught.value.operation == "customers.list"
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),
+    inserted=st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
+def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: list[int]) -> None:
+    """Whatever is inserted in front between two pages: nothing that was there at the start is missed or given twice."""
+    items = [f"old{n}" for n in range(sum(pages))]
+    start = list(items)
+
+    def serve(query: dict[str, str]) -> Any:
+        number = int(query.get("page", "1"))
+        # New items come in front, never more than the pages that are remembered hold.
+        if number > 1:
+            for n in range(inserted[number % 8]):
+                items.insert(0, f"new{number}.{n}")
+        begin = (number - 1) * 4
+        return page_of(items[begin : begin + 4], number, more=begin + 4 < len(items))
+
+    async def run() -> list[str]:
+        async with listing(serve) as (pay, _):
+            return [item.id async for item in pay.invoices.list()]
+
+    found = asyncio.run(run())
+    assert len(found) == len(set(found))
+    assert [name for name in found if name.startswith("old")] == start

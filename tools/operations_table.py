@@ -1,0 +1,94 @@
+"""Write docs/operations.md from the descriptions of the operations; with --check, say whether it is up to date.
+
+python tools/operations_table.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.resources.base import Resource
+
+TARGET = Path(__file__).parents[1] / "docs" / "operations.md"
+
+_INTRODUCTION = """\
+# Operations
+
+<!-- Written by tools/operations_table.py: do not edit. -->
+
+All {count} operations that this package models. `PayChainHQ.request` reaches what is not here.
+
+- **Credential**: the argument of `PayChainHQ` that the operation takes its credential from. "public" operations carry none.
+- **Idempotency**: whether the documents ask for an `Idempotency-Key`. Where they do, each call carries one (a new one, unless you
+  pass `idempotency_key`); where the column is empty, none is ever sent.
+- **Documented in**: "seed 000" to "seed 003" are the vendor's pages on authentication (000), on the business and its keys (001), on
+  customers and invoices (002), and on reference data and billing (003). Others are named by their path.
+
+| Method | HTTP | Path | Credential | Idempotency | Answer | Documented in |
+|---|---|---|---|---|---|---|
+"""
+
+
+def table() -> str:
+    """Return the page."""
+    return _INTRODUCTION.format(count=len(OPERATIONS)) + "".join(map(_row, OPERATIONS.values()))
+
+
+def _row(operation: Operation[Any]) -> str:
+    cells = (
+        f"`pay.{operation.name}`",
+        operation.method,
+        f"`{operation.path}`",
+        f"`{operation.auth}`" if operation.auth else "public",
+        "" if operation.idempotency == "unsupported" else operation.idempotency,
+        f"`{_type_name(operation.response_type)}`",
+        _source(operation),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _type_name(type_: type[Any]) -> str:
+    arguments = ", ".join(map(_type_name, get_args(type_)))
+    return f"{type_.__name__}[{arguments}]" if arguments else type_.__name__
+
+
+def _source(operation: Operation[Any]) -> str:
+    """What the method's docstring says of where it is documented."""
+    resource, _, method = operation.name.partition(".")
+    module = import_module(f"paychainhq.resources.{resource}")
+    (cls,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Resource) and value is not Resource
+    )
+    found = re.search(r"^Source: (.+?)\.$", inspect.getdoc(getattr(cls, method)) or "", re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"the docstring of {operation.name} names no source")
+    return " ".join(found[1].split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write docs/operations.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
+    options = parser.parse_args(arguments)
+    wanted = table()
+    if not options.check:
+        TARGET.parent.mkdir(exist_ok=True)
+        TARGET.write_text(wanted, encoding="utf-8")
+        return 0
+    found = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), TARGET.name, "as it should be"))
+    return int(found != wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
