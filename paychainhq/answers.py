@@ -16,43 +16,44 @@ T = TypeVar("T")
 
 _LONGEST_RETRY_AFTER = 86_400.0
 _KEPT_BODY = 65_536
+_BROKEN = object()
 
 
 def result(operation: Operation[T], request: Request, response: Response) -> T:
     """Decode the answer of an operation; raises `APIError` or `DecodeError`."""
-    if 200 <= response.status < 300:
-        try:
-            value = codec.decode(operation.response_type, response.body)
-            data = getattr(value, "_source", None)
-        except DecodeError as error:
-            problem, data = error, error.data
-        except ValueError:
-            problem, data = _no_json(request, response), None
-        else:
-            if _envelope(data) is None:
-                return value
-        if _envelope(data) is None:
-            problem.__dict__.update(_answer_facts(request, response))
-            # Without the frames of the decoder, whose locals hold the answer.
-            raise problem.with_traceback(None)
-    raise api_error(request, response)
+    if not 200 <= response.status < 300:
+        raise api_error(request, response)
+    try:
+        value = codec.decode(operation.response_type, response.body)
+    except DecodeError as error:
+        problem = error
+        problem.__dict__.update(_answer_facts(request, response))
+    except ValueError:
+        problem = _no_json(request, response)
+    else:
+        if _envelope(getattr(value, "_source", None)) is not None:
+            raise api_error(request, response)
+        return value
+    if _envelope(problem.data) is not None:
+        raise api_error(request, response)
+    raise problem.with_traceback(None)
 
 
 def plain(request: Request, response: Response) -> Any:
     """Parse the answer to a request that is not modelled; no content is None."""
-    if 200 <= response.status < 300:
-        if response.status == 204:
-            return None
-        problem = None
-        try:
-            data = codec.parse(response.body, exact=True)
-        except ValueError:
-            problem = _no_json(request, response)
-        if problem is not None:  # raised here, it has no exception of the parser behind it
-            raise problem
-        if _envelope(data) is None:
-            return data
-    raise api_error(request, response)
+    if not 200 <= response.status < 300:
+        raise api_error(request, response)
+    if response.status == 204:
+        return None
+    try:
+        data = codec.parse(response.body, exact=True)
+    except ValueError:
+        data = _BROKEN
+    if data is _BROKEN:  # raised here, it has no exception of the parser behind it
+        raise _no_json(request, response)
+    if _envelope(data) is not None:
+        raise api_error(request, response)
+    return data
 
 
 def api_error(request: Request, response: Response) -> APIError:

@@ -111,7 +111,7 @@ class PayChainHQ:
             credentials.refuse_live_keys()
         if idempotency is not None:
             raise ConfigurationError("idempotency: this version has no ledger yet")
-        from paychainhq.pool import make_route
+        from paychainhq.route import make_route
         from paychainhq.transport import Caller, Transport
 
         route = make_route(url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
@@ -135,7 +135,7 @@ class PayChainHQ:
 
             settings: Arguments of the constructor, which win over the environment.
         """
-        settings = {name: conceal(value) for name, value in settings.items()}
+        settings = {name: value if name == "business_id" else conceal(value) for name, value in settings.items()}
         return cls(**{**config.environment_settings(), **settings})
 
     def with_options(

@@ -135,4 +135,5 @@ def environment_settings(environ: Mapping[str, str] | None = None) -> dict[str, 
         "PAYCHAIN_CONTRACT_KEY": "contract_key",
         "PAYCHAIN_ENVIRONMENT": "environment",
     }
-    return {setting: Secret(environ[variable]) for variable, setting in names.items() if environ.get(variable)}
+    found = {setting: environ[variable] for variable, setting in names.items() if environ.get(variable)}
+    return {setting: value if setting == "business_id" else Secret(value) for setting, value in found.items()}

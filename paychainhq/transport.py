@@ -23,7 +23,8 @@ from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.models.base import Model
 from paychainhq.operations import Operation, path_with_query
-from paychainhq.pool import Pool, Route
+from paychainhq.pool import Pool
+from paychainhq.route import Route
 
 T = TypeVar("T")
 
@@ -80,8 +81,9 @@ class Transport:
         wiring = self._wiring
         if wiring is None or wiring.pool.loop is not asyncio.get_running_loop():
             wiring = await self._wire()
+        scope = asyncio.timeout_at(request.deadline)
         try:
-            async with asyncio.timeout_at(request.deadline) as scope:
+            async with scope:
                 return await wiring.send(request)
         except TimeoutError:
             if not scope.expired():  # a middleware's own

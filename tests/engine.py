@@ -16,7 +16,7 @@ from tests.samples import BY_NAME
 T = TypeVar("T")
 
 KEY = "pk_test_of_the_engine"
-QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=0.2)
+QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=0.4)
 INVOICE = BY_NAME["invoices.create"].response
 CREATED_KEY = BY_NAME["api_keys.create"].response
 PRICES = BY_NAME["prices.list"].response

@@ -201,7 +201,7 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     async def behave(_: Any, writer: asyncio.StreamWriter) -> None:
         nonlocal under_way, most
         under_way += 1
-        if len(server.requests) > limit * FAST.attempts:
+        if len(server.requests) > 2 * limit * FAST.attempts:  # the first attempts of all are long over
             most = max(most, under_way)
             assert taken <= limit
         await asyncio.sleep(0)
@@ -322,7 +322,7 @@ async def test_settings_that_cannot_work_are_refused_at_once(paychain_emulator: 
             pay.invoices.create_many([])
         for bad in ({"concurrency": 0}, {"give_up_after": -1}):
             with pytest.raises(ConfigurationError):
-                pay.invoices.create_many([], business_id="biz_123", **bad)  # type: ignore[arg-type]
+                pay.invoices.create_many([], business_id="biz_123", **bad)
 
 
 async def test_customers_are_created_alike(paychain_emulator: Emulator) -> None:

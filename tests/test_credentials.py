@@ -192,6 +192,8 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
                 await pay.request("GET", "/api/v1/new", auth=kind)
             await pay.contract_integrations.list()
             await given.contract_integrations.list()
+            assert "biz_of_env" in repr(pay)
+            assert "biz_given" in repr(given)
     assert [request.headers["x-api-key"] for request in server.requests] == [
         "pk_of_env",
         "payout_of_env",

@@ -19,6 +19,7 @@ LAYERS = [
     {"codec"},
     {"answers"},
     {"middleware"},
+    {"route"},
     {"pool"},
     {"transport"},
     {"jobs"},

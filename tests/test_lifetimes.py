@@ -184,6 +184,14 @@ async def test_own_session() -> None:
     assert {request.headers.get("x-api-key") for request in server.requests} == {None, KEY}
 
 
+async def test_own_session_without_a_server() -> None:
+    """Over a session of the user's own too, a refused connection has sent nothing, and is tried again without a key."""
+    async with aiohttp.ClientSession() as session, client("http://127.0.0.1:1", session=session) as pay:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await pay.request("POST", "/api/v1/new", body={})
+    assert (caught.value.sent, len(caught.value.attempts)) == ("no", 6)
+
+
 async def test_own_session_that_is_closed() -> None:
     """A call over a session that its user has closed is refused, with nothing sent."""
     session = aiohttp.ClientSession()

@@ -219,7 +219,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent() -> None:
     async with listing(lambda _: page_of([], 1, more=False)) as (pay, server):
         for bad in ({"page": 0}, {"limit": -1}, {"page": 1.5}, {"status": ""}, {"limit": True}):
             with pytest.raises(InvalidArgumentError):
-                pay.invoices.list(**bad)  # type: ignore[arg-type]
+                pay.invoices.list(**bad)
         assert server.requests == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,7 +154,9 @@ async def test_bulkhead(slots: int) -> None:
         under_way.append(under_way[-1] - 1)
         writer.write(answer(PRICES))
 
-    async with RawServer(count) as server, client(server.url, max_connections=slots) as pay:
+    # A session of one's own, since the client's would keep the bound even without the bulkhead.
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    async with RawServer(count) as server, session, client(server.url, max_connections=slots, session=session) as pay:
         await asyncio.gather(*(pay.prices.list() for _ in range(20)))
     assert max(under_way) == slots
     assert len(server.requests) == 20
