@@ -115,7 +115,7 @@ async def test_proxy_that_refuses() -> None:
     async with RawServer(answer(b"", 407)) as proxy:
         for url in (proxy.url, "http://127.0.0.1:1"):
             async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
-                with pytest.raises(ConnectionFailedError, match="the proxy (refused|could not be reached)") as caught:
+                with pytest.raises(ConnectionFailedError, match=r"the proxy (refused|could not be reached)") as caught:
                     await pay.request("POST", "/api/v1/new", body={})
             assert caught.value.sent == "no"
 
