@@ -251,7 +251,9 @@ async def test_objects_of_the_package() -> None:
     async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
         created = await call(pay, "api_keys.create", CALLS["api_keys.create"])
         resources = [getattr(pay, name.split(".")[0]) for name in OPERATIONS]
-        objects = [found for found in gc.get_objects() if str(type(found).__module__).startswith("paychainhq.")]
+        ours = [found for found in gc.get_objects() if str(type(found).__module__).startswith("paychainhq.")]
+        # An error that another test has left may hold an answer by design.
+        objects = [found for found in ours if not isinstance(found, BaseException)]
         for value in (pay, pay.with_options(timeout=1), created, created.response, *resources, *objects):
             assert shown(repr(value)) == []
             assert shown(str(value)) == [] or isinstance(value, str)
