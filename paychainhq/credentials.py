@@ -61,6 +61,8 @@ class SecretBytes(bytes):
     def __repr__(self) -> str:
         return "b'***'"
 
+    __str__ = __repr__  # bytes have no text of their own: theirs would show all
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (SecretBytes, (b"***",))
 
