@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
@@ -83,7 +85,7 @@ def request_id(response: Response) -> str | None:
     given = response.headers.get("x-request-id")
     if not given and response.status >= 400:
         given = _error(response).get("requestId")
-    return given if isinstance(given, str) and given else None
+    return _printable(given) if isinstance(given, str) and given else None
 
 
 def retry_after(response: Response) -> float | None:
@@ -100,12 +102,22 @@ def retry_after(response: Response) -> float | None:
 
 
 def _until(written: str, response: Response) -> float:
-    moment = parsedate_to_datetime(written).timestamp()
+    now = server_time(response.headers)
+    return _moment(written).timestamp() - (time.time() if now is None else now.timestamp())
+
+
+def server_time(headers: Mapping[str, str]) -> datetime | None:
+    """Return the server's own time: an answer's `Date`, or None where there is none that makes sense."""
     try:
-        now = parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError, TypeError):
-        now = time.time()
-    return moment - now
+        return _moment(headers["Date"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _moment(written: str) -> datetime:
+    moment = parsedate_to_datetime(written)
+    # Without a zone, or with -0000, it would be taken for local time; times in HTTP are UTC.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _error(response: Response) -> dict[str, Any]:
@@ -126,7 +138,12 @@ def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
 
 
 def _no_json(request: Request, response: Response) -> DecodeError:
-    kind = response.headers.get("Content-Type", "no content type")
+    kind = _printable(response.headers.get("Content-Type", "no content type"))
     what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
     body = type(response.body)(response.body[:_KEPT_BODY])
     return DecodeError(f"the body of the {response.status} answer {what}", body=body, **_answer_facts(request, response))
+
+
+def _printable(text: str) -> str:
+    """Escape the bytes of a header that are no text, which could be neither printed nor logged."""
+    return text.encode(errors="backslashreplace").decode()

@@ -39,9 +39,9 @@ _UNCHANGED: Any = object()
 
 
 def _made_at() -> str:
-    """The line of the caller that makes the client, by the constructor or by `from_env`."""
+    """The line of the caller that makes the client, whichever way it is made."""
     frame = sys._getframe()
-    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+    while frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync") and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

@@ -143,7 +143,10 @@ class APIError(PayChainError):
 
     def _headline(self) -> str:
         headline = " ".join(str(part) for part in (self.status, self.code, self.message) if part)
-        return f"{headline} {str(self.details)[:_SHOWN_DETAILS]}" if self.details else headline
+        try:
+            return f"{headline} {str(self.details)[:_SHOWN_DETAILS]}" if self.details else headline
+        except RecursionError:
+            return f"{headline} (details that are nested too deeply to be shown)"
 
 
 class BadRequestError(APIError):

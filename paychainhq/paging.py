@@ -38,20 +38,13 @@ class Pages(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return self._items(None)
 
-    async def pages(self) -> AsyncGenerator[Page[T], None]:
+    def pages(self) -> AsyncGenerator[Page[T], None]:
         """Give page after page, each fetched when it is asked for."""
-        given: dict[str, Any] | None = self._given
-        memory = _Memory[T](self._operation.name)
-        while given is not None:
-            page = await self._fetch(given)
-            if memory.new_items(page) is None or not (page.items or given is self._given):
-                return
-            yield page
-            given = self._after(page, given)
+        return self._pages(None)
 
     async def _fetch(self, given: dict[str, Any]) -> Page[T]:
         page = await self._caller.call(self._operation, given)
-        object.__setattr__(page, "_follow", lambda first: self._items((first, given)))
+        object.__setattr__(page, "_place", _Place(self, given))
         return page
 
     def _after(self, page: Page[T], given: dict[str, Any]) -> dict[str, Any] | None:
@@ -61,6 +54,15 @@ class Pages(Generic[T]):
         if page.pagination is None or not page.pagination.has_more:
             return None
         return {**given, "page": (given.get("page") or 1) + 1}
+
+    async def _pages(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[Page[T], None]:
+        page, given = begun or (await self._fetch(self._given), self._given)
+        yield page
+        memory = _Memory[T](self._operation.name)
+        while memory.new_items(page) is not None and (following := self._after(page, given)) is not None:
+            page, given = await self._fetch(following), following
+            if page.items:
+                yield page
 
     async def _items(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[T, None]:
         """Give every item once, fetching the next page while the items of this one are taken."""
@@ -84,6 +86,20 @@ class Pages(Generic[T]):
         finally:
             if ahead is not None:
                 ahead.cancel()
+
+
+class _Place(Generic[T]):
+    """A page's way back to its list."""
+
+    def __init__(self, pages: Pages[T], given: dict[str, Any]) -> None:
+        self._pages = pages
+        self._given = given
+
+    def items(self, page: Page[T]) -> AsyncGenerator[T, None]:
+        return self._pages._items((page, self._given))
+
+    def pages(self, page: Page[T]) -> AsyncGenerator[Page[T], None]:
+        return self._pages._pages((page, self._given))
 
 
 class _Memory(Generic[T]):

@@ -19,6 +19,7 @@ from paychainhq.answers import request_id
 from paychainhq.credentials import Credentials, SecretBytes
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError, Sent
 from paychainhq.exchange import Attempt, Request, Response
+from paychainhq.forking import tracked_socket
 from paychainhq.route import Route
 
 log = logging.getLogger("paychainhq")
@@ -101,7 +102,7 @@ class Pool:
         self._credentials = credentials
         self._owned = route.session is None
         self._session = route.session or aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=route.max_connections, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(limit=route.max_connections, ttl_dns_cache=60, socket_factory=tracked_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_NO_TIMEOUT,
             request_class=_SendOnce,

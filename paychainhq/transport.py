@@ -6,6 +6,7 @@ import asyncio
 import re
 import warnings
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from paychainhq.config import RateLimit, RetryPolicy
 from paychainhq.credentials import Auth, Credentials
 from paychainhq.errors import ConfigurationError, InvalidArgumentError, RequestTimeoutError
 from paychainhq.exchange import Middleware, Next, Request, Response, ResponseInfo
+from paychainhq.forking import forget_in_child
 from paychainhq.idempotency import new_key
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
@@ -29,6 +31,9 @@ from paychainhq.route import Route
 T = TypeVar("T")
 
 _HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Agent": f"paychainhq-python/{__version__}"})
+# The last request of this context: whoever interrupts a call from outside can tell its idempotency key.
+current_request: ContextVar[Request] = ContextVar("paychainhq_request")
+
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -75,6 +80,7 @@ class Transport:
         self._made_at = made_at
         self._wiring: _Wiring | None = None
         self._closed = False
+        forget_in_child(self._forget)
 
     async def send(self, request: Request) -> Response:
         """Send a request through the middleware, within its deadline."""
@@ -117,14 +123,21 @@ class Transport:
         await wiring.pool.open()
         return wiring
 
+    def _forget(self) -> object:
+        wiring, self._wiring = self._wiring, None
+        return wiring
+
     async def close(self) -> None:
         """Close the connections; a call that is under way is cut off."""
         self._closed = True
         wiring, self._wiring = self._wiring, None
         if wiring is None:
             return
-        if wiring.pool.loop is asyncio.get_running_loop():
+        loop = wiring.pool.loop
+        if loop is asyncio.get_running_loop():
             await wiring.close()
+        elif loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), loop))
         else:
             wiring.pool.abandon()
 
@@ -215,7 +228,7 @@ class Caller:
             arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
-        return Request(
+        request = Request(
             operation=operation,
             path=path,
             headers=_HEADERS,
@@ -224,6 +237,8 @@ class Caller:
             deadline=asyncio.get_running_loop().time() + self.timeout,
             retry=self.retry,
         )
+        current_request.set(request)
+        return request
 
 
 def _checked_method(method: str) -> str:

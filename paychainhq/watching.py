@@ -6,12 +6,11 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import attrs
 
-from paychainhq import arguments, config, operations
+from paychainhq import answers, arguments, config, operations
 from paychainhq.bulk import is_transient
 from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change
@@ -103,14 +102,8 @@ async def _read(caller: Caller, id_: str, watched: _Watched) -> tuple[Invoice, I
     if invoice.expires_at is None and watched.expires_at is not None:
         invoice = attrs.evolve(invoice, expires_at=watched.expires_at)
     watched.expires_at = invoice.expires_at
-    return invoice, invoice.effective_status(_server_time(invoice)) if watched.expires_at else invoice.status
-
-
-def _server_time(invoice: Invoice) -> datetime | None:
-    try:
-        return parsedate_to_datetime(invoice.response.headers["Date"]) if invoice.response else None
-    except (KeyError, ValueError, TypeError):
-        return None
+    now = answers.server_time(invoice.response.headers) if invoice.response else None
+    return invoice, invoice.effective_status(now) if watched.expires_at else invoice.status
 
 
 def _watched(invoice: str | Invoice) -> tuple[str, _Watched]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 import attrs
 
@@ -23,6 +23,18 @@ class Pagination(Model):
     has_more: bool
 
 
+class Place(Protocol):
+    """Where a page stands in the list that it was fetched for."""
+
+    def items(self, page: Page[T], /) -> AsyncGenerator[T, None]:
+        """Give the items of the page and of all later ones."""
+        ...
+
+    def pages(self, page: Page[T], /) -> AsyncGenerator[Page[T], None]:
+        """Give the page and all later ones."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Page(Model, Generic[T]):
     """One page of a list; `async for` gives its items and then those of all later pages.
@@ -35,19 +47,17 @@ class Page(Model, Generic[T]):
 
     items: tuple[T, ...] = wire("data", default=attrs.NOTHING)
     pagination: Pagination | None = None
-    _follow: Callable[[Page[T]], AsyncIterator[T]] | None = hidden("_follow")
+    _place: Place | None = hidden("_place")
 
     def __aiter__(self) -> AsyncIterator[T]:
-        if self._follow is None:
-            return _only(self)
-        return self._follow(self)
+        return _only(self) if self._place is None else self._place.items(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = (field.name for field in attrs.fields(type(self)) if field.name != "_follow")
+        names = (field.name for field in attrs.fields(type(self)) if field.name != "_place")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {"_follow": None, **state}.items():
+        for name, value in {"_place": None, **state}.items():
             object.__setattr__(self, name, value)
 
 
