@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check docs wheel clean
+.PHONY: demo test check generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -19,6 +19,10 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python tools/operations_table.py --check
+	$(BIN)/python tools/generate_sync.py --check
+
+generate: .venv/dev
+	$(BIN)/python tools/generate_sync.py
 
 docs: .venv/installed
 	$(BIN)/python tools/operations_table.py

@@ -1,0 +1,178 @@
+"""Iterating from a blocking thread over what the background loop produces."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+from paychainhq.models.lists import Page as AsyncPage
+from paychainhq.models.lists import T
+from paychainhq.paging import Pages
+from paychainhq_sync._engine import complete, dispose
+
+R = TypeVar("R")
+
+_END: Any = object()
+_HUNGRY: Any = object()
+# How much of the caller's iterable is read at a time: items, and seconds.
+_HANDFUL = 64
+_READING = 0.005
+
+
+def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """Give the items of an async generator; closing this closes that."""
+    try:
+        while (item := complete(_next(items)).result()) is not _END:
+            yield item
+    finally:
+        dispose(_close(items))
+
+
+async def _close(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()
+
+
+async def _next(items: AsyncGenerator[T, None]) -> T:
+    return cast(T, await anext(items, _END))
+
+
+def here(items: Any) -> Any:
+    """Read a lazy iterable in the caller's thread; anything else is left for the checks of the arguments."""
+    if isinstance(items, Iterable) and not isinstance(items, (str, bytes, Sequence, Mapping, set, frozenset)):
+        return list(items)
+    return items
+
+
+# --- pages ---
+
+
+class Page(AsyncPage[T]):
+    """One page of a list; `for` gives its items and then those of all later pages.
+
+    Attributes:
+
+        items: The items of this page.
+        pagination: Where it stands, or None where the server does not say (billing invoices).
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, page: AsyncPage[T]) -> Page[T]:
+        made = cls.__new__(cls)
+        made.__setstate__(page.__getstate__() | {"_place": page._place})
+        return made
+
+    def __iter__(self) -> Iterator[T]:
+        return iterate(cast("AsyncGenerator[T, None]", aiter(self)))
+
+    def pages(self) -> Generator[Page[T], None, None]:
+        """Give this page and then the later ones, each fetched when it is asked for."""
+        if self._place is None:
+            yield self
+            return
+        for page in iterate(self._place.pages(self)):
+            yield Page.of(page)
+
+
+async def first(pages: Pages[T]) -> AsyncPage[T]:
+    """Fetch the first page of a list."""
+    return await pages
+
+
+# --- jobs ---
+
+
+class _Feed(Generic[R]):
+    """The caller's requests as the job sees them: it waits here until the caller's thread has read some more."""
+
+    def __init__(self) -> None:
+        self._items: deque[R] = deque()
+        self._failure: Exception | None = None
+        self._ended = False
+        self._filled = asyncio.Event()
+        self.hungry = asyncio.Event()
+
+    def fill(self, items: list[R], ended: bool, failure: Exception | None) -> None:
+        self._items.extend(items)
+        self._ended, self._failure = ended, failure
+        self.hungry.clear()
+        self._filled.set()
+
+    def __aiter__(self) -> _Feed[R]:
+        return self
+
+    async def __anext__(self) -> R:
+        while not self._items:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                raise StopAsyncIteration
+            self._filled.clear()
+            self.hungry.set()
+            await self._filled.wait()
+        return self._items.popleft()
+
+
+def run_job(begin: Callable[[Any], AsyncGenerator[T, None]], requests: Iterable[R]) -> Generator[T, None, None]:
+    """Give the outcomes of a job whose requests are read in the caller's thread, between two outcomes, as they are needed."""
+    feed: _Feed[R] = _Feed()
+    outcomes = begin(feed)
+    return _outcomes(feed, outcomes, iter(requests))
+
+
+def _outcomes(feed: _Feed[R], outcomes: AsyncGenerator[T, None], source: Iterator[R]) -> Generator[T, None, None]:
+    waiting: list[asyncio.Task[T]] = []
+    read: tuple[list[R], bool, Exception | None] | None = None
+    try:
+        while (found := complete(_either(feed, outcomes, waiting, read)).result()) is not _END:
+            read = None
+            if found is _HUNGRY:
+                read = _handful(source)
+            else:
+                yield found
+    finally:
+        dispose(_stop(outcomes, waiting))
+
+
+async def _either(
+    feed: _Feed[R],
+    outcomes: AsyncGenerator[T, None],
+    waiting: list[asyncio.Task[T]],
+    read: tuple[list[R], bool, Exception | None] | None,
+) -> T:
+    """Wait for the next outcome, or until the job needs more requests."""
+    if read is not None:
+        feed.fill(*read)
+    if not waiting:
+        waiting.append(asyncio.create_task(_next(outcomes)))
+    hungry = asyncio.create_task(feed.hungry.wait())
+    try:
+        await asyncio.wait([waiting[0], hungry], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hungry.cancel()
+    return waiting.pop().result() if waiting[0].done() else cast(T, _HUNGRY)
+
+
+async def _stop(outcomes: AsyncGenerator[Any, None], waiting: list[asyncio.Task[Any]]) -> None:
+    for task in waiting:
+        task.cancel()
+        await asyncio.wait([task])
+    await outcomes.aclose()
+
+
+def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:
+    """Read a few requests, or as many as come at once: a slow source is not waited for with some in hand."""
+    items: list[R] = []
+    until = time.monotonic() + _READING
+    try:
+        for item in source:
+            items.append(item)
+            if len(items) == _HANDFUL or time.monotonic() > until:
+                return items, False, None
+    except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
+        return items, True, error
+    return items, True, None
