@@ -72,6 +72,7 @@ class RawServer:
     def __init__(self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.script = list(script)
         self.requests: list[Recorded] = []
+        self.accepted = 0
         self.url = ""
         self._port = port
         self._tls = tls
@@ -93,6 +94,7 @@ class RawServer:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.accepted += 1
         try:
             while not writer.is_closing():
                 request = await _read(reader)

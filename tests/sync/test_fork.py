@@ -1,0 +1,238 @@
+"""Forking after the client was used: parent and children go on, each with its own loop and connections."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.sync.support import CERTIFICATE, ThreadedServer, echo, run_program
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+CLIENT = """
+import os, ssl, sys, threading
+from paychainhq_sync import PayChainHQ, RetryPolicy
+
+def make(url, certificate):
+    context = ssl.create_default_context(cafile=certificate) if url.startswith("https") else None
+    return PayChainHQ(api_key="k", base_url=url, ssl=context, timeout=20, retry=None)
+
+def check(pay, name):
+    got = pay.invoices.get(name).id
+    if got != name:
+        os.write(2, f"{name} got {got}\\n".encode())
+        os._exit(66)
+
+def leave(how):
+    if how == "os._exit":
+        os._exit(0)
+    elif how == "sys.exit":
+        sys.exit(0)
+    elif how == "exception":
+        sys.excepthook = lambda *_: None
+        raise RuntimeError
+
+def expected(how):
+    return 1 if how == "exception" else 0
+"""
+
+CHILDREN = (
+    CLIENT
+    + """
+url, certificate, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+pay = make(url, certificate)
+check(pay, "before")
+running = {}
+
+def reap():
+    pid, status = os.wait()
+    code = os.waitstatus_to_exitcode(status)
+    assert code == expected(running.pop(pid)), code
+
+for n in range(count):
+    how = ("os._exit", "sys.exit", "exception", "end")[n % 4]
+    pid = os.fork()
+    if pid == 0:
+        check(pay, f"child{n}a")
+        check(pay, f"child{n}b")
+        if n % 3 == 0:
+            pay.close()
+        leave(how)
+        sys.exit(0)
+    running[pid] = how
+    check(pay, f"parent{n}")
+    if len(running) == 8:
+        reap()
+while running:
+    reap()
+check(pay, "after")
+pay.close()
+print("threads left:", [t.name for t in threading.enumerate() if t is not threading.main_thread()])
+"""
+)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_two_hundred_children(tls: bool) -> None:
+    """None sees another's reply or hangs, however it leaves, and the parent's one connection is unharmed."""
+    with ThreadedServer(echo, tls=tls) as server:
+        done = run_program(CHILDREN, server.url, str(CERTIFICATE), "200", timeout=110)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "threads left: []\n"
+        names = [request.target.rpartition("/")[2] for request in server.requests]
+        assert sorted(names) == sorted(
+            ["before", "after", *(f"parent{n}" for n in range(200)), *(f"child{n}{half}" for n in range(200) for half in "ab")]
+        )
+        # One of the parent's, and one of each child's.
+        assert server.accepted == 201
+
+
+UNUSED = (
+    CLIENT
+    + """
+pay = make(sys.argv[1], sys.argv[2])
+check(pay, "before")
+for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
+    pid = os.fork()
+    if pid == 0:
+        import gc, paychainhq.forking, paychainhq_sync._engine
+        if how in ("drop", "finalise"):
+            del pay
+        if how == "finalise":
+            # What happens at an end of the interpreter that finalises everything, in the worst order.
+            for kept in paychainhq.forking._inherited:
+                if hasattr(kept, "pool"):
+                    kept.pool._session._connector._close()
+            paychainhq.forking._inherited.clear()
+            paychainhq_sync._engine._left_behind.clear()
+        gc.collect()
+        leave(how)
+        sys.exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == expected(how)
+    check(pay, f"after-{how}")
+pay.close()
+"""
+)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_children_that_do_nothing_with_the_client(tls: bool) -> None:
+    """A child that only drops what it inherits, or only ends, leaves the parent's connection as it was."""
+    with ThreadedServer(echo, tls=tls) as server:
+        done = run_program(UNUSED, server.url, str(CERTIFICATE))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert server.accepted == 1
+
+
+IN_FLIGHT = (
+    CLIENT
+    + """
+pay = make(sys.argv[1], "")
+check(pay, "before")
+asked = threading.Event()
+results = []
+
+def ask(name):
+    asked.set()
+    results.append(pay.invoices.get(name).id)
+
+threads = [threading.Thread(target=ask, args=(f"slow{n}",)) for n in range(4)]
+for thread in threads:
+    thread.start()
+asked.wait()
+for n in range(8):
+    pid = os.fork()
+    if pid == 0:
+        check(pay, f"child{n}")
+        sys.exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+pay.invoices.get("go")
+for thread in threads:
+    thread.join()
+assert sorted(results) == [f"slow{n}" for n in range(4)], results
+pay.close()
+"""
+)
+
+
+def test_requests_in_flight_in_other_threads() -> None:
+    """A fork in the middle of other threads' calls disturbs neither them nor the children."""
+    waiting = []
+
+    async def behave(request, writer):  # type: ignore[no-untyped-def]
+        if "slow" in request.target:
+            waiting.append((request, writer))
+            return
+        if request.target.endswith("/go"):
+            for earlier in waiting:
+                await echo(*earlier)
+        await echo(request, writer)
+
+    with ThreadedServer(behave) as server:
+        done = run_program(IN_FLIGHT, server.url)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+MULTIPROCESSING = (
+    CLIENT
+    + """
+import multiprocessing
+
+def work(n):
+    check(pay, f"worker{n}")
+    return n
+
+pay = make(sys.argv[1], "")
+check(pay, "before")
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    assert sorted(pool.map(work, range(40))) == list(range(40))
+check(pay, "after")
+pay.close()
+"""
+)
+
+
+def test_a_pool_of_forked_workers() -> None:
+    """The client of the parent is used as it is in the workers of multiprocessing, as under a prefork server."""
+    with ThreadedServer(echo) as server:
+        done = run_program(MULTIPROCESSING, server.url)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+ASYNC = """
+import asyncio, os, sys
+from paychainhq import PayChainHQ
+
+async def check(pay, name):
+    assert (await pay.invoices.get(name)).id == name
+
+pay = PayChainHQ(api_key="k", base_url=sys.argv[1], retry=None, timeout=20)
+
+async def main():
+    await check(pay, "before")
+    for n in range(8):
+        pid = os.fork()
+        if pid == 0:
+            # A child goes on under a loop of its own, on a thread that knows of no running one.
+            import threading
+            worker = threading.Thread(target=lambda: asyncio.run(check(pay, f"child{n}")))
+            worker.start()
+            worker.join()
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, pid, 0)
+        await check(pay, f"parent{n}")
+    await pay.close()
+
+asyncio.run(main())
+"""
+
+
+def test_the_async_client_under_a_fork() -> None:
+    """What protects the parent is of the async core: there it holds as well."""
+    with ThreadedServer(echo) as server:
+        done = run_program(ASYNC, server.url)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert server.accepted == 9
