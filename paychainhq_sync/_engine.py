@@ -156,7 +156,7 @@ def _look_at_the_caller(engine: _Engine) -> None:
     loop = asyncio._get_running_loop()
     if loop is None:
         return
-    frame, level, instead = sys._getframe(1), 1, ""
+    frame, level, instead = sys._getframe(1), 2, ""
     while frame.f_back is not None and (name := frame.f_globals.get("__name__", "")).partition(".")[0] == "paychainhq_sync":
         instead = _async_name(name.rpartition(".")[2], frame.f_code.co_name)
         frame, level = frame.f_back, level + 1
@@ -174,6 +174,8 @@ def _async_name(module: str, method: str) -> str:
     """What to write instead of a method of this package."""
     if module.startswith("_"):
         return "`async for`"
+    if method == "__exit__":
+        return "`async with`"
     return f"`await pay.{method}(...)`" if module == "client" else f"`await pay.{module}.{method}(...)`"
 
 
