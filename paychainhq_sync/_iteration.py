@@ -67,7 +67,7 @@ class Page(AsyncPage[T]):
         return made
 
     def __iter__(self) -> Iterator[T]:
-        return iterate(cast("AsyncGenerator[T, None]", aiter(self)))
+        return iterate(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
     def pages(self) -> Generator[Page[T], None, None]:
         """Give this page and then the later ones, each fetched when it is asked for."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from paychainhq import DashboardSession, InvalidArgumentError, PayChainHQ
+from paychainhq import DashboardSession, InvalidArgumentError
 from paychainhq.operations import OPERATIONS
+from tests.faces import PayChainHQ
 from tests.samples import BY_NAME
 from tests.support import RawServer, answer
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import faces
+
 
 @pytest.fixture(autouse=True)
 def untouched_logger() -> Iterator[None]:
@@ -15,3 +17,17 @@ def untouched_logger() -> Iterator[None]:
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that uses `face` over both faces, but for those that look at the event loop itself."""
+    if "face" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("async_only")
+        metafunc.parametrize("face", faces.FACES[:1] if only else faces.FACES, indirect=True)
+
+
+@pytest.fixture
+def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which face `tests.faces.PayChainHQ` makes."""
+    monkeypatch.setattr(faces, "current", request.param)
+    return str(request.param)

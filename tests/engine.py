@@ -9,8 +9,9 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from paychainhq import PayChainError, PayChainHQ, ResponseInfo, RetryPolicy
+from paychainhq import PayChainError, ResponseInfo, RetryPolicy
 from paychainhq.models.base import Model
+from tests.faces import PayChainHQ
 from tests.samples import BY_NAME
 
 T = TypeVar("T")

@@ -14,6 +14,8 @@ from paychainhq import InvalidArgumentError
 from tests.calls import HUGE, LIMITS, client, documented_answer, refused_fields, short
 from tests.support import RawServer
 
+pytestmark = pytest.mark.usefixtures("face")
+
 SETTINGS = "businesses.update_invoice_settings"
 
 BAD_AMOUNTS = [

@@ -31,6 +31,8 @@ from tests.engine import INVOICE, KEY, PRICES, client, error_body, info, invoice
 from tests.json_tools import replaced
 from tests.support import Behaviour, RawServer, Recorded, answer
 
+pytestmark = pytest.mark.usefixtures("face")
+
 MIB = 2**20
 
 

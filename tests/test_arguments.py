@@ -13,6 +13,8 @@ from tests.calls import CALLS, DESTINATIONS, HUGE, KEYED, LIMITS, call, client, 
 from tests.samples import BY_NAME
 from tests.support import RawServer
 
+pytestmark = pytest.mark.usefixtures("face")
+
 PAYOUT = CALLS["api_keys.create_payout"]
 SETTINGS = "businesses.update_invoice_settings"
 

@@ -20,7 +20,6 @@ from paychainhq import (
     InvalidArgumentError,
     InvoiceRequest,
     Outcome,
-    PayChainHQ,
     Request,
     RequestTimeoutError,
     Response,
@@ -33,7 +32,10 @@ from paychainhq.exchange import Next
 from paychainhq.idempotency import key_for_reference
 from paychainhq.middleware import rate_limit
 from paychainhq.models import Invoice
+from tests.faces import PayChainHQ
 from tests.support import RawServer, answer, close, silence
+
+pytestmark = pytest.mark.usefixtures("face")
 
 FAST = RetryPolicy(attempts=2, first=0.001, cap=0.002, attempt_timeout=0.2)
 INVOICE = {"id": "inv_1", "status": "pending", "amount": "1"}
@@ -113,6 +115,7 @@ async def test_a_request_that_cannot_be_meant_is_an_outcome_and_sends_nothing(re
         assert server.requests == []
 
 
+@pytest.mark.async_only("it takes an async iterable")
 async def test_mappings_async_iterables_and_empty_jobs(paychain_emulator: Emulator) -> None:
     """Requests may be mappings, may come from an async iterable, and may be none."""
 
@@ -187,6 +190,7 @@ async def _restart_when_missed(state: str, port: int, caplog: pytest.LogCaptureF
     return Emulator(state=state, port=port).__enter__()
 
 
+@pytest.mark.async_only("it counts what the loop has read")
 async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     """While the server fails, no more is read than is under way, and one request at a time asks whether it is back."""
     taken = under_way = most = 0
@@ -258,6 +262,7 @@ async def test_a_wrong_key_is_an_outcome_and_not_an_outage(paychain_emulator: Em
     assert all(isinstance(outcome.error, AuthenticationError) for outcome in outcomes)
 
 
+@pytest.mark.async_only("it counts turns of the loop")
 async def test_memory_is_bounded_by_the_concurrency() -> None:
     """A caller who takes no outcomes holds up the workers, and these the intake."""
     taken = 0

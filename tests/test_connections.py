@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConfigurationError, ConnectionFailedError, PayChainHQ
+from paychainhq import ConfigurationError, ConnectionFailedError
 from tests.engine import KEY, PRICES, client
+from tests.faces import PayChainHQ
 from tests.support import RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
 
 # A certificate of our own making for localhost and 127.0.0.1, good for a hundred years, with its key.
 CERTIFICATE = Path(__file__).with_name("data") / "localhost.pem"

@@ -12,6 +12,8 @@ from paychainhq import ConfigurationError, Next, RateLimit, Request, RequestTime
 from tests.engine import PRICES, client, error_body, invoice, skipping_clock, states
 from tests.support import RawServer, Recorded, answer, silence
 
+pytestmark = pytest.mark.usefixtures("face")
+
 
 @pytest.mark.parametrize("retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)])
 async def test_silent_server(retry: RetryPolicy | None) -> None:
@@ -74,6 +76,7 @@ async def test_waiting_for_a_turn() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 async def test_back_off() -> None:
     """No back-off begins that would end after the deadline: the last failure is raised instead."""
     busy = answer(error_body("X"), 503)

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from paychainhq import InvalidArgumentError, PayChainHQ
+from paychainhq import InvalidArgumentError
 from paychainhq.operations import OPERATIONS
 from tests.calls import KEYED, client, documented_answer, refused, refused_fields
+from tests.faces import PayChainHQ
 from tests.support import RawServer
+
+pytestmark = pytest.mark.usefixtures("face")
 
 BAD_IDS = [
     "",

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paychainhq import InvalidArgumentError, NotFoundError, PayChainHQ, RetryPolicy, ServerError
+from paychainhq import InvalidArgumentError, NotFoundError, RetryPolicy, ServerError
 from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
+from tests.faces import PayChainHQ
 from tests.support import RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
 
 Serve = Callable[[dict[str, str]], Any]
 
@@ -214,6 +217,7 @@ async def test_pages_with_nothing_but_known_items_do_not_end_the_list_early() ->
         assert [item.id async for item in pay.invoices.list()] == ["a", "b", "c", "d"]
 
 
+@pytest.mark.async_only("a list is refused before it is awaited")
 async def test_bad_arguments_are_refused_before_anything_is_sent() -> None:
     """A list says at once, without being awaited, that an argument cannot be meant."""
     async with listing(lambda _: page_of([], 1, more=False)) as (pay, server):
@@ -242,6 +246,7 @@ async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulato
         assert caught.value.operation == "customers.list"
 
 
+@pytest.mark.async_only("it runs loops of its own")
 @settings(max_examples=30, deadline=None)
 @given(
     pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),

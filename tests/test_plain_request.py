@@ -10,6 +10,8 @@ import pytest
 from tests.calls import HUGE, client, refused, short
 from tests.support import RawServer, answer
 
+pytestmark = pytest.mark.usefixtures("face")
+
 
 @pytest.mark.parametrize(
     "path",

@@ -16,6 +16,8 @@ from paychainhq.operations import OPERATIONS
 from tests.engine import PRICES, client, run_timeless, skipping_clock
 from tests.support import RawServer, Recorded, answer
 
+pytestmark = pytest.mark.usefixtures("face")
+
 OK = Response(200, {}, b"")
 
 
@@ -105,6 +107,7 @@ def test_one_pause_for_several_answers() -> None:
     assert run_timeless(run()) == pytest.approx(10.5)
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 async def test_pause_over_the_wire() -> None:
     """After a 429 to one call, another call of the same client, or of a view of it, waits before it sends."""
     limited = answer({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"})
@@ -142,6 +145,7 @@ def test_turn_beyond_the_deadline() -> None:
     assert (error.sent, error.attempts) == ("no", ())
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_bulkhead(slots: int) -> None:
     """The server never sees more requests at once than `max_connections`, and they are all made."""
@@ -162,6 +166,7 @@ async def test_bulkhead(slots: int) -> None:
     assert len(server.requests) == 20
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 async def test_limits_are_the_clients() -> None:
     """The limits of the constructor, one or several, are those that its calls keep."""
     for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):

@@ -44,6 +44,8 @@ from tests.engine import (
 )
 from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
 
+pytestmark = pytest.mark.usefixtures("face")
+
 BUSY = answer(error_body("INTERNAL_ERROR"), 503)
 LIMITED = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "1"})
 IN_PROGRESS = answer(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS"), 409)
@@ -63,6 +65,7 @@ PASSING: dict[str, Behaviour] = {
 each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 async def test_one_key_through_all_failures() -> None:
     """A POST that meets one failure of each kind in turn succeeds within its deadline, with the same key in each attempt."""
     script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
@@ -197,6 +200,7 @@ def http_date(seconds: float) -> str:
     return format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [

@@ -13,13 +13,15 @@ from paychainhq import (
     ConfigurationError,
     InvalidArgumentError,
     NotFoundError,
-    PayChainHQ,
     RetryPolicy,
     WaitTimeoutError,
 )
 from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
+from tests.faces import PayChainHQ
 from tests.support import RawServer, answer
+
+pytestmark = pytest.mark.usefixtures("face")
 
 FAST = RetryPolicy(attempts=1, first=0.001, attempt_timeout=0.2)
 SOON = 0.005

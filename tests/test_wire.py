@@ -9,14 +9,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from paychainhq import MissingCredentialError, PayChainHQ, __version__
+from paychainhq import MissingCredentialError, __version__
 from paychainhq.arguments import wire_name
 from paychainhq.codec import to_json
 from paychainhq.credentials import Auth
 from paychainhq.operations import OPERATIONS, Operation
 from tests.calls import API_KEY, CALLS, DASHBOARD_HEADERS, KEYED, call, client, documented_answer
+from tests.faces import PayChainHQ
 from tests.samples import BY_NAME, DOCUMENTED, Sample
 from tests.support import RawServer, Recorded
+
+pytestmark = pytest.mark.usefixtures("face")
 
 # What the six operations from other pages send; those pages show no commands, but their methods, paths, queries and fields.
 SIX = {
@@ -108,7 +111,7 @@ async def test_documented_answer(operation: Operation[Any]) -> None:
     """The documented answer arrives as the operation's response type, whole, with the facts of the exchange."""
     _, result = await exchange(operation.name, CALLS[operation.name])
     wanted = operation.response_type
-    assert type(result) is (typing.get_origin(wanted) or wanted)
+    assert isinstance(result, typing.get_origin(wanted) or wanted)
     for item_type in typing.get_args(wanted):
         assert {type(item) for item in result.items} == {item_type}
     if operation.name in BY_NAME:

@@ -1,0 +1,110 @@
+"""One test body for both faces: `PayChainHQ` here is the async client, or the blocking one behind the same `await`s.
+
+A module that takes its client from here and says `pytestmark = pytest.mark.usefixtures("face")` has each of its tests run twice.
+A test that looks at the event loop itself is marked `async_only` with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import paychainhq
+import paychainhq_sync
+import paychainhq_sync.models
+
+FACES = ("async", "sync")
+current = "async"
+_END: Any = object()
+
+if TYPE_CHECKING:
+    from paychainhq import PayChainHQ as PayChainHQ
+else:
+
+    def PayChainHQ(**settings: Any) -> Any:  # noqa: N802 (it stands for the class)
+        return paychainhq.PayChainHQ(**settings) if current == "async" else _Client(paychainhq_sync.PayChainHQ(**settings))
+
+
+class _Client:
+    """The blocking client; each of its calls is made in a worker thread."""
+
+    def __init__(self, blocking: paychainhq_sync.PayChainHQ) -> None:
+        self._blocking = blocking
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._blocking.close)
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        return await asyncio.to_thread(self._blocking.request, *args, **kwargs)
+
+    def with_options(self, **options: Any) -> _Client:
+        return _Client(self._blocking.with_options(**options))
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._blocking, name)
+        return value if name.startswith("_") else _Resource(value)
+
+
+class _Resource:
+    def __init__(self, blocking: Any) -> None:
+        self._blocking = blocking
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._blocking, name)
+        returns = str(inspect.signature(method).return_annotation)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if returns.startswith("Page["):
+                return _List(lambda: method(*args, **kwargs))
+            if returns.startswith("Generator["):
+                return _stepwise(method(*args, **kwargs))
+            return asyncio.to_thread(method, *args, **kwargs)
+
+        return call
+
+
+class _List:
+    """What the async face gives for a list that has not been fetched yet."""
+
+    def __init__(self, fetch: Callable[[], paychainhq_sync.models.Page[Any]]) -> None:
+        self._fetch = fetch
+
+    def __await__(self) -> Generator[Any, None, _Page]:
+        return self._first().__await__()
+
+    async def _first(self) -> _Page:
+        return cast(_Page, _Page.of(await asyncio.to_thread(self._fetch)))
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        async for item in await self._first():
+            yield item
+
+    async def pages(self) -> AsyncGenerator[Any, None]:
+        first = await self._first()
+        async for page in _stepwise(first.pages()):
+            yield page
+
+
+class _Page(paychainhq_sync.models.Page[Any]):
+    """The blocking page, iterated over in worker threads."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return _stepwise(iter(self))
+
+
+async def _stepwise(items: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    try:
+        while (item := await asyncio.to_thread(next, items, _END)) is not _END:
+            yield item
+    finally:
+        await asyncio.to_thread(items.close)  # type: ignore[attr-defined]

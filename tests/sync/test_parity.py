@@ -1,0 +1,138 @@
+"""The two packages say the same: every public name, method, argument, default and result."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+import paychainhq
+import paychainhq_sync
+from paychainhq import codec, operations
+from paychainhq.resources.base import Resource
+from tests.samples import BY_NAME
+
+RESOURCES = sorted({name.partition(".")[0] for name in operations.OPERATIONS})
+# How a result of one face reads in the other.
+RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]"}
+ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
+ASYNC_WORDS = re.compile(r"\bawait\b|\basync\b|asyncio|coroutine|event loop", re.IGNORECASE)
+
+
+def resource_classes(name: str) -> tuple[type, type]:
+    pair = []
+    for package in ("paychainhq", "paychainhq_sync"):
+        module = importlib.import_module(f"{package}.resources.{name}")
+        [cls] = [
+            value
+            for value in vars(module).values()
+            if inspect.isclass(value) and value.__module__ == module.__name__ and value is not Resource
+        ]
+        pair.append(cls)
+    return pair[0], pair[1]
+
+
+def methods(cls: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(cls).items() if inspect.isfunction(value) and not name.startswith("_")}
+
+
+def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
+    """What an async signature is to be in the sync face."""
+    returns = str(signature.return_annotation)
+    for pattern, replacement in RESULTS.items():
+        returns = re.sub(pattern, replacement, returns)
+    parameters = [
+        parameter.replace(annotation=re.sub(r" \| AsyncIterable\[.+\]$", "", parameter.annotation))
+        if isinstance(parameter.annotation, str)
+        else parameter
+        for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters, return_annotation=returns)
+
+
+def test_every_public_name_is_in_both() -> None:
+    """The top level holds the same names, and the very same objects but for the client."""
+    assert paychainhq.__all__ == paychainhq_sync.__all__
+    for name in paychainhq.__all__:
+        if name == "PayChainHQ":
+            assert getattr(paychainhq, name) is not getattr(paychainhq_sync, name)
+        else:
+            assert getattr(paychainhq, name) is getattr(paychainhq_sync, name), name
+
+
+@pytest.mark.parametrize("name", ["errors", "codec", "models"])
+def test_what_does_no_io_is_the_same_object(name: str) -> None:
+    """Errors, models and the codec are shared, so that `except` and `isinstance` work across; only a page iterates otherwise."""
+    ours, theirs = importlib.import_module(f"paychainhq_sync.{name}"), importlib.import_module(f"paychainhq.{name}")
+    for public in ours.__all__:
+        if public == "Page":
+            assert issubclass(ours.Page, theirs.Page)
+        else:
+            assert getattr(ours, public) is getattr(theirs, public), public
+    expected = getattr(theirs, "__all__", None) or [
+        key
+        for key, value in vars(theirs).items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == theirs.__name__ and key[0] != "_"
+    ]
+    assert set(expected) <= set(ours.__all__)
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_every_method_has_the_same_signature(name: str) -> None:
+    """Names, order, kinds, annotations and defaults of all arguments, and what comes back."""
+    theirs, ours = resource_classes(name)
+    assert list(methods(theirs)) == list(methods(ours))
+    for method, function in methods(theirs).items():
+        assert inspect.signature(methods(ours)[method]) == in_sync_terms(inspect.signature(function)), method
+
+
+def test_the_client_has_the_same_members() -> None:
+    """The constructor, the methods and the resources of the client, with the same arguments and defaults."""
+    theirs, ours = vars(paychainhq.PayChainHQ), vars(paychainhq_sync.PayChainHQ)
+    for name, value in theirs.items():
+        mine = ours[ONLY_ASYNC.get(name, name)] if inspect.isfunction(value) or not name.startswith("_") else None
+        if inspect.isfunction(value):
+            assert inspect.signature(mine) == inspect.signature(value), name  # type: ignore[arg-type]
+        elif isinstance(value, cached_property):
+            assert isinstance(mine, cached_property)
+            assert mine.__doc__ == value.__doc__
+        elif isinstance(value, classmethod):
+            assert inspect.signature(mine.__func__) == inspect.signature(value.__func__)  # type: ignore[union-attr]
+    assert {name for name in ours if not name.startswith("_")} == {name for name in theirs if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_docstrings_are_in_the_sync_voice(name: str) -> None:
+    """Each method is documented, and none speaks of what is not there."""
+    _, ours = resource_classes(name)
+    for method, function in methods(ours).items():
+        assert function.__doc__, method
+        assert not ASYNC_WORDS.search(function.__doc__), (method, ASYNC_WORDS.findall(function.__doc__))
+
+
+def test_the_clients_docstrings_are_in_the_sync_voice() -> None:
+    """What stays async, the middleware, is all that is called so."""
+    said = ast.unparse(ast.parse(inspect.getsource(paychainhq_sync.PayChainHQ)).body[0].body[0])  # type: ignore[attr-defined]
+    assert [line for line in said.split("\\n") if ASYNC_WORDS.search(line)] == [
+        line for line in said.split("\\n") if "middleware: Async callables" in line
+    ]
+    for function in methods(paychainhq_sync.PayChainHQ).values():
+        assert not ASYNC_WORDS.search(function.__doc__ or "")
+
+
+@pytest.mark.parametrize("operation", ["invoices.list", "customers.list", "billing.invoices"])
+def test_a_page_of_this_face_is_lossless_too(operation: str) -> None:
+    """`from_json` makes a page that iterates without a loop, and `to_json` gives back what it came from."""
+    from paychainhq_sync.models import BillingInvoice, Customer, Invoice, Page
+
+    item: Any = {"invoices.list": Invoice, "customers.list": Customer, "billing.invoices": BillingInvoice}[operation]
+    page = codec.from_json(Page[item], BY_NAME[operation].response)
+    assert type(page) is Page
+    assert [type(found) for found in page] == [item] * len(page.items)
+    assert [found.items for found in page.pages()] == [page.items]
+    assert codec.to_json(page) == BY_NAME[operation].response
