@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -31,6 +31,7 @@ _LOOK = 5.0
 _lock = threading.Lock()
 _open: WeakSet[Transport] = WeakSet()
 _warned: set[tuple[CodeType, int]] = set()
+_tidying: set[asyncio.Task[None]] = set()
 _engine: _Engine | None = None
 _exiting = False
 
@@ -51,8 +52,15 @@ class _Engine:
         # When this returns, `asyncio.run` cancels what is under way and closes the connections.
         await self._stop.wait()
 
+    def run(self, callback: Callable[[], None]) -> None:
+        """Run something on the loop's thread."""
+        try:
+            self.loop.call_soon_threadsafe(callback)
+        except RuntimeError:  # the loop was closed under a call of a client that is closed
+            raise ConfigurationError("this client is closed") from None
+
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        self.run(self._stop.set)
         self.thread.join(_PATIENCE)
 
 
@@ -73,7 +81,12 @@ class _Call(Generic[T]):
             self.ended.release()
             return
         self.task = asyncio.get_running_loop().create_task(self.work, context=self.context)
-        self.task.add_done_callback(lambda _: self.ended.release())
+        self.task.add_done_callback(self._wake)
+
+    def _wake(self, task: asyncio.Task[T]) -> None:
+        # At exit only daemon threads can be waiting: they end with the process, and are not to tell of it in a traceback.
+        if not _exiting:
+            self.ended.release()
 
     def give_up(self) -> None:
         self.given_up = True
@@ -96,9 +109,9 @@ def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         engine = _running_engine()
         _look_at_the_caller(engine)
         call = _Call(work)
-        engine.loop.call_soon_threadsafe(call.start)
+        engine.run(call.start)
         while not call.ended.acquire(timeout=_LOOK):
-            if not engine.thread.is_alive():
+            if not engine.thread.is_alive() and not _exiting:
                 raise ConfigurationError("the background thread has ended under this call")
     except BaseException as interruption:
         if engine is None or call is None:
@@ -116,7 +129,9 @@ def dispose(work: Coroutine[Any, Any, None]) -> None:
     if engine is None:  # its loop is gone, and has tidied up everything
         work.close()
     elif asyncio._get_running_loop() is engine.loop:
-        engine.loop.create_task(work)
+        task = engine.loop.create_task(work)
+        _tidying.add(task)
+        task.add_done_callback(_tidying.discard)
     else:
         complete(work).result()
 
@@ -124,7 +139,7 @@ def dispose(work: Coroutine[Any, Any, None]) -> None:
 def _interrupt(engine: _Engine, call: _Call[Any], interruption: BaseException) -> None:
     """Cancel what is under way, wait until it has come to rest, and say on the exception what it was."""
     if engine.thread.is_alive():
-        engine.loop.call_soon_threadsafe(call.give_up)
+        engine.run(call.give_up)
         call.ended.acquire(timeout=_PATIENCE)
     from paychainhq.transport import current_request
 
@@ -184,7 +199,9 @@ def _async_name(module: str, method: str) -> str:
 
 def opened(client: PayChainHQ) -> None:
     """Count a client: the thread ends when the last one is closed."""
-    _open.add(client._caller.transport)
+    # Under the lock: a client that is counted is one that no `close` of another ends the thread for.
+    with _lock:
+        _open.add(client._caller.transport)
 
 
 def close(client: PayChainHQ) -> None:

@@ -42,6 +42,35 @@ def test_the_quickstart_prints_a_paid_invoice(tmp_path: Path) -> None:
     assert last == f"{invoice_id}: paid"
 
 
+def test_the_sync_script_prints_what_became_of_its_invoices(tmp_path: Path) -> None:
+    """A blocking script creates two invoices, is told of a bad one, and sees both paid."""
+    lines = run("sync_script.py", folder=tmp_path).splitlines()
+    assert sorted(line.partition(": ")[2] for line in lines if ": paid" in line) == ["paid, 10 USDC", "paid, 20.5 USDC"]
+    assert sum("must be more than zero" in line for line in lines) == 1
+    assert lines[-1].startswith("no such invoice (request id req_")
+
+
+def run_framework(program: str, folder: Path) -> list[str]:
+    """Run an example whose framework has warnings of its own."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / program)], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_django_views(tmp_path: Path) -> None:
+    """A view creates an order's invoice once, and another those of a query set, which is read in the view's thread."""
+    assert run_framework("django_view.py", tmp_path) == ["200 pending the same again: True", "{'created': 39}"]
+
+
+def test_the_celery_task(tmp_path: Path) -> None:
+    """In a real worker with forked processes, each order has one invoice, however often its task is delivered."""
+    lines = run_framework("celery_task.py", tmp_path)
+    assert lines == ["20 tasks, 10 invoices", "20 requests came to the server"]
+
+
 def orders() -> list[dict[str, str]]:
     with (EXAMPLES / "orders.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

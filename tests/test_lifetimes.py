@@ -102,11 +102,15 @@ async def test_closed_during_a_call() -> None:
     assert len(server.requests) == 1
 
 
+def direct(url: str) -> PayChainHQ:
+    return PayChainHQ(api_key=KEY, base_url=url)
+
+
 def from_env(url: str) -> PayChainHQ:
     return PayChainHQ.from_env(base_url=url, api_key=KEY)
 
 
-@pytest.mark.parametrize("make", [client, from_env])
+@pytest.mark.parametrize("make", [direct, from_env])
 async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
     """A client that was used and never closed gives one ResourceWarning, which names the line that made it."""
     async with RawServer(answer(PRICES)) as server:

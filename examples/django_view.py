@@ -1,0 +1,74 @@
+"""Two Django views: one creates the invoice of an order, the other those of all open orders.
+
+    python examples/django_view.py
+
+One client is made for the whole process, also where the server forks its workers afterwards. `create_many` reads the query set in
+the view's own thread, as Django's ORM asks for. Run as a program, this calls its own views against the emulator.
+"""
+
+from __future__ import annotations
+
+import django
+from django.conf import settings
+
+settings.configure(
+    ALLOWED_HOSTS=["testserver"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    ROOT_URLCONF=__name__,
+    USE_TZ=True,
+)
+django.setup()
+
+from django.db import connection, models  # noqa: E402 (Django is to be set up before its models)
+from django.http import HttpRequest, JsonResponse  # noqa: E402
+from django.shortcuts import get_object_or_404  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator  # noqa: E402
+from paychainhq_sync import APIError, InvoiceRequest, PayChainHQ  # noqa: E402
+
+pay: PayChainHQ
+
+
+class Order(models.Model):
+    amount = models.DecimalField(max_digits=20, decimal_places=2)
+    invoice = models.CharField(max_length=64, default="")
+
+    class Meta:
+        app_label = "shop"
+
+
+def create_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
+    order = get_object_or_404(Order, id=order_id)
+    try:
+        # The key is the order's: whoever reloads the page gets the same invoice again.
+        invoice = pay.invoices.create(order.amount, "USDC", "eth", idempotency_key=f"shop-order-{order.pk}")
+    except APIError as error:
+        return JsonResponse({"error": error.code, "request_id": error.request_id}, status=502)
+    Order.objects.filter(id=order.pk).update(invoice=invoice.id)
+    return JsonResponse({"invoice": invoice.id, "address": invoice.deposit_address, "status": invoice.status})
+
+
+def create_open_invoices(request: HttpRequest) -> JsonResponse:
+    open_orders = Order.objects.filter(invoice="").order_by("id")
+    requests = (InvoiceRequest(order.amount, "USDC", "eth", reference=f"shop-order-{order.pk}") for order in open_orders.iterator())
+    created = [outcome.result.id for outcome in pay.invoices.create_many(requests) if outcome.result]
+    return JsonResponse({"created": len(created)})
+
+
+urlpatterns = [
+    path("orders/<int:order_id>/invoice", create_invoice),
+    path("orders/open/invoices", create_open_invoices),
+]
+
+
+if __name__ == "__main__":
+    with Emulator() as emulator, PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
+        with connection.schema_editor() as schema:
+            schema.create_model(Order)
+        Order.objects.bulk_create(Order(amount=f"{n}.50") for n in range(1, 41))
+        browser = Client()
+        first, again = browser.post("/orders/1/invoice"), browser.post("/orders/1/invoice")
+        print(first.status_code, first.json()["status"], "the same again:", first.json() == again.json())
+        print(browser.post("/orders/open/invoices").json())
