@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from paychainhq import arguments, config
+from paychainhq.calls import Caller
 from paychainhq.errors import (
     APIError,
     ConnectionFailedError,
@@ -23,7 +24,6 @@ from paychainhq.errors import (
 from paychainhq.idempotency import key_for_reference
 from paychainhq.jobs import Outcome
 from paychainhq.operations import Operation
-from paychainhq.transport import Caller
 
 log = logging.getLogger("paychainhq")
 

@@ -111,8 +111,9 @@ class PayChainHQ:
             credentials.refuse_live_keys()
         if idempotency is not None:
             raise ConfigurationError("idempotency: this version has no ledger yet")
+        from paychainhq.calls import Caller
         from paychainhq.route import make_route
-        from paychainhq.transport import Caller, Transport
+        from paychainhq.transport import Transport
 
         route = make_route(url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
         limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()

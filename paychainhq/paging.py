@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
+from paychainhq.calls import Caller
 from paychainhq.models.lists import Page
 from paychainhq.operations import Operation
-from paychainhq.transport import Caller
 
 log = logging.getLogger("paychainhq")
 

@@ -1,40 +1,23 @@
-"""A call from its arguments to its answer: deadline, middleware, and the pool of the running loop."""
+"""A request on its way: its deadline, the middleware, and the pool of the running event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import warnings
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextvars import ContextVar
-from types import MappingProxyType
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
-import attrs
-
-from paychainhq import answers, arguments, codec, config
-from paychainhq._version import __version__
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import Auth, Credentials
-from paychainhq.errors import ConfigurationError, InvalidArgumentError, RequestTimeoutError
-from paychainhq.exchange import Middleware, Next, Request, Response, ResponseInfo
+from paychainhq.config import RateLimit
+from paychainhq.credentials import Credentials
+from paychainhq.errors import ConfigurationError, RequestTimeoutError
+from paychainhq.exchange import Middleware, Next, Request, Response
 from paychainhq.forking import forget_in_child
-from paychainhq.idempotency import new_key
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
-from paychainhq.models.base import Model
-from paychainhq.operations import Operation, path_with_query
 from paychainhq.pool import Pool
 from paychainhq.route import Route
 
 T = TypeVar("T")
-
-_HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Agent": f"paychainhq-python/{__version__}"})
-# The last request of this context: whoever interrupts a call from outside can tell its idempotency key.
-current_request: ContextVar[Request] = ContextVar("paychainhq_request")
-
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class _Wiring:
@@ -144,139 +127,3 @@ class Transport:
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if getattr(self, "_wiring", None) is not None and not self._wiring.pool.loop.is_closed():  # type: ignore[union-attr]
             warn(f"PayChainHQ client made at {self._made_at} was never closed", ResourceWarning, stacklevel=1, source=self)
-
-
-def _checked_business_id(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        arguments.path_segment(field.name, value)
-
-
-def _checked_seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    config.seconds(field.name, value)
-
-
-def _checked_policy(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, RetryPolicy):
-        raise ConfigurationError(f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}")
-
-
-@attrs.frozen(kw_only=True)
-class Caller:
-    """Makes calls with one set of options: what every resource holds."""
-
-    transport: Transport
-    business_id: str | None = attrs.field(validator=_checked_business_id)
-    timeout: float = attrs.field(validator=_checked_seconds)
-    retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
-
-    async def call(self, operation: Operation[T], given: Mapping[str, Any] = {}, idempotency_key: str | None = None) -> T:
-        """Check the arguments, send the request, and decode the answer."""
-        path, body = operation.prepare(self.complete(operation, given))
-        request = self._request(operation, path, None if body is None else codec.dump(body), idempotency_key)
-        started = asyncio.get_running_loop().time()
-        response = await self.transport.send(request)
-        result = answers.result(operation, request, response)
-        if isinstance(result, Model):
-            info = ResponseInfo(
-                response.status,
-                response.headers,
-                answers.request_id(response),
-                request.idempotency_key,
-                tuple(request.attempts),
-                asyncio.get_running_loop().time() - started,
-            )
-            object.__setattr__(result, "_response", info)
-        return result
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        query: Mapping[str, Any] | None = None,
-        auth: Auth | None = "api_key",
-        idempotency_key: str | None = None,
-    ) -> Any:
-        """Send what is not modelled, and return plain JSON."""
-        operation = Operation(
-            name=f"{method} {path}",
-            method=_checked_method(method),
-            path=_checked_path(path),
-            response=lambda: object,
-            auth=_checked_auth(auth),
-            idempotency="unsupported" if idempotency_key is None else "recommended",
-        )
-        data = None if body is None else arguments.dump_plain("body", body)
-        request = self._request(operation, path_with_query(path, _checked_query(query)), data, idempotency_key)
-        return answers.plain(request, await self.transport.send(request))
-
-    def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's business id where the path needs one and the caller gave none."""
-        if "business_id" not in operation.placeholders or given.get("business_id") is not None:
-            return given
-        if self.business_id is None:
-            raise InvalidArgumentError(
-                f"{operation.name} needs a business id: pass business_id=... to it or to PayChainHQ",
-                argument="business_id",
-                operation=operation.name,
-            )
-        return {**given, "business_id": self.business_id}
-
-    def _request(self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None) -> Request:
-        self.transport.credentials.headers_for(operation.auth, operation.name)
-        if idempotency_key is not None:
-            arguments.idempotency_key("idempotency_key", idempotency_key)
-        elif operation.idempotency != "unsupported":
-            idempotency_key = new_key()
-        request = Request(
-            operation=operation,
-            path=path,
-            headers=_HEADERS,
-            body=body,
-            idempotency_key=idempotency_key,
-            deadline=asyncio.get_running_loop().time() + self.timeout,
-            retry=self.retry,
-        )
-        current_request.set(request)
-        return request
-
-
-def _checked_method(method: str) -> str:
-    if method not in _METHODS:
-        arguments.refuse("method", f"must be one of {', '.join(sorted(_METHODS))}, not {method!r}")
-    return method
-
-
-def _checked_path(path: str) -> str:
-    """Take a path that stays under `/api/` whatever a URL library makes of it."""
-    if not isinstance(path, str) or not path.startswith("/api/"):
-        arguments.refuse("path", "must begin with /api/ (no host, no other prefix)")
-    decoded = unquote(unquote(path))
-    if not path.isascii() or not path.isprintable() or re.search(r"[\\?#\s]", decoded) or not decoded.isprintable():
-        arguments.refuse(
-            "path", "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an argument of its own"
-        )
-    if any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/")) or "%2f" in path.lower():
-        arguments.refuse("path", "must hold no dot segments and no escaped slashes")
-    return path
-
-
-def _checked_auth(auth: Auth | None) -> Auth | None:
-    if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
-        # What was given is not shown: it may be a key.
-        arguments.refuse("auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None')
-    return auth
-
-
-def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
-    checked: dict[str, Any] = {}
-    if query is None:
-        return checked
-    if not isinstance(query, Mapping):
-        arguments.refuse("query", f"must be a mapping, not {type(query).__name__}")
-    for name, value in query.items():
-        if not isinstance(name, str) or not isinstance(value, (str, int)):
-            arguments.refuse("query", "must map names to strings, whole numbers or booleans")
-        checked[name] = value
-    arguments.dump_plain("query", checked)  # half a surrogate pair, or an int that is too long to print
-    return checked

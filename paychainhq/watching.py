@@ -12,10 +12,10 @@ import attrs
 
 from paychainhq import answers, arguments, config, operations
 from paychainhq.bulk import is_transient
+from paychainhq.calls import Caller
 from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
-from paychainhq.transport import Caller
 
 T = TypeVar("T")
 

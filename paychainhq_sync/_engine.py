@@ -141,7 +141,7 @@ def _interrupt(engine: _Engine, call: _Call[Any], interruption: BaseException) -
     if engine.thread.is_alive():
         engine.run(call.give_up)
         call.ended.acquire(timeout=_PATIENCE)
-    from paychainhq.transport import current_request
+    from paychainhq.calls import current_request
 
     request = call.context.get(current_request)
     if request is None:

@@ -22,6 +22,7 @@ LAYERS = [
     {"route"},
     {"pool"},
     {"transport"},
+    {"calls"},
     {"jobs"},
     {"paging", "bulk", "watching"},
     {"resources"},

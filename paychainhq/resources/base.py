@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paychainhq.transport import Caller
+from paychainhq.calls import Caller
 
 
 class Resource:
