@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from typing import Any
-from weakref import WeakMethod, WeakSet
+from typing import Any, Protocol
+from weakref import WeakSet
 
 _sockets: WeakSet[socket.socket] = WeakSet()
-_forgetting: set[WeakMethod[Callable[[], object]]] = set()
+_inheritors: WeakSet[Inheritor] = WeakSet()
 _inherited: list[object] = []
+
+
+class Inheritor(Protocol):
+    """What a forked child inherits with something in it that belongs to the parent."""
+
+    def forget_inherited(self) -> object:
+        """Let go of what belongs to the parent, and return it."""
+        ...
 
 
 def tracked_socket(address: tuple[Any, ...]) -> socket.socket:
@@ -26,9 +33,9 @@ def tracked_socket(address: tuple[Any, ...]) -> socket.socket:
     return made
 
 
-def forget_in_child(forget: Callable[[], object]) -> None:
-    """Have a bound method called in each forked child; it lets go of what belongs to the parent, and returns it."""
-    _forgetting.add(WeakMethod(forget, _forgetting.discard))
+def forget_in_child(inheritor: Inheritor) -> None:
+    """Have each forked child let go of what belongs to the parent."""
+    _inheritors.add(inheritor)
 
 
 def _in_child() -> None:
@@ -40,10 +47,7 @@ def _in_child() -> None:
             _inherited.append(inherited)
     os.close(null)
     _sockets.clear()
-    for reference in list(_forgetting):
-        forget = reference()
-        if forget is not None:
-            _inherited.append(forget())
+    _inherited.extend(inheritor.forget_inherited() for inheritor in list(_inheritors))
 
 
 if hasattr(os, "register_at_fork"):

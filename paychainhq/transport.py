@@ -63,7 +63,7 @@ class Transport:
         self._made_at = made_at
         self._wiring: _Wiring | None = None
         self._closed = False
-        forget_in_child(self._forget)
+        forget_in_child(self)
 
     async def send(self, request: Request) -> Response:
         """Send a request through the middleware, within its deadline."""
@@ -106,7 +106,8 @@ class Transport:
         await wiring.pool.open()
         return wiring
 
-    def _forget(self) -> object:
+    def forget_inherited(self) -> object:
+        """Let go of the parent's connections in a forked child."""
         wiring, self._wiring = self._wiring, None
         return wiring
 

@@ -41,9 +41,17 @@ class _Engine:
 
     def __init__(self) -> None:
         self._ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="paychainhq-sync", daemon=True)
+        self.thread = threading.Thread(target=self._main, name="paychainhq-sync", daemon=True)
         self.thread.start()
         self._ready.wait()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except RuntimeError:
+            # At exit its last step, waiting for the threads that resolve names, is refused the thread that it needs.
+            if not _exiting:
+                raise
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -162,7 +170,10 @@ def _running_engine() -> _Engine:
         if _exiting:
             raise ConfigurationError("the interpreter is shutting down")
         if _engine is None:
-            _engine = _Engine()
+            try:
+                _engine = _Engine()
+            except RuntimeError:  # no thread can be started any more
+                raise ConfigurationError("the interpreter is shutting down") from None
         return _engine
 
 

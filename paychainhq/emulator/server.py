@@ -44,6 +44,7 @@ class Server:
         # Whoever is kept waiting by a fault is let go first.
         self._closing.set()
         await self._runner.cleanup()
+        await asyncio.sleep(0)  # connections close themselves one turn later
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -20,7 +20,9 @@ PROGRAMS = {
     "an open client": "pay = make(); print(pay.invoices.get('a').id)",
     "an open client in a function": "def f():\n    global kept\n    kept = make()\n    print(kept.invoices.get('a').id)\nf()",
     "sys.exit": "pay = make(); print(pay.invoices.get('a').id); sys.exit(0)",
-    "used by a thread": "pay = make()\nt = threading.Thread(target=lambda: print(pay.invoices.get('a').id)); t.start()",
+    "used by a thread that outlives the main one": (
+        "pay = make(); pay.invoices.get('x')\nthreading.Thread(target=lambda: print(pay.invoices.get('a').id)).start()"
+    ),
     "in a cycle": "pay = make(); pay.me = pay if hasattr(pay, '__dict__') else None; print(pay.invoices.get('a').id)",
     "never used": "pay = make(); print('a')",
     "closed at exit": "pay = make(); atexit.register(pay.close); print(pay.invoices.get('a').id)",
@@ -36,6 +38,25 @@ def test_exit_is_quiet(name: str) -> None:
     with ThreadedServer(echo) as server:
         done = run_program(BEGIN + PROGRAMS[name], server.url, timeout=20)
         assert (done.returncode, done.stdout, done.stderr) == (0, "a\n", "")
+
+
+def test_a_first_call_after_the_main_thread_has_ended() -> None:
+    """Python 3.12 and later start no thread any more then: the call succeeds, or says so in one error of ours."""
+    program = """
+def late():
+    threading.main_thread().join()
+    try:
+        print(pay.invoices.get("a").id)
+    except ConfigurationError as error:
+        print(error)
+
+pay = make()
+threading.Thread(target=late).start()
+"""
+    with ThreadedServer(echo) as server:
+        done = run_program(BEGIN + program, server.url, timeout=20)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout in ("a\n", "the interpreter is shutting down\n")
 
 
 def test_a_daemon_thread_in_a_call() -> None:
