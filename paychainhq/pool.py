@@ -101,6 +101,8 @@ class Pool:
         self._route = route
         self._credentials = credentials
         self._owned = route.session is None
+        if getattr(route.session, "_loop", self.loop) is not self.loop:
+            raise ConfigurationError("the session of this client belongs to another event loop")
         self._session = route.session or aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=route.max_connections, ttl_dns_cache=60, socket_factory=tracked_socket),
             cookie_jar=aiohttp.DummyCookieJar(),

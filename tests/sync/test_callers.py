@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+import aiohttp
 import pytest
 
 from paychainhq import ConfigurationError, InvoiceRequest, NotFoundError, Request, Response
@@ -87,6 +88,20 @@ def test_a_call_on_the_background_loop_itself_is_an_error() -> None:
     with ThreadedServer(echo) as server, make(server.url, middleware=[calling_back]) as pay, refused:
         pay.invoices.get("a")
     gc.collect()  # no coroutine was left unawaited
+
+
+def test_a_session_of_the_callers_is_refused() -> None:
+    """A session belongs to the loop that it was made under, which is never the background loop."""
+
+    async def make_session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    with asyncio.Runner() as runner, ThreadedServer(echo) as server:
+        session = runner.run(make_session())
+        with make(server.url, session=session) as pay, pytest.raises(ConfigurationError, match="another event loop"):
+            pay.invoices.get("a")
+        runner.run(session.close())
+    assert server.requests == []
 
 
 # --- context and tracebacks ---
