@@ -32,7 +32,9 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
 
 
 async def _close(items: AsyncGenerator[Any, None]) -> None:
-    await items.aclose()
+    # The garbage collector, where it finds both generators at once, may have had the loop begin to close this one.
+    if not getattr(items, "ag_running", False):
+        await items.aclose()
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T:
@@ -161,7 +163,7 @@ async def _stop(outcomes: AsyncGenerator[Any, None], waiting: list[asyncio.Task[
     for task in waiting:
         task.cancel()
         await asyncio.wait([task])
-    await outcomes.aclose()
+    await _close(outcomes)
 
 
 def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:

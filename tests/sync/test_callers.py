@@ -35,9 +35,14 @@ def left_running() -> list[str]:
     """The tasks on the background loop, but for its own."""
 
     async def tasks() -> list[str]:
-        for _ in range(20):  # what has been cancelled comes to its end
+        found: list[str] = []
+        for _ in range(1000):  # what has been cancelled comes to its end
             await asyncio.sleep(0)
-        return [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task() and "_serve" not in repr(task)]
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            found = [repr(task) for task in others if "_serve" not in repr(task)]
+            if not found:
+                break
+        return found
 
     return _engine.complete(tasks()).result()
 
