@@ -24,7 +24,11 @@ from paychainhq_sync import ConnectionFailedError, PayChainHQ, RateLimitError, R
 
 folder = os.environ.get("SHOP_BROKER_FOLDER", "shop-broker")
 app = Celery("celery_task", broker="filesystem://", backend=f"file://{folder}/results")
-app.conf.broker_transport_options = {"data_folder_in": f"{folder}/queue", "data_folder_out": f"{folder}/queue"}
+app.conf.broker_transport_options = {
+    "control_folder": f"{folder}/control",
+    "data_folder_in": f"{folder}/queue",
+    "data_folder_out": f"{folder}/queue",
+}
 app.conf.task_acks_late = True
 
 pay = PayChainHQ.from_env()
