@@ -1,4 +1,4 @@
-"""Two Django views: one creates the invoice of an order, the other those of all open orders.
+"""Three Django views: one creates the invoice of an order, one shows its state, one creates those of all open orders.
 
     python examples/django_view.py
 
@@ -50,6 +50,15 @@ def create_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
     return JsonResponse({"invoice": invoice.id, "address": invoice.deposit_address, "status": invoice.status})
 
 
+def show_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
+    order = get_object_or_404(Order.objects.exclude(invoice=""), id=order_id)
+    try:
+        invoice = pay.invoices.get(order.invoice)
+    except APIError as error:
+        return JsonResponse({"error": error.code, "request_id": error.request_id}, status=502)
+    return JsonResponse({"status": invoice.status, "ship": invoice.is_settled})
+
+
 def create_open_invoices(request: HttpRequest) -> JsonResponse:
     open_orders = Order.objects.filter(invoice="").order_by("id")
     requests = (InvoiceRequest(order.amount, "USDC", "eth", reference=f"shop-order-{order.pk}") for order in open_orders.iterator())
@@ -59,6 +68,7 @@ def create_open_invoices(request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [
     path("orders/<int:order_id>/invoice", create_invoice),
+    path("orders/<int:order_id>/state", show_invoice),
     path("orders/open/invoices", create_open_invoices),
 ]
 
@@ -71,4 +81,7 @@ if __name__ == "__main__":
         browser = Client()
         first, again = browser.post("/orders/1/invoice"), browser.post("/orders/1/invoice")
         print(first.status_code, first.json()["status"], "the same again:", first.json() == again.json())
+        emulator.pay(first.json()["invoice"])
+        emulator.confirm(first.json()["invoice"])
+        print(browser.get("/orders/1/state").json(), "no invoice yet:", browser.get("/orders/2/state").status_code)
         print(browser.post("/orders/open/invoices").json())

@@ -20,7 +20,7 @@ def untouched_logger() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses `face` over both faces, but for those that look at the event loop itself."""
+    """Run each test that uses `face` over both faces, but for those that say why not."""
     if "face" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("async_only")
         metafunc.parametrize("face", faces.FACES[:1] if only else faces.FACES, indirect=True)

@@ -1,7 +1,7 @@
 """One test body for both faces: `PayChainHQ` here is the async client, or the blocking one behind the same `await`s.
 
 A module that takes its client from here and says `pytestmark = pytest.mark.usefixtures("face")` has each of its tests run twice.
-A test that looks at the event loop itself is marked `async_only` with the reason.
+A test that looks at the event loop itself, or makes no client, is marked `async_only` with the reason.
 """
 
 from __future__ import annotations
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from paychainhq import PayChainHQ as PayChainHQ
 else:
 
-    def PayChainHQ(**settings: Any) -> Any:  # noqa: N802 (it stands for the class)
-        return paychainhq.PayChainHQ(**settings) if current == "async" else _Client(paychainhq_sync.PayChainHQ(**settings))
+    class PayChainHQ:
+        """Makes clients of the current face."""
+
+        def __new__(cls, **settings: Any) -> Any:
+            return paychainhq.PayChainHQ(**settings) if current == "async" else _Client(paychainhq_sync.PayChainHQ(**settings))
+
+        @staticmethod
+        def from_env(**settings: Any) -> Any:
+            package = paychainhq if current == "async" else paychainhq_sync
+            made = package.PayChainHQ.from_env(**settings)
+            return made if current == "async" else _Client(made)
 
 
 class _Client:
@@ -32,6 +41,9 @@ class _Client:
 
     def __init__(self, blocking: paychainhq_sync.PayChainHQ) -> None:
         self._blocking = blocking
+
+    def __repr__(self) -> str:
+        return repr(self._blocking)
 
     async def __aenter__(self) -> Self:
         return self

@@ -85,6 +85,8 @@ class RawServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for _turn in range(5):  # a connection that has just been accepted gets its task, which then closes it
+            await asyncio.sleep(0)
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -65,6 +65,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "_PAUSE", 0.005)
 
 
+@pytest.mark.async_only("it makes no client")
 def test_the_key_of_a_reference_never_changes() -> None:
     """The recipe of derived keys is pinned: another version of this package must ask for the same things."""
     assert key_for_reference("invoices.create", "biz_123", "order-1") == "pc1-38b143568bc8317fea12ebb838aaccdbe2e40aae"

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConfigurationError, DashboardSession, InvalidArgumentError, MissingCredentialError, PayChainHQ
+from paychainhq import ConfigurationError, DashboardSession, InvalidArgumentError, MissingCredentialError
 from paychainhq.config import environment_settings, resolve_base_url
 from paychainhq.credentials import Auth
 from tests.engine import PRICES, client
+from tests.faces import PayChainHQ
 from tests.support import RawServer, answer
+
+pytestmark = pytest.mark.usefixtures("face")
 
 KINDS = ["api_key", "payout_key", "contract_key"]
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -75,6 +78,7 @@ def test_live_key_in_the_sandbox(kind: str) -> None:
     PayChainHQ(**(live | {"environment": "live"}))
 
 
+@pytest.mark.async_only("it makes no client")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -111,6 +115,7 @@ async def test_dashboard_session() -> None:
 # --- where they go ---
 
 
+@pytest.mark.async_only("it makes no client")
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [
@@ -204,6 +209,7 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     assert [request.target.split("/")[4] for request in server.requests[-2:]] == ["biz_of_env", "biz_given"]
 
 
+@pytest.mark.async_only("it makes no client")
 def test_empty_environment() -> None:
     """A variable that is unset or empty is as if it were not there."""
     assert environment_settings({"PAYCHAIN_API_KEY": "", "PAYCHAIN_API_URL": "", "OTHER": "x"}) == {}

@@ -61,14 +61,19 @@ def run_framework(program: str, folder: Path) -> list[str]:
 
 
 def test_the_django_views(tmp_path: Path) -> None:
-    """A view creates an order's invoice once, and another those of a query set, which is read in the view's thread."""
-    assert run_framework("django_view.py", tmp_path) == ["200 pending the same again: True", "{'created': 39}"]
+    """One view creates an order's invoice once, one shows it, and one reads a query set for many in the view's thread."""
+    assert run_framework("django_view.py", tmp_path) == [
+        "200 pending the same again: True",
+        "{'status': 'paid', 'ship': True} no invoice yet: 404",
+        "{'created': 39}",
+    ]
 
 
 def test_the_celery_task(tmp_path: Path) -> None:
     """In a real worker with forked processes, each order has one invoice, however often its task is delivered."""
     lines = run_framework("celery_task.py", tmp_path)
     assert lines == ["20 tasks, 10 invoices", "20 requests came to the server"]
+    assert list(tmp_path.iterdir()) == [], "its broker is in a folder of its own"
 
 
 def orders() -> list[dict[str, str]]:

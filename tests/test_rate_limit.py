@@ -45,11 +45,13 @@ def starts(
     return times
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 def test_one_limit() -> None:
     """A full burst goes at once, and the rest in even steps."""
     assert starts([RateLimit(4)], 8) == pytest.approx([0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0])
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 def test_burst() -> None:
     """`burst` says how many go at once; a rate below one a period still lets one go."""
     assert starts([RateLimit(10, burst=1)], 4) == pytest.approx([0, 0.1, 0.2, 0.3])
@@ -57,11 +59,13 @@ def test_burst() -> None:
     assert starts([RateLimit(0.5)], 3) == pytest.approx([0, 2, 4])
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 def test_several_limits() -> None:
     """With several limits, each of them is kept."""
     assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx([0, 0, 0.5, 20, 40])
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 @given(
     limits=st.lists(st.builds(RateLimit, st.integers(1, 20), st.floats(0.1, 60), st.none() | st.integers(1, 30)), max_size=3),
     calls=st.integers(1, 40),
@@ -77,6 +81,7 @@ def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
                 assert times[last] - start >= (last - first + 1 - burst) * limit.per / limit.rate - 1e-6
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 @pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "7"}, 7), ({}, 1)])
 def test_pause(headers: dict[str, str], pause: float) -> None:
     """A 429 holds back all who wait, for as long as the server says, or a second; after it, the limit is kept as before."""
@@ -85,6 +90,7 @@ def test_pause(headers: dict[str, str], pause: float) -> None:
     assert times == pytest.approx([0, 1, 2 + pause, 3 + pause, 4 + pause])
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 def test_one_pause_for_several_answers() -> None:
     """Several 429s at one time are one pause, the longest, and not their sum."""
 
@@ -122,6 +128,7 @@ async def test_pause_over_the_wire() -> None:
     assert len(server.requests) == 3
 
 
+@pytest.mark.async_only("it runs the limiter itself")
 def test_turn_beyond_the_deadline() -> None:
     """A turn after the deadline is refused at once, with nothing sent, and takes no turn from the others."""
 
@@ -145,7 +152,7 @@ def test_turn_beyond_the_deadline() -> None:
     assert (error.sent, error.attempts) == ("no", ())
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("a session of one's own belongs to this loop")
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_bulkhead(slots: int) -> None:
     """The server never sees more requests at once than `max_connections`, and they are all made."""
@@ -177,6 +184,7 @@ async def test_limits_are_the_clients() -> None:
         assert clock.waits == pytest.approx([0.5, 0.5], abs=0.2)
 
 
+@pytest.mark.async_only("it makes no client")
 @pytest.mark.parametrize("settings", [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}])
 def test_limit_that_cannot_be(settings: dict[str, float]) -> None:
     """A limit that would let nothing through, or that is no number, is refused."""

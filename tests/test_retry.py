@@ -289,6 +289,7 @@ OUTCOMES = st.lists(
 )
 
 
+@pytest.mark.async_only("it makes no client")
 @given(
     outcomes=OUTCOMES,
     policy=st.builds(RetryPolicy, st.integers(1, 8), st.just(20.0), st.floats(0.01, 10), st.floats(0.01, 30)),

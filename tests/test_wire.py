@@ -100,6 +100,7 @@ async def test_operation_of_another_page(name: str) -> None:
     assert request.headers["x-api-key"] == API_KEY
 
 
+@pytest.mark.async_only("it makes no client")
 def test_every_operation_is_accounted_for() -> None:
     """The operations are the thirty of the documents and the six of other pages, and this file calls each of them."""
     assert len(DOCUMENTED) == 30

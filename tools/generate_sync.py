@@ -62,6 +62,8 @@ def docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, inden
 
 def signature(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     arguments = function.args
+    if arguments.posonlyargs or arguments.vararg:
+        raise SystemExit(f"{function.name}: no rule for positional-only or variable arguments")
     defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
     parts = [parameter(arg, default) for arg, default in zip(arguments.args, defaults, strict=True)]
     if arguments.kwonlyargs:
@@ -91,7 +93,9 @@ def passed_on(function: ast.FunctionDef | ast.AsyncFunctionDef, leave_out: str =
 
 
 def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """One method of a resource: what it does follows from what it returns."""
+    """One method that passes on its arguments: what it does follows from what it returns."""
+    if function.decorator_list or function.args.kwarg:
+        raise SystemExit(f"{function.name}: no rule for decorators or arguments by any name")
     returns = ast.unparse(function.returns) if function.returns else ""
     call = f"self._async.{function.name}({passed_on(function)})"
     if isinstance(function, ast.AsyncFunctionDef):
@@ -111,10 +115,14 @@ def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 def resource(path: Path) -> str:
     tree = ast.parse(path.read_text())
     [cls] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    methods = [method(node) for node in cls.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    members = [node for node in cls.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    rest = [ast.unparse(node) for node in cls.body[1:] if node not in members]
+    if rest != ["__slots__ = ()"]:
+        raise SystemExit(f"{path}: no rule for {rest} in a resource")
     body = (
         f'class {cls.name}:\n{docstring(cls, "    ")}\n    __slots__ = ("_async",)\n\n'
-        f"    def __init__(self, resource: Async{cls.name}) -> None:\n        self._async = resource\n\n" + "\n".join(methods)
+        f"    def __init__(self, resource: Async{cls.name}) -> None:\n        self._async = resource\n\n"
+        + "\n".join(method(member) for member in members)
     )
     return module(path, tree, body, [f"from paychainhq.resources.{path.stem} import {cls.name} as Async{cls.name}"])
 

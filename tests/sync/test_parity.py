@@ -13,7 +13,8 @@ import pytest
 
 import paychainhq
 import paychainhq_sync
-from paychainhq import codec, operations
+from paychainhq import codec, models, operations
+from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.resources.base import Resource
 from tests.samples import BY_NAME
 
@@ -21,7 +22,7 @@ RESOURCES = sorted({name.partition(".")[0] for name in operations.OPERATIONS})
 # How a result of one face reads in the other.
 RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]"}
 ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
-ASYNC_WORDS = re.compile(r"\bawait\b|\basync\b|asyncio|coroutine|event loop", re.IGNORECASE)
+ASYNC_WORDS = re.compile(r"\bawait|\basync|coroutine|event loop", re.IGNORECASE)
 
 
 def resource_classes(name: str) -> tuple[type, type]:
@@ -82,6 +83,16 @@ def test_what_does_no_io_is_the_same_object(name: str) -> None:
     assert set(expected) <= set(ours.__all__)
 
 
+def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(paychain_emulator: Emulator) -> None:
+    """`except paychainhq.NotFoundError` catches what the sync face raises, and its result is a model of either package."""
+    url = paychain_emulator.url
+    with paychainhq_sync.PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=url) as pay:
+        with pytest.raises(paychainhq.NotFoundError):
+            pay.invoices.get("inv_unknown")
+        assert isinstance(pay.invoices.get("inv_123"), models.Invoice)
+        assert isinstance(pay.invoices.list(), models.Page)
+
+
 @pytest.mark.parametrize("name", RESOURCES)
 def test_every_method_has_the_same_signature(name: str) -> None:
     """Names, order, kinds, annotations and defaults of all arguments, and what comes back."""
@@ -108,11 +119,11 @@ def test_the_client_has_the_same_members() -> None:
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_docstrings_are_in_the_sync_voice(name: str) -> None:
-    """Each method is documented, and none speaks of what is not there."""
+    """Each class and each method is documented, and none speaks of what is not there."""
     _, ours = resource_classes(name)
-    for method, function in methods(ours).items():
-        assert function.__doc__, method
-        assert not ASYNC_WORDS.search(function.__doc__), (method, ASYNC_WORDS.findall(function.__doc__))
+    for what, documented in {name: ours, **methods(ours)}.items():
+        assert documented.__doc__, what
+        assert not ASYNC_WORDS.search(documented.__doc__), (what, ASYNC_WORDS.findall(documented.__doc__))
 
 
 def test_the_clients_docstrings_are_in_the_sync_voice() -> None:
