@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import attrs
 
+from paychainhq.emulator.server import stop_listening
+
 
 @attrs.frozen
 class Recorded:
@@ -84,9 +86,7 @@ class RawServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for _turn in range(5):  # a connection that has just been accepted gets its task, which then closes it
-            await asyncio.sleep(0)
+        await stop_listening(self._server)
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -22,6 +22,7 @@ from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body, check_query
 
 _GRACE = 1.0
+_TURNS_OF_AN_ACCEPT = 5
 
 
 class Server:
@@ -32,17 +33,21 @@ class Server:
         self._state = state
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
+        self._listening: asyncio.Server | None = None
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE)
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
-        return int(self._runner.addresses[0][1])
+        assert self._runner.server is not None
+        self._listening = await asyncio.get_running_loop().create_server(self._runner.server, host, port)
+        return int(self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         # Whoever is kept waiting by a fault is let go first.
         self._closing.set()
+        if self._listening is not None:
+            await stop_listening(self._listening)
         await self._runner.cleanup()
         await asyncio.sleep(0)  # connections close themselves one turn later
 
@@ -118,6 +123,16 @@ class Server:
             if scope is not None:
                 idempotency.remember(self._state, scope, body, reply)
             return reply
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a listening server such that what it accepts at this very moment is a connection first, and not a lost socket."""
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening)
+    for _ in range(_TURNS_OF_AN_ACCEPT):
+        await asyncio.sleep(0)
+    server.close()
 
 
 async def _read_json(request: web.BaseRequest) -> object:

@@ -15,7 +15,8 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -74,6 +75,33 @@ def test_leaving_closes_open_connections() -> None:
         emulator.__exit__(None, None, None)
         while client.recv(10_000):
             pass
+
+
+def test_a_connection_that_is_accepted_while_it_stops_is_closed(recwarn: pytest.WarningsRecorder) -> None:
+    """Whoever connects at that very moment is hung up on: no socket is left to the collector."""
+    unraisable: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", unraisable.append)
+        for _ in range(20):
+            with Emulator() as emulator, ThreadPoolExecutor() as executor:
+                connected = threading.Event()
+                callers = executor.submit(connect_until_refused, emulator.url, connected)
+                connected.wait()
+                emulator.__exit__(None, None, None)
+            for caller in callers.result():
+                caller.close()
+        gc.collect()
+    assert not unraisable
+    assert not list(recwarn)
+
+
+def connect_until_refused(url: str, connected: threading.Event) -> list[socket.socket]:
+    callers: list[socket.socket] = []
+    with suppress(OSError):
+        while True:
+            callers.append(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30))
+            connected.set()
+    return callers
 
 
 async def test_it_works_in_async_code() -> None:
