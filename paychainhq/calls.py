@@ -6,18 +6,16 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import attrs
 
 from paychainhq import answers, arguments, codec, config
-from paychainhq._version import __version__
 from paychainhq.config import RetryPolicy
 from paychainhq.credentials import Auth
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
-from paychainhq.exchange import Request, ResponseInfo
+from paychainhq.exchange import COMMON_HEADERS, Request, ResponseInfo
 from paychainhq.idempotency import new_key
 from paychainhq.models.base import Model
 from paychainhq.operations import Operation, path_with_query
@@ -25,7 +23,6 @@ from paychainhq.transport import Transport
 
 T = TypeVar("T")
 
-_HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Agent": f"paychainhq-python/{__version__}"})
 # The last request of this context: whoever interrupts a call from outside can tell its idempotency key.
 current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
@@ -109,7 +106,7 @@ class Caller:
         return {**given, "business_id": self.business_id}
 
     def _request(self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None) -> Request:
-        self.transport.credentials.headers_for(operation.auth, operation.name)
+        self.transport.credentials.require(operation.auth, operation.name)
         if idempotency_key is not None:
             arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
@@ -117,7 +114,7 @@ class Caller:
         request = Request(
             operation=operation,
             path=path,
-            headers=_HEADERS,
+            headers=COMMON_HEADERS,
             body=body,
             idempotency_key=idempotency_key,
             deadline=asyncio.get_running_loop().time() + self.timeout,

@@ -137,15 +137,19 @@ class Credentials:
     contract_key: str | None = _key()
     dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
 
-    def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the headers that authenticate `operation`, or raise `MissingCredentialError` before anything is sent."""
-        if auth is None:
-            return {}
-        credential = getattr(self, auth)
-        if credential is None:
+    def require(self, auth: Auth | None, operation: str) -> None:
+        """Raise `MissingCredentialError`, before anything is sent, if there is not what authenticates `operation`."""
+        if auth is not None and getattr(self, auth) is None:
             raise MissingCredentialError(
                 f"{operation} needs PayChainHQ({auth}=...), which this client was not given", operation=operation, argument=auth
             )
+
+    def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
+        """Return the headers that authenticate `operation`; raises `MissingCredentialError`."""
+        self.require(auth, operation)
+        if auth is None:
+            return {}
+        credential = getattr(self, auth)
         return credential.headers if auth == "dashboard" else {"x-api-key": credential}
 
     def refuse_live_keys(self) -> None:

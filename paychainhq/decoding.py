@@ -26,6 +26,7 @@ _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _DIGITS = re.compile(r"-?[0-9]{1,200}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST_DECIMAL = 200
+_moment = datetime.fromisoformat
 
 
 class Number(float):
@@ -88,12 +89,16 @@ def _integer(value: Any) -> Any:
 
 
 def as_digits(value: Any) -> Any:
+    if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= _LONGEST_DECIMAL:
+        return int(value)
     if value.__class__ is str and _DIGITS.fullmatch(value):
         return int(value)
     return value if value.__class__ is int else _mismatch("a string of digits", value)
 
 
 def _decimal(value: Any) -> Any:
+    if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= _LONGEST_DECIMAL:
+        return Decimal(value)  # most amounts: an expression is slower
     if value.__class__ is str and _DECIMAL.fullmatch(value) and len(value) <= _LONGEST_DECIMAL:
         return Decimal(value)
     _mismatch("a decimal string", value)
@@ -111,7 +116,7 @@ def as_number(value: Any) -> Any:
 def _datetime(value: Any) -> Any:
     if value.__class__ is str:
         try:
-            moment = datetime.fromisoformat(value)
+            moment = _moment(value)
         except ValueError:
             moment = None
         if moment is not None and moment.tzinfo is not None:
@@ -141,14 +146,19 @@ _SCALARS: dict[Any, Decoder] = {
 # --- arrays, enums, models ---
 
 
+_MEMBERS: dict[Decoder, Callable[[str, str], str]] = {}
+"""For each decoder of an enum, what turns a text into a member, or leaves it as it is."""
+
+
 def _open_enum(enum: type[StrEnum]) -> Decoder:
     members = {member.value: member for member in enum}
 
-    def decode_enum(value: Any) -> Any:
-        if value.__class__ is not str:
-            _mismatch("a string", value)
-        return members.get(value, value)
+    known = members.get
 
+    def decode_enum(value: Any) -> Any:
+        return known(value, value) if value.__class__ is str else _mismatch("a string", value)
+
+    _MEMBERS[decode_enum] = known
     return decode_enum
 
 
@@ -223,11 +233,27 @@ def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, .
 def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
     """Write and compile the decoder of one model."""
     fields = model_fields(cls, args)
-    scope: dict[str, Any] = {"Mismatch": Mismatch, "cls": cls, "Twin": _twin(cls), "mismatch": _mismatch, "missing": _missing}
+
+    def explain(data: dict[str, Any]) -> NoReturn:
+        # The straight line does not note where it is: what failed is found by trying each field again.
+        for field in fields:
+            name, value = _given(field, data)
+            try:
+                _checked(field, value)
+            except Mismatch as mismatch:
+                mismatch.path.append(name)
+                raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    scope: dict[str, Any] = {
+        "Mismatch": Mismatch, "cls": cls, "Twin": _twin(cls), "mismatch": _mismatch, "missing": _missing, "explain": explain,
+    }  # fmt: skip
     lines = ["def decode(source):", "    data = source"]
     if cls._bare is not None:
-        scope["bare"] = cls._bare[1]
-        lines += ["    if source.__class__ is bare:", f"        data = {{{bare_name(cls)!r}: source}}"]
+        # A bare value has no name on the wire: what is wrong with it is told as it is.
+        scope["bare"], scope["decode_bare"] = cls._bare[1], next(field.decode for field in fields if field.name == cls._bare[0])
+        name = bare_name(cls)
+        lines += ["    if source.__class__ is bare:", "        decode_bare(source)", f"        data = {{{name!r}: source}}"]
     lines += [
         "    if data.__class__ is not dict:",
         "        mismatch('an object', data)",
@@ -238,13 +264,15 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         "    try:",
     ]
     for i, field in enumerate(fields):
-        scope[f"decode_{i}"] = field.decode
+        scope[f"decode_{i}"], scope[f"decode_{i}_known"] = field.decode, _MEMBERS.get(field.decode)
         lines += [f"        {line}" for line in _field_lines(field, f"decode_{i}")]
     lines += [
-        "    except Mismatch as error:",
-        "        if data is source:",  # a bare value has no name on the wire
-        "            error.path.append(at)",
-        "        raise",
+        "    except Mismatch:",
+        "        problem = True",
+        "    else:",
+        "        problem = False",
+        "    if problem:",
+        "        explain(data)",
         "    self.__class__ = cls",
         "    return self",
     ]
@@ -259,20 +287,45 @@ def bare_name(cls: type[Model]) -> str:
     return next(field.names[0] for field in model_fields(cls) if cls._bare is not None and field.name == cls._bare[0])
 
 
+# What is right by its class alone is taken without a call.
+_CLASSES: dict[Decoder, str] = {_string: "str", _integer: "int", _object: "dict"}
+
+
 def _field_lines(field: Field, function: str) -> list[str]:
     first, *others = field.names
     absent = "None" if field.nullable else "missing"
-    lines = [f"at = {first!r}", f"value = get({first!r}, {absent})"]
+    lines = [f"value = get({first!r})" if field.nullable else f"value = get({first!r}, missing)"]
     for other in others:
-        lines += [f"if value is {absent} and {other!r} in data:", f"    at = {other!r}", f"    value = data[{other!r}]"]
-    convert = f"value = {function}(value)"
-    if field.decode is _string:  # most fields: no call for a value that is as it should be
-        convert = f"if value.__class__ is not str: {convert}"
+        lines += [f"if value is {absent}: value = get({other!r}, {absent})"]
+    target = f"self.{field.name}"
     if field.required:
-        lines += ["if value is missing: missing()", convert]
+        lines += ["if value is missing: missing()"]
+    if field.decode in _MEMBERS:
+        lines += [f"{target} = {function}_known(value, value) if value.__class__ is str else {_otherwise(field, absent, function)}"]
+    elif field.decode in _CLASSES:
+        right = f"value.__class__ is {_CLASSES[field.decode]}"
+        lines += [f"{target} = value if {right} else {_otherwise(field, absent, function)}"]
     else:
-        lines += [f"if value is {absent}: value = None", f"el{convert}" if convert.startswith("if") else f"else: {convert}"]
-    return [*lines, f"self.{field.name} = value"]
+        lines += [f"{target} = {_otherwise(field, absent, function)}"]
+    return lines
+
+
+def _otherwise(field: Field, absent: str, function: str) -> str:
+    return f"{function}(value)" if field.required else f"None if value is {absent} else {function}(value)"
+
+
+def _given(field: Field, data: dict[str, Any]) -> tuple[str, Any]:
+    """Return what a field holds, and the spelling of its name that it goes by."""
+    absent = None if field.nullable else _missing
+    found = next((name for name in field.names if data.get(name, absent) is not absent), field.names[0])
+    return found, data.get(found, absent)
+
+
+def _checked(field: Field, value: Any) -> None:
+    if value is _missing and field.required:
+        _missing()
+    if value is not _missing and not (value is None and field.nullable):
+        field.decode(value)
 
 
 def _twin(cls: type[Model]) -> type[Any]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from paychainhq._version import __version__
 from paychainhq.errors import Sent
 
 if TYPE_CHECKING:
     from paychainhq.config import RetryPolicy
     from paychainhq.operations import Operation
+
+COMMON_HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Agent": f"paychainhq-python/{__version__}"})
+"""The headers of every request."""
 
 
 @attrs.frozen

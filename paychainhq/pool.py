@@ -7,62 +7,44 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EofStream
 from multidict import CIMultiDict
 from yarl import URL
 
 from paychainhq.answers import request_id
-from paychainhq.credentials import Credentials, SecretBytes
-from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError, Sent
-from paychainhq.exchange import Attempt, Request, Response
+from paychainhq.credentials import Auth, Credentials, Secret, SecretBytes
+from paychainhq.deadlines import Deadlines
+from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError
+from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response
+from paychainhq.flight import (
+    LARGEST_BODY,
+    NO_TIMEOUT,
+    Destination,
+    Flight,
+    SendOnce,
+    SentTwiceError,
+    aiohttp_fits,
+    current_flight,
+    fly,
+    header_lines,
+    message,
+    read_body,
+)
 from paychainhq.forking import tracked_socket
+from paychainhq.operations import Operation
 from paychainhq.route import Route
 
 log = logging.getLogger("paychainhq")
 
-_LARGEST_BODY = 16 * 2**20
 _KEPT_BODY = 65_536
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-
-
-class _Flight:
-    """How far one attempt has come."""
-
-    __slots__ = ("left", "status")
-
-    def __init__(self, left: bool) -> None:
-        self.left = left
-        self.status: int | None = None
-
-    @property
-    def sent(self) -> Sent:
-        return "yes" if self.status is not None else "unknown" if self.left else "no"
-
-
-_flight: ContextVar[_Flight] = ContextVar("paychainhq_flight")
-
-
-class _SentTwiceError(aiohttp.ClientError):
-    """The server closed the connection before it answered."""
-
-
-class _SendOnce(aiohttp.ClientRequest):
-    """Notes when a request leaves, and stops aiohttp from quietly repeating a GET or DELETE that has."""
-
-    async def send(self, conn: Any) -> aiohttp.ClientResponse:
-        flight = _flight.get()
-        if flight.left:
-            raise _SentTwiceError
-        flight.left = True
-        return await super().send(conn)
 
 
 # RuntimeError and AssertionError are how aiohttp meets a session that is closed under it.
-_FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError, AssertionError)
+_FAILURES = (aiohttp.ClientError, HttpProcessingError, EofStream, OSError, ValueError, RuntimeError, AssertionError)
 _NEVER_LEFT = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
@@ -74,7 +56,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "timed out"),
     (aiohttp.ClientPayloadError, "the answer was cut short"),
     (aiohttp.ServerDisconnectedError, "the server closed the connection before it answered"),
-    (_SentTwiceError, "the server closed the connection before it answered"),
+    (SentTwiceError, "the server closed the connection before it answered"),
     (aiohttp.ClientConnectorCertificateError, "the server's certificate could not be verified"),
     (aiohttp.ClientConnectorSSLError, "TLS could not be negotiated"),
     (aiohttp.ClientConnectorDNSError, "the host name could not be resolved"),
@@ -88,28 +70,30 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-@lru_cache(maxsize=1024)
-def _url(text: str) -> URL:
-    return URL(text, encoded=True)
-
-
 class Pool:
     """Sends attempts over the connections of one event loop."""
 
-    def __init__(self, route: Route, credentials: Credentials) -> None:
+    def __init__(self, route: Route, credentials: Credentials, deadlines: Deadlines) -> None:
         self.loop = asyncio.get_running_loop()
         self._route = route
         self._credentials = credentials
+        self._deadlines = deadlines
         self._owned = route.session is None
         if getattr(route.session, "_loop", self.loop) is not self.loop:
             raise ConfigurationError("the session of this client belongs to another event loop")
         self._session = route.session or aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=route.max_connections, ttl_dns_cache=60, socket_factory=tracked_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=_NO_TIMEOUT,
-            request_class=_SendOnce,
+            timeout=NO_TIMEOUT,
+            request_class=SendOnce,
         )
-        self._options: dict[str, Any] = {"timeout": _NO_TIMEOUT, "allow_redirects": False, "raise_for_status": False}
+        self._options: dict[str, Any] = {"timeout": NO_TIMEOUT, "allow_redirects": False, "raise_for_status": False}
+        self._origin = URL(route.base_url)
+        self._prefix = self._origin.raw_path.rstrip("/")
+        self._destination: Destination | None = None
+        if self._owned and route.proxy is None:
+            self._destination = Destination("GET", self._origin, loop=self.loop, ssl=True if route.ssl is None else route.ssl)
+        self._header_lines: dict[Auth | None, str] = {}
         self._proxy_headers: Mapping[str, str] = {}
         if route.ssl is not None:
             self._options["ssl"] = route.ssl
@@ -141,16 +125,14 @@ class Pool:
         """Make one attempt; raises `ConnectionFailedError`, `RequestTimeoutError`, or `DecodeError` for an endless body."""
         if self._session.closed:
             raise ConfigurationError("the session of this client is closed", **request.facts())
-        # A session of the caller's does not tell when a request leaves.
-        flight = _Flight(left=not self._owned)
-        _flight.set(flight)
+        flight = Flight(left=not self._owned)  # a session of the caller's does not tell
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
             if limit >= request.deadline:  # that is watched over already
                 answer = await self._exchange(request, flight)
             else:
-                async with asyncio.timeout_at(limit):
+                with self._deadlines.at(limit):
                     answer = await self._exchange(request, flight)
         except asyncio.CancelledError:
             error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
@@ -162,9 +144,9 @@ class Pool:
             sent = "no" if isinstance(problem, _NEVER_LEFT) else flight.sent
         else:
             self._note(request, Attempt(answer.status, None, "yes", self.loop.time() - started), answer)
-            if len(answer.body) > _LARGEST_BODY and 200 <= answer.status < 300:
+            if len(answer.body) > LARGEST_BODY and 200 <= answer.status < 300:
                 facts = request.facts() | {"status": answer.status, "body": type(answer.body)(answer.body[:_KEPT_BODY])}
-                raise DecodeError(f"the answer is longer than {_LARGEST_BODY} bytes", **facts)
+                raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
             return answer
         # Raised here, where no exception of another package is at hand to be chained.
         self._note(request, Attempt(flight.status, error, sent, self.loop.time() - started))
@@ -172,16 +154,40 @@ class Pool:
             raise RequestTimeoutError("no answer came in time", **request.facts())
         raise ConnectionFailedError(error, **request.facts())
 
-    async def _exchange(self, request: Request, flight: _Flight) -> Response:
+    async def _exchange(self, request: Request, flight: Flight) -> Response:
+        """Send a request on the short way where that can be, else through the session, which looks for line breaks in headers."""
+        operation, path = request.operation, request.path
+        as_made = request.headers is COMMON_HEADERS and path.isascii() and path.isprintable() and " " not in path
+        if self._destination is not None and as_made and aiohttp_fits():
+            data = message(operation.method, self._prefix + path, self._lines(operation), request.idempotency_key, request.body)
+            connector = self._session.connector
+            assert connector is not None
+            status, headers, body = await fly(connector, self._destination, data, flight)
+        else:
+            status, headers, body = await self._through_session(request, flight)
+        return Response(status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body)
+
+    def _lines(self, operation: Operation[Any]) -> str:
+        lines = self._header_lines.get(operation.auth)
+        if lines is None:
+            credential = self._credentials.headers_for(operation.auth, operation.name)
+            host = self._origin.host_port_subcomponent or ""
+            lines = self._header_lines[operation.auth] = Secret(header_lines(host, {**COMMON_HEADERS, **credential}))
+        return lines
+
+    async def _through_session(self, request: Request, flight: Flight) -> tuple[int, Mapping[str, str], bytes]:
         operation = request.operation
         headers = {**request.headers, **self._proxy_headers, **self._credentials.headers_for(operation.auth, operation.name)}
         if request.idempotency_key is not None:
             headers["Idempotency-Key"] = request.idempotency_key
-        url = _url(self._route.base_url + request.path)
+        current_flight.set(flight)
+        url = URL(self._route.base_url + request.path, encoded=True)
         async with self._session.request(operation.method, url, data=request.body, headers=headers, **self._options) as reply:
             flight.status = reply.status
-            body = await _read(reply)
-            return Response(reply.status, CIMultiDict(reply.headers), SecretBytes(body) if operation.holds_secret else body)
+            body, complete = await read_body(reply.content)
+            if not complete:
+                reply.close()
+            return reply.status, reply.headers, body
 
     def _note(self, request: Request, attempt: Attempt, answer: Response | None = None) -> None:
         request.attempts.append(attempt)
@@ -197,20 +203,6 @@ class Pool:
                 attempt.elapsed,
                 answer and request_id(answer),
             )
-
-
-async def _read(reply: aiohttp.ClientResponse) -> bytes:
-    """Read a body, but not more than the bound and a little; what is longer closes the connection."""
-    body = await reply.content.readany()
-    if reply.content.at_eof():
-        return body
-    chunks, size = [body], len(body)
-    while size <= _LARGEST_BODY and (chunk := await reply.content.readany()):
-        chunks.append(chunk)
-        size += len(chunk)
-    if size > _LARGEST_BODY:
-        reply.close()
-    return b"".join(chunks)
 
 
 async def _closed_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

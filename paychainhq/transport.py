@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from paychainhq.config import RateLimit
 from paychainhq.credentials import Credentials
+from paychainhq.deadlines import Deadlines
 from paychainhq.errors import ConfigurationError, RequestTimeoutError
 from paychainhq.exchange import Middleware, Next, Request, Response
 from paychainhq.forking import forget_in_child
@@ -24,7 +25,8 @@ class _Wiring:
     """What belongs to one event loop: the pool, the limiter, and the chain of middleware that ends in them."""
 
     def __init__(self, transport: Transport) -> None:
-        self.pool = Pool(transport.route, transport.credentials)
+        self.deadlines = Deadlines(asyncio.get_running_loop())
+        self.pool = Pool(transport.route, transport.credentials, self.deadlines)
         limiter = Limiter(transport.rate_limits, transport.route.max_connections)
         self.send: Next = self.pool.send
         chain: list[Middleware] = [*transport.middleware, Retry(transport.budget), limiter]
@@ -70,12 +72,12 @@ class Transport:
         wiring = self._wiring
         if wiring is None or wiring.pool.loop is not asyncio.get_running_loop():
             wiring = await self._wire()
-        scope = asyncio.timeout_at(request.deadline)
+        deadline = wiring.deadlines.at(request.deadline)
         try:
-            async with scope:
+            with deadline:
                 return await wiring.send(request)
         except TimeoutError:
-            if not scope.expired():  # a middleware's own
+            if not deadline.ended:  # a middleware's own
                 raise
         raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
-    {"_version", "errors", "forking", "idempotency"},
+    {"_version", "deadlines", "errors", "forking", "idempotency"},
     {"credentials", "arguments", "exchange"},
     {"config"},
     {"models"},
@@ -19,7 +19,8 @@ LAYERS = [
     {"codec"},
     {"answers"},
     {"middleware"},
-    {"route"},
+    {"ledger"},
+    {"flight", "route"},
     {"pool"},
     {"transport"},
     {"calls"},

@@ -1,0 +1,61 @@
+"""Deadlines for many calls at once, by few timers.
+
+`asyncio.timeout` sets a timer for each block and cancels it afterwards; under load thousands of cancelled timers pile up in the
+event loop, and each call pays for them. Here all deadlines that fall into the same slice of time share one timer, which rounds up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+_SLICE = 0.02
+
+
+class Deadlines:
+    """The deadlines of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slices: dict[int, set[Deadline]] = {}
+
+    def at(self, when: float) -> Deadline:
+        """Return a block that is cancelled at this time of the loop, or up to 20 ms later, and then ends as a `TimeoutError`."""
+        number = int(when / _SLICE) + 1
+        members = self._slices.get(number)
+        if members is None:
+            members = self._slices[number] = set()
+            self._loop.call_at(number * _SLICE, self._end, number)
+        return Deadline(members)
+
+    def _end(self, number: int) -> None:
+        for deadline in list(self._slices.pop(number)):
+            deadline.end()
+
+
+class Deadline:
+    """One block with a deadline, used as `with`, in a task; its ways are those of `asyncio.timeout`."""
+
+    __slots__ = ("_cancelling", "_members", "_task", "ended")
+
+    def __init__(self, members: set[Deadline]) -> None:
+        self._members = members
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._members.add(self)
+        return self
+
+    def end(self) -> None:
+        self.ended = True
+        self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._members.discard(self)
+        if self.ended and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error

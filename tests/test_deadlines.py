@@ -1,0 +1,127 @@
+"""Deadlines that share timers end blocks as `asyncio.timeout` does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from paychainhq.deadlines import Deadlines
+
+
+@pytest.fixture
+async def deadlines() -> Deadlines:
+    return Deadlines(asyncio.get_running_loop())
+
+
+def soon(seconds: float = 0.01) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_a_block_that_is_done_in_time_is_left_alone(deadlines: Deadlines) -> None:
+    """Nothing happens to it, nor to what its task does after it."""
+    with deadlines.at(soon()) as deadline:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    assert not deadline.ended
+
+
+async def test_a_block_that_takes_too_long_ends_as_a_timeout(deadlines: Deadlines) -> None:
+    """It is cancelled, not before its time, and its task is not cancelled any more afterwards."""
+    when = soon()
+    with pytest.raises(TimeoutError), deadlines.at(when):
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None
+    assert asyncio.get_running_loop().time() >= when
+    assert task.cancelling() == 0
+
+
+async def test_a_time_that_has_passed_ends_the_block_at_its_first_wait(deadlines: Deadlines) -> None:
+    """A deadline in the past is one that is over."""
+    with pytest.raises(TimeoutError), deadlines.at(soon(-100)):
+        await asyncio.Event().wait()
+
+
+async def test_deadlines_of_the_same_time_end_together_and_others_do_not(deadlines: Deadlines) -> None:
+    """Many blocks with one deadline all end; one with a later deadline goes on."""
+    when = soon()
+
+    async def block(at: float) -> str:
+        try:
+            with deadlines.at(at):
+                await asyncio.sleep(0.1)
+        except TimeoutError:
+            return "ended"
+        return "done"
+
+    assert await asyncio.gather(*(block(when) for _ in range(50)), block(when + 60)) == ["ended"] * 50 + ["done"]
+
+
+async def test_the_inner_of_two_that_ended_at_once_leaves_it_to_the_outer(deadlines: Deadlines) -> None:
+    """Both are over: the outer one is told, as with nested `asyncio.timeout`s."""
+    when = soon()
+    inner_saw: list[type[BaseException]] = []
+    with pytest.raises(TimeoutError), deadlines.at(when):
+        try:
+            with deadlines.at(when):
+                await asyncio.Event().wait()
+        except BaseException as error:
+            inner_saw.append(type(error))
+            raise
+    assert inner_saw == [asyncio.CancelledError]
+
+
+async def test_an_inner_deadline_does_not_end_the_outer_block(deadlines: Deadlines) -> None:
+    """After the inner timeout, the outer block goes on."""
+    with deadlines.at(soon(60)) as outer:
+        with pytest.raises(TimeoutError), deadlines.at(soon()):
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+    assert not outer.ended
+
+
+async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> None:
+    """Who cancels the task gets a cancelled task, also if the deadline is over as well."""
+
+    async def block(at: float) -> None:
+        with deadlines.at(at):
+            await asyncio.Event().wait()
+
+    for at in (soon(60), soon(-100)):
+        task = asyncio.create_task(block(at))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_an_error_of_the_block_is_not_hidden(deadlines: Deadlines) -> None:
+    """What the block raises when it is cancelled by its deadline is what comes out, and the task is whole again."""
+    with pytest.raises(LookupError), deadlines.at(soon(-100)):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LookupError from None
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_many_deadlines_need_few_timers(deadlines: Deadlines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand calls that come at once set a timer or two."""
+    loop = asyncio.get_running_loop()
+    timers: list[float] = []
+    call_at = loop.call_at
+
+    def counting(when: float, *rest: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *rest)
+
+    monkeypatch.setattr(loop, "call_at", counting)
+    when = soon(60)
+    for number in range(1000):
+        with deadlines.at(when + number / 1_000_000):
+            pass
+    assert len(timers) in (1, 2)
