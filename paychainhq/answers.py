@@ -74,6 +74,13 @@ def api_error(request: Request, response: Response) -> APIError:
     return kind(message, **facts)
 
 
+def is_error(response: Response) -> bool:
+    """Whether an answer is an error, by its status or by what it holds."""
+    if not 200 <= response.status < 300:
+        return True
+    return b'"error"' in response.body and bool(_error(response))
+
+
 def error_code(response: Response) -> str | None:
     """Return the API's code of an error answer."""
     code = _error(response).get("code")

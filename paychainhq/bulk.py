@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
 from paychainhq import arguments, config
 from paychainhq.calls import Caller
+from paychainhq.concurrency import Level
 from paychainhq.errors import (
     APIError,
     ConnectionFailedError,
     IdempotencyInProgressError,
+    LedgerError,
     PayChainError,
     RateLimitError,
     RequestTimeoutError,
     Sent,
     ServerError,
 )
+from paychainhq.exchange import ResponseInfo
 from paychainhq.idempotency import key_for_reference
-from paychainhq.jobs import Outcome
+from paychainhq.jobs import Outcome, Progress
+from paychainhq.ledger.base import Ledger
 from paychainhq.operations import Operation
 
 log = logging.getLogger("paychainhq")
@@ -33,6 +38,7 @@ T = TypeVar("T")
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
 _SHORTEST_PROBE = 0.1
+_BETWEEN_REPORTS = 1.0
 _SENT: list[Sent] = ["no", "unknown", "yes"]
 
 
@@ -44,63 +50,85 @@ def create_many(
     operation: Operation[T],
     request_type: type[R],
     requests: Requests[R],
-    concurrency: int,
+    *,
+    ledger: Ledger | None,
+    concurrency: int | Literal["auto"],
     give_up_after: float,
+    progress: Callable[[Progress], None] | None,
     business_id: str | None,
 ) -> AsyncGenerator[Outcome[R, T], None]:
     """Run a job; the arguments are those of `pay.invoices.create_many`."""
-    config.at_least(1, "concurrency", concurrency)
+    if concurrency == "auto":
+        level = Level(caller.transport.route.max_connections)
+    else:
+        level = Level(config.at_least(1, "concurrency", concurrency), fixed=True)
     config.seconds("give_up_after", give_up_after, zero=True)
-    caller = attrs.evolve(caller, business_id=business_id or caller.business_id)
+    caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger or caller.ledger)
     caller.complete(operation, {})
-    return _Job(caller, operation, request_type, give_up_after).run(requests, concurrency)
+    return _Job(caller, operation, request_type, level, give_up_after).run(requests, progress)
 
 
 class _Job(Generic[R, T]):
     """One run of `create_many`: workers that share an intake, and what they know of the server's state."""
 
-    def __init__(self, caller: Caller, operation: Operation[T], request_type: type[R], give_up_after: float) -> None:
+    def __init__(self, caller: Caller, operation: Operation[T], request_type: type[R], level: Level, give_up_after: float) -> None:
         self._caller = caller
         self._operation = operation
         self._request_type = request_type
+        self._fields = attrs.fields_dict(request_type)  # type: ignore[arg-type]
+        self._level = level
         self._give_up_after = give_up_after
         self._down_since: float | None = None
         self._given_up: PayChainError | None = None
         self._probing = asyncio.Lock()
         self._pause = _FIRST_PAUSE
-
-    async def run(self, requests: Requests[R], concurrency: int) -> AsyncGenerator[Outcome[R, T], None]:
-        intake = _Intake(requests)
+        self._now: Callable[[], float] = time.monotonic
+        self._workers: set[asyncio.Task[None]] = set()
         # As small as that: a caller who does not take outcomes holds up the workers, and these the intake.
-        outcomes: asyncio.Queue[Outcome[R, T] | None] = asyncio.Queue(concurrency)
-        workers = [asyncio.create_task(self._work(intake, outcomes)) for _ in range(concurrency)]
+        self._outcomes: asyncio.Queue[Outcome[R, T] | None] = asyncio.Queue(level.most)
+
+    async def run(self, requests: Requests[R], progress: Callable[[Progress], None] | None) -> AsyncGenerator[Outcome[R, T], None]:
+        self._now = asyncio.get_running_loop().time
+        intake = _Intake(requests)
+        count = _Count(progress)
+        self._hire(intake)
         try:
-            working = concurrency
-            while working:
-                outcome = await outcomes.get()
-                if outcome is None:
-                    working -= 1
-                else:
-                    yield outcome
+            while (outcome := await self._outcomes.get()) is not None:
+                count.add(outcome.ok, len(self._workers))
+                yield outcome
         finally:
-            for worker in workers:
+            for worker in self._workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*self._workers, return_exceptions=True)
+        count.report(0)
         if intake.failure is not None:
             raise intake.failure
 
-    async def _work(self, intake: _Intake[R], outcomes: asyncio.Queue[Outcome[R, T] | None]) -> None:
+    def _hire(self, intake: _Intake[R]) -> None:
+        while len(self._workers) < self._level.value and not intake.ended:
+            worker = asyncio.create_task(self._work(intake))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _work(self, intake: _Intake[R]) -> None:
         try:
             async for request in intake:
-                await outcomes.put(await self._outcome(request))
-        except Exception as error:  # noqa: BLE001 (a middleware of the caller's failed)
+                await self._outcomes.put(await self._outcome(request))
+                if len(self._workers) > self._level.value:
+                    break
+                self._hire(intake)
+        except Exception as error:  # noqa: BLE001 (the ledger, or a middleware of the caller's, failed)
             intake.end(error)
-        await outcomes.put(None)
+        if len(self._workers) == 1:
+            await self._outcomes.put(None)
+        self._workers.discard(asyncio.current_task())
 
     async def _outcome(self, request: R | Mapping[str, Any]) -> Outcome[R, T]:
         try:
             given, key = self._arguments(request)
             return Outcome(request, await self._create(given, key))
+        except LedgerError:
+            raise  # this is no answer about the request: the job ends, and nothing that was recorded is lost
         except PayChainError as error:
             error.operation = self._operation.name
             return Outcome(request, error=error)
@@ -111,16 +139,15 @@ class _Job(Generic[R, T]):
             request = self._from_mapping(request)
         if not isinstance(request, self._request_type):
             arguments.refuse("request", f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}")
-        given = attrs.asdict(request, recurse=False)  # type: ignore[arg-type]
+        given = {name: getattr(request, name) for name in self._fields}
         reference = arguments.text("reference", given.pop("reference"))
         return given, key_for_reference(self._operation.name, self._caller.business_id or "", reference)
 
     def _from_mapping(self, request: Mapping[str, Any]) -> R:
-        fields = attrs.fields_dict(self._request_type)  # type: ignore[arg-type]
         for name in request:
-            if name not in fields:
-                arguments.refuse(str(name), f"is not known; the names are {', '.join(fields)}")
-        for name, field in fields.items():
+            if name not in self._fields:
+                arguments.refuse(str(name), f"is not known; the names are {', '.join(self._fields)}")
+        for name, field in self._fields.items():
             if field.default is attrs.NOTHING and name not in request:
                 arguments.refuse(name, "is missing")
         return self._request_type(**request)
@@ -148,7 +175,7 @@ class _Job(Generic[R, T]):
 
     async def _probe(self, given: dict[str, Any], key: str) -> T:
         """Ask once, and wait a little if that was in vain."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         left = self._give_up_after - (now - (self._down_since or now))
         policy = self._caller.retry
         once = attrs.evolve(
@@ -166,6 +193,7 @@ class _Job(Generic[R, T]):
 
     async def _call(self, caller: Caller, given: dict[str, Any], key: str) -> T:
         """Ask, and note what the answer says of the server's state."""
+        started = self._now()
         try:
             result = await caller.call(self._operation, given, key)
         except PayChainError as error:
@@ -173,12 +201,15 @@ class _Job(Generic[R, T]):
                 self._note_failure(error)
             elif error.sent == "yes":
                 self._down_since = None
+            self._level.note(self._now(), self._now() - started, trouble=is_transient(error))
             raise
         self._down_since = None
+        response: ResponseInfo | None = getattr(result, "response", None)
+        self._level.note(self._now(), self._now() - started, trouble=response is not None and len(response.attempts) > 1)
         return result
 
     def _note_failure(self, error: PayChainError) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         if self._down_since is None:
             log.warning("%s: intake pauses until the server answers again: %s", self._operation.name, error)
             self._down_since, self._pause = now, _FIRST_PAUSE
@@ -197,9 +228,9 @@ class _Intake(Generic[R]):
     """The requests, read one at a time by whichever worker is free; a failure of theirs ends the intake and is kept."""
 
     def __init__(self, requests: Requests[R]) -> None:
-        self._requests = requests.__aiter__() if isinstance(requests, AsyncIterable) else _asynchronously(requests)
+        self._requests = requests.__aiter__() if isinstance(requests, AsyncIterable) else iter(requests)
         self._lock = asyncio.Lock()
-        self._ended = False
+        self.ended = False
         self.failure: Exception | None = None
 
     def __aiter__(self) -> _Intake[R]:
@@ -207,20 +238,37 @@ class _Intake(Generic[R]):
 
     async def __anext__(self) -> R | Mapping[str, Any]:
         async with self._lock:
-            if not self._ended:
+            if not self.ended:
                 try:
-                    return await anext(self._requests)
-                except StopAsyncIteration:
-                    self._ended = True
+                    return await anext(self._requests) if isinstance(self._requests, AsyncIterator) else next(self._requests)
+                except (StopAsyncIteration, StopIteration):
+                    self.ended = True
                 except Exception as error:  # noqa: BLE001 (the caller's own: told once what is under way is done)
                     self.end(error)
             raise StopAsyncIteration
 
     def end(self, failure: Exception) -> None:
-        self._ended = True
-        self.failure = failure
+        self.ended = True
+        self.failure = self.failure or failure
 
 
-async def _asynchronously(items: Iterable[R]) -> AsyncIterator[R]:
-    for item in items:
-        yield item
+class _Count:
+    """Counts outcomes, and tells the caller of them about once a second."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+        self._started = self._reported = time.monotonic()
+        self._ok = self._failed = 0
+
+    def add(self, ok: bool, concurrency: int) -> None:
+        if self._progress is None:
+            return
+        self._ok += ok
+        self._failed += not ok
+        if time.monotonic() - self._reported >= _BETWEEN_REPORTS:
+            self.report(concurrency)
+
+    def report(self, concurrency: int) -> None:
+        if self._progress is not None:
+            self._reported = time.monotonic()
+            self._progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))

@@ -15,10 +15,12 @@ from paychainhq import answers, arguments, codec, config
 from paychainhq.config import RetryPolicy
 from paychainhq.credentials import Auth
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
-from paychainhq.exchange import COMMON_HEADERS, Request, ResponseInfo
+from paychainhq.exchange import COMMON_HEADERS, Request, Response, ResponseInfo
 from paychainhq.idempotency import new_key
+from paychainhq.ledger.base import Ledger
 from paychainhq.models.base import Model
 from paychainhq.operations import Operation, path_with_query
+from paychainhq.recording import Record
 from paychainhq.transport import Transport
 
 T = TypeVar("T")
@@ -43,6 +45,11 @@ def _checked_policy(instance: object, field: attrs.Attribute[Any], value: object
         raise ConfigurationError(f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}")
 
 
+def _checked_ledger(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))):
+        raise ConfigurationError(f"{field.name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None")
+
+
 @attrs.frozen(kw_only=True)
 class Caller:
     """Makes calls with one set of options: what every resource holds."""
@@ -51,13 +58,15 @@ class Caller:
     business_id: str | None = attrs.field(validator=_checked_business_id)
     timeout: float = attrs.field(validator=_checked_seconds)
     retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
+    ledger: Ledger | None = attrs.field(default=None, validator=_checked_ledger)
 
     async def call(self, operation: Operation[T], given: Mapping[str, Any] = {}, idempotency_key: str | None = None) -> T:
         """Check the arguments, send the request, and decode the answer."""
         path, body = operation.prepare(self.complete(operation, given))
         request = self._request(operation, path, None if body is None else codec.dump(body), idempotency_key)
-        started = asyncio.get_running_loop().time()
-        response = await self.transport.send(request)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        response = await self._send(request)
         result = answers.result(operation, request, response)
         if isinstance(result, Model):
             info = ResponseInfo(
@@ -66,7 +75,7 @@ class Caller:
                 answers.request_id(response),
                 request.idempotency_key,
                 tuple(request.attempts),
-                asyncio.get_running_loop().time() - started,
+                loop.time() - started,
             )
             object.__setattr__(result, "_response", info)
         return result
@@ -88,10 +97,20 @@ class Caller:
             response=lambda: object,
             auth=_checked_auth(auth),
             idempotency="unsupported" if idempotency_key is None else "recommended",
+            holds_secret="api-keys" in unquote(path),
         )
         data = None if body is None else arguments.dump_plain("body", body)
         request = self._request(operation, path_with_query(path, _checked_query(query)), data, idempotency_key)
-        return answers.plain(request, await self.transport.send(request))
+        return answers.plain(request, await self._send(request))
+
+    async def _send(self, request: Request) -> Response:
+        # The answers about API keys hold secrets: no file is to keep them.
+        if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
+            return await self.transport.send(request)
+        record = Record(self.ledger, self.transport.route.name)
+        response = await self.transport.send(request, record)
+        await record.finish(request, response)
+        return response
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's business id where the path needs one and the caller gave none."""

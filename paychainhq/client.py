@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from paychainhq.credentials import Auth
     from paychainhq.exchange import Middleware
+    from paychainhq.ledger import Ledger
     from paychainhq.resources.api_keys import APIKeys
     from paychainhq.resources.balances import Balances
     from paychainhq.resources.billing import Billing
@@ -63,7 +64,8 @@ class PayChainHQ:
         timeout: Seconds that a whole call may take, all attempts and waits included.
         retry: How failures that may pass are met; None turns repeating off.
         rate_limit: One or several limits on the requests of this client.
-        idempotency: Reserved for a ledger; None.
+        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, on which each mutation that has an idempotency
+            key is recorded before it is sent; it stays yours to close. One file belongs to one environment.
         middleware: Async callables `(request, send) -> response` that see each call once, around its attempts; the first is
             outermost.
         max_connections: How many requests may be under way at once.
@@ -93,7 +95,7 @@ class PayChainHQ:
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (immutable)
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
-        idempotency: None = None,
+        idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
@@ -109,8 +111,6 @@ class PayChainHQ:
         url = config.resolve_base_url(environment, base_url, allow_insecure_http=allow_insecure_http)
         if environment == "sandbox" and not config.is_loopback_url(url):
             credentials.refuse_live_keys()
-        if idempotency is not None:
-            raise ConfigurationError("idempotency: this version has no ledger yet")
         from paychainhq.calls import Caller
         from paychainhq.route import make_route
         from paychainhq.transport import Transport
@@ -122,7 +122,7 @@ class PayChainHQ:
         if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
             raise ConfigurationError("middleware must be a sequence of async callables")
         transport = Transport(route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at())
-        self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry)
+        self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry, ledger=idempotency)
         self._is_view = False
 
     @classmethod

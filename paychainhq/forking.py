@@ -3,6 +3,9 @@
 A child that drops an inherited connection, or only exits, takes the parent's socket out of the event loop's shared epoll instance,
 or says good-bye in its TLS session. So the child first points each inherited descriptor at the null device: whatever is finalised
 there afterwards, in whatever order, can reach nothing. What the child inherits is never used and never finalised before its end.
+
+A file of SQLite's is worse: its library keeps in memory which locks the process holds, and the child would believe that it holds
+its parent's. So such a file is closed before the fork, and parent and child open it anew when they need it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from weakref import WeakSet
 _sockets: WeakSet[socket.socket] = WeakSet()
 _inheritors: WeakSet[Inheritor] = WeakSet()
 _inherited: list[object] = []
+_closers: WeakSet[Closer] = WeakSet()
+_closed_now: list[Closer] = []
 
 
 class Inheritor(Protocol):
@@ -22,6 +27,18 @@ class Inheritor(Protocol):
 
     def forget_inherited(self) -> object:
         """Let go of what belongs to the parent, and return it."""
+        ...
+
+
+class Closer(Inheritor, Protocol):
+    """What is closed before a fork. In the child, `forget_inherited` takes the place of `after_fork_in_parent`."""
+
+    def before_fork(self) -> None:
+        """Wait for what is under way, close, and let nobody begin."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Let others begin again."""
         ...
 
 
@@ -38,7 +55,25 @@ def forget_in_child(inheritor: Inheritor) -> None:
     _inheritors.add(inheritor)
 
 
+def close_for_fork(closer: Closer) -> None:
+    """Have it closed before each fork."""
+    _closers.add(closer)
+    _inheritors.add(closer)
+
+
+def _before() -> None:
+    for closer in list(_closers):
+        closer.before_fork()
+        _closed_now.append(closer)
+
+
+def _in_parent() -> None:
+    while _closed_now:
+        _closed_now.pop().after_fork_in_parent()
+
+
 def _in_child() -> None:
+    _closed_now.clear()
     null = os.open(os.devnull, os.O_RDWR)
     for inherited in list(_sockets):
         descriptor = inherited.fileno()
@@ -51,4 +86,4 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 def new_key() -> str:
     """Make a key that no other call has."""
@@ -17,5 +19,4 @@ def key_for_reference(operation: str, business_id: str, reference: str) -> str:
 
     The recipe never changes under its prefix: a new version of this package must ask for what an old one asked for.
     """
-    named = json.dumps([operation, business_id, reference], separators=(",", ":"), ensure_ascii=False)
-    return f"pc1-{hashlib.sha256(named.encode()).hexdigest()[:40]}"
+    return f"pc1-{hashlib.sha256(_encode([operation, business_id, reference]).encode()).hexdigest()[:40]}"

@@ -63,6 +63,24 @@ class Outcome(Generic[R, T]):
         return self.error is None
 
 
+@attrs.frozen
+class Progress:
+    """How far a job has come.
+
+    Attributes:
+
+        ok: How many outcomes are results.
+        failed: How many are errors.
+        concurrency: How many requests may be under way at once at the moment.
+        elapsed: Seconds since the job began.
+    """
+
+    ok: int
+    failed: int
+    concurrency: int
+    elapsed: float
+
+
 @attrs.frozen(kw_only=True)
 class Change:
     """An invoice as it was first seen, or a change of its status.

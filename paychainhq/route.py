@@ -12,7 +12,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from paychainhq.config import at_least
+from paychainhq.config import at_least, is_loopback_url
 from paychainhq.credentials import Secret, conceal
 from paychainhq.errors import ConfigurationError
 
@@ -27,6 +27,11 @@ class Route:
     proxy: URL | None = attrs.field(repr=False)
     proxy_headers: Mapping[str, str]
     max_connections: int
+
+    @property
+    def name(self) -> str:
+        """What tells this server from another one, such as the sandbox from the live one; all servers on this machine are one."""
+        return "" if is_loopback_url(self.base_url) else self.base_url
 
 
 def make_route(

@@ -16,6 +16,7 @@ from paychainhq.forking import forget_in_child
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.pool import Pool
+from paychainhq.recording import Record
 from paychainhq.route import Route
 
 T = TypeVar("T")
@@ -67,15 +68,16 @@ class Transport:
         self._closed = False
         forget_in_child(self)
 
-    async def send(self, request: Request) -> Response:
-        """Send a request through the middleware, within its deadline."""
+    async def send(self, request: Request, record: Record | None = None) -> Response:
+        """Send a request through the middleware, within its deadline; what the ledger knows already is not sent."""
         wiring = self._wiring
         if wiring is None or wiring.pool.loop is not asyncio.get_running_loop():
             wiring = await self._wire()
         deadline = wiring.deadlines.at(request.deadline)
         try:
             with deadline:
-                return await wiring.send(request)
+                known = None if record is None else await record.begin(request)
+                return await wiring.send(request) if known is None else known
         except TimeoutError:
             if not deadline.ended:  # a middleware's own
                 raise

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome
+    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress
     from paychainhq_sync.client import PayChainHQ
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "PayChainError",
     "PayChainHQ",
     "PermissionDeniedError",
+    "Progress",
     "RateLimit",
     "RateLimitError",
     "Request",

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
+from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
 from paychainhq.paging import Pages
@@ -119,25 +120,43 @@ class _Feed(Generic[R]):
         return self._items.popleft()
 
 
-def run_job(begin: Callable[[Any], AsyncGenerator[T, None]], requests: Iterable[R]) -> Generator[T, None, None]:
-    """Give the outcomes of a job whose requests are read in the caller's thread, between two outcomes, as they are needed."""
+def run_job(
+    begin: Callable[[Any, Any], AsyncGenerator[T, None]], requests: Iterable[R], progress: Callable[[Progress], None] | None
+) -> Generator[T, None, None]:
+    """Give the outcomes of a job whose requests are read, and whose progress is told, in the caller's thread."""
     feed: _Feed[R] = _Feed()
-    outcomes = begin(feed)
-    return _outcomes(feed, outcomes, iter(requests))
+    reports: deque[Progress] = deque()
+    outcomes = begin(feed, None if progress is None else reports.append)
+    return _outcomes(feed, outcomes, iter(requests), reports, progress)
 
 
-def _outcomes(feed: _Feed[R], outcomes: AsyncGenerator[T, None], source: Iterator[R]) -> Generator[T, None, None]:
+def _outcomes(
+    feed: _Feed[R],
+    outcomes: AsyncGenerator[T, None],
+    source: Iterator[R],
+    reports: deque[Progress],
+    progress: Callable[[Progress], None] | None,
+) -> Generator[T, None, None]:
     waiting: list[asyncio.Task[T]] = []
     read: tuple[list[R], bool, Exception | None] | None = None
     try:
         while (found := complete(_either(feed, outcomes, waiting, read)).result()) is not _END:
             read = None
+            if progress is not None:
+                _tell(reports, progress)
             if found is _HUNGRY:
                 read = _handful(source)
             else:
                 yield found
+        if progress is not None:
+            _tell(reports, progress)
     finally:
         dispose(_stop(outcomes, waiting))
+
+
+def _tell(reports: deque[Progress], progress: Callable[[Progress], None]) -> None:
+    while reports:
+        progress(reports.popleft())
 
 
 async def _either(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from paychainhq.credentials import Auth
     from paychainhq.exchange import Middleware
+    from paychainhq.ledger import Ledger
     from paychainhq_sync.resources.api_keys import APIKeys
     from paychainhq_sync.resources.balances import Balances
     from paychainhq_sync.resources.billing import Billing
@@ -54,7 +55,8 @@ class PayChainHQ:
         timeout: Seconds that a whole call may take, all attempts and waits included.
         retry: How failures that may pass are met; None turns repeating off.
         rate_limit: One or several limits on the requests of this client.
-        idempotency: Reserved for a ledger; None.
+        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, on which each mutation that has an idempotency
+            key is recorded before it is sent; it stays yours to close. One file belongs to one environment.
         middleware: Async callables `(request, send) -> response` that see each call once, around its attempts; the first is
             outermost.
         max_connections: How many requests may be under way at once.
@@ -84,7 +86,7 @@ class PayChainHQ:
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
-        idempotency: None = None,
+        idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,

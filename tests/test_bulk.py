@@ -20,6 +20,7 @@ from paychainhq import (
     InvalidArgumentError,
     InvoiceRequest,
     Outcome,
+    Progress,
     Request,
     RequestTimeoutError,
     Response,
@@ -326,7 +327,8 @@ async def test_settings_that_cannot_work_are_refused_at_once(paychain_emulator: 
     async with client(paychain_emulator.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError, match="business id"):
             pay.invoices.create_many([])
-        for bad in ({"concurrency": 0}, {"give_up_after": -1}):
+        settings: list[dict[str, Any]] = [{"concurrency": 0}, {"concurrency": "many"}, {"give_up_after": -1}, {"ledger": "jobs.db"}]
+        for bad in settings:
             with pytest.raises(ConfigurationError):
                 pay.invoices.create_many([], business_id="biz_123", **bad)
 
@@ -340,3 +342,44 @@ async def test_customers_are_created_alike(paychain_emulator: Emulator) -> None:
     ids = {customer.external_ref: customer.id for customer in first if customer}
     assert len(ids) == 5
     assert ids == {customer.external_ref: customer.id for customer in again if customer}
+
+
+async def test_progress_is_told_and_comes_to_the_sum(paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback is told of every outcome, the last time at the end; without time between, after each outcome."""
+    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    told: list[Progress] = []
+    wanted: list[Any] = [*requests(9), {"amount": "5"}]
+    async with client(paychain_emulator.url) as pay:
+        outcomes = [outcome async for outcome in pay.invoices.create_many(wanted, concurrency=3, progress=told.append)]
+    assert [progress.ok + progress.failed for progress in told[:-1]] == list(range(1, len(outcomes) + 1))
+    assert (told[-1].ok, told[-1].failed, told[-1].concurrency) == (9, 1, 0)
+    assert {progress.concurrency for progress in told} <= {0, 1, 2, 3}
+    assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+
+
+async def test_progress_is_told_once_a_second_and_at_the_end(paychain_emulator: Emulator) -> None:
+    """A quick job tells of its end only."""
+    told: list[Progress] = []
+    async with client(paychain_emulator.url) as pay:
+        async for _ in pay.invoices.create_many(requests(5), progress=told.append):
+            pass
+    assert told[-1].ok == 5
+    assert len(told) <= 2
+
+
+async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
+    """A server that takes its time is asked by more and more at once, up to the bound of the connections."""
+    under_way = most = 0
+
+    async def slow(_: Any, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        writer.write(answer(INVOICE))
+
+    async with RawServer(slow) as server, client(server.url, max_connections=20) as pay:
+        outcomes = [outcome.ok async for outcome in pay.invoices.create_many(requests(600))]
+    assert outcomes == [True] * 600
+    assert most == 20

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
-    {"_version", "deadlines", "errors", "forking", "idempotency"},
+    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency"},
     {"credentials", "arguments", "exchange"},
     {"config"},
     {"models"},
@@ -20,7 +20,7 @@ LAYERS = [
     {"answers"},
     {"middleware"},
     {"ledger"},
-    {"flight", "route"},
+    {"flight", "recording", "route"},
     {"pool"},
     {"transport"},
     {"calls"},

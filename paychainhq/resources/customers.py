@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from paychainhq import bulk, operations
-from paychainhq.jobs import CustomerRequest, Outcome
+from paychainhq.jobs import CustomerRequest, Outcome, Progress
+from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
@@ -46,8 +47,10 @@ class Customers(Resource):
         self,
         requests: Iterable[CustomerRequest | Mapping[str, Any]] | AsyncIterable[CustomerRequest | Mapping[str, Any]],
         *,
-        concurrency: int = 32,
+        ledger: Ledger | None = None,
+        concurrency: int | Literal["auto"] = "auto",
         give_up_after: float = 600.0,
+        progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> AsyncGenerator[Outcome[CustomerRequest, Customer], None]:
         """Create one customer for each request, and give an outcome for each, in the order in which they are known.
@@ -57,18 +60,33 @@ class Customers(Resource):
         Args:
 
             requests: `CustomerRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
-            concurrency: How many requests are under way at once.
+            ledger: Where each request is recorded before it is sent, so that a job that died goes on where it was; by default the
+                client's own (`idempotency`), or none. It stays yours to close.
+            concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
             give_up_after: Seconds without any success after which the rest end with the error that they met.
+            progress: Called about once a second, and at the end.
             business_id: Whose customers they are; by default the client's.
 
         Returns:
 
             An async generator of `Outcome`s; closing it cancels what is under way.
 
+        Raises:
+
+            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+
         Source: seed 002, "Create customer".
         """
         return bulk.create_many(
-            self._caller, operations.CUSTOMERS_CREATE, CustomerRequest, requests, concurrency, give_up_after, business_id
+            self._caller,
+            operations.CUSTOMERS_CREATE,
+            CustomerRequest,
+            requests,
+            ledger=ledger,
+            concurrency=concurrency,
+            give_up_after=give_up_after,
+            progress=progress,
+            business_id=business_id,
         )
 
     def list(self, page: int | None = None, limit: int | None = None, *, business_id: str | None = None) -> Pages[Customer]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, Literal
 
 from paychainhq import bulk, operations, watching
 from paychainhq.arguments import Money
-from paychainhq.jobs import Change, InvoiceRequest, Outcome
+from paychainhq.jobs import Change, InvoiceRequest, Outcome, Progress
+from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
@@ -80,31 +81,49 @@ class Invoices(Resource):
         self,
         requests: Iterable[InvoiceRequest | Mapping[str, Any]] | AsyncIterable[InvoiceRequest | Mapping[str, Any]],
         *,
-        concurrency: int = 32,
+        ledger: Ledger | None = None,
+        concurrency: int | Literal["auto"] = "auto",
         give_up_after: float = 600.0,
+        progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> AsyncGenerator[Outcome[InvoiceRequest, Invoice], None]:
         """Create one invoice for each request, and give an outcome for each, in the order in which they are known.
 
         Each request names itself by its `reference`, from which its idempotency key is derived: a job that is run again asks for
         the same invoices. A failure is an outcome like any other and does not stop the rest. What is only the state of the server
-        or the network ends no request: it is put back under the same key, and intake waits until the server answers again.
+        or the network ends no request: it is put back under the same key, and intake waits until the server answers again. With a
+        ledger, what is finished is answered from there, and what is too old to be sent again is an `OutcomeUnknownError`.
 
         Args:
 
             requests: `InvoiceRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
-            concurrency: How many requests are under way at once.
+            ledger: Where each request is recorded before it is sent, so that a job that died goes on where it was; by default the
+                client's own (`idempotency`), or none. It stays yours to close.
+            concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
             give_up_after: Seconds without any success after which the rest end with the error that they met.
+            progress: Called about once a second, and at the end.
             business_id: Whose invoices they are; by default the client's.
 
         Returns:
 
             An async generator of `Outcome`s; closing it cancels what is under way.
 
+        Raises:
+
+            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+
         Source: seed 002, "Create invoice".
         """
         return bulk.create_many(
-            self._caller, operations.INVOICES_CREATE, InvoiceRequest, requests, concurrency, give_up_after, business_id
+            self._caller,
+            operations.INVOICES_CREATE,
+            InvoiceRequest,
+            requests,
+            ledger=ledger,
+            concurrency=concurrency,
+            give_up_after=give_up_after,
+            progress=progress,
+            business_id=business_id,
         )
 
     def list(

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Literal
 
-from paychainhq.jobs import CustomerRequest, Outcome
+from paychainhq.jobs import CustomerRequest, Outcome, Progress
+from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.resources.customers import Customers as AsyncCustomers
 from paychainhq_sync._engine import complete
@@ -49,8 +50,10 @@ class Customers:
         self,
         requests: Iterable[CustomerRequest | Mapping[str, Any]],
         *,
-        concurrency: int = 32,
+        ledger: Ledger | None = None,
+        concurrency: int | Literal["auto"] = "auto",
         give_up_after: float = 600.0,
+        progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> Generator[Outcome[CustomerRequest, Customer], None, None]:
         """Create one customer for each request, and give an outcome for each, in the order in which they are known.
@@ -60,21 +63,34 @@ class Customers:
         Args:
 
             requests: `CustomerRequest`s, or mappings with the same names; any iterable, read in this thread as it is needed.
-            concurrency: How many requests are under way at once.
+            ledger: Where each request is recorded before it is sent, so that a job that died goes on where it was; by default the
+                client's own (`idempotency`), or none. It stays yours to close.
+            concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
             give_up_after: Seconds without any success after which the rest end with the error that they met.
+            progress: Called about once a second, and at the end.
             business_id: Whose customers they are; by default the client's.
 
         Returns:
 
             A generator of `Outcome`s; closing it cancels what is under way.
 
+        Raises:
+
+            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+
         Source: seed 002, "Create customer".
         """
         return run_job(
-            lambda requests: self._async.create_many(
-                requests, concurrency=concurrency, give_up_after=give_up_after, business_id=business_id
+            lambda requests, progress: self._async.create_many(
+                requests,
+                ledger=ledger,
+                concurrency=concurrency,
+                give_up_after=give_up_after,
+                progress=progress,
+                business_id=business_id,
             ),
             requests,
+            progress,
         )
 
     def list(self, page: int | None = None, limit: int | None = None, *, business_id: str | None = None) -> Page[Customer]:

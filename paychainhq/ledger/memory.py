@@ -1,0 +1,72 @@
+"""A ledger in memory: it refuses a key that comes back with another body, and answers what is finished, as long as it lives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from threading import Lock
+
+import attrs
+
+from paychainhq import config
+from paychainhq.ledger.base import Answer, Entry, State
+
+
+class MemoryLedger:
+    """A ledger that lives as long as this object, and keeps all answers in memory.
+
+    Args:
+
+        resend_within: An unfinished request that is older than this many seconds is not sent again. The default, a day, is an
+            assumption: no document says how long the server keeps a key.
+    """
+
+    def __init__(self, *, resend_within: float = 86_400.0) -> None:
+        self.resend_within = config.seconds("resend_within", resend_within, zero=True)
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._answered_at: dict[tuple[str, str], float] = {}
+        self._lock = Lock()
+
+    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+        """Record an intent; returns the entry if there is one that was not refused."""
+        with self._lock:
+            known = self._entries.get((operation, key))
+            if known is not None and known.state != "refused":
+                return known
+            self._entries.pop((operation, key), None)  # what begins anew is the newest
+            self._entries[operation, key] = Entry(operation, key, fingerprint, time.time())
+            return None
+
+    async def finish(self, operation: str, key: str, answer: Answer) -> None:
+        """Record the answer to an intent."""
+        with self._lock:
+            if (operation, key) in self._entries:
+                self._entries[operation, key] = attrs.evolve(self._entries[operation, key], answer=answer)
+                self._answered_at[operation, key] = time.time()
+
+    def entries(self, state: State | None = None) -> Iterator[Entry]:
+        """Give all entries, or those in one state, oldest first."""
+        with self._lock:
+            found = list(self._entries.values())
+        return iter([entry for entry in found if state in (None, entry.state)])
+
+    def compact(self, *, older_than: float) -> int:
+        """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were."""
+        before = time.time() - config.seconds("older_than", older_than, zero=True)
+        with self._lock:
+            old = [name for name, entry in self._entries.items() if entry.answer is not None and self._answered_at[name] < before]
+            for name in old:
+                del self._entries[name], self._answered_at[name]
+        return len(old)
+
+    def forget(self, operation: str, key: str) -> None:
+        """Remove an entry: what a person does who has made sure that the request was not taken.
+
+        Raises:
+
+            LookupError: There is none.
+        """
+        with self._lock:
+            if self._entries.pop((operation, key), None) is None:
+                raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
+            self._answered_at.pop((operation, key), None)

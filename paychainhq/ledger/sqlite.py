@@ -1,0 +1,197 @@
+"""A ledger in an SQLite file: what many tasks record at the same time is one transaction, written in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from paychainhq import config
+from paychainhq.errors import ConfigurationError, LedgerError
+from paychainhq.ledger.base import Answer, Entry, State
+from paychainhq.ledger.file import Begin, Finish, LedgerFile
+
+_Waiting = tuple[Begin | Finish, "asyncio.Future[Entry | None]"]
+_Job = tuple["_Desk", list[_Waiting]]
+
+
+# Seconds that the first of a group waits for others: a transaction costs as much as ten entries.
+_GATHERING = 0.0005
+
+
+class SQLiteLedger:
+    """A ledger in an SQLite file: it survives the death of the process, and several processes may share it.
+
+    It may be used by any number of tasks, event loops and threads. Each forked child opens the file anew.
+
+    Args:
+
+        path: The file; it is made, readable by its owner only, if it is not there. It must be on a disk of this machine.
+        durable: Survive a power cut as well: each group of entries is forced to the disk, which takes milliseconds.
+        resend_within: An unfinished request that is older than this many seconds is not sent again. The default, a day, is an
+            assumption: no document says how long the server keeps a key.
+
+    Raises:
+
+        LedgerError: The file cannot be opened, or is not a ledger.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, durable: bool = False, resend_within: float = 86_400.0) -> None:
+        if os.fspath(path) in ("", ":memory:"):
+            raise ConfigurationError("path must name a file; for a ledger in memory, take MemoryLedger")
+        self.resend_within = config.seconds("resend_within", resend_within, zero=True)
+        self._file = LedgerFile(os.fspath(path), durable=durable)
+        self._writer = _Writer(self._file)
+        self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
+        self._finalizer = weakref.finalize(self, self._writer.stop)
+
+    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+        """Record an intent; returns the entry if there is one that was not refused."""
+        return await self._desk().take(Begin(operation, key, fingerprint))
+
+    async def finish(self, operation: str, key: str, answer: Answer) -> None:
+        """Record the answer to an intent; returns once it is written."""
+        await self._desk().take(Finish(operation, key, answer))
+
+    def _desk(self) -> _Desk:
+        loop = asyncio.get_running_loop()
+        desk = self._desks.get(loop)
+        if desk is None or desk.writer.process != os.getpid():
+            if self._writer.process != os.getpid():  # what was under way when this process was forked is the parent's
+                self._finalizer.detach()
+                self._writer = _Writer(self._file)
+                self._finalizer = weakref.finalize(self, self._writer.stop)
+            self._desks = {loop: desk for loop, desk in self._desks.items() if not loop.is_closed()}
+            desk = self._desks[loop] = _Desk(loop, self._writer)
+        return desk
+
+    def entries(self, state: State | None = None) -> Iterator[Entry]:
+        """Give all entries, or those in one state, oldest first. This reads the file in the thread that calls it."""
+        return self._file.entries(state)
+
+    def compact(self, *, older_than: float) -> int:
+        """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were.
+
+        What is unfinished stays, however old it is. The room is used again; the file does not shrink.
+        """
+        return self._file.compact(time.time() - config.seconds("older_than", older_than, zero=True))
+
+    def forget(self, operation: str, key: str) -> None:
+        """Remove an entry: what a person does who has made sure that the request was not taken.
+
+        Raises:
+
+            LookupError: There is none.
+        """
+        if not self._file.forget(operation, key):
+            raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
+
+    def close(self) -> None:
+        """Write what is waiting, and close the file; it may be called twice. A ledger that is collected closes by itself."""
+        self._finalizer.detach()
+        self._writer.stop(wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"SQLiteLedger({self._file.path!r})"
+
+
+class _Writer:
+    """The thread that writes groups to the file, one after the other; it does not keep the ledger alive."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self.process = os.getpid()
+        self._file = file
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def put(self, job: _Job) -> None:
+        with self._lock:
+            if self._stopped:
+                raise LedgerError(f"the ledger {self._file.path} is closed")
+            if self._thread is None:
+                thread = threading.Thread(target=self._serve, name="paychainhq-ledger", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._jobs.put(job)
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            desk, group = job
+            outcome: list[Entry | None] | LedgerError
+            try:
+                outcome = self._file.write([one for one, _ in group])
+            except LedgerError as error:
+                outcome = error
+            with suppress(RuntimeError):  # its loop is closed: nobody waits
+                desk.loop.call_soon_threadsafe(desk.give, group, outcome)
+            del job, desk, group, outcome
+        self._file.close()
+
+    def stop(self, *, wait: bool = False) -> None:
+        if self.process != os.getpid():  # the thread is the parent's
+            self._file.close()
+            return
+        with self._lock:
+            self._stopped = True
+            if self._thread is None:
+                self._file.close()
+                return
+            self._jobs.put(None)
+        if wait:
+            self._thread.join()
+
+
+class _Desk:
+    """Where the tasks of one event loop hand in what is to be written; what comes while a group is written is the next one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: _Writer) -> None:
+        self.loop = loop
+        self.writer = writer
+        self._group: list[_Waiting] = []
+        self._busy = False
+
+    def take(self, one: Begin | Finish) -> asyncio.Future[Entry | None]:
+        future: asyncio.Future[Entry | None] = self.loop.create_future()
+        self._group.append((one, future))
+        if not self._busy:
+            self._busy = True
+            self.loop.call_later(_GATHERING, self._hand_over)
+        return future
+
+    def _hand_over(self) -> None:
+        group, self._group = self._group, []
+        try:
+            self.writer.put((self, group))
+        except LedgerError as error:
+            self.give(group, error)
+        except RuntimeError as error:  # no thread can be started any more
+            self.give(group, LedgerError(f"the ledger cannot be written: {error}"))
+
+    def give(self, group: list[_Waiting], outcome: list[Entry | None] | LedgerError) -> None:
+        results: list[Any] = [outcome] * len(group) if isinstance(outcome, LedgerError) else outcome
+        for (_, future), result in zip(group, results, strict=True):
+            if future.done():  # whoever waited was cancelled
+                continue
+            if isinstance(result, LedgerError):
+                future.set_exception(LedgerError(result.message))
+            else:
+                future.set_result(result)
+        if self._group:
+            self._hand_over()
+        else:
+            self._busy = False
