@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         WaitTimeoutError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress
+    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress, WatchState
 
 __all__ = [
     "APIError",
@@ -77,6 +77,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "WaitTimeoutError",
+    "WatchState",
     "__version__",
 ]
 

@@ -153,4 +153,4 @@ def _no_json(request: Request, response: Response) -> DecodeError:
 
 def _printable(text: str) -> str:
     """Escape the bytes of a header that are no text, which could be neither printed nor logged."""
-    return text.encode(errors="backslashreplace").decode()
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

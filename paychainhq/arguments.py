@@ -60,6 +60,8 @@ def any_text(name: str, value: object) -> str:
 
 
 def text(name: str, value: object) -> str:
+    if type(value) is str and value.isascii() and value.strip():
+        return value
     if not any_text(name, value).strip():
         refuse(name, "must not be empty")
     return str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
@@ -84,8 +85,9 @@ class _Job(Generic[R, T]):
         self._pause = _FIRST_PAUSE
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
-        # As small as that: a caller who does not take outcomes holds up the workers, and these the intake.
-        self._outcomes: asyncio.Queue[Outcome[R, T] | None] = asyncio.Queue(level.most)
+        self._done: deque[Outcome[R, T]] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def run(self, requests: Requests[R], progress: Callable[[Progress], None] | None) -> AsyncGenerator[Outcome[R, T], None]:
         self._now = asyncio.get_running_loop().time
@@ -93,9 +95,15 @@ class _Job(Generic[R, T]):
         count = _Count(progress)
         self._hire(intake)
         try:
-            while (outcome := await self._outcomes.get()) is not None:
-                count.add(outcome.ok, len(self._workers))
-                yield outcome
+            while self._workers or self._done:
+                while self._done:
+                    outcome = self._done.popleft()
+                    self._room.set()
+                    count.add(outcome.ok, len(self._workers))
+                    yield outcome
+                self._news.clear()
+                if self._workers and not self._done:
+                    await self._news.wait()
         finally:
             for worker in self._workers:
                 worker.cancel()
@@ -113,15 +121,19 @@ class _Job(Generic[R, T]):
     async def _work(self, intake: _Intake[R]) -> None:
         try:
             async for request in intake:
-                await self._outcomes.put(await self._outcome(request))
+                self._done.append(await self._outcome(request))
+                self._news.set()
+                # Whoever does not take outcomes holds up the workers, and these the intake.
+                while len(self._done) >= self._level.most:
+                    self._room.clear()
+                    await self._room.wait()
                 if len(self._workers) > self._level.value:
                     break
                 self._hire(intake)
         except Exception as error:  # noqa: BLE001 (the ledger, or a middleware of the caller's, failed)
             intake.end(error)
-        if len(self._workers) == 1:
-            await self._outcomes.put(None)
         self._workers.discard(asyncio.current_task())
+        self._news.set()
 
     async def _outcome(self, request: R | Mapping[str, Any]) -> Outcome[R, T]:
         try:
@@ -237,15 +249,19 @@ class _Intake(Generic[R]):
         return self
 
     async def __anext__(self) -> R | Mapping[str, Any]:
-        async with self._lock:
-            if not self.ended:
-                try:
-                    return await anext(self._requests) if isinstance(self._requests, AsyncIterator) else next(self._requests)
-                except (StopAsyncIteration, StopIteration):
-                    self.ended = True
-                except Exception as error:  # noqa: BLE001 (the caller's own: told once what is under way is done)
-                    self.end(error)
-            raise StopAsyncIteration
+        try:
+            if self.ended:
+                raise StopAsyncIteration
+            if not isinstance(self._requests, AsyncIterator):
+                return next(self._requests)
+            async with self._lock:
+                if not self.ended:
+                    return await anext(self._requests)
+        except (StopAsyncIteration, StopIteration):
+            self.ended = True
+        except Exception as error:  # noqa: BLE001 (the caller's own: told once what is under way is done)
+            self.end(error)
+        raise StopAsyncIteration
 
     def end(self, failure: Exception) -> None:
         self.ended = True

@@ -15,7 +15,7 @@ from paychainhq import answers, arguments, codec, config
 from paychainhq.config import RetryPolicy
 from paychainhq.credentials import Auth
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
-from paychainhq.exchange import COMMON_HEADERS, Request, Response, ResponseInfo
+from paychainhq.exchange import COMMON_HEADERS, Request, Response, make_request, make_response_info
 from paychainhq.idempotency import new_key
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.base import Model
@@ -64,18 +64,16 @@ class Caller:
         """Check the arguments, send the request, and decode the answer."""
         path, body = operation.prepare(self.complete(operation, given))
         request = self._request(operation, path, None if body is None else codec.dump(body), idempotency_key)
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         response = await self._send(request)
         result = answers.result(operation, request, response)
         if isinstance(result, Model):
-            info = ResponseInfo(
+            info = make_response_info(
                 response.status,
                 response.headers,
                 answers.request_id(response),
                 request.idempotency_key,
                 tuple(request.attempts),
-                loop.time() - started,
+                asyncio.get_running_loop().time() - (request.deadline - self.timeout),
             )
             object.__setattr__(result, "_response", info)
         return result
@@ -130,15 +128,8 @@ class Caller:
             arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
-        request = Request(
-            operation=operation,
-            path=path,
-            headers=COMMON_HEADERS,
-            body=body,
-            idempotency_key=idempotency_key,
-            deadline=asyncio.get_running_loop().time() + self.timeout,
-            retry=self.retry,
-        )
+        deadline = asyncio.get_running_loop().time() + self.timeout
+        request = make_request(operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, [])
         current_request.set(request)
         return request
 

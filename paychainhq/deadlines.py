@@ -27,7 +27,7 @@ class Deadlines:
         if members is None:
             members = self._slices[number] = set()
             self._loop.call_at(number * _SLICE, self._end, number)
-        return Deadline(members)
+        return Deadline(members, asyncio.current_task(self._loop))
 
     def _end(self, number: int) -> None:
         for deadline in list(self._slices.pop(number)):
@@ -39,15 +39,14 @@ class Deadline:
 
     __slots__ = ("_cancelling", "_members", "_task", "ended")
 
-    def __init__(self, members: set[Deadline]) -> None:
+    def __init__(self, members: set[Deadline], task: asyncio.Task[Any] | None) -> None:
+        assert task is not None
         self._members = members
+        self._task = task
         self.ended = False
 
     def __enter__(self) -> Self:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._cancelling = task.cancelling()
+        self._cancelling = self._task.cancelling()
         self._members.add(self)
         return self
 

@@ -1,7 +1,6 @@
 """How models are made of parsed JSON: one decoder for each, generated as straight-line code when the model is first met.
 
-A decoder fills a mutable twin of the class and then turns it into the frozen class; attrs' own frozen `__init__` costs as much
-again as all the checks.
+A decoder fills a mutable twin of the class and then turns it into the frozen class (`making.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 
 from paychainhq.credentials import Secret
+from paychainhq.making import twin
 from paychainhq.models.base import Model, cached, field_names
 
 Decoder = Callable[[Any], Any]
@@ -246,7 +246,7 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         raise AssertionError("unreachable")  # pragma: no cover
 
     scope: dict[str, Any] = {
-        "Mismatch": Mismatch, "cls": cls, "Twin": _twin(cls), "mismatch": _mismatch, "missing": _missing, "explain": explain,
+        "Mismatch": Mismatch, "cls": cls, "Twin": twin(cls), "mismatch": _mismatch, "missing": _missing, "explain": explain,
     }  # fmt: skip
     lines = ["def decode(source):", "    data = source"]
     if cls._bare is not None:
@@ -326,22 +326,6 @@ def _checked(field: Field, value: Any) -> None:
         _missing()
     if value is not _missing and not (value is None and field.nullable):
         field.decode(value)
-
-
-def _twin(cls: type[Model]) -> type[Any]:
-    """Make a class of the same layout whose instances can be filled field by field."""
-    namespace = {
-        "__slots__": cls.__dict__["__slots__"],
-        "__setattr__": object.__setattr__,
-        "__delattr__": object.__delattr__,  # without it, each store takes the slow way through Python
-        "__init__": object.__init__,
-        "__orig_bases__": cls.__dict__.get("__orig_bases__", cls.__bases__),
-    }
-    metaclass: Any = type(cls)
-    twin: type[Any] = metaclass(cls.__name__, cls.__bases__, namespace)
-    if hasattr(twin, "__abstractmethods__"):
-        twin.__abstractmethods__ = frozenset()  # the frozen class has them
-    return twin
 
 
 @cached

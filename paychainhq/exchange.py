@@ -10,6 +10,7 @@ import attrs
 
 from paychainhq._version import __version__
 from paychainhq.errors import Sent
+from paychainhq.making import maker
 
 if TYPE_CHECKING:
     from paychainhq.config import RetryPolicy
@@ -19,7 +20,7 @@ COMMON_HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Age
 """The headers of every request."""
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Attempt:
     """What became of one attempt.
 
@@ -40,7 +41,7 @@ class Attempt:
         return str(self.status) if self.error is None else self.error
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Request:
     """One call on its way: immutable, so that every attempt sends the same thing (change it with `attrs.evolve`).
 
@@ -86,7 +87,7 @@ class Request:
         }
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Response:
     """An answer of the server, of whatever status, read to its end.
 
@@ -102,11 +103,15 @@ class Response:
     body: bytes = attrs.field(repr=False)
 
 
+make_attempt = maker(Attempt)
+make_request = maker(Request)
+make_response = maker(Response)
+
 Next = Callable[[Request], Awaitable[Response]]
 Middleware = Callable[[Request, Next], Awaitable[Response]]
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ResponseInfo:
     """How a result came about: `result.response`.
 
@@ -126,3 +131,6 @@ class ResponseInfo:
     idempotency_key: str | None
     attempts: tuple[Attempt, ...]
     elapsed: float
+
+
+make_response_info = maker(ResponseInfo)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+# What `json.dumps(text, ensure_ascii=False)` does, without making an encoder for each.
+_quoted = json.encoder.encode_basestring
 
 
 def new_key() -> str:
@@ -19,4 +20,5 @@ def key_for_reference(operation: str, business_id: str, reference: str) -> str:
 
     The recipe never changes under its prefix: a new version of this package must ask for what an old one asked for.
     """
-    return f"pc1-{hashlib.sha256(_encode([operation, business_id, reference]).encode()).hexdigest()[:40]}"
+    named = f"[{_quoted(operation)},{_quoted(business_id)},{_quoted(reference)}]"  # a JSON array
+    return f"pc1-{hashlib.sha256(named.encode()).hexdigest()[:40]}"

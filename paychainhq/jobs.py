@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from paychainhq.arguments import Money
+from paychainhq.arguments import Money, path_segment, refuse
 from paychainhq.errors import PayChainError
 
 if TYPE_CHECKING:
@@ -99,3 +101,53 @@ class Change:
     previous: InvoiceStatus | str | None = None
     current: InvoiceStatus | str | None = None
     error: PayChainError | None = None
+
+
+@attrs.define
+class Watched:
+    """What is kept of an invoice between two looks: a hundred thousand of them are to be cheap."""
+
+    told: InvoiceStatus | str | None = None
+    expires_at: datetime | None = None
+    interval: float = 0.0
+    due: float = 0.0
+    look: int = 0
+
+
+class WatchState:
+    """What a watch knows: give one to `invoices.watch`, and its token lets another watch go on from there.
+
+    It holds the invoices that have not come to their end, each with the status that was told last. A change counts as told once it
+    has been handed out.
+    """
+
+    def __init__(self) -> None:
+        self._watched: dict[str, Watched] = {}
+
+    def token(self) -> str:
+        """Return all of it as text, to be kept in a file or a database."""
+        kept = [
+            [id_, watched.told, watched.expires_at and watched.expires_at.isoformat()] for id_, watched in self._watched.items()
+        ]
+        return json.dumps({"watching": kept}, separators=(",", ":"))
+
+    @classmethod
+    def from_token(cls, token: str) -> WatchState:
+        """Make the state that a token was taken of.
+
+        Raises:
+
+            InvalidArgumentError: It is not such a token.
+        """
+        state = cls()
+        try:
+            for id_, told, expires_at in json.loads(token)["watching"]:
+                moment = None if expires_at is None else datetime.fromisoformat(expires_at)
+                if not isinstance(told, str | None) or (moment is not None and moment.tzinfo is None):
+                    raise ValueError
+                state._watched[path_segment("token", id_)] = Watched(told, moment)
+        except (ValueError, TypeError, KeyError):
+            sound = False
+        else:
+            sound = True
+        return state if sound else refuse("token", "is not what WatchState.token() returned")

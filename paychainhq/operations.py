@@ -37,6 +37,13 @@ def _parameters(fields: Mapping[str, Check | Parameter]) -> dict[str, Parameter]
     return {name: attrs.evolve(parameter, wire=check.wire_name(name)) for name, parameter in parameters.items()}
 
 
+_Row = tuple[str, str, Check, bool]
+
+
+def _rows(parameters: Mapping[str, Parameter]) -> tuple[_Row, ...]:
+    return tuple((name, field.wire, field.check, field.required) for name, field in parameters.items())
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Operation(Generic[T]):
     """One endpoint, as data.
@@ -67,6 +74,18 @@ class Operation(Generic[T]):
     placeholders: tuple[str, ...] = attrs.field(
         init=False, repr=False, default=attrs.Factory(lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True)
     )
+    # The same as above, as it is needed for each call: the path in pieces, and the fields as rows.
+    _start: str = attrs.field(init=False, repr=False)
+    _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
+    _body: tuple[_Row, ...] = attrs.field(init=False, repr=False)
+    _query: tuple[_Row, ...] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        start, *rest = re.split(r"{\w+}", self.path)
+        object.__setattr__(self, "_start", start)
+        object.__setattr__(self, "_rest", tuple(zip(self.placeholders, rest, strict=True)))
+        object.__setattr__(self, "_body", _rows(self.body))
+        object.__setattr__(self, "_query", _rows(self.query))
 
     @property
     def response_type(self) -> type[T]:
@@ -75,25 +94,26 @@ class Operation(Generic[T]):
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Check the arguments and return the path (with its query) and the body; None stands for an argument left out."""
         try:
-            path = self.path
-            for name in self.placeholders:
-                path = path.replace(f"{{{name}}}", check.path_segment(name, given[name]))
+            path = self._start
+            for name, rest in self._rest:
+                path += check.path_segment(name, given[name]) + rest
             if self.query:
-                path = path_with_query(path, self._fields(self.query, given))
-            return path, self._fields(self.body, given) if self.body else None
+                path = path_with_query(path, _checked(self._query, given))
+            return path, _checked(self._body, given) if self.body else None
         except InvalidArgumentError as error:
             error.operation = self.name
             raise
 
-    def _fields(self, parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-        fields = {}
-        for name, parameter in parameters.items():
-            value = given.get(name)
-            if value is not None:
-                fields[parameter.wire] = parameter.check(name, value)
-            elif parameter.required:
-                check.refuse(name, "is required")
-        return fields
+
+def _checked(rows: tuple[_Row, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {}
+    for name, wire, test, required in rows:
+        value = given.get(name)
+        if value is not None:
+            fields[wire] = test(name, value)
+        elif required:
+            check.refuse(name, "is required")
+    return fields
 
 
 def path_with_query(path: str, query: Mapping[str, Any]) -> str:

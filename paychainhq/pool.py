@@ -19,7 +19,7 @@ from paychainhq.answers import request_id
 from paychainhq.credentials import Auth, Credentials, Secret, SecretBytes
 from paychainhq.deadlines import Deadlines
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError
-from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response
+from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make_attempt, make_response
 from paychainhq.flight import (
     LARGEST_BODY,
     NO_TIMEOUT,
@@ -136,20 +136,20 @@ class Pool:
                     answer = await self._exchange(request, flight)
         except asyncio.CancelledError:
             error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
-            self._note(request, Attempt(flight.status, error, flight.sent, self.loop.time() - started))
+            self._note(request, make_attempt(flight.status, error, flight.sent, self.loop.time() - started))
             raise
         except _FAILURES as problem:
             timed_out = isinstance(problem, TimeoutError)
             error = _describe(problem)
             sent = "no" if isinstance(problem, _NEVER_LEFT) else flight.sent
         else:
-            self._note(request, Attempt(answer.status, None, "yes", self.loop.time() - started), answer)
+            self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
             if len(answer.body) > LARGEST_BODY and 200 <= answer.status < 300:
                 facts = request.facts() | {"status": answer.status, "body": type(answer.body)(answer.body[:_KEPT_BODY])}
                 raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
             return answer
         # Raised here, where no exception of another package is at hand to be chained.
-        self._note(request, Attempt(flight.status, error, sent, self.loop.time() - started))
+        self._note(request, make_attempt(flight.status, error, sent, self.loop.time() - started))
         if timed_out:
             raise RequestTimeoutError("no answer came in time", **request.facts())
         raise ConnectionFailedError(error, **request.facts())
@@ -165,7 +165,7 @@ class Pool:
             status, headers, body = await fly(connector, self._destination, data, flight)
         else:
             status, headers, body = await self._through_session(request, flight)
-        return Response(status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body)
+        return make_response(status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body)
 
     def _lines(self, operation: Operation[Any]) -> str:
         lines = self._header_lines.get(operation.auth)

@@ -92,6 +92,5 @@ class Record:
         return 400 <= response.status < 500 and response.status not in _NOT_DEFINITE and not taken
 
     def _fingerprint(self, request: Request) -> str:
-        digest = hashlib.sha256(f"{self.server} {request.operation.method} {request.path}\n".encode())
-        digest.update(request.body or b"")
-        return digest.hexdigest()
+        head = f"{self.server} {request.operation.method} {request.path}\n".encode()
+        return hashlib.sha256(head if request.body is None else head + request.body).hexdigest()

@@ -56,6 +56,7 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 async def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page run in order, in one namespace, with an open client and its emulator; programs run by themselves."""
+    monkeypatch.chdir(tmp_path)
     with Emulator() as emulator:
         for name, value in {"API_URL": emulator.url, "API_KEY": API_KEY, "BUSINESS_ID": BUSINESS_ID}.items():
             monkeypatch.setenv(f"PAYCHAIN_{name}", value)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
-    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency"},
+    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making"},
     {"credentials", "arguments", "exchange"},
     {"config"},
     {"models"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"transport"},
     {"calls"},
     {"jobs"},
-    {"paging", "bulk", "watching"},
+    {"bulk", "paging", "sweeping", "watching"},
     {"resources"},
     {"client"},
     {"__init__"},

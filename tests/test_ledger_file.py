@@ -77,9 +77,9 @@ async def test_many_tasks_at_once_are_few_transactions(ledger: SQLiteLedger, mon
     groups: list[int] = []
     write = ledger_file.LedgerFile.write
 
-    def counting(self: ledger_file.LedgerFile, group: Any) -> Any:
-        groups.append(len(group))
-        return write(self, group)
+    def counting(self: ledger_file.LedgerFile, intents: Any, answers: Any) -> Any:
+        groups.append(len(intents) + len(answers))
+        return write(self, intents, answers)
 
     monkeypatch.setattr(ledger_file.LedgerFile, "write", counting)
     assert await asyncio.gather(*(record(ledger, f"k{n}") for n in range(500))) == [None] * 500

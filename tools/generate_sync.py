@@ -28,6 +28,7 @@ VOICE = {
     r"An `aiohttp\.ClientSession` of your own, which stays yours to close\.": "Not for this client: a session belongs to a loop.",
     r": `await` one page, or iterate over all\.": "; iterating over the page goes on through all later ones.",
     r"any iterable or async iterable, read as it is needed": "any iterable, read in this thread as it is needed",
+    r"they are looked at at once\.": "they are looked at at once. It is read in the background thread.",
     r"An async generator of": "A generator of",
 }
 # The same for annotations.
@@ -102,7 +103,7 @@ def method(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         body = f"return complete({call}).result()"
     elif returns.startswith("Pages["):
         body = f"return Page.of(complete(first({call})).result())"
-    elif "AsyncIterable" in ast.unparse(function.args):
+    elif "requests: " in ast.unparse(function.args):
         arguments = passed_on(function, leave_out="requests")
         body = f"return run_job(lambda requests, progress: self._async.{function.name}({arguments}), requests, progress)"
     elif returns.startswith("AsyncGenerator["):

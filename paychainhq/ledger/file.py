@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import RLock
 
-import attrs
-
 from paychainhq.errors import LedgerError
 from paychainhq.forking import close_for_fork
 from paychainhq.ledger.base import Answer, Entry, State
@@ -47,22 +45,11 @@ _ADVICE = {
 }
 
 
-@attrs.frozen
-class Begin:
-    """An intent that is to be recorded; its outcome is the entry that was there, or None."""
+Intent = tuple[str, str, str]
+"""Operation, key and fingerprint of a request that is about to be sent."""
 
-    operation: str
-    key: str
-    fingerprint: str
-
-
-@attrs.frozen
-class Finish:
-    """An answer that is to be recorded."""
-
-    operation: str
-    key: str
-    answer: Answer
+Settled = tuple[int, str | None, bytes, str, str]
+"""Status, request id and body of an answer, and the key and the operation of its request."""
 
 
 class LedgerFile:
@@ -196,49 +183,45 @@ class LedgerFile:
                     connection.execute("ROLLBACK")
                 raise
 
-    def write(self, group: Sequence[Begin | Finish]) -> list[Entry | None]:
-        """Record intents and answers in one transaction; returns what was known of each intent."""
+    def write(self, intents: Sequence[Intent], answers: Sequence[Settled]) -> list[Entry | None] | None:
+        """Record intents and answers in one transaction; returns what was known of each intent, or None if all are new."""
         now = time.time()
         with self._transaction() as connection:
-            answers = [
-                (one.answer.status, one.answer.request_id, one.answer.body, now, one.key, one.operation)
-                for one in group
-                if isinstance(one, Finish)
-            ]
             if answers:
                 connection.executemany(
                     "INSERT OR REPLACE INTO answers (id, status, request_id, body, answered_at)"
                     " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ?",
-                    answers,
+                    [(status, request_id, body, now, key, operation) for status, request_id, body, key, operation in answers],
                 )
-            begins = [one for one in group if isinstance(one, Begin)]
-            if not begins:
-                return [None] * len(group)
-            (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM intents").fetchone()
+            if not intents:
+                return None
             before = connection.total_changes
             connection.executemany(
                 "INSERT INTO intents (operation, key, fingerprint, started_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(one.operation, one.key, one.fingerprint, now) for one in begins],
+                [(*intent, now) for intent in intents],
             )
-            if connection.total_changes - before == len(begins):
-                return [None] * len(group)
-            new: set[int] = set()
-            return [self._known(connection, one, last, new, now) if isinstance(one, Begin) else None for one in group]
+            made = connection.total_changes - before
+            if made == len(intents):
+                return None
+            (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+            new = set(range(last - made + 1, last + 1))
+            return [self._known(connection, intent, new, now) for intent in intents]
 
     @staticmethod
-    def _known(connection: sqlite3.Connection, begin: Begin, last: int, new: set[int], now: float) -> Entry | None:
+    def _known(connection: sqlite3.Connection, intent: Intent, new: set[int], now: float) -> Entry | None:
         """Return the entry that was there before an intent of this group, or None."""
+        operation, key, fingerprint = intent
         row = connection.execute(
             f"SELECT id, {_COLUMNS} WHERE key = ? AND operation = ?",
-            (begin.key, begin.operation),
+            (key, operation),
         ).fetchone()
         id_, entry = row[0], _entry(row[1:])
-        if id_ > last and id_ not in new:
-            new.add(id_)
+        if id_ in new:  # made by the first of this group that names it
+            new.remove(id_)
             return None
         if entry.state != "refused":
             return entry
-        connection.execute("UPDATE intents SET fingerprint = ?, started_at = ? WHERE id = ?", (begin.fingerprint, now, id_))
+        connection.execute("UPDATE intents SET fingerprint = ?, started_at = ? WHERE id = ?", (fingerprint, now, id_))
         connection.execute("DELETE FROM answers WHERE id = ?", (id_,))
         return None
 

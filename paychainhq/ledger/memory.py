@@ -17,10 +17,10 @@ class MemoryLedger:
 
     Args:
 
-        resend_within: An unfinished request that is older than this many seconds is not sent again. The default, a day, is an
-            assumption: no document says how long the server keeps a key.
+        resend_within: An unfinished request that is older than this many seconds is not sent again.
     """
 
+    # Assumption: no document says how long the server keeps a key.
     def __init__(self, *, resend_within: float = 86_400.0) -> None:
         self.resend_within = config.seconds("resend_within", resend_within, zero=True)
         self._entries: dict[tuple[str, str], Entry] = {}

@@ -16,10 +16,9 @@ from typing import Any, Self
 from paychainhq import config
 from paychainhq.errors import ConfigurationError, LedgerError
 from paychainhq.ledger.base import Answer, Entry, State
-from paychainhq.ledger.file import Begin, Finish, LedgerFile
+from paychainhq.ledger.file import Intent, LedgerFile, Settled
 
-_Waiting = tuple[Begin | Finish, "asyncio.Future[Entry | None]"]
-_Job = tuple["_Desk", list[_Waiting]]
+_Job = tuple["_Desk", "_Group"]
 
 
 # Seconds that the first of a group waits for others: a transaction costs as much as ten entries.
@@ -35,14 +34,14 @@ class SQLiteLedger:
 
         path: The file; it is made, readable by its owner only, if it is not there. It must be on a disk of this machine.
         durable: Survive a power cut as well: each group of entries is forced to the disk, which takes milliseconds.
-        resend_within: An unfinished request that is older than this many seconds is not sent again. The default, a day, is an
-            assumption: no document says how long the server keeps a key.
+        resend_within: An unfinished request that is older than this many seconds is not sent again.
 
     Raises:
 
         LedgerError: The file cannot be opened, or is not a ledger.
     """
 
+    # Assumption: no document says how long the server keeps a key.
     def __init__(self, path: str | os.PathLike[str], *, durable: bool = False, resend_within: float = 86_400.0) -> None:
         if os.fspath(path) in ("", ":memory:"):
             raise ConfigurationError("path must name a file; for a ledger in memory, take MemoryLedger")
@@ -54,11 +53,11 @@ class SQLiteLedger:
 
     async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
         """Record an intent; returns the entry if there is one that was not refused."""
-        return await self._desk().take(Begin(operation, key, fingerprint))
+        return await self._desk().begin((operation, key, fingerprint))
 
     async def finish(self, operation: str, key: str, answer: Answer) -> None:
         """Record the answer to an intent; returns once it is written."""
-        await self._desk().take(Finish(operation, key, answer))
+        await self._desk().finish((answer.status, answer.request_id, answer.body, key, operation))
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()
@@ -132,9 +131,9 @@ class _Writer:
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
             desk, group = job
-            outcome: list[Entry | None] | LedgerError
+            outcome: list[Entry | None] | LedgerError | None
             try:
-                outcome = self._file.write([one for one, _ in group])
+                outcome = self._file.write(group.intents, group.answers)
             except LedgerError as error:
                 outcome = error
             with suppress(RuntimeError):  # its loop is closed: nobody waits
@@ -156,25 +155,51 @@ class _Writer:
             self._thread.join()
 
 
+class _Group:
+    """What is written in one transaction, and who waits for it."""
+
+    __slots__ = ("answers", "begun", "finished", "intents")
+
+    def __init__(self) -> None:
+        self.intents: list[Intent] = []
+        self.answers: list[Settled] = []
+        self.begun: list[asyncio.Future[Entry | None]] = []
+        self.finished: list[asyncio.Future[None]] = []
+
+
 class _Desk:
     """Where the tasks of one event loop hand in what is to be written; what comes while a group is written is the next one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: _Writer) -> None:
         self.loop = loop
         self.writer = writer
-        self._group: list[_Waiting] = []
+        self._group = _Group()
         self._busy = False
+        self._crowded = False
 
-    def take(self, one: Begin | Finish) -> asyncio.Future[Entry | None]:
+    def begin(self, intent: Intent) -> asyncio.Future[Entry | None]:
         future: asyncio.Future[Entry | None] = self.loop.create_future()
-        self._group.append((one, future))
-        if not self._busy:
-            self._busy = True
-            self.loop.call_later(_GATHERING, self._hand_over)
+        self._group.intents.append(intent)
+        self._group.begun.append(future)
+        self._call()
         return future
 
+    def finish(self, settled: Settled) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._group.answers.append(settled)
+        self._group.finished.append(future)
+        self._call()
+        return future
+
+    def _call(self) -> None:
+        if not self._busy:
+            self._busy = True
+            # Whoever was alone the last time does not wait for others.
+            self.loop.call_later(_GATHERING if self._crowded else 0, self._hand_over)
+
     def _hand_over(self) -> None:
-        group, self._group = self._group, []
+        group, self._group = self._group, _Group()
+        self._crowded = len(group.begun) + len(group.finished) > 1
         try:
             self.writer.put((self, group))
         except LedgerError as error:
@@ -182,16 +207,21 @@ class _Desk:
         except RuntimeError as error:  # no thread can be started any more
             self.give(group, LedgerError(f"the ledger cannot be written: {error}"))
 
-    def give(self, group: list[_Waiting], outcome: list[Entry | None] | LedgerError) -> None:
-        results: list[Any] = [outcome] * len(group) if isinstance(outcome, LedgerError) else outcome
-        for (_, future), result in zip(group, results, strict=True):
-            if future.done():  # whoever waited was cancelled
-                continue
-            if isinstance(result, LedgerError):
-                future.set_exception(LedgerError(result.message))
-            else:
-                future.set_result(result)
-        if self._group:
+    def give(self, group: _Group, outcome: list[Entry | None] | LedgerError | None) -> None:
+        """Wake those who wait, but for those that were cancelled."""
+        if isinstance(outcome, LedgerError):
+            waiting: list[asyncio.Future[Any]] = [*group.begun, *group.finished]
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(LedgerError(outcome.message))
+        else:
+            for begun, known in zip(group.begun, outcome or [None] * len(group.begun), strict=True):
+                if not begun.done():
+                    begun.set_result(known)
+            for written in group.finished:
+                if not written.done():
+                    written.set_result(None)
+        if self._group.begun or self._group.finished:
             self._hand_over()
         else:
             self._busy = False

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from paychainhq import bulk, operations, watching
 from paychainhq.arguments import Money
-from paychainhq.jobs import Change, InvoiceRequest, Outcome, Progress
+from paychainhq.jobs import Change, InvoiceRequest, Outcome, Progress, WatchState
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.paging import Pages
@@ -237,20 +237,35 @@ class Invoices(Resource):
         return await watching.wait(self._caller, invoice_id, timeout, interval)
 
     def watch(
-        self, invoice_ids: Iterable[str | Invoice], *, interval: float = 5.0, concurrency: int = 16
+        self,
+        invoice_ids: Iterable[str | Invoice],
+        *,
+        interval: float = 5.0,
+        concurrency: int = 16,
+        seen: AsyncIterable[str | Invoice] | None = None,
+        state: WatchState | None = None,
     ) -> AsyncGenerator[Change, None]:
         """Give each invoice as it is first seen, and then each change of its status, until all have come to their end.
+
+        Many invoices are followed by sweeps of the lists of the open statuses, few by single reads, whichever is fewer requests. A
+        pending invoice that does not change is looked at less and less often, down to one time in twelve intervals, and once
+        more right after its `expires_at`. Without a business id there are no lists: each invoice is read.
 
         Args:
 
             invoice_ids: Ids, or invoices, whose `expires_at` is then known.
-            interval: Seconds between two reads of the same invoice.
-            concurrency: How many reads are under way at once.
+            interval: Seconds between two looks at an invoice that is young or moving.
+            concurrency: How many requests are under way at once.
+            seen: Ids of invoices that something else has seen change, such as webhooks:
+                they are looked at at once.
+            state: What an earlier watch knew, to go on from there (with no ids, or with further ones), or a new `WatchState`, to
+                take tokens of while this one runs.
 
         Returns:
 
-            An async generator of `Change`s. An id that does not exist is a change with an `error`.
+            An async generator of `Change`s; closing it leaves nothing under way. An id that does not exist is a change with an
+            `error`. A change of an invoice that is still open may carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """
-        return watching.watch(self._caller, invoice_ids, interval, concurrency)
+        return watching.watch(self._caller, invoice_ids, interval, concurrency, seen, state)
