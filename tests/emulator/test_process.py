@@ -323,6 +323,7 @@ def test_the_fixture_gives_a_running_emulator(tmp_path: Path) -> None:
         "    assert paychain_emulator.url.startswith('http://127.0.0.1:')\n"
         "    assert paychain_emulator.pay('inv_123') == 'confirming'\n"
     )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # or it would look for settings in the folders above
     others = ["-p", "no:cacheprovider", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-W", "error", "-m", "pytest", *others, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
