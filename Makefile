@@ -1,17 +1,23 @@
-# `make demo` and `make test` need Python 3.11 or later and nothing else: they set up .venv themselves.
+# `make demo`, `make test` and `make bench` need Python 3.11 or later and nothing else: they set up their environments themselves.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check generate docs wheel clean
+.PHONY: demo test bench crashtest check generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+crashtest: .venv/installed
+	$(BIN)/python tools/crashtest.py $(ARGS)
+
+bench: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff check
@@ -31,7 +37,7 @@ wheel: .venv/dev
 	tools/check_wheel.sh
 
 clean:
-	rm -rf .venv dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .venv-bench dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found" >&2; exit 1; }
@@ -45,6 +51,12 @@ clean:
 
 .venv/test: .venv/installed
 	$(PIP) install --group test
+	touch $@
+
+.venv-bench/installed: pyproject.toml  # an environment of its own: the clients that are compared, and no tool of ours
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --editable . --group bench
 	touch $@
 
 .venv/dev: .venv/installed

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from paychainhq import operations
+import attrs
+
 from paychainhq.calls import Caller
-from paychainhq.models.invoices import Invoice
 from paychainhq.models.lists import Page
+from paychainhq.operations import INVOICES_LIST, Operation
 
 T = TypeVar("T")
+
+Row = dict[str, Any]
+"""An invoice as the list has it: most have not changed, and need not become models."""
+
+_LIST: Operation[Page[Row]] = cast(Any, attrs.evolve(INVOICES_LIST, response=lambda: Page[Any]))
 
 # Assumption: no document gives the largest page; a server that grants less says so, and its pages are taken as they come.
 _LARGEST_PAGE = 100
@@ -38,7 +44,7 @@ class Sweeps:
         self._pages.update((status, pages * _FORGETTING) for status, pages in known.items() if status in self._pages)
         return False
 
-    async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Invoice]], None]:
+    async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Row]], None]:
         """Give the pages of a status, several at a time; afterwards `is_complete` says whether that were all.
 
         It stops after the first one if that shows that so many single reads are cheaper than the others.
@@ -57,18 +63,17 @@ class Sweeps:
             upto = max(min(total, number + self._concurrency), number + 1)
             batch = await together(self._page(status, page) for page in range(number + 1, upto + 1))
             number = upto
-            if batch[-1].items and [item.id for item in batch[-1].items] == [item.id for item in last.items]:
+            if batch[-1].items == last.items:
                 break  # a server that repeats itself
             last = batch[-1]
             yield batch
         self.is_complete = True
 
-    async def _page(self, status: str, page: int) -> Page[Invoice]:
-        given = {"status": status, "page": page, "limit": _LARGEST_PAGE}
-        return await self._caller.call(operations.INVOICES_LIST, self._caller.complete(operations.INVOICES_LIST, given))
+    async def _page(self, status: str, page: int) -> Page[Row]:
+        return await self._caller.call(_LIST, {"status": status, "page": page, "limit": _LARGEST_PAGE})
 
 
-def _goes_on(page: Page[Invoice]) -> bool:
+def _goes_on(page: Page[Row]) -> bool:
     return bool(page.items) and page.pagination is not None and page.pagination.has_more
 
 

@@ -13,11 +13,12 @@ import attrs
 from paychainhq import answers, arguments, config, operations
 from paychainhq.bulk import is_transient
 from paychainhq.calls import Caller
+from paychainhq.codec import from_json
 from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change, Watched, WatchState
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
-from paychainhq.sweeping import Sweeps, together
+from paychainhq.sweeping import Row, Sweeps, together
 
 # A pending invoice that does not change is asked for less and less often, down to one time in so many intervals.
 _GROWTH = 1.25
@@ -134,15 +135,15 @@ class _Looks:
         if self._failure is not None:
             raise self._failure
 
-    def _schedule(self, watched: Watched, status: str, now: datetime | None, *, changed: bool) -> None:
-        """Set when to look again: less often at what stays pending, and right after it expires."""
+    def _schedule(self, watched: Watched, status: str, now: datetime | None, at: float, *, changed: bool) -> None:
+        """Set when to look again, counted from `at`: less often at what stays pending, and right after it expires."""
         grown = min(watched.interval * _GROWTH, self._interval * _LONGEST_INTERVAL)
         watched.interval = self._interval if changed or status != InvoiceStatus.PENDING else max(grown, self._interval)
         wait = watched.interval
         if watched.expires_at is not None and now is not None and status == InvoiceStatus.PENDING:
             left = (watched.expires_at - now).total_seconds()
             wait = min(wait, max(left, min(_TICK, self._interval)))
-        watched.due = self._now() + wait
+        watched.due = at + wait
 
     # --- looking ---
 
@@ -193,18 +194,24 @@ class _Looks:
                 if watched.told == status and watched.look != self._number:
                     watched.due = 0.0
 
-    def _on_page(self, page: Page[Invoice]) -> Iterable[Change]:
+    def _on_page(self, page: Page[Row]) -> Iterable[Change]:
         now = None if page.response is None else answers.server_time(page.response.headers)
-        for invoice in page.items:
-            watched = self._watching.get(invoice.id)
+        at = self._now()
+        for row in page.items:
+            watched = self._watching.get(row.get("id", "") if isinstance(row, dict) else "")
             if watched is None:
                 continue
-            invoice, status = _judged(invoice, watched, now)  # noqa: PLW2901
+            told, expires_at = watched.told, watched.expires_at
+            if row.get("status") == told and told is not None and now is not None and expires_at is not None and now < expires_at:
+                watched.look = self._number
+                self._schedule(watched, told, now, at, changed=False)
+                continue
+            invoice, status = _judged(from_json(Invoice, row), watched, now)
             if status != invoice.status:
                 watched.due = 0.0  # it has expired by the server's clock: a look of its own makes sure
                 continue
             watched.look = self._number
-            self._schedule(watched, status, now, changed=status != watched.told)
+            self._schedule(watched, status, now, at, changed=status != watched.told)
             if status != watched.told:
                 yield Change(invoice_id=invoice.id, invoice=invoice, previous=watched.told, current=status)
 
@@ -231,7 +238,7 @@ class _Looks:
             return None
         now = _server_time(invoice)
         invoice, status = _judged(invoice, watched, now)
-        self._schedule(watched, status, now, changed=status != watched.told)
+        self._schedule(watched, status, now, self._now(), changed=status != watched.told)
         if status == watched.told:
             return None
         return Change(invoice_id=id_, invoice=invoice, previous=watched.told, current=status)

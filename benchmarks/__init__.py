@@ -1,0 +1,1 @@
+"""What a request costs, here and in other clients: `make bench` measures it all."""

@@ -1,0 +1,61 @@
+"""The machine: which core does what, what has been spent, and what is installed."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+PACKAGES = ["paychainhq", "aiohttp", "orjson", "attrs", "uvloop", "httpx", "stripe", "openai", "requests"]
+
+_STEADY = {"MALLOC_TOP_PAD_": "16777216"}
+
+
+@functools.cache  # as it was before this process chose one
+def cores() -> tuple[int, int]:
+    """Return the core for the server and the core for the client: the first and the last that this process may use."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+def stay_on(core: int) -> None:
+    """Keep this process, with the threads and processes that it will start, on one core."""
+    os.sched_setaffinity(0, {core})
+
+
+def steady_malloc() -> None:
+    """Begin this program again with a setting of glibc's under which asyncio's receive buffers always cost little.
+
+    Without it a program is in one of two states, by chance, and aiohttp is dearer in one of them: see docs/benchmarks.md.
+    """
+    if _STEADY.items() - os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | _STEADY)
+
+
+def cpu_seconds() -> float:
+    """Return what this process has used so far, user and system, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def resident_mib() -> float:
+    """Return the resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def description() -> dict[str, str]:
+    """Tell what was measured on: the interpreter, the processor, and the versions of what is installed."""
+    processors = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
+    found = {"python": platform.python_version(), "processor": next(iter(names), platform.machine()), "cores": str(os.cpu_count())}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,49 @@
+"""The clients that are compared, each doing the same work as its users do it.
+
+A peer is a function of a `Target` that opens it: an async context manager that gives either a call, a coroutine function or a plain
+one, which creates one invoice, or a `Job`, which creates many.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+import attrs
+
+from benchmarks.work import Target
+
+
+@attrs.frozen
+class Job:
+    """Work that brings its own concurrency: `run(count, concurrency)`."""
+
+    run: Callable[[int, int], Awaitable[None]]
+
+
+Work = Callable[[], Awaitable[object]] | Callable[[], object] | Job
+
+PEERS = {
+    "aiohttp": "aiohttp_by_hand:opened",
+    "aiohttp.get": "aiohttp_by_hand:reading",
+    "create": "paychainhq_async:create",
+    "get": "paychainhq_async:get",
+    "create_many": "paychainhq_async:create_many",
+    "create_many+sqlite": "paychainhq_async:create_many_with_ledger",
+    "paychainhq_sync": "paychainhq_blocking:opened",
+    "bare": "bare_protocol:opened",
+    "httpx": "httpx_client:opened",
+    "openai": "openai_client:opened",
+    "requests": "requests_session:opened",
+    "stripe": "stripe_client:opened",
+}
+
+
+def peer(name: str) -> Callable[[Target], AbstractAsyncContextManager[Work]]:
+    """Return a peer by its name."""
+    module, _, function = PEERS[name].partition(":")
+    opened: Callable[[Target], AbstractAsyncContextManager[Work]] = getattr(
+        importlib.import_module(f"benchmarks.peers.{module}"), function
+    )
+    return opened

@@ -1,0 +1,43 @@
+"""aiohttp, as one writes it by hand: no types, no key of its own, no retry, no limit. Everything else is measured against it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import orjson
+
+from benchmarks.peers import Work
+from benchmarks.work import BODY, KEY, Target
+
+
+@asynccontextmanager
+async def opened(target: Target) -> AsyncIterator[Work]:
+    async with _session(target) as session:
+        url = target.invoices
+
+        async def create() -> object:
+            headers = {"Content-Type": "application/json", "x-api-key": KEY}
+            async with session.post(url, data=orjson.dumps(BODY), headers=headers) as answer:
+                return orjson.loads(await answer.read())
+
+        yield create
+
+
+@asynccontextmanager
+async def reading(target: Target) -> AsyncIterator[Work]:
+    async with _session(target) as session:
+        url = f"{target.url}/api/v1/invoices/inv_123"
+
+        async def get() -> object:
+            async with session.get(url, headers={"Content-Type": "application/json", "x-api-key": KEY}) as answer:
+                return orjson.loads(await answer.read())
+
+        yield get
+
+
+def _session(target: Target) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cafile=target.cafile) if target.cafile else True
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=target.connections, ssl=context))

@@ -1,0 +1,76 @@
+"""This package: one call at a time, and whole jobs, with all that it does by default."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import Job, Work
+from benchmarks.work import ARGUMENTS, BUSINESS, KEY, Target
+from paychainhq import InvoiceRequest, PayChainHQ
+
+_numbers = itertools.count()
+
+
+def client(target: Target) -> PayChainHQ:
+    """Return a client as its users make it."""
+    context = ssl.create_default_context(cafile=target.cafile) if target.cafile else None
+    return PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, ssl=context, max_connections=target.connections)
+
+
+def requests(count: int) -> Iterator[InvoiceRequest]:
+    """Give that many orders, none of which was there before in this process."""
+    for number in itertools.islice(_numbers, count):
+        yield InvoiceRequest(**ARGUMENTS, reference=f"order-{number}")
+
+
+@asynccontextmanager
+async def create(target: Target) -> AsyncIterator[Work]:
+    async with client(target) as pay:
+
+        async def one() -> object:
+            return await pay.invoices.create(**ARGUMENTS)
+
+        yield one
+
+
+@asynccontextmanager
+async def get(target: Target) -> AsyncIterator[Work]:
+    async with client(target) as pay:
+
+        async def one() -> object:
+            return await pay.invoices.get("inv_123")
+
+        yield one
+
+
+@asynccontextmanager
+async def create_many(target: Target) -> AsyncIterator[Work]:
+    async with client(target) as pay:
+        yield _job(pay)
+
+
+@asynccontextmanager
+async def create_many_with_ledger(target: Target) -> AsyncIterator[Work]:
+    from paychainhq.ledger import SQLiteLedger
+
+    with tempfile.TemporaryDirectory() as folder:
+        async with client(target) as pay:
+            yield _job(pay, ledger=SQLiteLedger(Path(folder) / "jobs.db"))
+
+
+def _job(pay: PayChainHQ, **options: Any) -> Job:
+    async def run(count: int, concurrency: int) -> None:
+        created = 0
+        async for outcome in pay.invoices.create_many(requests(count), concurrency=concurrency, **options):
+            if not outcome.ok:
+                raise RuntimeError(f"a request failed: {outcome.error}")
+            created += 1
+        assert created == count
+
+    return Job(run)
