@@ -64,7 +64,8 @@ def create_many(
     else:
         level = Level(config.at_least(1, "concurrency", concurrency), fixed=True)
     config.seconds("give_up_after", give_up_after, zero=True)
-    caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger or caller.ledger)
+    ledger = caller.ledger if ledger is None else ledger
+    caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger)
     caller.complete(operation, {})
     return _Job(caller, operation, request_type, level, give_up_after).run(requests, progress)
 

@@ -368,7 +368,9 @@ async def test_progress_is_told_once_a_second_and_at_the_end(paychain_emulator: 
 
 
 async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
-    """A server that takes its time is asked by more and more at once, up to the bound of the connections."""
+    """A server that takes its time is asked by more at once than the eight of the beginning, but not by more than there may be
+    connections.
+    """
     under_way = most = 0
 
     async def slow(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -382,4 +384,4 @@ async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
     async with RawServer(slow) as server, client(server.url, max_connections=20) as pay:
         outcomes = [outcome.ok async for outcome in pay.invoices.create_many(requests(600))]
     assert outcomes == [True] * 600
-    assert most == 20
+    assert 8 < most <= 20

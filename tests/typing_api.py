@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, assert_type
@@ -16,12 +16,15 @@ from paychainhq import (
     Outcome,
     PayChainError,
     PayChainHQ,
+    Progress,
     RateLimit,
     RateLimitError,
     ResponseInfo,
     RetryPolicy,
     WaitTimeoutError,
+    WatchState,
 )
+from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
 from paychainhq.models import (
     Amount,
     ApiKey,
@@ -76,6 +79,8 @@ async def invoices(pay: PayChainHQ) -> None:
     assert_type(await pay.invoices.cancel("inv_1"), Cancellation)
     assert_type(await pay.invoices.update_status("inv_1", "paid"), Invoice)
     assert_type(await pay.invoices.wait(invoice, timeout=60), Invoice)
+    async for change in pay.invoices.watch([], state=WatchState.from_token("...")):
+        assert_type(change, Change)
     async for change in pay.invoices.watch([invoice, "inv_2"]):
         assert_type(change, Change)
         assert_type(change.invoice, Invoice | None)
@@ -148,6 +153,14 @@ async def jobs(pay: PayChainHQ) -> None:
         assert_type(outcome.ok, bool)
         assert_type(outcome.result, Invoice | None)
         assert_type(outcome.error, PayChainError | None)
+    ledger = SQLiteLedger("jobs.db", durable=True)
+    assert_type(list(ledger.entries("unfinished")), list[Entry])
+    reports: list[Progress] = []
+    job = pay.invoices.create_many([], ledger=ledger, concurrency="auto", progress=reports.append)
+    assert_type(job, AsyncGenerator[Outcome[InvoiceRequest, Invoice], None])
+    pay.invoices.create_many([], concurrency="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PayChainHQ(idempotency=MemoryLedger())
     async for made in pay.customers.create_many([CustomerRequest("c", reference="a")], concurrency=4):
         assert_type(made, Outcome[CustomerRequest, Customer])
         assert_type(made.request, CustomerRequest | Mapping[str, Any])
