@@ -84,9 +84,11 @@ class LedgerFile:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN")  # another process may be making the file just now: it is seen before that, or after
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute("COMMIT")
         if (application, version) == (0, 0) and not tables:
             self._persist(connection, "PRAGMA journal_mode = WAL")
             self._create(connection)
