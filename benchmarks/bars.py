@@ -57,6 +57,7 @@ BARS = [
     *_at_both("openai-python over `invoices.create`", "openai / create", 8, 10, at_least=True),
     Bar("`paychainhq_sync` over `requests.Session`, one thread", "paychainhq_sync / requests", 0.50, 0.40),
     Bar("CPU an invoice of a sweep over single reads, 10,000 open", "polling: watch / reads, 10000 open", 0.1, 0.1),
+    Bar("Pages of a sweep, 10,000 open among 110,000", "polling: pages a sweep, 10000 open", 101, 101),
     Bar("Bytes of memory an invoice, 100,000 watched", "polling: bytes an invoice, 100000 watched", 1024, 1024),
     Bar("MiB that a long `create_many` grows by", "memory: MiB from the 10,000th to the last", 64, 64),
     Bar("Its throughput, last tenth over first", "memory: last tenth / first, by elapsed", 0.9, 0.9, at_least=True),

@@ -42,6 +42,7 @@ def _polling(found: dict[str, Any]) -> Iterator[tuple[str, Spread]]:
     for count, watched in found.get("watched", {}).items():
         if watched["sweeps"] and (reads := found["passes"].get(count)):
             yield f"polling: watch / reads, {count} open", _ratio([watched["cpu_us"]] * len(reads["reads"]), reads["reads"])
+        yield f"polling: pages a sweep, {count} open", spread([watched["pages"]])
         yield f"polling: bytes an invoice, {count} watched", spread([watched["bytes"]])
 
 

@@ -39,12 +39,14 @@ _CREATED = _answer(work.ANSWER)
 
 @functools.lru_cache(maxsize=200_000)
 def _read(target: str, open_invoices: int) -> bytes:
-    """Answer a GET: a page of the list, in which all that is open is pending, or one invoice."""
+    """Answer a GET: one invoice, or a page of the list, in which all that is open is pending, and ten times as many are paid."""
     parts = urlsplit(target)
     if parts.path != work.INVOICES:
         return _answer(work.READ | {"id": parts.path.rpartition("/")[2]})
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    total = open_invoices if query.get("status", "pending") == "pending" else 0
+    numbers = {"pending": open_invoices, "paid": 10 * open_invoices}
+    status = query.get("status")
+    total = sum(numbers.values()) if status is None else numbers.get(status, 0)
     return _answer(work.page(int(query.get("page", "1")), min(int(query.get("limit", "20")), 100), total))
 
 

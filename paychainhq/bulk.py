@@ -26,6 +26,7 @@ from paychainhq.errors import (
     ServerError,
 )
 from paychainhq.exchange import ResponseInfo
+from paychainhq.gate import Gate
 from paychainhq.idempotency import key_for_reference
 from paychainhq.jobs import Outcome, Progress
 from paychainhq.ledger.base import Ledger
@@ -74,7 +75,8 @@ class _Job(Generic[R, T]):
     """One run of `create_many`: workers that share an intake, and what they know of the server's state."""
 
     def __init__(self, caller: Caller, operation: Operation[T], request_type: type[R], level: Level, give_up_after: float) -> None:
-        self._caller = caller
+        self._gate = None if caller.ledger is None else Gate(caller.ledger, level)
+        self._caller = attrs.evolve(caller, ledger=self._gate)
         self._operation = operation
         self._request_type = request_type
         self._fields = attrs.fields_dict(request_type)  # type: ignore[arg-type]
@@ -100,7 +102,7 @@ class _Job(Generic[R, T]):
                 while self._done:
                     outcome = self._done.popleft()
                     self._room.set()
-                    count.add(outcome.ok, len(self._workers))
+                    count.add(outcome.ok, min(len(self._workers), self._level.value))
                     yield outcome
                 self._news.clear()
                 if self._workers and not self._done:
@@ -114,10 +116,14 @@ class _Job(Generic[R, T]):
             raise intake.failure
 
     def _hire(self, intake: _Intake[R]) -> None:
-        while len(self._workers) < self._level.value and not intake.ended:
+        while len(self._workers) < self._wanted() and not intake.ended:
             worker = asyncio.create_task(self._work(intake))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+
+    def _wanted(self) -> int:
+        """How many workers there should be: those that record do not keep others from sending, and one alone keeps the order."""
+        return self._level.value if self._gate is None else 2 * self._level.value - 1
 
     async def _work(self, intake: _Intake[R]) -> None:
         try:
@@ -128,7 +134,7 @@ class _Job(Generic[R, T]):
                 while len(self._done) >= self._level.most:
                     self._room.clear()
                     await self._room.wait()
-                if len(self._workers) > self._level.value:
+                if len(self._workers) > self._wanted():
                     break
                 self._hire(intake)
         except Exception as error:  # noqa: BLE001 (the ledger, or a middleware of the caller's, failed)
@@ -216,6 +222,9 @@ class _Job(Generic[R, T]):
                 self._down_since = None
             self._level.note(self._now(), self._now() - started, trouble=is_transient(error))
             raise
+        finally:
+            if self._gate is not None:
+                self._gate.leave()
         self._down_since = None
         response: ResponseInfo | None = getattr(result, "response", None)
         self._level.note(self._now(), self._now() - started, trouble=response is not None and len(response.attempts) > 1)

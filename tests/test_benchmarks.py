@@ -140,6 +140,7 @@ def test_polling_is_measured(targets: tuple[work.Target, work.Target]) -> None:
         watched = runner.run(polling.watched(targets[0], 250, seconds=0.1))
     assert {way: len(costs) for way, costs in found.items()} == {"list": 2, "reads": 2}
     assert watched["sweeps"] > 0 or watched["reads"] > 0
+    assert watched["pages"] < 6  # those of the paid history would be 25 more
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
@@ -218,7 +219,7 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
             "imports": {name: [1.0] for name in imports.STATEMENTS},
             "polling": {
                 "passes": {"10000": {"list": [1.0], "reads": [9.0]}},
-                "watched": {count: {"sweeps": 2.0, "cpu_us": 1.0, "bytes": 100.0} for count in ("10000", "100000")},
+                "watched": {count: {"sweeps": 2.0, "pages": 100.0, "cpu_us": 1.0, "bytes": 100.0} for count in ("10000", "100000")},
             },
             "memory": FOUND["memory"],
         }

@@ -20,7 +20,7 @@ LAYERS = [
     {"answers"},
     {"middleware"},
     {"ledger"},
-    {"flight", "recording", "route"},
+    {"flight", "gate", "recording", "route"},
     {"pool"},
     {"transport"},
     {"calls"},

@@ -21,7 +21,7 @@ from paychainhq.ledger.file import Intent, LedgerFile, Settled
 _Job = tuple["_Desk", "_Group"]
 
 
-# Seconds that the first of a group waits for others: a transaction costs as much as ten entries.
+# Seconds that a group waits for more: a transaction costs as much as ten entries.
 _GATHERING = 0.0005
 
 
@@ -221,7 +221,6 @@ class _Desk:
             for written in group.finished:
                 if not written.done():
                     written.set_result(None)
+        self._busy = False
         if self._group.begun or self._group.finished:
-            self._hand_over()
-        else:
-            self._busy = False
+            self._call()

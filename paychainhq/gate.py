@@ -1,0 +1,59 @@
+"""A ledger whose intents wait for their turn to be sent, so that more are being recorded than are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from paychainhq.concurrency import Level
+from paychainhq.ledger.base import Answer, Entry, Ledger
+
+
+class Gate:
+    """A ledger for a job: it lets as many tasks go on to send as the level says; the others record meanwhile.
+
+    Recording takes a task longer than the server does, so a job whose tasks did both in turn would have few requests under way, and
+    few entries in each transaction.
+
+    Args:
+
+        ledger: The ledger that records.
+        level: How many tasks may be between the record of an intent and the server's answer to it.
+    """
+
+    def __init__(self, ledger: Ledger, level: Level) -> None:
+        self.resend_within = ledger.resend_within
+        self._ledger = ledger
+        self._level = level
+        self._inside: set[asyncio.Task[object] | None] = set()
+        self._waiting: deque[tuple[asyncio.Task[object] | None, asyncio.Future[None]]] = deque()
+
+    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+        """Record an intent, and wait for the turn of what is to be sent."""
+        entry = await self._ledger.begin(operation, key, fingerprint)
+        if entry is None or entry.answer is None:
+            await self._enter()
+        return entry
+
+    async def finish(self, operation: str, key: str, answer: Answer) -> None:
+        """Give the turn to the next, and record the answer."""
+        self.leave()
+        await self._ledger.finish(operation, key, answer)
+
+    async def _enter(self) -> None:
+        task = asyncio.current_task()
+        if len(self._inside) < self._level.value:
+            self._inside.add(task)
+        else:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((task, turn))
+            await turn
+
+    def leave(self) -> None:
+        """Give up the turn of the current task, if it has one; whoever was cancelled while it waited gets none."""
+        self._inside.discard(asyncio.current_task())
+        while self._waiting and len(self._inside) < self._level.value:
+            task, turn = self._waiting.popleft()
+            if not turn.done():
+                self._inside.add(task)
+                turn.set_result(None)

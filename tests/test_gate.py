@@ -1,0 +1,150 @@
+"""The turns of a job with a ledger: as many are sent at once as its concurrency says, and others are recorded meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paychainhq import InvoiceRequest, Progress, bulk
+from paychainhq.concurrency import Level
+from paychainhq.gate import Gate
+from paychainhq.ledger import Answer, MemoryLedger, SQLiteLedger
+from tests.engine import INVOICE, client
+from tests.support import RawServer, answer
+
+OK = Answer(200, None, b"{}")
+
+
+def begin(gate: Gate, key: str) -> asyncio.Task[object]:
+    return asyncio.create_task(gate.begin("invoices.create", key, "f"))
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_more_are_recorded_than_have_a_turn() -> None:
+    ledger = MemoryLedger()
+    gate = Gate(ledger, Level(2, fixed=True))
+    tasks = [begin(gate, str(number)) for number in range(5)]
+    await turns()
+    assert [task.done() for task in tasks] == [True, True, False, False, False]
+    assert len(list(ledger.entries("unfinished"))) == 5
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
+    gate = Gate(MemoryLedger(), Level(1, fixed=True))
+    came: list[int] = []
+
+    async def one(number: int) -> None:
+        assert await gate.begin("invoices.create", str(number), "f") is None
+        came.append(number)
+        await asyncio.sleep(0)
+        assert came[-1] == number
+        await gate.finish("invoices.create", str(number), OK)
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+    assert came == list(range(20))
+
+
+async def test_what_is_finished_needs_no_turn() -> None:
+    ledger = MemoryLedger()
+    await ledger.begin("invoices.create", "old", "f")
+    await ledger.finish("invoices.create", "old", OK)
+    gate = Gate(ledger, Level(1, fixed=True))
+    waiting = [begin(gate, "a"), begin(gate, "b")]
+    await turns()
+    entry = await gate.begin("invoices.create", "old", "f")
+    assert entry is not None
+    assert entry.answer == OK
+    assert [task.done() for task in waiting] == [True, False]
+    waiting[1].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_turns_are_never_lost_and_never_too_many() -> None:
+    """Tasks that succeed, fail without an answer, or are cancelled anywhere, at a level that moves."""
+    chance = random.Random(7)
+    level = Level(4, fixed=True)
+    gate = Gate(MemoryLedger(), level)
+    under_way = most = 0
+
+    async def one(number: int) -> None:
+        nonlocal under_way, most
+        try:
+            await gate.begin("invoices.create", str(number), "f")
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                for _ in range(number % 3):
+                    await asyncio.sleep(0)
+            finally:
+                under_way -= 1
+            if number % 5:
+                await gate.finish("invoices.create", str(number), OK)
+        finally:
+            gate.leave()
+
+    tasks = []
+    for number in range(600):
+        tasks.append(asyncio.create_task(one(number)))
+        level.value = chance.choice([1, 2, 4])
+        if chance.random() < 0.3:
+            chance.choice(tasks).cancel()
+        await asyncio.sleep(0)
+    level.value = 4
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
+    assert 2 <= most <= 4
+    last = [begin(gate, f"last {number}") for number in range(4)]
+    await turns()
+    assert all(task.done() for task in last)
+
+
+async def test_a_job_sends_no_more_at_once_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the server holds its answers, four are under way, and three more have been recorded."""
+    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    told: list[Progress] = []
+    under_way = most = 0
+    go_on = asyncio.Event()
+
+    async def held(_: Any, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await go_on.wait()
+        under_way -= 1
+        writer.write(answer(INVOICE))
+
+    async with RawServer(held) as server, client(server.url, max_connections=50) as pay:
+        with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+            requests = [InvoiceRequest("5", "USDC", "eth", reference=f"order {number}") for number in range(40)]
+            job = pay.invoices.create_many(requests, ledger=ledger, concurrency=4, progress=told.append)
+            first = asyncio.ensure_future(anext(job))
+            while under_way < 4 or len(list(ledger.entries("unfinished"))) < 7:
+                await asyncio.sleep(0.01)
+            assert len(list(ledger.entries())) == 7
+            go_on.set()
+            outcomes = [await first, *[outcome async for outcome in job]]
+            assert len(list(ledger.entries("finished"))) == 40
+    assert [outcome.ok for outcome in outcomes] == [True] * 40
+    assert most == 4
+    assert {progress.concurrency for progress in told} <= {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_the_same_reference_twice_does_not_block(concurrency: int, tmp_path: Path) -> None:
+    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+        with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+            requests = [InvoiceRequest("5", "USDC", "eth", reference="the same") for _ in range(12)]
+            job = pay.invoices.create_many(requests, ledger=ledger, concurrency=concurrency)
+            outcomes = [outcome async for outcome in job]
+            assert [outcome.ok for outcome in outcomes] == [True] * 12
+            assert len(list(ledger.entries("finished"))) == 1
