@@ -123,6 +123,10 @@ class WaitTimeoutError(PayChainError):
     invoice: Invoice | None = None
 
 
+class WebhookVerificationError(PayChainError):
+    """What came is not proven to be from the API: answer it with 400, and do nothing else."""
+
+
 # --- answers of the API that are errors ---
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
     {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making"},
-    {"credentials", "arguments", "exchange"},
+    {"credentials", "arguments", "exchange", "signing"},
     {"config"},
     {"models"},
     {"decoding", "operations"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"transport"},
     {"calls"},
     {"jobs"},
-    {"bulk", "paging", "sweeping", "watching"},
+    {"bulk", "paging", "sweeping", "watching", "webhooks"},
     {"resources"},
     {"client"},
     {"__init__"},

@@ -20,6 +20,7 @@ CREATE TABLE intents (id INTEGER PRIMARY KEY, operation TEXT NOT NULL, key TEXT 
                       started_at REAL NOT NULL, UNIQUE (key, operation));
 CREATE TABLE answers (id INTEGER PRIMARY KEY REFERENCES intents (id), status INTEGER NOT NULL, request_id TEXT, body BLOB NOT NULL,
                       answered_at REAL NOT NULL);
+CREATE TABLE claims (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL, done_at REAL) WITHOUT ROWID;
 CREATE VIEW entries AS
     SELECT operation, key, datetime(started_at, 'unixepoch') AS started_at,
            CASE WHEN status IS NULL THEN 'unfinished' WHEN status BETWEEN 200 AND 299 THEN 'finished' ELSE 'refused' END AS state,
@@ -173,7 +174,8 @@ class LedgerFile:
             raise LedgerError(f"the ledger {self.path} cannot be used: {problem}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is written, or nothing is; any failure is a `LedgerError`."""
         with self._guarded():
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
@@ -188,7 +190,7 @@ class LedgerFile:
     def write(self, intents: Sequence[Intent], answers: Sequence[Settled]) -> list[Entry | None] | None:
         """Record intents and answers in one transaction; returns what was known of each intent, or None if all are new."""
         now = time.time()
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if answers:
                 connection.executemany(
                     "INSERT OR REPLACE INTO answers (id, status, request_id, body, answered_at)"
@@ -249,7 +251,7 @@ class LedgerFile:
     def compact(self, before: float) -> int:
         removed = 0
         while True:
-            with self._transaction() as connection:  # many short ones: others want to write meanwhile
+            with self.transaction() as connection:  # many short ones: others want to write meanwhile
                 ids = connection.execute(
                     f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_AT_ONCE}",  # noqa: S608
                     (before,),
@@ -261,7 +263,7 @@ class LedgerFile:
             removed += len(ids)
 
     def forget(self, operation: str, key: str) -> bool:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute("SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)).fetchone()
             if row is None:
                 return False

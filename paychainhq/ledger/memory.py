@@ -10,6 +10,7 @@ import attrs
 
 from paychainhq import config
 from paychainhq.ledger.base import Answer, Entry, State
+from paychainhq.ledger.claims import MemoryClaims
 
 
 class MemoryLedger:
@@ -18,6 +19,10 @@ class MemoryLedger:
     Args:
 
         resend_within: An unfinished request that is older than this many seconds is not sent again.
+
+    Attributes:
+
+        claims: What a webhook `Receiver` keeps here.
     """
 
     # Assumption: no document says how long the server keeps a key.
@@ -26,6 +31,7 @@ class MemoryLedger:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._answered_at: dict[tuple[str, str], float] = {}
         self._lock = Lock()
+        self.claims = MemoryClaims()
 
     async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
         """Record an intent; returns the entry if there is one that was not refused."""
@@ -51,8 +57,9 @@ class MemoryLedger:
         return iter([entry for entry in found if state in (None, entry.state)])
 
     def compact(self, *, older_than: float) -> int:
-        """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were."""
+        """Remove what was answered, or done, longer ago than `older_than` seconds, and return how many entries that were."""
         before = time.time() - config.seconds("older_than", older_than, zero=True)
+        self.claims.compact(before)
         with self._lock:
             old = [name for name, entry in self._entries.items() if entry.answer is not None and self._answered_at[name] < before]
             for name in old:

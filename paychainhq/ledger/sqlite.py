@@ -16,6 +16,7 @@ from typing import Any, Self
 from paychainhq import config
 from paychainhq.errors import ConfigurationError, LedgerError
 from paychainhq.ledger.base import Answer, Entry, State
+from paychainhq.ledger.claims import FileClaims
 from paychainhq.ledger.file import Intent, LedgerFile, Settled
 
 _Job = tuple["_Desk", "_Group"]
@@ -36,6 +37,10 @@ class SQLiteLedger:
         durable: Survive a power cut as well: each group of entries is forced to the disk, which takes milliseconds.
         resend_within: An unfinished request that is older than this many seconds is not sent again.
 
+    Attributes:
+
+        claims: What a webhook `Receiver` keeps in the same file.
+
     Raises:
 
         LedgerError: The file cannot be opened, or is not a ledger.
@@ -47,6 +52,7 @@ class SQLiteLedger:
             raise ConfigurationError("path must name a file; for a ledger in memory, take MemoryLedger")
         self.resend_within = config.seconds("resend_within", resend_within, zero=True)
         self._file = LedgerFile(os.fspath(path), durable=durable)
+        self.claims = FileClaims(self._file)
         self._writer = _Writer(self._file)
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
         self._finalizer = weakref.finalize(self, self._writer.stop)
@@ -78,9 +84,12 @@ class SQLiteLedger:
     def compact(self, *, older_than: float) -> int:
         """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were.
 
-        What is unfinished stays, however old it is. The room is used again; the file does not shrink.
+        What is unfinished stays, however old it is. The room is used again; the file does not shrink. Webhook events that were done
+        before that are forgotten too, and would be handled again: the API repeats them for less than a day.
         """
-        return self._file.compact(time.time() - config.seconds("older_than", older_than, zero=True))
+        before = time.time() - config.seconds("older_than", older_than, zero=True)
+        self.claims.compact(before)
+        return self._file.compact(before)
 
     def forget(self, operation: str, key: str) -> None:
         """Remove an entry: what a person does who has made sure that the request was not taken.

@@ -1,0 +1,93 @@
+"""Claims: who of several processes handles something, such as a webhook event, and whether it has been done."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from paychainhq.ledger.file import LedgerFile
+
+Claimed = Literal["claimed", "done", "held"]
+
+
+class Claims(Protocol):
+    """What keeps claims. Its methods may be called in any thread, and may wait for the disk; a failure is a `LedgerError`."""
+
+    def claim(self, name: str, holder: str, lease: float) -> Claimed:
+        """Claim a name for `lease` seconds, unless it is done, or another holder's lease has not run out."""
+        ...
+
+    def settle(self, name: str) -> None:
+        """Record, for good, that it is done."""
+        ...
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a claim up, if it is still this holder's."""
+        ...
+
+
+class MemoryClaims:
+    """Claims that live as long as this object."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[str, float]] = {}
+        self._done: dict[str, float] = {}
+        self._lock = Lock()
+
+    def claim(self, name: str, holder: str, lease: float) -> Claimed:
+        with self._lock:
+            if name in self._done:
+                return "done"
+            now = time.time()
+            if self._held.get(name, ("", now))[1] > now:
+                return "held"
+            self._held[name] = (holder, now + lease)
+            return "claimed"
+
+    def settle(self, name: str) -> None:
+        with self._lock:
+            self._held.pop(name, None)
+            self._done[name] = time.time()
+
+    def release(self, name: str, holder: str) -> None:
+        with self._lock:
+            if self._held.get(name, ("", 0.0))[0] == holder:
+                del self._held[name]
+
+    def compact(self, before: float) -> None:
+        with self._lock:
+            self._done = {name: done_at for name, done_at in self._done.items() if done_at >= before}
+
+
+class FileClaims:
+    """Claims in a ledger's file."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def claim(self, name: str, holder: str, lease: float) -> Claimed:
+        now = time.time()
+        with self._file.transaction() as connection:
+            taken = connection.execute(
+                "INSERT INTO claims (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name)"
+                " DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE done_at IS NULL AND until <= ?",
+                (name, holder, now + lease, now),
+            )
+            if taken.rowcount == 1:
+                return "claimed"
+            (done_at,) = connection.execute("SELECT done_at FROM claims WHERE name = ?", (name,)).fetchone()
+            return "held" if done_at is None else "done"
+
+    def settle(self, name: str) -> None:
+        with self._file.transaction() as connection:
+            connection.execute("UPDATE claims SET done_at = ? WHERE name = ?", (time.time(), name))
+
+    def release(self, name: str, holder: str) -> None:
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM claims WHERE name = ? AND holder = ? AND done_at IS NULL", (name, holder))
+
+    def compact(self, before: float) -> None:
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM claims WHERE done_at < ?", (before,))

@@ -1,0 +1,117 @@
+"""Webhooks that are proven to be from the API become events; `sign` writes what the API would send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hmac import compare_digest
+
+from paychainhq import codec, config, signing
+from paychainhq.credentials import conceal
+from paychainhq.errors import DecodeError, WebhookVerificationError
+from paychainhq.models.webhooks import Event
+
+_SIGNATURE = "X-Webhook-Signature"
+_TIMESTAMP = "X-Webhook-Timestamp"
+_MILLISECONDS = 10**11  # as seconds, that is the year 5138
+
+
+def parse(
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    secrets: str | Sequence[str],
+    bearer: str | None = None,
+    max_age: float | None = None,
+) -> Event:
+    """Verify a webhook and decode it.
+
+    The signature covers the raw body alone. The timestamp is a header that is not signed: with `max_age`, a webhook that was
+    kept and sent again later is refused only if whoever sent it left the header as it was. What protects from replays is to
+    remember the event's id, as `Receiver` does.
+
+    Args:
+
+        body: The body as it came, before anything has parsed it.
+        headers: The headers; their names may be in any case.
+        secrets: The webhook secret, or several while it is being changed.
+        bearer: The token that the API sends along, if you have set one.
+        max_age: Refuse a timestamp that is more seconds than that away from now, either way.
+
+    Raises:
+
+        WebhookVerificationError: It is not proven to be from the API.
+        DecodeError: It is, and it does not say what an event says.
+        ConfigurationError: The secrets cannot be any.
+
+    Source: reference/webhooks-events.
+    """
+    secrets, bearer = signing.checked_secrets(secrets), conceal(bearer)
+    body = signing.checked_body(body)
+    if max_age is not None:
+        config.seconds("max_age", max_age)
+    signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
+    if bearer is not None:
+        _check_bearer(bearer, conceal(signing.header(headers, "Authorization")))
+    if max_age is not None:
+        signing.check_age(_seconds(signing.header(headers, _TIMESTAMP)), max_age)
+    try:
+        return codec.decode(Event, body)
+    except DecodeError as error:
+        problem = DecodeError(error.message, path=error.path, data=error.data)
+    except ValueError:
+        problem = DecodeError("the webhook's body is not JSON", body=body)
+    raise problem
+
+
+def _check_bearer(bearer: str, given: str) -> None:
+    kind, _, token = given.partition(" ")
+    if kind.lower() != "bearer" or not compare_digest(bearer.encode(), token.strip().encode(errors="surrogateescape")):
+        raise WebhookVerificationError("the bearer token is not the one that was agreed")
+
+
+def _seconds(written: str) -> float:
+    """Read a timestamp. Assumption: no page gives its form, so seconds, milliseconds and ISO 8601 are taken."""
+    try:
+        if written.isascii() and written.replace(".", "", 1).isdigit():
+            number = float(written)
+            return number / 1000 if number > _MILLISECONDS else number
+        moment = datetime.fromisoformat(written)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise WebhookVerificationError(f"the header {_TIMESTAMP} is no time") from None
+
+
+def sign(
+    body: bytes,
+    *,
+    secret: str,
+    webhook_id: str = "wh_1",
+    attempt: int = 1,
+    timestamp: float | None = None,
+    bearer: str | None = None,
+) -> dict[str, str]:
+    """Return the headers that the API would send with a body: for tests.
+
+    Args:
+
+        body: The raw body.
+        secret: The webhook secret.
+        webhook_id: The id of the delivery.
+        attempt: Which attempt this is.
+        timestamp: When it is sent, in seconds since 1970; None is now.
+        bearer: The token to send along.
+
+    Source: reference/webhooks-events.
+    """
+    (secret,), bearer = signing.checked_secrets(secret), conceal(bearer)
+    headers = {
+        "Content-Type": "application/json",
+        _SIGNATURE: signing.signature(secret, signing.checked_body(body)),
+        "X-Webhook-Signature-Alg": "HMAC-SHA256",
+        _TIMESTAMP: str(int(time.time() if timestamp is None else timestamp)),
+        "X-Webhook-ID": webhook_id,
+        "X-Webhook-Attempt": str(attempt),
+    }
+    return headers if bearer is None else headers | {"Authorization": f"Bearer {bearer}"}
