@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test bench crashtest check generate docs wheel clean
+.PHONY: demo test bench crashtest faults check generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,9 @@ test: .venv/test
 
 crashtest: .venv/installed
 	$(BIN)/python tools/crashtest.py $(ARGS)
+
+faults: .venv/installed
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)

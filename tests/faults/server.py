@@ -69,6 +69,7 @@ class FaultServer:
         self._tls = tls
         self._restarts_at = restarts_at
         self._total = 0
+        self._return: asyncio.Task[None] | None = None
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
 
     def __enter__(self) -> Self:
@@ -108,7 +109,6 @@ class FaultServer:
 
     async def _run(self, ready: Future[None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._return: asyncio.Task[None] | None = None
         self._listening = await self._raw(0).__aenter__()
         ready.set_result(None)
         await self._stop.wait()

@@ -36,10 +36,11 @@ ONCE, ALWAYS = "once", "always"
 
 @attrs.frozen
 class Pace:
-    """How long a call may take, and one attempt of it, in seconds."""
+    """How long a call may take, one attempt of it, and the first wait at most, in seconds."""
 
     timeout: float
     attempt_timeout: float
+    first_wait: float = 0.02
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class Fault:
         warm: What the requests meet that open connections beforehand, or None if there are none.
         restarts: Whether the server goes away for a moment while half of the calls are under way.
         crowded: What else may come of it where many calls share the machine, the retry budget and the limiter.
-        pace: The deadline of the call, and how long one attempt may take.
+        pace: The deadline of the call, that of one attempt, and the first wait.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Fault:
 
 
 HANGS = Pace(0.5, 0.2)
+PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget lasts too
 WAITS = Pace(2.0, 2.0)  # one wait of a second, and not two
 FLOODS = Pace(1.0, 1.0)  # so much comes that a busy machine may not take it in time
 
@@ -107,7 +109,7 @@ FAULTS = (
     Fault("truncated body", (LOST,), broken_off_after(0.99, by_reset=False)),
     Fault("idle connection closed", (RESULT, LOST), warm=answer_and_close, forms=(ALWAYS,)),
     Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
-    Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), crowded=(LOST,)),
+    Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT),
     # --- answers that are none ---
     Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False),
     Fault("HTML in a 200", (UNCLEAR,), answer(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}), passes=False),

@@ -7,7 +7,8 @@ import asyncio
 import attrs
 import pytest
 
-from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report, run, watched
+from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report
+from tests.faults.running import run, watched
 from tests.faults.server import Seen
 from tests.faults.table import FAULTS, ONCE, Fault
 
