@@ -32,7 +32,8 @@ The fault is met either **once**, by the first request of each call, or **always
 took. Where that is possible it fails in the worst way: it does what was asked for, and then fails to say so. The same
 idempotency key is the same effect, and a mutation without a key that comes twice would be two.
 
-Each client has a short deadline (`tests/faults/table.py` says which), 8 attempts, and else its defaults.
+Each client has a short deadline, which `tests/faults/table.py` sets with each fault, and 8 attempts with short waits in between.
+The rest is as it is by default.
 
 ## What must hold
 
@@ -43,7 +44,8 @@ Each client has a short deadline (`tests/faults/table.py` says which), 8 attempt
 - No deadline is missed by more than 10 % and 50 ms, beyond the lag that a control measured in the same cell: a task, or a thread
   of the sync face, that only sleeps.
 - asyncio has nothing to complain of, such as an exception that nobody fetched.
-- The process grows by no more than twice the longest answer that is read (16 MiB) for each call, and as much again.
+- The process grows by no more than twice the longest answer that is read (16 MiB) for each call, and as much again (on Linux, which
+  tells its size).
 
 ## What came of it
 
@@ -51,11 +53,12 @@ Each client has a short deadline (`tests/faults/table.py` says which), 8 attempt
 was {worst}.
 
 A cell says: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. Where calls differ, it
-says how many ended how, and the least and the most of the rest. Many at once share the retry budget of their client (100) and
-the pause after a 429, so some of them give up earlier.
+says how many ended how, and the least and the most of the rest. Many at once share the retry budget of their client (100 repeats)
+and the pause after a 429, so some of them give up earlier; and answers that are too long for one call are so for 64 at once, which
+do not all come to 16 MiB before their deadline.
 
-| Fault | Met | Operation | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
-|---|---|---|---|---|---|---|
+| Fault | Met | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
+|---|---|---|---|---|---|---|---|
 {rows}
 """
 
@@ -86,7 +89,12 @@ def page(reports: Sequence[Report], broken: int) -> str:
 
 def _row(reports: Sequence[Report]) -> str:
     cell = reports[0].cell
-    return " | ".join([f"| {cell.fault.name}", cell.form, _operation(reports[0]), *map(_outcome, reports)]) + " |"
+    return (
+        " | ".join(
+            [f"| {cell.fault.name}", cell.form, _operation(reports[0]), f"{cell.fault.pace.timeout} s", *map(_outcome, reports)]
+        )
+        + " |"
+    )
 
 
 def _operation(report: Report) -> str:

@@ -23,6 +23,7 @@ from tests.faults.server import THREAD, FaultServer
 from tests.faults.table import ALWAYS, RESULT
 
 _PIECE = 0.01
+_STATM = Path("/proc/self/statm")
 
 
 def run(cell: Cell) -> Report:
@@ -88,8 +89,10 @@ async def _run_async(plan: _Plan, settings: Mapping[str, Any], warm: list[str]) 
 def _run_sync(plan: _Plan, settings: Mapping[str, Any], warm: list[str]) -> _Ends:
     elapsed: dict[str, float] = {}
     lag, over = 0.0, False
+    together = threading.Barrier(len(plan))
 
     def call(name: str) -> Any:
+        together.wait()
         began = time.monotonic()
         try:
             return plan[name].perform(pay, name)
@@ -144,7 +147,9 @@ class _Watch(logging.Handler):
 
 
 def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    if not _STATM.exists():  # only Linux tells
+        return 0
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager

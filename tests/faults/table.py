@@ -84,15 +84,16 @@ class Fault:
         return {*((RESULT,) if recovers else self.outcomes), *(self.crowded if load > 1 else ())}
 
 
-HANGS = Pace(0.5, 0.2)
+HANGS = Pace(0.4, 0.15)
 PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget lasts too
-WAITS = Pace(2.0, 2.0)  # one wait of a second, and not two
+WAITS = Pace(1.6, 1.6)  # one wait of a second, and not two
 FLOODS = Pace(1.0, 1.0)  # so much comes that a busy machine may not take it in time
 
 FAULTS = (
     # --- on the way ---
-    Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, crowded=(LOST,)),
-    Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False, crowded=(LOST,)),
+    Fault("connection refused for a moment", way=ways.nobody_there, left=False, forms=(ONCE,), pace=PATIENT),
+    Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
+    Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
     Fault("DNS silence", (SLOW,), way=ways.unresolved(silent=True), left=False, forms=(ALWAYS,), pace=HANGS),
     Fault("TLS: untrusted certificate", (LOST,), way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
     Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
@@ -134,22 +135,20 @@ FAULTS = (
     Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100)),
     Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,)),
     # --- refusals ---
-    Fault(
-        "429, Retry-After: 1", (LIMITED, SLOW), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS
-    ),
+    Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
     Fault(
         "429, Retry-After: a date",
-        (LIMITED, SLOW),
+        (LIMITED,),
         limited_until_a_date,
         forms=(ONCE,),
         taken=False,
         crowded=(LIMITED, SLOW),
         pace=WAITS,
     ),
-    Fault("429 without Retry-After", (LIMITED, SLOW), refusal(429), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
+    Fault("429 without Retry-After", (LIMITED,), refusal(429), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
     Fault(
         "429, Retry-After: soon",
-        (LIMITED, SLOW),
+        (LIMITED,),
         refusal(429, {"Retry-After": "soon"}),
         forms=(ONCE,),
         taken=False,
@@ -158,7 +157,7 @@ FAULTS = (
     ),
     Fault(
         "429, Retry-After: 99999999999",
-        (LIMITED, SLOW),
+        (LIMITED,),
         refusal(429, {"Retry-After": "99999999999"}),
         passes=False,
         taken=False,
