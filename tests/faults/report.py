@@ -54,8 +54,8 @@ was {worst}.
 
 A cell says: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. Where calls differ, it
 says how many ended how, and the least and the most of the rest. Many at once share the retry budget of their client (100 repeats)
-and the pause after a 429, so some of them give up earlier; and answers that are too long for one call are so for 64 at once, which
-do not all come to 16 MiB before their deadline.
+and the pause after a 429, so some of them give up earlier. 64 answers without end do not all come to 16 MiB before the deadline,
+which is then what ends their calls.
 
 | Fault | Met | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
 |---|---|---|---|---|---|---|---|
