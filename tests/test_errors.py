@@ -33,7 +33,9 @@ from paychainhq import (
     RateLimitError,
     RequestTimeoutError,
     ServerError,
+    UntrustedServerError,
     WaitTimeoutError,
+    WebhookVerificationError,
     errors,
 )
 from paychainhq.codec import from_json
@@ -47,11 +49,13 @@ PARENTS: dict[type[PayChainError], type[Exception]] = {
     MissingCredentialError: ConfigurationError,
     InvalidArgumentError: ConfigurationError,
     ConnectionFailedError: PayChainError,
+    UntrustedServerError: ConnectionFailedError,
     RequestTimeoutError: PayChainError,
     DecodeError: PayChainError,
     LedgerError: PayChainError,
     OutcomeUnknownError: PayChainError,
     WaitTimeoutError: PayChainError,
+    WebhookVerificationError: PayChainError,
     APIError: PayChainError,
     BadRequestError: APIError,
     AuthenticationError: APIError,
