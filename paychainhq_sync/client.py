@@ -190,7 +190,7 @@ class PayChainHQ:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._async)
+        return repr(self._async) if "_async" in self.__dict__ else "<PayChainHQ>"
 
     def __reduce__(self) -> str:
         return self._async.__reduce__()
