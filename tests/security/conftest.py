@@ -42,3 +42,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     if request.param == LONG:
         monkeypatch.setattr(flight, "_FITS", False)
     return Way(request.param)
+
+
+@pytest.fixture
+def debugging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever event loop is made, it is in debug mode."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
