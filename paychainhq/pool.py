@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiohttp
+import attrs
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
 from multidict import CIMultiDict
@@ -153,9 +154,11 @@ class Pool:
             sent = "no" if isinstance(problem, _NEVER_LEFT) else flight.sent
         else:
             self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
-            if len(answer.body) > LARGEST_BODY and 200 <= answer.status < 300:
-                facts = request.facts() | {"status": answer.status, "body": type(answer.body)(answer.body[:_KEPT_BODY])}
-                raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
+            if len(answer.body) > LARGEST_BODY:  # it is not whole, and to find that out, a parser would take ten times as much
+                answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
+                if 200 <= answer.status < 300:
+                    facts = request.facts() | {"status": answer.status, "body": answer.body}
+                    raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
             return answer
         # Raised here, where no exception of another package is at hand to be chained.
         self._note(request, make_attempt(flight.status, error, sent, self.loop.time() - started))
