@@ -70,10 +70,11 @@ class PayChainHQ:
             outermost.
         max_connections: How many requests may be under way at once.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own; by default one that verifies against the system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
+            system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host that is not this machine: your keys can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
 
     Raises:
 
@@ -115,7 +116,15 @@ class PayChainHQ:
         from paychainhq.route import make_route
         from paychainhq.transport import Transport
 
-        route = make_route(url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
+        route = make_route(
+            url,
+            session=session,
+            ssl=ssl,
+            proxy=proxy,
+            trust_env=trust_env,
+            allow_insecure_http=allow_insecure_http,
+            max_connections=max_connections,
+        )
         limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
         if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
             raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")

@@ -61,10 +61,11 @@ class PayChainHQ:
             outermost.
         max_connections: How many requests may be under way at once.
         session: Not for this client: a session belongs to a loop.
-        ssl: A TLS context of your own; by default one that verifies against the system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
+            system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host that is not this machine: your keys can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
 
     Raises:
 
@@ -189,7 +190,7 @@ class PayChainHQ:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._async)
+        return repr(self._async) if "_async" in self.__dict__ else "<PayChainHQ>"
 
     def __reduce__(self) -> str:
         return self._async.__reduce__()

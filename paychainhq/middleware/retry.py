@@ -7,7 +7,7 @@ import logging
 import random
 
 from paychainhq.answers import error_code, retry_after
-from paychainhq.errors import ConnectionFailedError, PayChainError, RequestTimeoutError
+from paychainhq.errors import ConnectionFailedError, PayChainError, RequestTimeoutError, UntrustedServerError
 from paychainhq.exchange import Next, Request, Response
 
 log = logging.getLogger("paychainhq")
@@ -65,6 +65,8 @@ class Retry:
             made = len(request.attempts)
             try:
                 response = await send(request)
+            except UntrustedServerError:  # asked again, it would be no other server
+                raise
             except (ConnectionFailedError, RequestTimeoutError) as error:
                 failure = error
                 if earlier is not None and made == len(request.attempts):
