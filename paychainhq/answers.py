@@ -145,7 +145,9 @@ def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
     """Read what is wrong with which field; what is not written as documented is left out."""
     if not isinstance(errors, dict):
         return {}
-    found = {name: tuple(text for text in texts if isinstance(text, str)) for name, texts in errors.items() if isinstance(texts, list)}
+    found = {
+        name: tuple(text for text in texts if isinstance(text, str)) for name, texts in errors.items() if isinstance(texts, list)
+    }
     return {name: texts for name, texts in found.items() if texts}
 
 

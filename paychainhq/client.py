@@ -13,6 +13,7 @@ from paychainhq.credentials import Credentials, DashboardSession, conceal
 
 if TYPE_CHECKING:
     import ssl as ssl_module
+
     import aiohttp
 
     from paychainhq.credentials import Auth

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RequestTimeoutError,
         ServerError,
         WaitTimeoutError,
+        WebhookVerificationError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
     from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress, WatchState
@@ -79,6 +80,7 @@ __all__ = [
     "ServerError",
     "WaitTimeoutError",
     "WatchState",
+    "WebhookVerificationError",
     "__version__",
 ]
 

@@ -15,10 +15,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
-from paychainhq.client import PayChainHQ
 from paychainhq.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from paychainhq.base_client import BaseClient
     from paychainhq.transport import Transport
 
 T = TypeVar("T")
@@ -208,14 +208,14 @@ def _async_name(module: str, method: str) -> str:
 # --- clients ---
 
 
-def opened(client: PayChainHQ) -> None:
+def opened(client: BaseClient) -> None:
     """Count a client: the thread ends when the last one is closed."""
     # Under the lock: a client that is counted is one that no `close` of another ends the thread for.
     with _lock:
         _open.add(client._caller.transport)
 
 
-def close(client: PayChainHQ) -> None:
+def close(client: BaseClient) -> None:
     """Close a client, and end the thread with the last one."""
     global _engine
     if _exiting or client._is_view:

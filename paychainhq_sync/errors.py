@@ -23,6 +23,7 @@ from paychainhq.errors import (
     RequestTimeoutError,
     ServerError,
     WaitTimeoutError,
+    WebhookVerificationError,
     api_error_class,
 )
 
@@ -48,5 +49,6 @@ __all__ = [
     "RequestTimeoutError",
     "ServerError",
     "WaitTimeoutError",
+    "WebhookVerificationError",
     "api_error_class",
 ]

@@ -85,7 +85,7 @@ def test_a_new_operation_needs_no_hand_work(tree: Path) -> None:
             "proxy = dashboard, base_url, proxy",
             "conceal",
         ),
-        ("client.py", "async def close(self)", "def finish(self)", "no rule"),
+        ("base_client.py", "async def close(self)", "def finish(self)", "no rule"),
         ("__init__.py", "from paychainhq.client import PayChainHQ", "from paychainhq.client import Client", "shape"),
     ],
 )

@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-import attrs
-
 from paychainhq import config
 from paychainhq.base_client import UNCHANGED, BaseClient
-from paychainhq.calls import Caller
 from paychainhq.config import RateLimit, RetryPolicy
 from paychainhq.credentials import conceal
-from paychainhq.errors import InvalidArgumentError, MissingCredentialError
-from paychainhq.gateway.credentials import Tokens
+from paychainhq.errors import MissingCredentialError
+from paychainhq.gateway.calls import GatewayCaller
+from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
 from paychainhq.transport import make_transport
 
@@ -27,29 +25,6 @@ if TYPE_CHECKING:
     from paychainhq.gateway.resources.applications import Applications
     from paychainhq.gateway.resources.payments import Payments
     from paychainhq.gateway.resources.refunds import Refunds
-    from paychainhq.operations import Operation
-
-_VARIABLES = {"PAYMENT_CLIENT_ID": "client_id", "PAYMENT_CLIENT_TOKEN": "client_token", "WEBHOOK_SECRET": "webhook_secret"}
-
-
-@attrs.frozen(kw_only=True)
-class _GatewayCaller(Caller):
-    """Makes calls of the gateway."""
-
-    client_id: str | None
-    webhook_secret: str | None = attrs.field(repr=False)
-
-    def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's own client id where the body needs one and the caller named neither application nor site."""
-        if "client_id" not in operation.body or given.get("client_id") is not None or given.get("site_id") is not None:
-            return given
-        if self.client_id is None:
-            raise InvalidArgumentError(
-                f"{operation.name} needs a client id: pass client_id=... (or site_id=...) to it, or client_id=... to Gateway",
-                argument="client_id",
-                operation=operation.name,
-            )
-        return {**given, "client_id": self.client_id}
 
 
 class Gateway(BaseClient):
@@ -85,7 +60,7 @@ class Gateway(BaseClient):
     """
 
     _shows = "client_id"
-    _caller: _GatewayCaller
+    _caller: GatewayCaller
 
     def __init__(
         self,
@@ -121,7 +96,7 @@ class Gateway(BaseClient):
             proxy=proxy,
             trust_env=trust_env,
         )
-        self._caller = _GatewayCaller(
+        self._caller = GatewayCaller(
             transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id, webhook_secret=webhook_secret
         )
 
@@ -137,7 +112,7 @@ class Gateway(BaseClient):
             settings: Arguments of the constructor, which win over the environment.
         """
         settings = {name: value if name == "client_id" else conceal(value) for name, value in settings.items()}
-        return cls(base_url=conceal(base_url), **{**config.environment_settings(names=_VARIABLES), **settings})
+        return cls(base_url=conceal(base_url), **{**config.environment_settings(names=VARIABLES), **settings})
 
     def with_options(self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED) -> Self:
         """Return a view of this client with other options; it shares the connections, and closing it closes nothing.

@@ -19,6 +19,9 @@ SCOPES: Mapping[str, str] = {
 
 EVERY_SCOPE = "*"
 
+VARIABLES = {"PAYMENT_CLIENT_ID": "client_id", "PAYMENT_CLIENT_TOKEN": "client_token", "WEBHOOK_SECRET": "webhook_secret"}
+"""The documented environment variables, and what they set."""
+
 
 def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is None:

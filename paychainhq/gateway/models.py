@@ -31,7 +31,7 @@ class PaymentStatus(StrEnum):
 
 # CONFIRMED comes only after the merchant's webhook has answered, so that whoever has none may wait for it for ever.
 PAID = frozenset({PaymentStatus.RECEIVED, PaymentStatus.CONFIRMED})
-# Assumption: no page marks the statuses after which nobody pays any more; these are those that no arrow leads out of but to a refund.
+# Assumption: no page marks the statuses after which nobody pays any more. These are those that lead nowhere but to a refund.
 DECIDED = PAID | {PaymentStatus.CANCELLED, PaymentStatus.ERROR, PaymentStatus.REFUND}
 
 

@@ -6,6 +6,7 @@ The checkout's own calls, which browsers make with the signature of a checkout l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,13 +27,12 @@ def _minor_units(name: str, value: object) -> int:
 
 def _moment(name: str, value: object) -> str:
     """A time with its zone: an aware datetime, or its text in ISO 8601."""
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(check.text(name, value))
-    except ValueError:
-        moment = datetime.min
-    if moment.tzinfo is None:
-        check.refuse(name, f"must be an aware datetime, or ISO 8601 with a zone, not {str(value)[:40]!r}")
-    return value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    written = ""
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, datetime) and moment.tzinfo is not None:
+            written = value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return written or check.refuse(name, f"must be an aware datetime, or ISO 8601 with a zone, not {str(value)[:40]!r}")
 
 
 def _application_name(name: str, value: object) -> str:
