@@ -7,10 +7,18 @@ import hmac
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from paychainhq.credentials import Secret, conceal
 from paychainhq.errors import ConfigurationError, InvalidArgumentError, WebhookVerificationError
+
+
+class Headers(Protocol):
+    """Header names and values: a dict, or the headers of any web framework."""
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
 
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -45,9 +53,14 @@ def verify(secrets: Sequence[Secret], message: bytes, given: str) -> None:
         raise WebhookVerificationError("the signature is not that of this body: another secret, or another body")
 
 
-def header(headers: Mapping[str, str], name: str) -> str:
+def held(headers: Headers) -> list[tuple[str, str]]:
+    """Copy headers such that no frame shows their values: one may be a token."""
+    return [(conceal(name), conceal(value)) for name, value in headers.items()]
+
+
+def header(headers: list[tuple[str, str]], name: str) -> str:
     """Return a header, whatever case its name is in; there must be one, and one only."""
-    found = [value for key, value in headers.items() if isinstance(key, str) and key.lower() == name.lower()]
+    found = [value for key, value in headers if isinstance(key, str) and key.lower() == name.lower()]
     if len(found) != 1:
         raise WebhookVerificationError(f"the header {name} is missing" if not found else f"the header {name} is there twice")
     if not isinstance(found[0], str):

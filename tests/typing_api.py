@@ -23,6 +23,7 @@ from paychainhq import (
     RetryPolicy,
     WaitTimeoutError,
     WatchState,
+    webhooks,
 )
 from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
 from paychainhq.models import (
@@ -40,6 +41,8 @@ from paychainhq.models import (
     CreatedApiKey,
     Customer,
     Destination,
+    Event,
+    EventName,
     Invoice,
     InvoiceSettings,
     InvoiceStatus,
@@ -194,6 +197,23 @@ def errors(error: PayChainError) -> None:
         assert_type(error.argument, str | None)
         value_error: ValueError = error
         raise value_error
+
+
+async def events(pay: PayChainHQ, body: bytes) -> None:
+    event = webhooks.parse(body, {"X-Webhook-Signature": ""}, secrets=["a", "b"], bearer=None, max_age=300)
+    assert_type(event, Event)
+    assert_type(event.event, EventName | str)
+    assert_type(event.invoice_id, str | None)
+    assert_type(event.data.paid_amount, Amount | None)
+    assert_type(await event.fetch(pay), Invoice)
+    assert_type(webhooks.sign(body, secret="s"), dict[str, str])
+    receiver = webhooks.Receiver(secrets="s", ledger=SQLiteLedger("l.db"))
+
+    @receiver.on("invoice.paid")
+    async def handler(event: Event) -> None: ...
+
+    assert_type(await receiver.receive(body, {}), int)
+    pay.invoices.watch(["i"], seen=receiver.invoice_ids())
 
 
 def operations() -> None:

@@ -1,9 +1,8 @@
 """Write `paychainhq_sync/` from the async classes: `python tools/generate_sync.py [--check]`.
 
 It reads signatures, annotations and docstrings of `paychainhq/base_client.py`, of `client.py` and `resources/` there and in
-`paychainhq/gateway/`, and the public names of the packages.
-
-Two files there are written by hand: `_engine.py` (the background loop) and `_iteration.py` (generators, pages, jobs).
+`paychainhq/gateway/`, and the public names of the packages. Written by hand: `_engine.py` (the background loop), `_iteration.py`
+(generators, pages, jobs), `webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = ROOT / "paychainhq", ROOT / "paychainhq_sync"
-BY_HAND = {"_engine.py", "_iteration.py"}
+BY_HAND = {"_engine.py", "_iteration.py", "webhooks.py"}
 SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
 # What is not imported from the async packages: it is another one here, or there is no need for it.
 REPLACED = ("paychainhq.base_client", "paychainhq.paging", "paychainhq.resources.base")
@@ -327,7 +326,7 @@ def main() -> None:
     present = {
         str(path.relative_to(TARGET)): path.read_text()
         for path in TARGET.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name not in BY_HAND
+        if path.is_file() and "__pycache__" not in path.parts and str(path.relative_to(TARGET)) not in BY_HAND
     }
     if "--check" in sys.argv:
         stale = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
 from paychainhq import arguments as check
 from paychainhq.credentials import Secret
-from paychainhq.emulator import lifecycle
+from paychainhq.emulator import lifecycle, outbox
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.recording import ReceivedRequest, Recording
 from paychainhq.emulator.state import State
 
 PREFIX = "/_emulator/"
+_MOST_COPIES = 100
+_LONGEST_JITTER = 86_400
 
 
 @attrs.frozen
@@ -43,6 +46,18 @@ class Control:
             raise ValueError(f"seconds must be a number of 0 or more, not {seconds!r}")
         self.state.advance(round(seconds * 1000))
 
+    def add_webhook(self, url: object, secret: object, bearer: object = None, copies: object = 1, jitter: object = 0.0) -> str:
+        parts = urlsplit(check.text("url", url))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url must be an http or https URL with a host")
+        number = check.positive_int("copies", copies)
+        if number > _MOST_COPIES:
+            raise ValueError(f"copies must be at most {_MOST_COPIES}")
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
+            raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
+        bearer = bearer if bearer is None else check.text("bearer", bearer)
+        return outbox.add_endpoint(self.state, parts.geturl(), check.text("secret", secret), bearer, number, jitter)
+
     def fault(self, operation: str, kind: str | int, times: int = 1) -> None:
         self.faults.add(operation, kind, times)
 
@@ -68,6 +83,16 @@ def _fault(control: Control, body: Mapping[str, Any]) -> object:
     return {"ok": True}
 
 
+def _add_webhook(control: Control, body: Mapping[str, Any]) -> object:
+    known = {name: body[name] for name in ("url", "secret", "bearer", "copies", "jitter") if name in body}
+    return {"id": control.add_webhook(**{"url": None, "secret": None, **known})}
+
+
+def _deliveries(control: Control, body: Mapping[str, Any]) -> object:
+    named = [attrs.asdict(delivery) for delivery in outbox.deliveries(control.state)]
+    return {"data": [{check.wire_name(name): value for name, value in delivery.items()} for delivery in named]}
+
+
 def _requests(control: Control, body: Mapping[str, Any]) -> object:
     return {"data": [_shown(request) for request in control.recording.all()]}
 
@@ -90,6 +115,8 @@ _ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] =
     ("POST", "confirm"): _confirm,
     ("POST", "advance"): _advance,
     ("POST", "fault"): _fault,
+    ("POST", "add_webhook"): _add_webhook,
+    ("GET", "deliveries"): _deliveries,
     ("GET", "requests"): _requests,
 }
 

@@ -14,8 +14,10 @@ from typing import Self, TypeVar
 from paychainhq.arguments import Money
 from paychainhq.config import is_loopback
 from paychainhq.credentials import DashboardSession
+from paychainhq.emulator import outbox
 from paychainhq.emulator.auth import DASHBOARD_HEADER, DASHBOARD_SESSION
 from paychainhq.emulator.control import Control
+from paychainhq.emulator.outbox import Delivery
 from paychainhq.emulator.recording import ReceivedRequest
 from paychainhq.emulator.server import Server
 from paychainhq.emulator.state import State
@@ -168,12 +170,39 @@ class Emulator:
         """
         self._ask(lambda control: control.fault(operation, kind, times))
 
+    def add_webhook(self, url: str, *, secret: str, bearer: str | None = None, copies: int = 1, jitter: float = 0.0) -> str:
+        """Send signed webhooks to an endpoint from now on: an event for each change of an invoice's status.
+
+        What is not answered with 2xx within 30 s is sent again after 1, 5, 15 minutes, 1 and 6 hours of the emulator's clock.
+
+        Args:
+
+            url: Where they go.
+            secret: What they are signed with.
+            bearer: A token that is sent along.
+            copies: How often each event is delivered.
+            jitter: Each delivery waits up to so many seconds of the emulator's clock, at random, so that they come in any order.
+
+        Returns the endpoint's id.
+
+        Raises:
+
+            ValueError: An argument cannot be meant.
+        """
+        return self._ask(lambda control: control.add_webhook(url, secret, bearer, copies, jitter))
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What became of each webhook, oldest first."""
+        return self._ask(lambda control: outbox.deliveries(control.state))
+
     def _ask(self, question: Callable[[Control], T]) -> T:
         """Have the server's own thread answer: its state belongs to it."""
         if self._thread is None:
             raise RuntimeError("this emulator is not running: use it inside its with block")
 
         async def answer() -> T:
+            self._server.outbox.wake()
             return question(self._server.control)
 
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()

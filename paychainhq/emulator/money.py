@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from paychainhq.emulator.state import Row
+
 
 def to_raw(amount: str, decimals: int) -> int:
     """Turn a display amount into the smallest unit; ValueError if the token does not have that many decimal places."""
@@ -36,3 +38,15 @@ def percent(part: int, whole: int) -> str:
 def json_number(value: Fraction) -> int | float:
     """A number for the one answer that writes money as JSON numbers, which are exact as far as a float's 15 digits go."""
     return int(value) if value.denominator == 1 else float(value)
+
+
+def amount(invoice: Row, raw: int) -> dict[str, object]:
+    """An amount of an invoice's token, as the documents write it."""
+    return {
+        "raw": str(raw),
+        "decimals": invoice["decimals"],
+        "display": display(raw, invoice["decimals"]),
+        "symbol": invoice["token"],
+        "chain": invoice["chain"],
+        "networkId": invoice["network_id"],
+    }

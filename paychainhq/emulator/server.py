@@ -16,6 +16,7 @@ from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
+from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.recording import ReceivedRequest, Recording, mask
 from paychainhq.emulator.routing import find_route
 from paychainhq.emulator.state import State
@@ -34,6 +35,8 @@ class Server:
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
         self._listening: asyncio.Server | None = None
+        self.outbox = Outbox(state)
+        self._sending: asyncio.Task[None] | None = None
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE)
 
     async def start(self, host: str, port: int) -> int:
@@ -41,11 +44,15 @@ class Server:
         await self._runner.setup()
         assert self._runner.server is not None
         self._listening = await asyncio.get_running_loop().create_server(self._runner.server, host, port)
+        self._sending = asyncio.create_task(self.outbox.run())
         return int(self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         # Whoever is kept waiting by a fault is let go first.
         self._closing.set()
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait([self._sending])
         if self._listening is not None:
             await stop_listening(self._listening)
         await self._runner.cleanup()
@@ -71,11 +78,13 @@ class Server:
             perform=self._control if controlled else self._operate,
         )
         if controlled:
+            self.outbox.wake()
             return exchange.respond(exchange.handle())
         operation = exchange.route[0].name if exchange.route else None
         self._record(exchange, operation)
         fault = self.control.faults.take(operation)
         response = exchange.respond(exchange.handle()) if fault is None else await fault(exchange)
+        self.outbox.wake()
         if response is None:
             # The connection is gone, so aiohttp throws this away.
             return web.Response()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 
-_VERSION = 1
+_VERSION = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's dates end with the year 9999; what is dated ahead of the clock must have room.
 _LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -45,6 +45,18 @@ CREATE TABLE replies (
     credential TEXT, method TEXT, path TEXT, idempotency_key TEXT, fingerprint TEXT, status INTEGER, body BLOB,
     PRIMARY KEY (credential, method, path, idempotency_key)
 ) WITHOUT ROWID;
+CREATE TABLE webhook_endpoints (
+    seq INTEGER PRIMARY KEY, id TEXT UNIQUE, url TEXT, secret TEXT, bearer TEXT, copies INTEGER, jitter_ms INTEGER
+);
+CREATE TABLE status_changes (seq INTEGER PRIMARY KEY, invoice_id TEXT, status TEXT, at INTEGER);
+CREATE TRIGGER status_changed AFTER UPDATE OF status ON invoices
+    WHEN old.status <> new.status AND EXISTS (SELECT 1 FROM webhook_endpoints)
+    BEGIN INSERT INTO status_changes (invoice_id, status, at) VALUES (new.id, new.status, now()); END;
+CREATE TABLE webhook_deliveries (
+    seq INTEGER PRIMARY KEY, id TEXT UNIQUE, endpoint_id TEXT, event_type TEXT, body BLOB, status TEXT, attempts INTEGER,
+    next_at INTEGER, failure_reason TEXT, latest_request_headers TEXT
+);
+CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (status, next_at);
 """
 
 Row = sqlite3.Row
@@ -70,6 +82,7 @@ class State:
     def __init__(self, path: str | PathLike[str] | None) -> None:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        self._db.create_function("now", 0, self.now)
         try:
             self._prepare(path)
         except BaseException:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from paychainhq.models.prices import Price
     from paychainhq.models.supported_assets import PaymentMethod
     from paychainhq.models.tokens import Token
+    from paychainhq.models.webhooks import Event, EventData, EventName
     from paychainhq.models.withdrawals import WithdrawalOption, WithdrawalQuote
 else:
 
@@ -87,6 +88,7 @@ _MODULE_OF = {
         "prices": "Price",
         "supported_assets": "PaymentMethod",
         "tokens": "Token",
+        "webhooks": "Event EventData EventName",
         "withdrawals": "WithdrawalOption WithdrawalQuote",
     }.items()
     for name in names.split()
@@ -116,6 +118,9 @@ __all__ = [
     "CustomerAddress",
     "Destination",
     "DestinationPolicy",
+    "Event",
+    "EventData",
+    "EventName",
     "Invoice",
     "InvoiceSettings",
     "InvoiceStatus",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -12,16 +13,10 @@ from paychainhq.errors import InvalidArgumentError
 from paychainhq.models.base import Model, digits
 from paychainhq.models.invoices import Amount
 
-R_co = TypeVar("R_co", covariant=True)
-
-
-class _Reader(Protocol[R_co]):
-    def get(self, invoice_id: str) -> R_co: ...
-
-
-class _Client(Protocol[R_co]):
-    @property
-    def invoices(self) -> _Reader[R_co]: ...
+if TYPE_CHECKING:
+    import paychainhq_sync
+    from paychainhq.client import PayChainHQ
+    from paychainhq.models.invoices import Invoice
 
 
 class EventName(StrEnum):
@@ -89,7 +84,11 @@ class Event(Model):
         """The withdrawal that this is about, or None."""
         return self.data.withdrawal_id
 
-    def fetch(self, pay: _Client[R_co]) -> R_co:
+    @overload
+    def fetch(self, pay: PayChainHQ) -> Coroutine[Any, Any, Invoice]: ...
+    @overload
+    def fetch(self, pay: paychainhq_sync.PayChainHQ) -> Invoice: ...
+    def fetch(self, pay: PayChainHQ | paychainhq_sync.PayChainHQ) -> Coroutine[Any, Any, Invoice] | Invoice:
         """Read the invoice that this is about as it is now, which is what counts.
 
         Args:

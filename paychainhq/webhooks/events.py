@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
 
@@ -11,6 +11,7 @@ from paychainhq import codec, config, signing
 from paychainhq.credentials import conceal
 from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.models.webhooks import Event
+from paychainhq.signing import Headers
 
 _SIGNATURE = "X-Webhook-Signature"
 _TIMESTAMP = "X-Webhook-Timestamp"
@@ -19,7 +20,7 @@ _MILLISECONDS = 10**11  # as seconds, that is the year 5138
 
 def parse(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     *,
     secrets: str | Sequence[str],
     bearer: str | None = None,
@@ -47,15 +48,16 @@ def parse(
 
     Source: reference/webhooks-events.
     """
-    secrets, bearer = signing.checked_secrets(secrets), conceal(bearer)
+    secrets, bearer, given = signing.checked_secrets(secrets), conceal(bearer), signing.held(headers)
+    del headers
     body = signing.checked_body(body)
     if max_age is not None:
         config.seconds("max_age", max_age)
-    signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
+    signing.verify(secrets, body, signing.header(given, _SIGNATURE))
     if bearer is not None:
-        _check_bearer(bearer, conceal(signing.header(headers, "Authorization")))
+        _check_bearer(bearer, conceal(signing.header(given, "Authorization")))
     if max_age is not None:
-        signing.check_age(_seconds(signing.header(headers, _TIMESTAMP)), max_age)
+        signing.check_age(_seconds(signing.header(given, _TIMESTAMP)), max_age)
     try:
         return codec.decode(Event, body)
     except DecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets as random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from paychainhq import config, signing
@@ -13,6 +13,7 @@ from paychainhq.credentials import conceal
 from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
+from paychainhq.signing import Headers
 from paychainhq.webhooks.events import parse
 from paychainhq.webhooks.feed import Feed
 
@@ -35,7 +36,8 @@ OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
 class Keeper(Protocol):
     """A ledger that keeps claims: `SQLiteLedger`, `MemoryLedger`."""
 
-    claims: Claims
+    @property
+    def claims(self) -> Claims: ...
 
 
 class BaseReceiver(Generic[H]):
@@ -69,10 +71,10 @@ class BaseReceiver(Generic[H]):
 
             ConfigurationError: It has a handler already.
         """
+        if event in self._handlers:
+            raise ConfigurationError(f"{event} has a handler already")
 
         def register(handler: H) -> H:
-            if event in self._handlers:
-                raise ConfigurationError(f"{event} has a handler already")
             self._handlers[event] = handler
             return handler
 
@@ -84,7 +86,7 @@ class BaseReceiver(Generic[H]):
         self._feeds.append(feed)
         return feed
 
-    def _opened(self, body: bytes, headers: Mapping[str, str]) -> tuple[Event, H] | int:
+    def _opened(self, body: bytes, headers: Headers) -> tuple[Event, H] | int:
         """Return an event and its handler, or the status that answers what has none."""
         try:
             event = parse(body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age)
@@ -142,7 +144,7 @@ class Receiver(BaseReceiver[Handler]):
     Source: reference/webhooks-events.
     """
 
-    async def receive(self, body: bytes, headers: Mapping[str, str]) -> int:
+    async def receive(self, body: bytes, headers: Headers) -> int:
         """Handle one webhook and return the HTTP status that answers it.
 
         Args:
@@ -160,7 +162,7 @@ class Receiver(BaseReceiver[Handler]):
                 status = await asyncio.to_thread(self._claim, event, holder)
                 if status is None:
                     await self._handle(event, handler, holder)
-        except Exception:  # noqa: BLE001 (the handler's own, or the ledger's: either way it has not been done)
+        except Exception:  # the handler's own, or the ledger's: either way it has not been done
             log.exception("%s: the event %s was not handled, and will come again", event.event, event.id)
             return FAILED
         return OK if status is None else status

@@ -82,8 +82,8 @@ def get_public(call: Call) -> object:
         "status": row["status"],
         # Assumption: what distinguishes `state` from `status` is not said; here it takes expiry into account at once.
         "state": InvoiceStatus.EXPIRED.value if expired else row["status"],
-        "amount": _amount(row, asked),
-        "paidAmount": _amount(row, standing.paid),
+        "amount": money.amount(row, asked),
+        "paidAmount": money.amount(row, standing.paid),
         "paymentProgress": {
             "percentPaid": money.percent(standing.paid, asked),
             "status": label,
@@ -132,24 +132,13 @@ def _find(call: Call, invoice_id: str) -> Row:
         raise not_found("invoice") from None
 
 
-def _amount(row: Row, raw: int) -> dict[str, object]:
-    return {
-        "raw": str(raw),
-        "decimals": row["decimals"],
-        "display": money.display(raw, row["decimals"]),
-        "symbol": row["token"],
-        "chain": row["chain"],
-        "networkId": row["network_id"],
-    }
-
-
 def _asset(row: Row) -> dict[str, object]:
     return {
         "status": row["status"],
         "token": row["token"],
         "chain": row["chain"],
         "networkId": row["network_id"],
-        "amount": _amount(row, int(row["raw"])),
+        "amount": money.amount(row, int(row["raw"])),
     }
 
 
@@ -172,9 +161,9 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
         "settledByTolerance": bool(row["settled_by_tolerance"]),
         **_tolerance(row),
         "toleranceRaw": str(standing.tolerance),
-        "toleranceShortfall": _amount(row, shortfall),
-        "amount": _amount(row, asked),
-        "paidAmount": _amount(row, standing.paid),
+        "toleranceShortfall": money.amount(row, shortfall),
+        "amount": money.amount(row, asked),
+        "paidAmount": money.amount(row, standing.paid),
         "depositAddress": row["deposit_address"],
         "paymentSummary": {"paymentsReceived": standing.received},
         **_metadata(row),

@@ -1,0 +1,196 @@
+"""The webhooks that the emulator sends: one for each change of an invoice's status, on the documented schedule, by its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from typing import Literal, cast
+
+import aiohttp
+import attrs
+
+from paychainhq import webhooks
+from paychainhq.emulator import lifecycle, money
+from paychainhq.emulator.handlers.call import new_id
+from paychainhq.emulator.state import Row, State, iso
+
+# Assumption: the page says "up to 5 times" and gives five delays. They are taken as what comes after the first attempt, so
+# there are six.
+SCHEDULE_S = (60, 300, 900, 3600, 21_600)
+_PATIENCE_S = 30.0
+_LOOK_S = 1.0
+_MASKED = {"X-Webhook-Signature", "Authorization"}
+
+
+@attrs.frozen
+class Delivery:
+    """What became of one event at one endpoint.
+
+    Attributes:
+
+        id: The delivery's id, which is sent as `X-Webhook-ID`.
+        event_type: The event's name.
+        url: Where it goes.
+        status: Whether it has been acknowledged.
+        attempts: How many there were.
+        max_attempts: How many there are at most.
+        failure_reason: Why the last one failed, or None.
+        latest_request_headers: The headers of the last one as JSON, without what is secret, or None.
+        body: What is sent.
+
+    Source: the schema `WebhookEvent` of reference/openapi.
+    """
+
+    id: str
+    event_type: str
+    url: str
+    status: Literal["pending", "sending", "retrying", "delivered", "failed"]
+    attempts: int
+    max_attempts: int
+    failure_reason: str | None
+    latest_request_headers: str | None
+    body: str
+
+
+def add_endpoint(state: State, url: str, secret: str, bearer: str | None, copies: int, jitter: float) -> str:
+    """Record where events go from now on, and return the endpoint's id."""
+    endpoint_id = new_id("whe")
+    with state.transaction():
+        jitter_ms = round(jitter * 1000)
+        state.insert("webhook_endpoints", id=endpoint_id, url=url, secret=secret, bearer=bearer, copies=copies, jitter_ms=jitter_ms)
+    return endpoint_id
+
+
+def deliveries(state: State) -> tuple[Delivery, ...]:
+    """All deliveries, oldest first."""
+    rows = state.all("SELECT d.*, e.url FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id ORDER BY d.seq")
+    return tuple(_delivery(row) for row in rows)
+
+
+def _delivery(row: Row) -> Delivery:
+    names = [field.name for field in attrs.fields(Delivery) if field.name not in ("max_attempts", "body")]
+    return Delivery(**{name: row[name] for name in names}, max_attempts=1 + len(SCHEDULE_S), body=row["body"].decode())
+
+
+class Outbox:
+    """Sends what is due, as long as `run` runs."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._news = asyncio.Event()
+        with state.transaction():  # what was on its way when the process died goes again
+            state.run("UPDATE webhook_deliveries SET status = 'retrying' WHERE status = 'sending'")
+
+    def wake(self) -> None:
+        """Look at once whether something is due."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
+            while True:
+                self._news.clear()
+                for delivery_id in self._due():
+                    sending.create_task(self._send(session, delivery_id))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), self._pause())
+
+    def _pause(self) -> float | None:
+        """Seconds to the next look; invoices expire by themselves, so where there is somebody to be told there is always one."""
+        return _LOOK_S if self._state.find("SELECT 1 FROM webhook_endpoints") is not None else None
+
+    def _due(self) -> list[str]:
+        state = self._state
+        if state.find("SELECT 1 FROM webhook_endpoints") is None:
+            return []
+        with state.transaction():
+            lifecycle.expire(state)
+            for change in state.all("SELECT * FROM status_changes ORDER BY seq"):
+                _announce(state, change)
+            state.run("DELETE FROM status_changes")
+            due = state.all(
+                "UPDATE webhook_deliveries SET status = 'sending', attempts = attempts + 1"
+                " WHERE status IN ('pending', 'retrying') AND next_at <= ? RETURNING id, next_at",
+                state.now(),
+            )
+        return [row["id"] for row in sorted(due, key=lambda row: row["next_at"])]
+
+    async def _send(self, session: aiohttp.ClientSession, delivery_id: str) -> None:
+        row = self._state.get(
+            "SELECT d.*, e.url, e.secret, e.bearer FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id"
+            " WHERE d.id = ?",
+            delivery_id,
+        )
+        headers = webhooks.sign(
+            row["body"],
+            secret=row["secret"],
+            webhook_id=row["id"],
+            attempt=row["attempts"],
+            timestamp=self._state.now() / 1000,
+            bearer=row["bearer"],
+        )
+        try:
+            async with session.post(row["url"], data=row["body"], headers=headers, allow_redirects=False) as response:
+                failure = None if 200 <= response.status < 300 else f"the endpoint answered {response.status}"
+        except TimeoutError:
+            failure = f"the endpoint did not answer within {_PATIENCE_S:.0f} s"
+        except (aiohttp.ClientError, OSError) as error:
+            failure = f"the endpoint could not be reached: {type(error).__name__}"
+        shown = json.dumps({name: "***" if name in _MASKED else value for name, value in headers.items()})
+        self._record(row, failure, shown)
+
+    def _record(self, row: Row, failure: str | None, headers: str) -> None:
+        attempts, now = row["attempts"], self._state.now()
+        again = failure is not None and attempts <= len(SCHEDULE_S)
+        with self._state.transaction():
+            self._state.run(
+                "UPDATE webhook_deliveries SET status = ?, next_at = ?, failure_reason = ?, latest_request_headers = ?"
+                " WHERE id = ?",
+                "delivered" if failure is None else "retrying" if again else "failed",
+                now + 1000 * SCHEDULE_S[attempts - 1] if again else None,
+                failure,
+                headers,
+                row["id"],
+            )
+
+
+def _announce(state: State, change: Row) -> None:
+    """Write the deliveries of an event. Assumption: but for `invoice.paid`, no page names the events of an invoice."""
+    event = {
+        "id": new_id("evt"),
+        "event": f"invoice.{change['status']}",
+        "timestamp": iso(change["at"]),
+        "data": _data(state, change),
+    }
+    body = json.dumps(event).encode()
+    for endpoint in state.all("SELECT * FROM webhook_endpoints"):
+        for _ in range(endpoint["copies"]):
+            state.insert(
+                "webhook_deliveries",
+                id=new_id("wh"),
+                endpoint_id=endpoint["id"],
+                event_type=cast(str, event["event"]),
+                body=body,
+                status="pending",
+                attempts=0,
+                next_at=change["at"] + random.randint(0, endpoint["jitter_ms"]),  # noqa: S311
+            )
+
+
+def _data(state: State, change: Row) -> dict[str, object]:
+    invoice = lifecycle.find(state, change["invoice_id"])
+    standing = lifecycle.standing(state, invoice)
+    shortfall = max(int(invoice["raw"]) - standing.in_time, 0)
+    return {
+        "invoiceId": invoice["id"],
+        "businessId": state.get("SELECT id FROM business")["id"],
+        "status": change["status"],
+        "amount": money.amount(invoice, int(invoice["raw"])),
+        "paidAmount": money.amount(invoice, standing.paid),
+        "settledByTolerance": bool(invoice["settled_by_tolerance"]),
+        "toleranceRaw": str(standing.tolerance),
+        "shortfallRaw": str(shortfall),
+    }

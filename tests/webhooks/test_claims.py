@@ -1,0 +1,114 @@
+"""Claims: one holder at a time, done for good, free again when a lease has run out."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paychainhq import LedgerError
+from paychainhq.ledger import MemoryLedger, SQLiteLedger
+
+AnyLedger = MemoryLedger | SQLiteLedger
+
+
+@pytest.fixture(params=["memory", "file"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
+    if request.param == "memory":
+        yield MemoryLedger()
+    else:
+        with SQLiteLedger(tmp_path / "ledger.db") as made:
+            yield made
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds by which everybody's clock is ahead, in a list of one."""
+    moved, real = [0.0], time.time
+    monkeypatch.setattr(time, "time", lambda: real() + moved[0])
+    return moved
+
+
+def test_one_holds_it_until_it_is_done(ledger: AnyLedger) -> None:
+    """Another one is told that it is held, and then that it is done."""
+    claims = ledger.claims
+    assert [claims.claim("e", holder, 10) for holder in ("a", "b", "a")] == ["claimed", "held", "held"]
+    claims.settle("e")
+    assert [claims.claim("e", holder, 10) for holder in ("a", "b")] == ["done", "done"]
+    assert claims.claim("another", "b", 10) == "claimed"
+
+
+def test_what_is_given_up_is_free(ledger: AnyLedger) -> None:
+    """But only its holder can give it up, and not what is done."""
+    claims = ledger.claims
+    claims.claim("e", "a", 10)
+    claims.release("e", "b")
+    assert claims.claim("e", "b", 10) == "held"
+    claims.release("e", "a")
+    assert claims.claim("e", "b", 10) == "claimed"
+    claims.settle("e")
+    claims.release("e", "b")
+    assert claims.claim("e", "a", 10) == "done"
+    claims.release("unknown", "a")
+
+
+def test_a_lease_runs_out(ledger: AnyLedger, ahead: list[float]) -> None:
+    """Whoever held it then cannot give it up any more, and it can still be done."""
+    claims = ledger.claims
+    claims.claim("e", "a", 10)
+    ahead[0] = 9
+    assert claims.claim("e", "b", 10) == "held"
+    ahead[0] = 11
+    assert claims.claim("e", "b", 10) == "claimed"
+    claims.release("e", "a")
+    assert claims.claim("e", "c", 10) == "held"
+    claims.settle("e")
+    ahead[0] = 10_000
+    assert claims.claim("e", "c", 10) == "done"
+
+
+def test_what_was_done_long_ago_can_be_forgotten(ledger: AnyLedger, ahead: list[float]) -> None:
+    """What is held stays, however old it is."""
+    claims = ledger.claims
+    claims.claim("old", "a", 10)
+    claims.settle("old")
+    claims.claim("held", "a", 10**6)
+    ahead[0] = 1000
+    claims.claim("new", "a", 10)
+    claims.settle("new")
+    assert ledger.compact(older_than=500) == 0
+    assert [claims.claim(name, "b", 10) for name in ("old", "held", "new")] == ["claimed", "held", "done"]
+
+
+def test_of_many_threads_one_gets_it(ledger: AnyLedger) -> None:
+    """Each of 50 names is claimed once, whoever of eight threads is first."""
+    won: list[str] = []
+
+    def work(number: int) -> None:
+        names = [str(name) for name in range(50)]
+        random.Random(number).shuffle(names)
+        won.extend(name for name in names if ledger.claims.claim(name, str(number), 100) == "claimed")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(won) == {str(name): 1 for name in range(50)}
+
+
+def test_claims_outlive_the_ledger(tmp_path: Path) -> None:
+    """They are in the file; without it, nothing can be claimed."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.claims.claim("done", "a", 10)
+        ledger.claims.settle("done")
+        ledger.claims.claim("held", "a", 1000)
+    with pytest.raises(LedgerError, match="closed"):
+        ledger.claims.claim("new", "a", 10)
+    with SQLiteLedger(tmp_path / "ledger.db") as again:
+        assert [again.claims.claim(name, "b", 10) for name in ("done", "held", "new")] == ["done", "held", "claimed"]

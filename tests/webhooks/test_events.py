@@ -1,0 +1,282 @@
+"""What is proven to be from the API becomes an event; what is not is one error, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+from starlette.datastructures import Headers
+from werkzeug.datastructures import Headers as FlaskHeaders
+
+from paychainhq import ConfigurationError, DecodeError, InvalidArgumentError, WebhookVerificationError, codec, webhooks
+from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
+from tests.faces import PayChainHQ
+from tests.webhooks.samples import BODY, PAID, SECRET, signed, webhook
+
+
+def changed(name: str, value: Any) -> dict[str, Any]:
+    """Return the headers of the sample, with one that is other, or (None) missing."""
+    headers: dict[str, Any] = {**signed(BODY), name: value}
+    return headers if value is not None else {key: item for key, item in headers.items() if key != name}
+
+
+# --- what is from the API ---
+
+
+def test_the_documented_webhook_becomes_an_event() -> None:
+    """Its fields are typed, and nothing of it is lost."""
+    event = webhooks.parse(BODY, signed(BODY), secrets=SECRET)
+    assert (event.id, event.event) == ("evt_2b3f1fa0", webhooks.EventName.INVOICE_PAID)
+    assert event.timestamp == datetime(2026, 3, 14, 13, 46, 4, 903000, UTC)
+    assert (event.invoice_id, event.withdrawal_id) == ("inv_123", None)
+    assert event.data.paid_amount is not None
+    assert event.data.paid_amount.display == Decimal("149.75")
+    assert (event.data.tolerance_raw, event.data.shortfall_raw, event.data.settled_by_tolerance) == (500_000, 250_000, True)
+    assert codec.to_json(event) == PAID
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_an_event_that_is_new_is_kept_whole() -> None:
+    """Neither an unknown name nor unknown fields are an error."""
+    body = webhook("evt_9", "withdrawal.blocked", withdrawalId="wd_1", reason="limits", of={"some": 1})
+    event = webhooks.parse(body, signed(body), secrets=SECRET)
+    assert (event.event, event.withdrawal_id, event.invoice_id) == ("withdrawal.blocked", "wd_1", None)
+    assert event.data.extra == {"reason": "limits", "of": {"some": 1}}
+
+
+def test_the_signature_is_the_plain_hmac_of_the_body() -> None:
+    """It is that of test case 2 of RFC 4231."""
+    headers = webhooks.sign(b"what do ya want for nothing?", secret="Jefe", timestamp=1706356245.5, webhook_id="wh_7", attempt=3)
+    assert headers == {
+        "Content-Type": "application/json",
+        "X-Webhook-Signature": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        "X-Webhook-Signature-Alg": "HMAC-SHA256",
+        "X-Webhook-Timestamp": "1706356245",
+        "X-Webhook-ID": "wh_7",
+        "X-Webhook-Attempt": "3",
+    }
+
+
+@pytest.mark.parametrize("kind", [dict, CIMultiDict, Headers, FlaskHeaders])
+@pytest.mark.parametrize("spelling", [str.lower, str.upper, str.title, str])
+def test_headers_of_any_kind_and_case(kind: Callable[[dict[str, str]], Any], spelling: Callable[[str], str]) -> None:
+    """Names are found whatever case they are in, in whatever holds them."""
+    headers = {spelling(name): value for name, value in signed(BODY).items()}
+    assert webhooks.parse(BODY, kind(headers), secrets=SECRET).id == "evt_2b3f1fa0"
+
+
+@pytest.mark.parametrize("body", [BODY, bytearray(BODY), memoryview(BODY)])
+def test_any_raw_bytes(body: Any) -> None:
+    """A body may be any kind of bytes, and a signature in capital letters is the same one."""
+    headers = signed(BODY)
+    headers["X-Webhook-Signature"] = headers["X-Webhook-Signature"].upper()
+    assert webhooks.parse(body, headers, secrets=SECRET).id == "evt_2b3f1fa0"
+
+
+@pytest.mark.parametrize("secrets", [["new", SECRET], (SECRET, "old"), [SECRET]])
+def test_several_secrets_while_one_is_being_changed(secrets: Any) -> None:
+    """Any of them proves a webhook, wherever it stands."""
+    assert webhooks.parse(BODY, signed(BODY), secrets=secrets).id == "evt_2b3f1fa0"
+
+
+def test_the_bearer_token_is_checked_if_there_is_one() -> None:
+    """Without one, whatever is sent is ignored."""
+    headers = signed(BODY, bearer="agreed")
+    assert webhooks.parse(BODY, headers, secrets=SECRET, bearer="agreed").id == "evt_2b3f1fa0"
+    assert webhooks.parse(BODY, headers, secrets=SECRET).id == "evt_2b3f1fa0"
+    for wrong in ("Bearer other", "Bearer ", "agreed", "Basic agreed", "Bearer agreed agreed", "Bearer agreé"):
+        with pytest.raises(WebhookVerificationError):
+            webhooks.parse(BODY, {**headers, "Authorization": wrong}, secrets=SECRET, bearer="agreed")
+    with pytest.raises(WebhookVerificationError, match="Authorization"):
+        webhooks.parse(BODY, signed(BODY), secrets=SECRET, bearer="agreed")
+
+
+# --- its age ---
+
+
+def written(at: float) -> list[str]:
+    moment = datetime.fromtimestamp(at, UTC)
+    return [str(int(at)), f"{at:.3f}", str(int(at * 1000)), moment.isoformat(), moment.strftime("%Y-%m-%dT%H:%M:%SZ")]
+
+
+@pytest.mark.parametrize("ago", [0, 250, -250])
+def test_a_young_timestamp_in_any_form(ago: float) -> None:
+    """Seconds, milliseconds and ISO 8601 are understood."""
+    for text in written(time.time() - ago):
+        assert webhooks.parse(BODY, changed("X-Webhook-Timestamp", text), secrets=SECRET, max_age=300).id == "evt_2b3f1fa0"
+
+
+@pytest.mark.parametrize("ago", [310, -310, 10**9])
+def test_an_old_timestamp_and_one_of_the_future(ago: float) -> None:
+    """Both are refused if an age is asked for, and are no matter if none is."""
+    for text in written(time.time() - ago):
+        headers = changed("X-Webhook-Timestamp", text)
+        with pytest.raises(WebhookVerificationError, match="300 seconds"):
+            webhooks.parse(BODY, headers, secrets=SECRET, max_age=300)
+        assert webhooks.parse(BODY, headers, secrets=SECRET).id == "evt_2b3f1fa0"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "soon", "٣", "1.2.3", "-5", "1e5", "nan", "2026-03-14", "9" * 400, "2026-13-01T00:00:00Z"]
+)
+def test_a_timestamp_that_is_none(text: str | None) -> None:
+    """It is refused if an age is asked for."""
+    with pytest.raises(WebhookVerificationError):
+        webhooks.parse(BODY, changed("X-Webhook-Timestamp", text), secrets=SECRET, max_age=300)
+
+
+# --- what is not from the API ---
+
+RIGHT = signed(BODY)["X-Webhook-Signature"]
+
+
+NONE = [
+    *[None, "", " ", "x", RIGHT[:-1], RIGHT + "0", RIGHT[:32], f" {RIGHT}", f"{RIGHT}\n", f"sha256={RIGHT}", "g" * 64, "é" * 64],
+    *["\u0660" * 64, "0" * 64, "a" * 100_000, RIGHT.encode(), 7, [RIGHT], "\udc80" * 64],
+]
+
+
+@pytest.mark.parametrize("given", NONE)
+def test_a_signature_that_is_none(given: Any) -> None:
+    """Missing, malformed, short, not hex, of another body or no text at all: it is always the same error."""
+    with pytest.raises(WebhookVerificationError) as caught:
+        webhooks.parse(BODY, changed("X-Webhook-Signature", given), secrets=SECRET)
+    assert RIGHT not in str(caught.value)
+
+
+def test_two_signatures_are_none() -> None:
+    """Which of them counts is not to depend on who reads."""
+    headers = {**signed(BODY), "x-webhook-signature": RIGHT}
+    with pytest.raises(WebhookVerificationError, match="twice"):
+        webhooks.parse(BODY, headers, secrets=SECRET)
+
+
+def test_another_secret_proves_nothing() -> None:
+    """Neither does one that only begins like it."""
+    for secret in ("other", SECRET[:-1], SECRET + " "):
+        with pytest.raises(WebhookVerificationError):
+            webhooks.parse(BODY, signed(BODY), secrets=secret)
+
+
+def test_ten_thousand_mutations() -> None:
+    """Of signature, header and body, one change each: none verifies, and none raises anything else."""
+    chance = random.Random(11)
+    pieces = ["", " ", "0", "f", "F", "\x00", "é", "\n", "X", "=", "\ud800", RIGHT]
+
+    def mutated(text: str) -> str:
+        at = chance.randrange(len(text) + 1)
+        return chance.choice(
+            [
+                text[:at] + chance.choice(pieces) + text[at + chance.randrange(3) :],
+                text[:at],
+                text[at:],
+                text + text,
+                text[:at] + "".join(chance.choices("0123456789abcdef", k=chance.randrange(1, 5))) + text[at + 4 :],
+            ]
+        )
+
+    refused = 0
+    while refused < 10_000:
+        headers, body = signed(BODY), BODY
+        kind = chance.choice(["signature", "name", "body"])
+        if kind == "signature":
+            headers["X-Webhook-Signature"] = mutated(RIGHT)
+        elif kind == "name":
+            headers[mutated("X-Webhook-Signature")] = headers.pop("X-Webhook-Signature")
+        else:
+            at = chance.randrange(len(BODY))
+            body = chance.choice(
+                [
+                    BODY[:at] + chance.randbytes(chance.randrange(1, 4)) + BODY[at + chance.randrange(4) :],
+                    BODY[:at],
+                    BODY + b" ",
+                    json.dumps(json.loads(BODY), separators=(",", ":")).encode(),
+                    BODY[:at] + bytes([BODY[at] ^ 1 << chance.randrange(8)]) + BODY[at + 1 :],
+                ]
+            )
+        same = {name.lower(): value.lower() for name, value in headers.items()}.get("x-webhook-signature") == RIGHT
+        if same and body == BODY:
+            continue  # the mutation has changed nothing
+        with pytest.raises(WebhookVerificationError):
+            webhooks.parse(body, headers, secrets=SECRET)
+        refused += 1
+
+
+# --- what cannot be meant, and what cannot be read ---
+
+
+@pytest.mark.parametrize("secrets", ["", [], ["x", ""], None, 7, b"bytes", [None], {"a": "b"}])
+def test_secrets_that_are_none(secrets: Any) -> None:
+    """A mistake of the caller's is no forgery."""
+    with pytest.raises(ConfigurationError, match="secret"):
+        webhooks.parse(BODY, signed(BODY), secrets=secrets)
+
+
+@pytest.mark.parametrize("body", [BODY.decode(), PAID, None])
+def test_a_body_that_is_not_raw(body: Any) -> None:
+    """It would have been other bytes: the caller is told so."""
+    with pytest.raises(InvalidArgumentError, match="raw bytes"):
+        webhooks.parse(body, signed(BODY), secrets=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"", None),
+        (b"no json", None),
+        (b"[]", "$"),
+        (b'{"event": "invoice.paid", "data": {}}', "$.id"),
+        (b'{"id": "e", "event": 7, "data": {}}', "$.event"),
+        (b'{"id": "e", "event": "invoice.paid", "data": null}', "$.data"),
+        (webhook(amount={"raw": 1.5, "display": "1"}), "$.data.amount.raw"),
+        (webhook(toleranceRaw=True), "$.data.toleranceRaw"),
+    ],
+)
+def test_what_is_from_the_api_and_says_something_else(body: bytes, path: str | None) -> None:
+    """That is no forgery either: the error says where, and keeps what came."""
+    with pytest.raises(DecodeError) as caught:
+        webhooks.parse(body, signed(body), secrets=SECRET)
+    assert caught.value.path == path
+    assert (caught.value.body if path is None else caught.value.data) is not None
+
+
+def test_no_frame_shows_a_secret() -> None:
+    """A traceback with the values of all our variables has neither the secret, nor the token, nor the right signature."""
+    for headers in (signed(b"other", bearer="token-9"), signed(BODY, bearer="token-8")):
+        try:
+            webhooks.parse(BODY, headers, secrets=["hidden-1", SECRET], bearer="token-9", max_age=300)
+        except WebhookVerificationError as error:
+            shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+            ours = "".join("".join(frame.locals.values()) for frame in shown.stack[1:] if frame.locals)
+            assert ours
+            assert not [secret for secret in ("hidden-1", SECRET, "token-9") if secret in ours]
+        else:
+            pytest.fail("it must not verify")
+
+
+# --- reading what it is about ---
+
+
+@pytest.mark.usefixtures("face")
+async def test_the_invoice_is_read_as_it_is_now(paychain_emulator: Emulator) -> None:
+    """Whatever an old event says, what counts is what the API says when it is asked."""
+    event = webhooks.parse(BODY, signed(BODY), secrets=SECRET)
+    async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url) as pay:
+        invoice = await event.fetch(pay)
+        about_none = codec.from_json(webhooks.Event, {"id": "e", "event": "withdrawal.sent", "data": {"withdrawalId": "w"}})
+        with pytest.raises(InvalidArgumentError, match="no invoice"):
+            await event_fetch(about_none, pay)
+    assert (event.data.status, invoice.id, invoice.status) == ("paid", "inv_123", "pending")
+
+
+async def event_fetch(event: webhooks.Event, pay: PayChainHQ) -> None:
+    await event.fetch(pay)

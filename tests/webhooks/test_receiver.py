@@ -1,0 +1,281 @@
+"""Receivers: what each webhook is answered with, and how often its handler runs; the same over both faces."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import paychainhq_sync.webhooks
+from paychainhq import ConfigurationError, LedgerError
+from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
+from paychainhq.ledger import MemoryLedger
+from paychainhq.webhooks import Event, Receiver
+from paychainhq.webhooks import receiver as receivers
+from tests import faces
+from tests.webhooks.samples import SECRET, signed, webhook
+
+pytestmark = pytest.mark.usefixtures("face")
+
+Received = Callable[..., Awaitable[int]]
+
+
+class Backend:
+    """A receiver of the current face, and what its handler has seen."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.ledger = settings.pop("ledger", None) or MemoryLedger()
+        self.seen: list[str] = []
+        self.failures: list[BaseException] = []
+        self.within: Callable[[], None] = lambda: None
+        settings = {"secrets": SECRET, "ledger": self.ledger, **settings}
+        self.receiver: Any
+        if faces.current == "async":
+            self.receiver = Receiver(**settings)
+            self.receiver.on("invoice.paid")(self._async_handler)
+        else:
+            self.receiver = paychainhq_sync.webhooks.Receiver(**settings)
+            self.receiver.on("invoice.paid")(self._handler)
+
+    def _handler(self, event: Event) -> None:
+        self.seen.append(event.id)
+        self.within()
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def _async_handler(self, event: Event) -> None:
+        self._handler(event)
+
+    async def receive(self, body: bytes, headers: dict[str, str] | None = None) -> int:
+        headers = signed(body) if headers is None else headers
+        if faces.current == "async":
+            return int(await self.receiver.receive(body, headers))
+        return int(await asyncio.to_thread(self.receiver.receive, body, headers))
+
+
+async def test_an_event_is_handled_once() -> None:
+    """It is acknowledged each time that it comes."""
+    backend = Backend()
+    assert [await backend.receive(webhook("evt_1")) for _ in range(3)] == [200, 200, 200]
+    assert [await backend.receive(webhook("evt_2"))] == [200]
+    assert backend.seen == ["evt_1", "evt_2"]
+
+
+async def test_what_is_not_from_the_api_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """It reaches no handler, and the log says why."""
+    backend = Backend(bearer="token-9")
+    body = webhook("evt_1")
+    right = signed(body, bearer="token-9")
+    for headers in ({}, {**right, "X-Webhook-Signature": "0" * 64}, signed(body), {**right, "Authorization": "Bearer x"}):
+        assert await backend.receive(body, headers) == 400
+    assert await backend.receive(body + b" ", right) == 400
+    assert backend.seen == []
+    assert caplog.text.count("a webhook was refused") == 5
+    assert await backend.receive(body, right) == 200
+
+
+async def test_what_has_no_handler_is_acknowledged() -> None:
+    """Nothing is claimed for it: whoever has a handler may still do so."""
+    backend = Backend()
+    body = webhook("evt_1", "withdrawal.blocked", withdrawalId="w")
+    assert await backend.receive(body) == 200
+    assert backend.ledger.claims.claim("evt_1", "somebody", 10) == "claimed"
+    assert backend.seen == []
+
+
+async def test_what_is_not_understood_comes_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It is from the API, so it is not refused, and it has not been handled, so it is not acknowledged."""
+    backend = Backend()
+    assert await backend.receive(b'{"event": "invoice.paid"}') == 500
+    assert "is not understood" in caplog.text
+
+
+async def test_a_handler_that_fails_is_run_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The claim is given up at once: the next delivery need not wait for the lease."""
+    backend = Backend()
+    backend.failures = [ValueError("out of stock"), KeyError("order")]
+    assert [await backend.receive(webhook("evt_1")) for _ in range(4)] == [500, 500, 200, 200]
+    assert backend.seen == ["evt_1"] * 3
+    assert "out of stock" in caplog.text
+
+
+async def test_what_another_process_holds_comes_again() -> None:
+    """It is answered with 503, and never with 2xx, until it is done or given up."""
+    backend = Backend()
+    claims = backend.ledger.claims
+    claims.claim("evt_1", "another process", 100)
+    assert await backend.receive(webhook("evt_1")) == 503
+    claims.release("evt_1", "another process")
+    assert await backend.receive(webhook("evt_1")) == 200
+    claims.claim("evt_2", "another process", 100)
+    claims.settle("evt_2")
+    assert await backend.receive(webhook("evt_2")) == 200
+    assert backend.seen == ["evt_1"]
+
+
+async def test_two_deliveries_at_the_same_time() -> None:
+    """While one is being handled, the other is told to come again."""
+    backend = Backend()
+    answers: list[int] = []
+
+    def meanwhile() -> None:
+        other = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=backend.ledger)
+        other.on("invoice.paid")(lambda event: backend.seen.append("twice"))
+        thread = threading.Thread(target=lambda: answers.append(other.receive(webhook("evt_1"), signed(webhook("evt_1")))))
+        thread.start()
+        thread.join()
+
+    backend.within = meanwhile
+    assert await backend.receive(webhook("evt_1")) == 200
+    assert answers == [503]
+    assert backend.seen == ["evt_1"]
+
+
+async def test_the_claim_of_a_process_that_died_runs_out() -> None:
+    """A lease of no length stands for one that has passed."""
+    backend = Backend()
+    backend.ledger.claims.claim("evt_1", "a process that died", 0.0)
+    assert await backend.receive(webhook("evt_1")) == 200
+    assert backend.seen == ["evt_1"]
+
+
+class BrokenClaims:
+    """Claims whose disk fails at one step."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.claims = self
+
+    def _do(self, step: str) -> None:
+        if step == self.step:
+            raise LedgerError("the disk is full")
+
+    def claim(self, name: str, holder: str, lease: float) -> str:
+        self._do("claim")
+        return "claimed"
+
+    def settle(self, name: str) -> None:
+        self._do("settle")
+
+    def release(self, name: str, holder: str) -> None:
+        self._do("release")
+
+
+@pytest.mark.parametrize(("step", "handled"), [("claim", 0), ("settle", 1)])
+async def test_a_ledger_that_fails_lets_the_event_come_again(step: str, handled: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What is not recorded as done is not acknowledged, even if its handler has run."""
+    backend = Backend(ledger=BrokenClaims(step))
+    assert await backend.receive(webhook("evt_1")) == 500
+    assert len(backend.seen) == handled
+    assert "the disk is full" in caplog.text
+
+
+async def test_a_claim_that_cannot_be_given_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler's own failure is what counts."""
+    backend = Backend(ledger=BrokenClaims("release"))
+    backend.failures = [ValueError("out of stock")]
+    assert await backend.receive(webhook("evt_1")) == 500
+    assert "stays until it runs out" in caplog.text
+    assert "out of stock" in caplog.text
+
+
+@pytest.mark.async_only("no thread can be interrupted")
+async def test_a_handler_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the API gives up waiting; the event is free for the next delivery."""
+    monkeypatch.setattr(receivers, "WITHIN", 0.02)
+    ledger = MemoryLedger()
+    receiver = Receiver(secrets=SECRET, ledger=ledger)
+    ended = []
+
+    @receiver.on("invoice.paid")
+    async def handler(event: Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(event.id)
+
+    assert await receiver.receive(webhook("evt_1"), signed(webhook("evt_1"))) == 500
+    assert ended == ["evt_1"]
+    assert ledger.claims.claim("evt_1", "next", 10) == "claimed"
+
+
+@pytest.mark.async_only("no thread can be cancelled")
+async def test_a_server_that_stops_gives_the_event_back() -> None:
+    """Cancelling is passed on, once the claim is given up."""
+    ledger = MemoryLedger()
+    receiver = Receiver(secrets=SECRET, ledger=ledger)
+    began = asyncio.Event()
+
+    @receiver.on("invoice.paid")
+    async def handler(event: Event) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(receiver.receive(webhook("evt_1"), signed(webhook("evt_1"))))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ledger.claims.claim("evt_1", "next", 10) == "claimed"
+
+
+async def test_settings_that_cannot_work() -> None:
+    """They are told when the receiver is made, or its handler named."""
+    wrong: list[dict[str, Any]] = [{"secrets": ""}, {"secrets": []}, {"ledger": object()}, {"max_age": -1}, {"lease": 0}]
+    for settings in wrong:
+        with pytest.raises(ConfigurationError):
+            Backend(**settings)
+    with pytest.raises(ConfigurationError, match="handler already"):
+        Backend().receiver.on("invoice.paid")
+
+
+async def test_an_old_timestamp_is_refused_if_that_is_wanted() -> None:
+    """The setting is that of `parse`."""
+    backend = Backend(max_age=300)
+    body = webhook("evt_1")
+    assert await backend.receive(body, signed(body, timestamp=1_700_000_000)) == 400
+    assert await backend.receive(body, signed(body)) == 200
+
+
+async def test_webhooks_feed_a_watch(paychain_emulator: Emulator) -> None:
+    """A watch that would look again in an hour sees at once what a webhook names, in whatever thread that came."""
+    backend = Backend()
+    settings: Any = {"api_key": API_KEY, "business_id": BUSINESS_ID, "base_url": paychain_emulator.url}
+    async with faces.PayChainHQ(**settings) as pay:
+        changes = pay.invoices.watch(["inv_123"], interval=3600, seen=backend.receiver.invoice_ids())
+        assert (await anext(changes)).current == "pending"
+        paychain_emulator.pay("inv_123")
+        paychain_emulator.confirm("inv_123")
+        body = webhook("evt_1", invoiceId="inv_123")
+        assert [await backend.receive(body) for _ in range(2)] == [200, 200]
+        assert [change.current async for change in changes] == ["paid"]
+
+
+@pytest.mark.async_only("it looks at the feed itself")
+async def test_a_slow_watch_gets_each_invoice_once() -> None:
+    """What is named again before it was looked at is one look; an event about no invoice names none."""
+    backend = Backend()
+    feed = backend.receiver.invoice_ids()
+    for number, data in enumerate([{"invoiceId": "a"}, {"invoiceId": "b"}, {"invoiceId": "a"}, {"withdrawalId": "w"}]):
+        assert await backend.receive(webhook(f"evt_{number}", "invoice.seen", **data)) == 200
+    assert [await anext(feed), await anext(feed)] == ["a", "b"]
+    waiting = asyncio.ensure_future(anext(feed))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(feed.name, "c")
+    assert await waiting == "c"
+
+
+async def test_refusals_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the log nor a repr of the receiver's parts does."""
+    caplog.set_level(logging.DEBUG)
+    backend = Backend(secrets=[SECRET, "old-secret"], bearer="token-9")
+    body = webhook("evt_1")
+    backend.failures = [ValueError("no")]
+    assert await backend.receive(body) == 400
+    assert await backend.receive(body, signed(body, bearer="token-9")) == 500
+    shown = caplog.text + repr(vars(backend.receiver))
+    assert not [secret for secret in (SECRET, "old-secret", "token-9") if secret in shown]
