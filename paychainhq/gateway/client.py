@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from paychainhq.errors import MissingCredentialError
 from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
+from paychainhq.signing import Headers
 from paychainhq.transport import make_transport
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Gateway(BaseClient):
         """
         return self._view(timeout=timeout, retry=retry)
 
-    def parse_webhook(self, body: bytes, headers: Mapping[str, str], *, max_age: float = 300.0) -> Event:
+    def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify a webhook with this client's secret and decode it, as `paychainhq.gateway.webhooks.parse` does.
 
         The name of the event is in a header that is not signed: let `event.payment` decide, which is.

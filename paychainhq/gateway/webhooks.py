@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -14,6 +14,7 @@ import attrs
 from paychainhq import codec, config, signing
 from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.gateway.models import Payment
+from paychainhq.signing import Headers
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -72,7 +73,7 @@ class Event:
         return gateway.payments.get(self.payment.id)
 
 
-def parse(body: bytes, headers: Mapping[str, str], *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
+def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
     """Verify a webhook and decode it.
 
     Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, up to seven times within 40
@@ -94,13 +95,14 @@ def parse(body: bytes, headers: Mapping[str, str], *, secrets: str | Sequence[st
 
     Source: WH-SEC, WH-EVENTS, WH-RETRY.
     """
-    secrets = signing.checked_secrets(secrets)
+    secrets, given = signing.checked_secrets(secrets), signing.held(headers)
+    del headers
     body = signing.checked_body(body)
     config.seconds("max_age", max_age)
-    event, written = signing.header(headers, _EVENT), signing.header(headers, _TIMESTAMP)
+    event, written = str(signing.header(given, _EVENT)), str(signing.header(given, _TIMESTAMP))
     if not _SECONDS.fullmatch(written):
         raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
-    signing.verify(secrets, _signed(written, body), signing.header(headers, _SIGNATURE))
+    signing.verify(secrets, _signed(written, body), signing.header(given, _SIGNATURE))
     signing.check_age(int(written), max_age)
     try:
         payment = codec.decode(Payment, body, inside="payment")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +14,7 @@ from paychainhq.config import RateLimit, RetryPolicy
 from paychainhq.credentials import conceal
 from paychainhq.gateway.credentials import VARIABLES
 from paychainhq.gateway.webhooks import Event
+from paychainhq.signing import Headers
 from paychainhq_sync._engine import opened
 from paychainhq_sync._iteration import here
 from paychainhq_sync.base_client import BaseClient
@@ -131,7 +132,7 @@ class Gateway(BaseClient):
         view._async = self._async.with_options(timeout=timeout, retry=retry)
         return view
 
-    def parse_webhook(self, body: bytes, headers: Mapping[str, str], *, max_age: float = 300.0) -> Event:
+    def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify a webhook with this client's secret and decode it, as `paychainhq.gateway.webhooks.parse` does.
 
         The name of the event is in a header that is not signed: let `event.payment` decide, which is.
