@@ -7,6 +7,7 @@ import logging
 import secrets as random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from paychainhq import config, signing
 from paychainhq.credentials import conceal
@@ -58,7 +59,7 @@ class BaseReceiver(Generic[H]):
         self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
         self._lease = config.seconds("lease", lease)
         self._handlers: dict[str, H] = {}
-        self._feeds: list[Feed] = []
+        self._feeds: WeakSet[Feed] = WeakSet()
 
     def on(self, event: str) -> Callable[[H], H]:
         """Handle the events of a name: `@receiver.on("invoice.paid")`.
@@ -83,7 +84,7 @@ class BaseReceiver(Generic[H]):
     def invoice_ids(self) -> Feed:
         """Return the ids of the invoices that webhooks name from now on, for `pay.invoices.watch(..., seen=...)`."""
         feed = Feed()
-        self._feeds.append(feed)
+        self._feeds.add(feed)
         return feed
 
     def _opened(self, body: bytes, headers: Headers) -> tuple[Event, H] | int:
@@ -97,7 +98,7 @@ class BaseReceiver(Generic[H]):
             log.warning("a webhook is from the API, and is not understood: %s", error)
             return FAILED
         if event.invoice_id is not None:
-            for feed in self._feeds:
+            for feed in list(self._feeds):
                 feed.name(event.invoice_id)
         handler = self._handlers.get(event.event)
         return OK if handler is None else (event, handler)

@@ -1,0 +1,135 @@
+"""A shop that is paid with PayChainHQ: an order, a page to pay at, a webhook, and a watch in case no webhook comes.
+
+The page asks the shop, and the shop asks PayChainHQ: no key and no address of the API reaches a browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from string import Template
+
+import segno
+from aiohttp import web
+from orders import Orders
+
+from paychainhq import PayChainError, PayChainHQ
+from paychainhq.ledger import SQLiteLedger
+from paychainhq.models import Invoice
+from paychainhq.webhooks import Event, Receiver
+
+PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+ARTICLES = {"Coffee, 1 kg": "24.50", "Grinder": "189.00"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the page's address is all that it takes to see the order
+}
+
+log = logging.getLogger("shop")
+
+
+class Shop:
+    """The shop's pages, and the two ways in which it learns that an order is paid."""
+
+    def __init__(self, pay: PayChainHQ, ledger: SQLiteLedger, orders: Orders, webhook_secret: str, interval: float = 5.0) -> None:
+        self._pay = pay
+        self._orders = orders
+        self._interval = interval
+        self._receiver = Receiver(secrets=webhook_secret, ledger=ledger)
+        self._receiver.on("invoice.paid")(self._told)
+        self._following: set[asyncio.Task[None]] = set()
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/", self._front)
+        app.router.add_post("/orders", self._order)
+        app.router.add_get("/orders/{id}", self._payment_page)
+        app.router.add_get("/orders/{id}/state", self._state)
+        app.router.add_post("/webhooks", self._receiver.aiohttp)
+        app.cleanup_ctx.append(self._run)
+        return app
+
+    async def _run(self, app: web.Application) -> AsyncIterator[None]:
+        for order in self._orders.open():
+            self._follow(order["invoice_id"] or await self._invoice(order["id"]))
+        yield
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    # --- pages ---
+
+    async def _front(self, request: web.Request) -> web.Response:
+        items = "".join(
+            f'<button name="article" value="{html.escape(name)}">{html.escape(name)}, {price} USDC</button> '
+            for name, price in ARTICLES.items()
+        )
+        page = f'<!doctype html><title>Shop</title><h1>Shop</h1><form method="post" action="/orders">{items}</form>'
+        return web.Response(text=page, content_type="text/html", headers=HEADERS)
+
+    async def _order(self, request: web.Request) -> web.Response:
+        article = str((await request.post()).get("article", ""))
+        if article not in ARTICLES:
+            raise web.HTTPBadRequest(text="There is no such article.")
+        order_id = self._orders.add(article, ARTICLES[article])
+        self._follow(await self._invoice(order_id))
+        raise web.HTTPSeeOther(f"/orders/{order_id}")
+
+    async def _payment_page(self, request: web.Request) -> web.Response:
+        order = self._orders.get(request.match_info["id"])
+        if order is None or order["address"] is None:
+            raise web.HTTPNotFound(text="There is no such order.")
+        shown = ("id", "article", "amount", "token", "network", "address", "expires_at")
+        fields = {name: html.escape(str(order[name])) for name in shown}
+        page = PAGE.substitute(fields, qr=segno.make(order["address"], micro=False).svg_inline(scale=5))
+        return web.Response(text=page, content_type="text/html", headers=HEADERS)
+
+    async def _state(self, request: web.Request) -> web.Response:
+        order = self._orders.get(request.match_info["id"])
+        if order is None:
+            raise web.HTTPNotFound(text="There is no such order.")
+        return web.json_response({"status": order["status"], "paid": order["paid_at"] is not None}, headers=HEADERS)
+
+    # --- what PayChainHQ is asked, and what it tells ---
+
+    async def _invoice(self, order_id: str) -> Invoice:
+        """Create the invoice of an order. The order is the key: asked again after a crash, it is the same invoice."""
+        order = self._orders.get(order_id)
+        assert order is not None
+        invoice = await self._pay.invoices.create(
+            order["price"], "USDC", "eth", expires_in=1800, metadata={"order": order_id}, idempotency_key=f"shop-{order_id}"
+        )
+        self._orders.invoiced(order_id, invoice)
+        return invoice
+
+    async def _told(self, event: Event) -> None:
+        """A webhook says that an invoice is paid. What counts is what the invoice says now."""
+        self._note(await event.fetch(self._pay))
+
+    def _follow(self, invoice: Invoice | str) -> None:
+        """Watch an invoice, so that no lost webhook costs an order.
+
+        Where many are open, one watch follows them all for less.
+        """
+        task = asyncio.create_task(self._watch(invoice))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _watch(self, invoice: Invoice | str) -> None:
+        seen = self._receiver.invoice_ids()  # what webhooks name is looked at at once
+        try:
+            async for change in self._pay.invoices.watch([invoice], interval=self._interval, seen=seen):
+                if change.invoice is not None:
+                    self._note(change.invoice)
+        except PayChainError:
+            log.exception("nobody follows the invoice %s any more", invoice)
+
+    def _note(self, invoice: Invoice) -> None:
+        if not invoice.is_settled:
+            self._orders.update(invoice.id, invoice.status)
+        elif self._orders.mark_paid(invoice.id):
+            log.info("ship the order of invoice %s", invoice.id)
