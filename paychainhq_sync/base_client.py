@@ -28,7 +28,7 @@ class BaseClient:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._async)
+        return repr(self._async) if "_async" in self.__dict__ else f"<{type(self).__name__}>"
 
     def __reduce__(self) -> str:
         return self._async.__reduce__()

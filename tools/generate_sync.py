@@ -188,7 +188,8 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
     if name == "__aexit__":
         return head.replace("__aexit__", "__exit__") + "        self.close()\n"
     if name == "__repr__":
-        return f"{head}        return repr(self._async)\n"
+        unmade = 'f"<{type(self).__name__}>"'
+        return f'{head}        return repr(self._async) if "_async" in self.__dict__ else {unmade}\n'
     if name == "__reduce__":
         return f"{head}        return self._async.__reduce__()\n"
     if decorators == ["cached_property"]:

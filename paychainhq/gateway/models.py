@@ -13,7 +13,8 @@ import attrs
 from paychainhq.errors import DecodeError
 from paychainhq.models.base import Model, number
 
-_LAST_SEGMENT = re.compile(r"[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)
+# Scheme and host, once found, are not given back to the path.
+_LAST_SEGMENT = re.compile(r"(?:[^/?#]+:)?+(?://[^/?#]*)?+[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)
 
 
 class PaymentStatus(StrEnum):

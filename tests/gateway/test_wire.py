@@ -104,7 +104,7 @@ async def test_what_is_left_out_is_not_sent() -> None:
 
 async def test_refund_to_a_bank() -> None:
     """The four bank fields go together, without an address."""
-    bank = {
+    bank: dict[str, Any] = {
         "bank_name": "Bank",
         "bank_code": "DEUTDEFF",
         "bank_account_number": "DE89370400440532013000",
@@ -122,12 +122,13 @@ async def test_refund_to_a_bank() -> None:
 
 async def test_whose_payment_it_is() -> None:
     """The application of the call wins over that of the client, and a site stands for an application."""
-    for changes, sent in (
+    cases: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"clientId": CLIENT_ID}),
         ({"client_id": "of the call"}, {"clientId": "of the call"}),
         ({"site_id": "site-uuid"}, {"siteId": "site-uuid"}),
         ({"site_id": "site-uuid", "client_id": "of the call"}, {"siteId": "site-uuid", "clientId": "of the call"}),
-    ):
+    ]
+    for changes, sent in cases:
         request, _ = await exchange(BY_NAME["payments.create"], **changes)
         assert {name: value for name, value in request.json.items() if name in ("clientId", "siteId")} == sent
 
