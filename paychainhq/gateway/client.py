@@ -142,7 +142,7 @@ class Gateway(BaseClient):
             DecodeError: It is, and it holds no payment.
             MissingCredentialError: This client was given no webhook secret.
 
-        Source: WH-SEC, WH-EVENTS.
+        Source: the gateway's pages on webhook security and webhook events.
         """
         if self._caller.webhook_secret is None:
             raise MissingCredentialError("parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret")

@@ -62,7 +62,7 @@ class Checkout(Model):
 
         checkout_url: The signed link to the hosted page; what may stand in it beside id, expiry and signature is not signed.
 
-    Source: EP-PAY, CHECKOUT.
+    Source: the gateway's pages on payment endpoints and the checkout.
     """
 
     checkout_url: str
@@ -102,7 +102,7 @@ class Payment(Model):
         confirmed_at: When that was confirmed.
         refund: Whether it may be refunded; named by the page on refunds, and in no sample.
 
-    Source: STATUS, EP-PAY, WH-EVENTS.
+    Source: the gateway's pages on the status of payments, payment endpoints and webhook events.
     """
 
     id: str
@@ -165,7 +165,7 @@ class Application(Model):
         currency_whitelist: The codes of the cryptocurrencies that it takes.
         deleted_at: When it was deleted, as it seems: no page says.
 
-    Source: EP-APP, APP.
+    Source: the gateway's pages on application endpoints and applications.
     """
 
     id: str
@@ -197,7 +197,7 @@ class Refund(Model):
         blockchain_address: Where to, if it is refunded in crypto.
         refunded_at: When it was carried out.
 
-    Source: REFUND.
+    Source: the gateway's page on refunds.
     """
 
     id: str

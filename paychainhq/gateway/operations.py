@@ -70,7 +70,7 @@ PAYMENTS_CREATE = Operation(
     },
     inside="data",
     response=lambda: models.Checkout,
-    source="EP-PAY",
+    source="payment endpoints",
 )
 PAYMENTS_GET = Operation(
     name="payments.get",
@@ -79,7 +79,7 @@ PAYMENTS_GET = Operation(
     auth="any_token",
     inside="data",
     response=lambda: models.Payment,
-    source="EP-PAY",
+    source="payment endpoints",
 )
 PAYMENTS_INSTRUCTIONS = Operation(
     name="payments.instructions",
@@ -87,7 +87,7 @@ PAYMENTS_INSTRUCTIONS = Operation(
     path=f"{_PAYMENT}/provider/{{provider}}/method/{{method}}",
     auth="any_token",
     response=lambda: object,
-    source="INSTR",
+    source="payment instructions",
 )
 PAYMENTS_METHODS = Operation(
     name="payments.methods",
@@ -95,7 +95,7 @@ PAYMENTS_METHODS = Operation(
     path="/api/checkout/{payment_id}/payment-methods",
     auth="any_token",  # the page shows none, and seed 004 has it on every request
     response=lambda: object,
-    source="INSTR",
+    source="payment instructions",
 )
 APPLICATIONS_LIST = Operation(
     name="applications.list",
@@ -103,7 +103,7 @@ APPLICATIONS_LIST = Operation(
     path="/api/payment-applications",
     auth="oauth_token",
     response=lambda: Listing[models.Application],
-    source="EP-APP",
+    source="application endpoints",
 )
 APPLICATIONS_GET = Operation(
     name="applications.get",
@@ -112,7 +112,7 @@ APPLICATIONS_GET = Operation(
     auth="oauth_token",
     inside="data",
     response=lambda: models.Application,
-    source="EP-APP",
+    source="application endpoints",
 )
 APPLICATIONS_CREATE = Operation(
     name="applications.create",
@@ -131,7 +131,7 @@ APPLICATIONS_CREATE = Operation(
     inside="data",
     response=lambda: models.Application,
     holds_secret=True,
-    source="EP-APP",
+    source="application endpoints",
 )
 REFUNDS_CREATE = Operation(
     name="refunds.create",
@@ -148,7 +148,7 @@ REFUNDS_CREATE = Operation(
     },
     inside="data",
     response=lambda: models.Refund,
-    source="REFUND",
+    source="refunds",
 )
 
 OPERATIONS: Mapping[str, Operation[Any]] = {

@@ -56,7 +56,7 @@ class Event:
         payment: The payment, as it was when the notice was made; signed.
         timestamp: When it was sent; signed.
 
-    Source: WH-EVENTS, WH-SEC.
+    Source: the gateway's pages on webhook events and webhook security.
     """
 
     event: EventName | str
@@ -93,7 +93,7 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
         DecodeError: It is, and it holds no payment.
         ConfigurationError: The secrets cannot be any.
 
-    Source: WH-SEC, WH-EVENTS, WH-RETRY.
+    Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
     secrets, given = signing.checked_secrets(secrets), signing.held(headers)
     del headers
@@ -126,7 +126,7 @@ def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestam
         event: The name of the event.
         timestamp: When it is sent, in seconds since 1970; None is now.
 
-    Source: WH-SEC.
+    Source: the gateway's page on webhook security.
     """
     (secret,) = signing.checked_secrets(secret)
     written = str(int(time.time() if timestamp is None else timestamp))

@@ -149,7 +149,7 @@ class Gateway(BaseClient):
             DecodeError: It is, and it holds no payment.
             MissingCredentialError: This client was given no webhook secret.
 
-        Source: WH-SEC, WH-EVENTS.
+        Source: the gateway's pages on webhook security and webhook events.
         """
         return self._async.parse_webhook(body, headers, max_age=max_age)
 

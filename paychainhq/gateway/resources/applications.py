@@ -19,7 +19,7 @@ class Applications(Resource):
     async def list(self) -> Listing[Application]:
         """Return all payment applications of the account.
 
-        Source: EP-APP.
+        Source: the gateway's page on application endpoints.
         """
         return await self._caller.call(operations.APPLICATIONS_LIST)
 
@@ -30,7 +30,7 @@ class Applications(Resource):
 
             NotFoundError: There is no such application.
 
-        Source: EP-APP.
+        Source: the gateway's page on application endpoints.
         """
         return await self._caller.call(operations.APPLICATIONS_GET, {"application_id": application_id})
 
@@ -61,7 +61,7 @@ class Applications(Resource):
             InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
             BadRequestError: The gateway refuses it; `error.fields` says which fields.
 
-        Source: EP-APP, APP.
+        Source: the gateway's pages on application endpoints and applications.
         """
         secret = conceal(secret)
         given = {

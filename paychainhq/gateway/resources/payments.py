@@ -58,7 +58,7 @@ class Payments(Resource):
             MissingCredentialError: There is no token that may do this; nothing was sent.
             BadRequestError: The gateway refuses it; `error.fields` says which fields.
 
-        Source: EP-PAY, CREATE, CHECKOUT.
+        Source: the gateway's pages on payment endpoints, creating payments and the checkout.
         """
         given = {
             "amount": amount,
@@ -82,7 +82,7 @@ class Payments(Resource):
 
             NotFoundError: There is no such payment.
 
-        Source: EP-PAY, STATUS.
+        Source: the gateway's pages on payment endpoints and the status of payments.
         """
         return await self._caller.call(operations.PAYMENTS_GET, {"payment_id": payment_id})
 
@@ -99,7 +99,7 @@ class Payments(Resource):
 
             The answer as plain JSON: no page shows its fields.
 
-        Source: INSTR.
+        Source: the gateway's page on payment instructions.
         """
         given = {"payment_id": payment_id, "provider": provider, "method": method}
         return await self._caller.call(operations.PAYMENTS_INSTRUCTIONS, given)
@@ -111,7 +111,7 @@ class Payments(Resource):
 
             The answer as plain JSON: no page shows its fields.
 
-        Source: INSTR.
+        Source: the gateway's page on payment instructions.
         """
         return await self._caller.call(operations.PAYMENTS_METHODS, {"payment_id": payment_id})
 
@@ -132,7 +132,7 @@ class Payments(Resource):
 
             WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
 
-        Source: STATUS.
+        Source: the gateway's page on the status of payments.
         """
 
         async def look(caller: Caller) -> tuple[Payment, bool]:

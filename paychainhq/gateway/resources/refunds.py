@@ -41,7 +41,7 @@ class Refunds(Resource):
             InvalidArgumentError: There is neither an address nor all of the bank fields, or something of both; nothing was sent.
             NotFoundError: There is no such payment.
 
-        Source: REFUND.
+        Source: the gateway's page on refunds.
         """
         bank = {
             "bank_name": bank_name,

@@ -24,7 +24,7 @@ class Applications:
     def list(self) -> Listing[Application]:
         """Return all payment applications of the account.
 
-        Source: EP-APP.
+        Source: the gateway's page on application endpoints.
         """
         return complete(self._async.list()).result()
 
@@ -35,7 +35,7 @@ class Applications:
 
             NotFoundError: There is no such application.
 
-        Source: EP-APP.
+        Source: the gateway's page on application endpoints.
         """
         return complete(self._async.get(application_id)).result()
 
@@ -66,7 +66,7 @@ class Applications:
             InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
             BadRequestError: The gateway refuses it; `error.fields` says which fields.
 
-        Source: EP-APP, APP.
+        Source: the gateway's pages on application endpoints and applications.
         """
         secret = conceal(secret)
         return complete(

@@ -59,7 +59,7 @@ class Payments:
             MissingCredentialError: There is no token that may do this; nothing was sent.
             BadRequestError: The gateway refuses it; `error.fields` says which fields.
 
-        Source: EP-PAY, CREATE, CHECKOUT.
+        Source: the gateway's pages on payment endpoints, creating payments and the checkout.
         """
         return complete(
             self._async.create(
@@ -84,7 +84,7 @@ class Payments:
 
             NotFoundError: There is no such payment.
 
-        Source: EP-PAY, STATUS.
+        Source: the gateway's pages on payment endpoints and the status of payments.
         """
         return complete(self._async.get(payment_id)).result()
 
@@ -101,7 +101,7 @@ class Payments:
 
             The answer as plain JSON: no page shows its fields.
 
-        Source: INSTR.
+        Source: the gateway's page on payment instructions.
         """
         return complete(self._async.instructions(payment_id, provider, method)).result()
 
@@ -112,7 +112,7 @@ class Payments:
 
             The answer as plain JSON: no page shows its fields.
 
-        Source: INSTR.
+        Source: the gateway's page on payment instructions.
         """
         return complete(self._async.methods(payment_id)).result()
 
@@ -133,6 +133,6 @@ class Payments:
 
             WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
 
-        Source: STATUS.
+        Source: the gateway's page on the status of payments.
         """
         return complete(self._async.wait(payment_id, timeout=timeout, interval=interval)).result()

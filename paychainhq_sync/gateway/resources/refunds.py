@@ -44,7 +44,7 @@ class Refunds:
             InvalidArgumentError: There is neither an address nor all of the bank fields, or something of both; nothing was sent.
             NotFoundError: There is no such payment.
 
-        Source: REFUND.
+        Source: the gateway's page on refunds.
         """
         return complete(
             self._async.create(payment_id, blockchain_address, bank_name, bank_code, bank_account_number, bank_account_holder)
