@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from paychainhq_sync.resources.withdrawals import Withdrawals
 
 
-class PayChainHQ(BaseClient):
+class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
     """The blocking client of the PayChainHQ API; use it as `with PayChainHQ(...) as pay:`.
 
     Its connections are opened by the first call. Several threads may share it; a forked process opens its own.
@@ -72,8 +72,6 @@ class PayChainHQ(BaseClient):
 
     Source: seed 000; the base URL: the public guide to the REST API.
     """
-
-    _async: paychainhq.PayChainHQ
 
     def __init__(
         self,

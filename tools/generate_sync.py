@@ -1,8 +1,8 @@
 """Write `paychainhq_sync/` from the async classes: `python tools/generate_sync.py [--check]`.
 
-It reads signatures, annotations and docstrings of `paychainhq/base_client.py`, of `client.py` and `resources/` there and in
-`paychainhq/gateway/`, and the public names of the packages. Written by hand: `_engine.py` (the background loop), `_iteration.py`
-(generators, pages, jobs), `webhooks.py` (the receiver).
+It reads signatures, annotations and docstrings of `client.py` and `resources/` in `paychainhq/` and `paychainhq/gateway/`, and the
+public names of these packages. Written by hand: `_engine.py` (the background loop), `_iteration.py` (generators, pages, jobs),
+`base_client.py` (what clients have in common), `webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = ROOT / "paychainhq", ROOT / "paychainhq_sync"
-BY_HAND = {"_engine.py", "_iteration.py", "webhooks.py"}
+BY_HAND = {"_engine.py", "_iteration.py", "base_client.py", "webhooks.py"}
 SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
 # What is not imported from the async packages: it is another one here, or there is no need for it.
 REPLACED = ("paychainhq.base_client", "paychainhq.paging", "paychainhq.resources.base")
@@ -143,10 +143,9 @@ def resource(path: Path) -> str:
 def client(path: Path) -> str:
     tree = ast.parse(path.read_text())
     [cls] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    bases = ", ".join(map(ast.unparse, cls.bases))
     package = dotted(path.parent)
-    wraps = f"{package}.{cls.name}" if cls.bases else f"Async{cls.name}"
-    parts = [f"class {cls.name}({bases}):\n{docstring(cls, '    ')}\n    _async: {wraps}\n"]
+    wraps = f"{package}.{cls.name}"
+    parts = [f"class {cls.name}(BaseClient[{wraps}]):\n{docstring(cls, '    ')}"]
     for node in cls.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             parts += [client_method(node, wraps)]
@@ -155,9 +154,7 @@ def client(path: Path) -> str:
         "from paychainhq.base_client import UNCHANGED",
         "from paychainhq_sync.base_client import BaseClient",
     ]
-    return module(
-        path, tree, "\n".join(parts), extra if cls.bases else [f"from {dotted(path)} import {cls.name} as Async{cls.name}"]
-    )
+    return module(path, tree, "\n".join(parts), extra)
 
 
 def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) -> str:
@@ -177,21 +174,8 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
         made = f"view._async = self._async.with_options({passed_on(function)})"
         lines = ["view = object.__new__(type(self))", made, "return view"]
         return head + doc + "".join(f"        {line}\n" for line in lines)
-    if name == "_view":
-        return ""
     if name == "parse_webhook":
         return f"{head}{doc}        return self._async.{name}({passed_on(function)})\n"
-    if name == "close":
-        return f"{head}{doc}        close(self._async)\n"
-    if name == "__aenter__":
-        return "    def __enter__(self) -> Self:\n        return self\n"
-    if name == "__aexit__":
-        return head.replace("__aexit__", "__exit__") + "        self.close()\n"
-    if name == "__repr__":
-        unmade = 'f"<{type(self).__name__}>"'
-        return f'{head}        return repr(self._async) if "_async" in self.__dict__ else {unmade}\n'
-    if name == "__reduce__":
-        return f"{head}        return self._async.__reduce__()\n"
     if decorators == ["cached_property"]:
         made = ast.unparse(function.returns) if function.returns else ""
         late = f"        from {synced(cls.rpartition('.')[0])}.resources.{name} import {made}\n"
@@ -204,7 +188,7 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
 # --- modules ---
 
 OURS = {
-    "_engine": ("close", "complete", "opened"),
+    "_engine": ("complete", "opened"),
     "_iteration": ("Page", "first", "here", "iterate", "run_job"),
 }
 
@@ -296,7 +280,7 @@ def package(path: Path) -> str:
 
 def generate() -> dict[str, str]:
     init = SOURCE / "gateway" / "__init__.py"
-    files = {"__init__.py": package(SOURCE / "__init__.py"), "base_client.py": client(SOURCE / "base_client.py"), "py.typed": ""}
+    files = {"__init__.py": package(SOURCE / "__init__.py"), "py.typed": ""}
     files["gateway/__init__.py"] = HEADER.format(source=init.relative_to(ROOT)) + init.read_text().replace(
         "paychainhq.", "paychainhq_sync."
     )

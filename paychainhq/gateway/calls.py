@@ -17,7 +17,6 @@ class GatewayCaller(Caller):
     """Makes calls of the gateway with one set of options."""
 
     client_id: str | None
-    webhook_secret: str | None = attrs.field(repr=False)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's own client id where the body needs one and the caller named neither application nor site."""

@@ -61,7 +61,6 @@ class Gateway(BaseClient):
     """
 
     _shows = "client_id"
-    _caller: GatewayCaller
 
     def __init__(
         self,
@@ -97,9 +96,8 @@ class Gateway(BaseClient):
             proxy=proxy,
             trust_env=trust_env,
         )
-        self._caller = GatewayCaller(
-            transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id, webhook_secret=webhook_secret
-        )
+        self._caller = GatewayCaller(transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id)
+        self._webhook_secret = webhook_secret
 
     @classmethod
     def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
@@ -123,7 +121,9 @@ class Gateway(BaseClient):
             timeout: Seconds that a whole call may take.
             retry: How failures are met; None turns repeating off.
         """
-        return self._view(timeout=timeout, retry=retry)
+        view = self._view(timeout=timeout, retry=retry)
+        view._webhook_secret = self._webhook_secret
+        return view
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify a webhook with this client's secret and decode it, as `paychainhq.gateway.webhooks.parse` does.
@@ -144,9 +144,9 @@ class Gateway(BaseClient):
 
         Source: the gateway's pages on webhook security and webhook events.
         """
-        if self._caller.webhook_secret is None:
+        if self._webhook_secret is None:
             raise MissingCredentialError("parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret")
-        return parse(body, headers, secrets=self._caller.webhook_secret, max_age=max_age)
+        return parse(body, headers, secrets=self._webhook_secret, max_age=max_age)
 
     @cached_property
     def applications(self) -> Applications:

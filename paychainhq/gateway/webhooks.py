@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
@@ -16,7 +16,9 @@ from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.gateway.models import Payment
 from paychainhq.signing import Headers
 
-R_co = TypeVar("R_co", covariant=True)
+if TYPE_CHECKING:
+    import paychainhq_sync.gateway
+    from paychainhq.gateway.client import Gateway
 
 _EVENT = "X-PaymentService-Event"
 _TIMESTAMP = "X-PaymentService-Timestamp"
@@ -31,15 +33,6 @@ class EventName(StrEnum):
     RECEIVED = "payment.received"
     UNDERPAID = "payment.underpaid"
     REFUND = "payment.refund"
-
-
-class _Reader(Protocol[R_co]):
-    def get(self, payment_id: str) -> R_co: ...
-
-
-class _Client(Protocol[R_co]):
-    @property
-    def payments(self) -> _Reader[R_co]: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +56,11 @@ class Event:
     payment: Payment
     timestamp: datetime
 
-    def fetch(self, gateway: _Client[R_co]) -> R_co:
+    @overload
+    def fetch(self, gateway: Gateway) -> Coroutine[Any, Any, Payment]: ...
+    @overload
+    def fetch(self, gateway: paychainhq_sync.gateway.Gateway) -> Payment: ...
+    def fetch(self, gateway: Gateway | paychainhq_sync.gateway.Gateway) -> Coroutine[Any, Any, Payment] | Payment:
         """Read the payment as it is now.
 
         Args:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from paychainhq_sync.gateway.resources.refunds import Refunds
 
 
-class Gateway(BaseClient):
+class Gateway(BaseClient[paychainhq.gateway.Gateway]):
     """The blocking client of the bearer-token payment gateway; use it as `with Gateway(...) as gateway:`.
 
     Its connections are opened by the first call. Several threads may share it; a forked process opens its own.
@@ -61,8 +61,6 @@ class Gateway(BaseClient):
 
     Source: seed 004.
     """
-
-    _async: paychainhq.gateway.Gateway
 
     def __init__(
         self,
