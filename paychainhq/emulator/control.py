@@ -108,19 +108,15 @@ def _deliveries(control: Control, body: Mapping[str, Any]) -> object:
     return {"data": [{check.wire_name(name): value for name, value in delivery.items()} for delivery in named]}
 
 
-def _pay_gateway(control: Control, body: Mapping[str, Any]) -> object:
-    payment_id = check.text("paymentId", body.get("paymentId"))
-    return {"paymentId": payment_id, "status": control.pay_gateway(payment_id, body.get("amount"))}
+def _gateway(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
+    """The control of this name, which is about a payment of the gateway."""
 
+    def act(control: Control, body: Mapping[str, Any]) -> object:
+        payment_id = check.text("paymentId", body.get("paymentId"))
+        amount = {"amount": body["amount"]} if name == "pay_gateway" and "amount" in body else {}
+        return {"paymentId": payment_id, "status": getattr(control, name)(payment_id, **amount)}
 
-def _confirm_gateway(control: Control, body: Mapping[str, Any]) -> object:
-    payment_id = check.text("paymentId", body.get("paymentId"))
-    return {"paymentId": payment_id, "status": control.confirm_gateway(payment_id)}
-
-
-def _refund_gateway(control: Control, body: Mapping[str, Any]) -> object:
-    payment_id = check.text("paymentId", body.get("paymentId"))
-    return {"paymentId": payment_id, "status": control.refund_gateway(payment_id)}
+    return act
 
 
 def _requests(control: Control, body: Mapping[str, Any]) -> object:
@@ -146,9 +142,7 @@ _ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] =
     ("POST", "advance"): _advance,
     ("POST", "fault"): _fault,
     ("POST", "add_webhook"): _add_webhook,
-    ("POST", "pay_gateway"): _pay_gateway,
-    ("POST", "confirm_gateway"): _confirm_gateway,
-    ("POST", "refund_gateway"): _refund_gateway,
+    **{("POST", name): _gateway(name) for name in ("pay_gateway", "confirm_gateway", "refund_gateway")},
     ("GET", "deliveries"): _deliveries,
     ("GET", "requests"): _requests,
 }

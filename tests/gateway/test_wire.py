@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from paychainhq import __version__
 from paychainhq.codec import to_json
@@ -88,6 +89,20 @@ async def test_documented_arguments_are_all_there() -> None:
             parameters = inspect.signature(getattr(getattr(gateway, resource), method)).parameters
             if "args" not in parameters:  # the blocking face is looked at by the tests of parity
                 assert set(parameters) - others == set(sample.arguments), sample.name
+
+
+@pytest.mark.async_only("a session belongs to a loop")
+async def test_through_a_session_of_the_callers() -> None:
+    """The headers are the same, each once, whichever way a request takes."""
+    async with (
+        RawServer(answer({"data": CHECKOUT})) as server,
+        ClientSession() as session,
+        client(server.url, session=session) as gateway,
+    ):
+        await sample_call(gateway, "payments.create")
+    (request,) = server.requests
+    named = [request.headers[name] for name in ("authorization", "content-type", "accept")]
+    assert named == [f"Bearer {CLIENT_TOKEN}", "application/json", "application/json"]
 
 
 async def test_what_is_left_out_is_not_sent() -> None:
