@@ -34,6 +34,7 @@ from paychainhq import (
     RequestTimeoutError,
     ServerError,
     WaitTimeoutError,
+    WebhookVerificationError,
     errors,
 )
 from paychainhq.codec import from_json
@@ -52,6 +53,7 @@ PARENTS: dict[type[PayChainError], type[Exception]] = {
     LedgerError: PayChainError,
     OutcomeUnknownError: PayChainError,
     WaitTimeoutError: PayChainError,
+    WebhookVerificationError: PayChainError,
     APIError: PayChainError,
     BadRequestError: APIError,
     AuthenticationError: APIError,
