@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from paychainhq.answers import request_id
-from paychainhq.credentials import Auth, Credentials, Secret, SecretBytes
+from paychainhq.credentials import Auth, Keyring, Secret, SecretBytes
 from paychainhq.deadlines import Deadlines
 from paychainhq.errors import (
     ConfigurationError,
@@ -84,7 +84,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
 class Pool:
     """Sends attempts over the connections of one event loop."""
 
-    def __init__(self, route: Route, credentials: Credentials, deadlines: Deadlines) -> None:
+    def __init__(self, route: Route, credentials: Keyring, deadlines: Deadlines) -> None:
         self.loop = asyncio.get_running_loop()
         self._route = route
         self._credentials = credentials

@@ -25,6 +25,7 @@ from tests.support import Behaviour, answer, close, reset, silence
 
 RESULT = "result"
 LOST = "ConnectionFailedError"
+UNTRUSTED = "UntrustedServerError"
 SLOW = "RequestTimeoutError"
 UNCLEAR = "DecodeError"
 LIMITED = "RateLimitError"
@@ -95,7 +96,7 @@ FAULTS = (
     Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
     Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
     Fault("DNS silence", (SLOW,), way=ways.unresolved(silent=True), left=False, forms=(ALWAYS,), pace=HANGS),
-    Fault("TLS: untrusted certificate", (LOST,), way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
+    Fault("TLS: untrusted certificate", (UNTRUSTED,), passes=False, way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
     Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
     Fault("proxy, plain", way=ways.through_proxy(), forms=(ALWAYS,)),
     Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
