@@ -62,7 +62,7 @@ async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
     while size <= LARGEST_BODY and (chunk := await content.readany()):
         chunks.append(chunk)
         size += len(chunk)
-        if size > _READ_AT_ONCE:
+        if size > READ_AT_ONCE:
             # What has come is unpacked as it is read, without a wait: other calls, and this one's deadline, are to have their turn.
             await asyncio.sleep(0)
     return b"".join(chunks), size <= LARGEST_BODY

@@ -54,8 +54,8 @@ class Fault:
         outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
         met: What a request meets at the server.
         forms: Whether the first request of each call meets it, or every request, or both are tried.
-        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried once: a
-            request that is sent again would come to a result.
+        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried
+            once: a request that is sent again would come to a result.
         left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
         taken: Whether the server has done what was asked for, before it fails to say so.
         way: How the client comes to the server.
@@ -136,13 +136,13 @@ FAULTS = (
         pace=FLOODS,
     ),
     Fault("300 KB that unpack to 300 MB", (UNCLEAR,), bomb, passes=False, forms=(ONCE,), crowded=(SLOW,), pace=FLOODS),
-    Fault("endless headers", (LOST,), endless(HEAD, b"X-More: and more\r\n" * 100)),
-    Fault("endless header line", (LOST,), endless(HEAD + b"X-More: ", b"and more " * 1000)),
+    Fault("endless headers", (LOST,), endless(HEAD, b"X-More: and more\r\n" * 100), crowded=(SLOW,)),
+    Fault("endless header line", (LOST,), endless(HEAD + b"X-More: ", b"and more " * 1000), crowded=(SLOW,)),
     Fault("slow drip of headers", (SLOW,), endless(HEAD, b"X: y\r\n", pause=0.05), crowded=(SLOW,), pace=HANGS),
     Fault("slow drip of the body", (SLOW,), endless(CHUNKED, b"1\r\n \r\n", pause=0.02), crowded=(SLOW,), pace=HANGS),
     Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
-    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100), forms=(ONCE,)),
-    Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,)),
+    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100), forms=(ONCE,), crowded=(SLOW,)),
+    Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,), crowded=(SLOW,)),
     # --- refusals ---
     Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
     Fault(

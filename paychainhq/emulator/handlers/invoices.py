@@ -154,7 +154,7 @@ def _metadata(row: Row) -> dict[str, object]:
 def _detail(call: Call, row: Row) -> dict[str, object]:
     standing = lifecycle.standing(call.state, row)
     asked = int(row["raw"])
-    shortfall = asked - standing.in_time if row["settled_by_tolerance"] else 0
+    shortfall = max(asked - standing.in_time, 0) if row["settled_by_tolerance"] else 0
     return {
         "id": row["id"],
         "status": row["status"],
