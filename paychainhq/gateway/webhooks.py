@@ -73,8 +73,8 @@ class Event:
 def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
     """Verify a webhook and decode it.
 
-    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, up to seven times within 40
-    hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
+    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, with seven attempts in all
+    over some 40 hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
 
     Args:
 
