@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         RateLimitError,
         RequestTimeoutError,
         ServerError,
+        UntrustedServerError,
         WaitTimeoutError,
         WebhookVerificationError,
     )
@@ -77,6 +78,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "UntrustedServerError",
     "WaitTimeoutError",
     "WatchState",
     "WebhookVerificationError",

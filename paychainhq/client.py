@@ -56,10 +56,11 @@ class PayChainHQ(BaseClient):
             outermost.
         max_connections: How many requests may be under way at once.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own; by default one that verifies against the system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
+            system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host that is not this machine: your keys can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
 
     Raises:
 
@@ -112,6 +113,7 @@ class PayChainHQ(BaseClient):
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
+            allow_insecure_http=allow_insecure_http,
         )
         self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry, ledger=idempotency)
 

@@ -87,6 +87,12 @@ class ConnectionFailedError(PayChainError):
     """No answer came: the connection could not be made, or was lost (`sent` says which)."""
 
 
+class UntrustedServerError(ConnectionFailedError):
+    """The server could not prove who it is: nothing was sent, and a call does not try again."""
+
+    advice = "Check base_url, this machine's clock, and the certificates that it trusts."
+
+
 class RequestTimeoutError(PayChainError):
     """The deadline of the call passed before an answer came."""
 

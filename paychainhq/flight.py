@@ -9,6 +9,7 @@ or with headers that middleware has changed, the request goes through the sessio
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import BadHttpMessage
 
 from paychainhq.credentials import SecretBytes
 from paychainhq.errors import Sent
@@ -27,6 +29,8 @@ LARGEST_BODY = 16 * 2**20
 # asyncio reads up to 256 KiB at a time; a block of that size may be mapped and unmapped for each answer, which costs more than
 # all the rest.
 _READ_AT_ONCE = 65_536
+# What a server may say before its answer; a flood of it would keep the event loop busy until the deadline.
+_MOST_INFORMATIONAL = 100
 
 
 class Flight:
@@ -58,6 +62,9 @@ async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
     while size <= LARGEST_BODY and (chunk := await content.readany()):
         chunks.append(chunk)
         size += len(chunk)
+        if size > _READ_AT_ONCE:
+            # What has come is unpacked as it is read, without a wait: other calls, and this one's deadline, are to have their turn.
+            await asyncio.sleep(0)
     return b"".join(chunks), size <= LARGEST_BODY
 
 
@@ -113,9 +120,12 @@ async def fly(
         protocol.set_response_params(read_until_eof=True)
         flight.left = True
         transport.write(message)
-        head, content = await protocol.read()
-        while 100 <= head.code < 200 and head.code != 101:
+        for _ in range(_MOST_INFORMATIONAL):
             head, content = await protocol.read()
+            if not 100 <= head.code < 200 or head.code == 101:
+                break
+        else:
+            raise BadHttpMessage("informational answers without end")
         flight.status = head.code
         body, complete = await read_body(content)
     finally:

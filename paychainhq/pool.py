@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiohttp
+import attrs
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EofStream
 from multidict import CIMultiDict
@@ -18,7 +19,14 @@ from yarl import URL
 from paychainhq.answers import request_id
 from paychainhq.credentials import Auth, Keyring, Secret, SecretBytes
 from paychainhq.deadlines import Deadlines
-from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError
+from paychainhq.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    DecodeError,
+    PayChainError,
+    RequestTimeoutError,
+    UntrustedServerError,
+)
 from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make_attempt, make_response
 from paychainhq.flight import (
     LARGEST_BODY,
@@ -45,11 +53,13 @@ _KEPT_BODY = 65_536
 
 # RuntimeError and AssertionError are how aiohttp meets a session that is closed under it.
 _FAILURES = (aiohttp.ClientError, HttpProcessingError, EofStream, OSError, ValueError, RuntimeError, AssertionError)
+_UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch)
 _NEVER_LEFT = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
+    aiohttp.ServerFingerprintMismatch,
 )
 # In words of our own, the first that fits: the texts of others may quote what was sent.
 _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
@@ -58,6 +68,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the server closed the connection before it answered"),
     (SentTwiceError, "the server closed the connection before it answered"),
     (aiohttp.ClientConnectorCertificateError, "the server's certificate could not be verified"),
+    (aiohttp.ServerFingerprintMismatch, "the server's certificate is not the one that the session expects"),
     (aiohttp.ClientConnectorSSLError, "TLS could not be negotiated"),
     (aiohttp.ClientConnectorDNSError, "the host name could not be resolved"),
     (aiohttp.ClientProxyConnectionError, "the proxy could not be reached"),
@@ -139,20 +150,19 @@ class Pool:
             self._note(request, make_attempt(flight.status, error, flight.sent, self.loop.time() - started))
             raise
         except _FAILURES as problem:
-            timed_out = isinstance(problem, TimeoutError)
-            error = _describe(problem)
+            error, kind = _describe(problem), _kind(problem)
             sent = "no" if isinstance(problem, _NEVER_LEFT) else flight.sent
         else:
             self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
-            if len(answer.body) > LARGEST_BODY and 200 <= answer.status < 300:
-                facts = request.facts() | {"status": answer.status, "body": type(answer.body)(answer.body[:_KEPT_BODY])}
-                raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
+            if len(answer.body) > LARGEST_BODY:  # it is not whole, and to find that out, a parser would take ten times as much
+                answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
+                if 200 <= answer.status < 300:
+                    facts = request.facts() | {"status": answer.status, "body": answer.body}
+                    raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
             return answer
         # Raised here, where no exception of another package is at hand to be chained.
         self._note(request, make_attempt(flight.status, error, sent, self.loop.time() - started))
-        if timed_out:
-            raise RequestTimeoutError("no answer came in time", **request.facts())
-        raise ConnectionFailedError(error, **request.facts())
+        raise kind("no answer came in time" if kind is RequestTimeoutError else error, **request.facts())
 
     async def _exchange(self, request: Request, flight: Flight) -> Response:
         """Send a request on the short way where that can be, else through the session, which looks for line breaks in headers."""
@@ -213,8 +223,16 @@ async def _closed_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[No
         await session.close()
 
 
+def _kind(problem: Exception) -> type[PayChainError]:
+    if isinstance(problem, TimeoutError):
+        return RequestTimeoutError
+    return UntrustedServerError if isinstance(problem, _UNTRUSTED) else ConnectionFailedError
+
+
 def _describe(problem: Exception) -> str:
     text = next(text for kind, text in _DESCRIPTIONS if isinstance(problem, kind))
-    if isinstance(problem, OSError) and problem.errno and not isinstance(problem, TimeoutError):
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):  # in OpenSSL's words, which are about the certificate alone
+        return f"{text} ({getattr(problem.certificate_error, 'verify_message', 'no reason given')})"
+    if isinstance(problem, OSError) and problem.errno and not isinstance(problem, (TimeoutError, aiohttp.ClientSSLError)):
         return f"{text} ({os.strerror(problem.errno)})"
     return text

@@ -12,7 +12,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from paychainhq.config import at_least, is_loopback_url
+from paychainhq.config import at_least, is_loopback, is_loopback_url
 from paychainhq.credentials import Secret, conceal
 from paychainhq.errors import ConfigurationError
 
@@ -41,6 +41,7 @@ def make_route(
     ssl: ssl_module.SSLContext | None,
     proxy: str | None,
     trust_env: bool,
+    allow_insecure_http: bool,
     max_connections: int,
 ) -> Route:
     """Check the settings of the connections, and build the TLS context; raises `ConfigurationError`."""
@@ -48,13 +49,22 @@ def make_route(
         raise ConfigurationError("ssl must be an ssl.SSLContext: one that trusts your certificate, not a switch that trusts any")
     if session is not None and not isinstance(session, aiohttp.ClientSession):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-    if ssl is None and session is None and base_url.startswith("https:"):
-        ssl = _default_tls()
+    _refuse_unverified("ssl", ssl)
+    if ssl is None and base_url.startswith("https:"):
+        if session is None:
+            ssl = _default_tls()
+        else:
+            _refuse_unverified("the connector of session", getattr(session.connector, "_ssl", None))
     if proxy is None and trust_env:
         proxy = _environment_proxy(base_url)
     address, proxy_headers = (None, {}) if proxy is None else _take_proxy_apart(proxy)
     if proxy is not None and address is None:
         raise ConfigurationError("proxy must be an http or https URL with a host")
+    if address is not None and base_url.startswith("http:") and not allow_insecure_http and not is_loopback(address.host or ""):
+        raise ConfigurationError(
+            "plain http through a proxy on another host would show your keys to the network: use https, or pass"
+            " allow_insecure_http=True"
+        )
     return Route(
         base_url=base_url,
         session=session,
@@ -63,6 +73,22 @@ def make_route(
         proxy_headers=proxy_headers,
         max_connections=at_least(1, "max_connections", max_connections),
     )
+
+
+def _refuse_unverified(argument: str, tls: object) -> None:
+    """Raise `ConfigurationError` for what takes any certificate, or one that was issued to another host.
+
+    None and True stand for aiohttp's default, and a fingerprint is a verification of its own.
+    """
+    if isinstance(tls, ssl_module.SSLContext):
+        verifies = tls.verify_mode is ssl_module.CERT_REQUIRED and tls.check_hostname
+    else:
+        verifies = tls is not False
+    if not verifies:
+        raise ConfigurationError(
+            f"{argument} does not verify who the server is, and your keys would go to whoever answers: use a context from"
+            " ssl.create_default_context(cafile=...) that trusts your certificate"
+        )
 
 
 @cache

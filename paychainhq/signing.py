@@ -53,12 +53,19 @@ def verify(secrets: Sequence[Secret], message: bytes, given: str) -> None:
         raise WebhookVerificationError("the signature is not that of this body: another secret, or another body")
 
 
-def held(headers: Headers) -> list[tuple[str, str]]:
-    """Copy headers such that no frame shows their values: one may be a token."""
-    return [(conceal(name), conceal(value)) for name, value in headers.items()]
+class Held(list[tuple[str, str]]):
+    """Headers that no frame shows."""
+
+    def items(self) -> Held:
+        return self
 
 
-def header(headers: list[tuple[str, str]], name: str) -> str:
+def held(headers: Headers) -> Held:
+    """Copy headers such that no frame shows them: one may be a token."""
+    return Held((conceal(name), conceal(value)) for name, value in headers.items())
+
+
+def header(headers: Held, name: str) -> str:
     """Return a header, whatever case its name is in; there must be one, and one only."""
     found = [value for key, value in headers if isinstance(key, str) and key.lower() == name.lower()]
     if len(found) != 1:

@@ -151,9 +151,18 @@ def make_transport(
     ssl: ssl_module.SSLContext | None,
     proxy: str | None,
     trust_env: bool,
+    allow_insecure_http: bool,
 ) -> Transport:
     """Check a client's settings of how it sends, and make what it sends by; raises `ConfigurationError`."""
-    route = make_route(base_url, session=session, ssl=ssl, proxy=proxy, trust_env=trust_env, max_connections=max_connections)
+    route = make_route(
+        base_url,
+        session=session,
+        ssl=ssl,
+        proxy=proxy,
+        trust_env=trust_env,
+        allow_insecure_http=allow_insecure_http,
+        max_connections=max_connections,
+    )
     limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
     if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
         raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")

@@ -61,10 +61,11 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
             outermost.
         max_connections: How many requests may be under way at once.
         session: Not for this client: a session belongs to a loop.
-        ssl: A TLS context of your own; by default one that verifies against the system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
+            system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host that is not this machine: your keys can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
 
     Raises:
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from paychainhq.signing import Headers
+from paychainhq.signing import Headers, held
 from paychainhq.webhooks import Event, EventData, EventName, parse, sign
 from paychainhq.webhooks.receiver import FAILED, OK, BaseReceiver, new_holder
 
@@ -52,6 +52,7 @@ class Receiver(BaseReceiver[Handler]):
             body: The raw body.
             headers: The headers; their names may be in any case.
         """
+        headers = held(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ import aiohttp
 import attrs
 import pytest
 
-from paychainhq import ConnectionFailedError, RateLimit, ServerError, flight
+from paychainhq import ConnectionFailedError, DecodeError, RateLimit, ServerError, flight
 from paychainhq.exchange import Next, Request, Response
 from paychainhq.flight import LARGEST_BODY
 from tests.engine import INVOICE, PRICES, client, info, invoice, states
@@ -170,6 +171,42 @@ async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
         await invoice(pay)
     assert server.accepted == 2
     assert LARGEST_BODY == 16 * 2**20
+
+
+async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
+    """Few bytes that unpack to many are taken piece by piece: a task that waits for its turn gets it after each."""
+    packed = answer(gzip.compress(bytes(2 * LARGEST_BODY)), headers={"Content-Encoding": "gzip"})
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += bool(server.requests)
+
+    async with RawServer(packed) as server, client(server.url) as pay:
+        waiting = asyncio.create_task(others())
+        with pytest.raises(DecodeError, match="longer than"):
+            await pay.prices.list()
+        waiting.cancel()
+    assert turns >= LARGEST_BODY // 2**20
+
+
+async def test_a_flood_of_informational_answers_is_no_answer() -> None:
+    """More of them than anybody means are not read to their end: the attempt fails, and its connection is given up."""
+
+    async def flood(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with RawServer(flood) as server, client(server.url, retry=None) as pay:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await invoice(pay)
+        assert (states(caught.value), caught.value.sent) == (["the answer was not HTTP"], "unknown")
+        server.script[:] = [answer(INVOICE)]
+        await invoice(pay)
+    assert server.accepted == 2
 
 
 @pytest.mark.parametrize("header", ["evil\r\nx-api-key: other", "null\x00"])

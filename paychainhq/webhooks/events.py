@@ -48,16 +48,15 @@ def parse(
 
     Source: reference/webhooks-events.
     """
-    secrets, bearer, given = signing.checked_secrets(secrets), conceal(bearer), signing.held(headers)
-    del headers
+    secrets, bearer, headers = signing.checked_secrets(secrets), conceal(bearer), signing.held(headers)
     body = signing.checked_body(body)
     if max_age is not None:
         config.seconds("max_age", max_age)
-    signing.verify(secrets, body, signing.header(given, _SIGNATURE))
+    signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
     if bearer is not None:
-        _check_bearer(bearer, conceal(signing.header(given, "Authorization")))
+        _check_bearer(bearer, conceal(signing.header(headers, "Authorization")))
     if max_age is not None:
-        signing.check_age(_seconds(signing.header(given, _TIMESTAMP)), max_age)
+        signing.check_age(_seconds(signing.header(headers, _TIMESTAMP)), max_age)
     try:
         return codec.decode(Event, body)
     except DecodeError as error:
@@ -68,7 +67,7 @@ def parse(
 
 
 def _check_bearer(bearer: str, given: str) -> None:
-    kind, _, token = given.partition(" ")
+    kind, _, token = map(conceal, given.partition(" "))
     if kind.lower() != "bearer" or not compare_digest(bearer.encode(), token.strip().encode(errors="surrogateescape")):
         raise WebhookVerificationError("the bearer token is not the one that was agreed")
 

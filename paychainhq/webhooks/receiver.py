@@ -153,6 +153,7 @@ class Receiver(BaseReceiver[Handler]):
             body: The raw body.
             headers: The headers; their names may be in any case.
         """
+        headers = signing.held(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened

@@ -25,8 +25,8 @@ from paychainhq.gateway import PaymentStatus
 from tests.engine import QUICK
 from tests.faces import Gateway
 from tests.gateway.samples import BY_NAME, CLIENT_ID, CLIENT_TOKEN, OAUTH_TOKEN, PAYMENT, PAYMENT_ID, client, sample_call
+from tests.security.leaks import all_logs, looked_at, traced
 from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
-from tests.test_secrets import all_logs, looked_at, traced
 
 pytestmark = pytest.mark.usefixtures("face")
 

@@ -1,0 +1,50 @@
+"""The ways in which a request can go out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from paychainhq import flight
+from tests import faces
+from tests.engine import client
+from tests.faces import PayChainHQ
+
+SHORT, BLOCKING, LONG, OWN = "the short way", "the short way, blocking", "through aiohttp's session", "a session of one's own"
+
+
+class Way:
+    """Makes clients whose requests go out in one way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @asynccontextmanager
+    async def client(self, url: str, **settings: Any) -> AsyncGenerator[PayChainHQ, None]:
+        """Open a client; with a session of one's own, the TLS context is that of the session."""
+        if self.name != OWN:
+            async with client(url, **settings) as pay:
+                yield pay
+            return
+        connector = aiohttp.TCPConnector(ssl=settings.pop("ssl", True))
+        async with aiohttp.ClientSession(connector=connector) as session, client(url, session=session, **settings) as pay:
+            yield pay
+
+
+@pytest.fixture(params=[SHORT, BLOCKING, LONG, OWN])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """Each of the ways; the last one is for the async face only."""
+    monkeypatch.setattr(faces, "current", "sync" if request.param == BLOCKING else "async")
+    if request.param == LONG:
+        monkeypatch.setattr(flight, "_FITS", False)
+    return Way(request.param)
+
+
+@pytest.fixture
+def debugging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever event loop is made, it is in debug mode."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")

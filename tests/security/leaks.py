@@ -1,0 +1,105 @@
+"""What looks for secrets wherever a program may show them, and the client whose secrets they are."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import pickle
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from paychainhq import DashboardSession, PayChainError
+from tests.engine import CREATED_KEY, QUICK
+from tests.faces import PayChainHQ
+
+API_KEY = "pk_test_secretALPHA"
+PAYOUT_KEY = "pk_test_secretBRAVO"
+CONTRACT_KEY = "pk_test_secretCHARLIE"
+SESSION = "session=secretDELTA"
+PASSWORD = "secretECHO"
+NEW_KEY = "biz_secretFOXTROT"
+WEBHOOK_SECRET = "whsec_secretGOLF"
+BEARER = "secretHOTEL"
+BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+SECRETS = [API_KEY, PAYOUT_KEY, CONTRACT_KEY, SESSION, PASSWORD, NEW_KEY, WEBHOOK_SECRET, BEARER, BASIC]
+KEYS: dict[str, Any] = {"api_key": API_KEY, "payout_key": PAYOUT_KEY, "contract_key": CONTRACT_KEY, "business_id": "biz_123"}
+CREATED = {**CREATED_KEY, "apiKey": NEW_KEY}
+TESTS = str(Path(__file__).parents[1])
+
+
+def make(url: str, **settings: Any) -> PayChainHQ:
+    """Return a client of the current face with every kind of secret but a proxy's password."""
+    session = DashboardSession({"Cookie": SESSION, "X-Step-Up": SESSION})
+    return PayChainHQ(**{**KEYS, "dashboard": session, "base_url": url, "retry": QUICK, "timeout": 2, **settings})
+
+
+def shown(text: str) -> list[str]:
+    """The secrets that a text gives away."""
+    return [secret for secret in SECRETS if secret in text]
+
+
+def looked_at(value: Any) -> str:
+    """All that a value says of itself, pickled too."""
+    pickles = [pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)]
+    return "\n".join([repr(value), str(value), *pickles])
+
+
+def traced(error: BaseException) -> str:
+    """The traceback with the locals of every frame but the tests' own, of all that the error was caused by or came about in."""
+    texts, links = [], [error]
+    for link in links:
+        texts += [repr(link), str(link), *map(str, getattr(link, "__notes__", ()))]
+        for frame in traceback.TracebackException.from_exception(link, capture_locals=True).stack:
+            if not frame.filename.startswith(TESTS):
+                texts.append(f"{frame.filename}:{frame.lineno} {frame.line} {frame.locals}")
+        of_group = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+        links += [other for other in (link.__cause__, link.__context__, *of_group) if other is not None and other not in links]
+    return "\n".join(texts)
+
+
+@contextmanager
+def everything_said() -> Iterator[list[str]]:
+    """Every record of every logger with its arguments and its traceback, and every warning; the running loop is in debug mode."""
+    texts: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(f"{record.getMessage()} {record.args!r} {vars(record)!r}")
+            if record.exc_info and record.exc_info[1] is not None:
+                texts.append(traced(record.exc_info[1]))
+
+    with suppress(RuntimeError):
+        asyncio.get_running_loop().set_debug(True)
+    root, handler = logging.getLogger(), Keep()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            yield texts
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    texts += [f"{warning.message} {warning.source!r}" for warning in caught]
+
+
+async def failed(pay: PayChainHQ) -> list[PayChainError]:
+    """The errors of one call with each credential."""
+    errors = []
+    for work in (
+        pay.businesses.get(),
+        pay.request("POST", "/api/v1/new", body={}, auth="payout_key", idempotency_key="k"),
+        pay.request("POST", "/api/v1/new", body={}, auth="contract_key"),
+        pay.api_keys.create("x", ["business:read"]),
+    ):
+        try:
+            await work
+        except PayChainError as error:
+            errors.append(error)
+    assert len(errors) >= 2
+    return errors

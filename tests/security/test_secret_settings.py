@@ -1,0 +1,95 @@
+"""No setting that is refused shows a secret."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from paychainhq import (
+    ConfigurationError,
+    DashboardSession,
+    PayChainError,
+)
+from tests import faces
+from tests.faces import PayChainHQ
+from tests.security.leaks import (
+    API_KEY,
+    CONTRACT_KEY,
+    KEYS,
+    PASSWORD,
+    PAYOUT_KEY,
+    SESSION,
+    looked_at,
+    make,
+    shown,
+    traced,
+)
+
+pytestmark = pytest.mark.usefixtures("face")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_key": API_KEY + "\n"},
+        {"payout_key": " " + PAYOUT_KEY},
+        {"contract_key": CONTRACT_KEY + "\x00"},
+        {"dashboard": {"Cookie": SESSION}},
+        {"base_url": f"https://me:{PASSWORD}@api.example.com"},
+        {"base_url": "http://api.example.com"},
+        {"proxy": f"ftp://me:{PASSWORD}@proxy"},
+        {"proxy": f"http://me:{PASSWORD}@proxy:99999"},
+        {"proxy": f"http://me:{PASSWORD}@proxy.example.com", "base_url": "http://127.0.0.1:1"},
+        {"environment": "sandbox", "base_url": "https://api.example.com", "api_key": "pk_live_" + API_KEY},
+        {"timeout": 0},
+        {"ssl": False},
+    ],
+)
+def test_constructor_that_refuses(settings: dict[str, Any]) -> None:
+    """An error of the constructor shows no secret, neither the one that is wrong nor the others."""
+    for maker in (PayChainHQ, PayChainHQ.from_env):
+        with pytest.raises(ConfigurationError) as caught:
+            maker(**{**KEYS, **settings})
+        assert shown(traced(caught.value) + looked_at(caught.value)) == []
+
+
+@pytest.mark.async_only("it makes no client")
+def test_dashboard_session_that_refuses() -> None:
+    """Neither does an error about the headers of a session."""
+    with pytest.raises(ConfigurationError) as caught:
+        DashboardSession({"X-Other": SESSION, "Cookie": SESSION + "\n"})
+    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+
+
+def test_environment_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one about what the environment's variables hold."""
+    monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY + "\n")
+    monkeypatch.setenv("PAYCHAIN_PAYOUT_KEY", PAYOUT_KEY)
+    with pytest.raises(ConfigurationError) as caught:
+        PayChainHQ.from_env()
+    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    monkeypatch.setenv("https_proxy", f"ftp://me:{PASSWORD}@proxy")
+    with pytest.raises(ConfigurationError) as caught:
+        PayChainHQ(trust_env=True)
+    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+
+
+async def test_missing_credential() -> None:
+    """An error about the key that is missing shows none of those that are there."""
+    async with make("http://127.0.0.1:1", api_key=None) as pay:
+        with pytest.raises(PayChainError, match="api_key") as caught:
+            await pay.businesses.get()
+    assert shown(traced(caught.value) + looked_at(caught.value) + repr(vars(caught.value))) == []
+
+
+@pytest.mark.async_only("it pickles a client of each face itself")
+@pytest.mark.parametrize("face_of_client", faces.FACES)
+def test_client_is_not_pickled(monkeypatch: pytest.MonkeyPatch, face_of_client: str) -> None:
+    """A client cannot be pickled, and says why; a session can, without its headers' values."""
+    monkeypatch.setattr(faces, "current", face_of_client)
+    pay: Any = make("http://127.0.0.1:1")
+    with pytest.raises(TypeError, match="holds keys and connections"):
+        pickle.dumps(pay._blocking if face_of_client == "sync" else pay)
+    assert shown(looked_at(DashboardSession({"Cookie": SESSION}))) == []

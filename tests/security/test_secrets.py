@@ -1,0 +1,290 @@
+"""No call shows a secret, whether it fails or not: not in logs, warnings, reprs, errors, tracebacks with locals, or pickles."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+import paychainhq_sync
+import paychainhq_sync.webhooks
+from paychainhq import (
+    DashboardSession,
+    LedgerError,
+    Next,
+    Request,
+    Response,
+)
+from paychainhq.operations import OPERATIONS
+from tests import faces
+from tests.calls import CALLS, call
+from tests.engine import error_body
+from tests.security.leaks import (
+    API_KEY,
+    BASIC,
+    CREATED,
+    KEYS,
+    NEW_KEY,
+    PASSWORD,
+    PAYOUT_KEY,
+    SESSION,
+    everything_said,
+    failed,
+    looked_at,
+    make,
+    shown,
+    traced,
+)
+from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.sync.support import ThreadedServer
+from tests.test_connections import Tunnel, server_tls
+
+pytestmark = pytest.mark.usefixtures("face", "debugging")
+
+
+@pytest.mark.async_only("it makes no client")
+def test_control() -> None:
+    """What looks for secrets finds one that was planted: in a repr, a pickle, a log, a warning, a note and frames of others."""
+    assert shown(repr({"x-api-key": API_KEY})) == [API_KEY]
+    assert shown(looked_at({"x-api-key": API_KEY})) == [API_KEY]
+    with everything_said() as said:
+        logging.getLogger("aiohttp").debug("%s", {"key": API_KEY})
+        warnings.warn(f"not closed: {SESSION}", ResourceWarning, stacklevel=1)
+    assert shown("\n".join(said)) == [API_KEY, SESSION]
+    program = "def f(key):\n    raise ValueError('planted')\nf(key)"
+    for folder in ("/x/paychainhq", "/x/paychainhq_sync", "/x/site-packages/aiohttp", "/usr/lib/python/asyncio"):
+        with pytest.raises(ValueError, match="planted") as caught:
+            exec(compile(program, f"{folder}/planted.py", "exec"), {"key": API_KEY})
+        caught.value.add_note(PAYOUT_KEY)
+        assert shown(traced(caught.value)) == [API_KEY, PAYOUT_KEY]
+        with pytest.raises(LedgerError) as outer:
+            raise LedgerError("outer") from caught.value
+        assert shown(traced(outer.value)) == [API_KEY, PAYOUT_KEY]
+
+
+@pytest.mark.parametrize("plant", ["a log", "an error", "a frame"])
+async def test_control_of_a_call(plant: str) -> None:
+    """A client that did leak would be found out, over both faces: a middleware that is given a key leaks it."""
+
+    def leaking(key: str) -> None:
+        if plant == "a log":
+            logging.getLogger("paychainhq").debug("with %s", key)
+        raise ZeroDivisionError(key if plant == "an error" else "")
+
+    async def middleware(request: Request, send: Next) -> Response:
+        exec(compile("leaking(key)", "/x/paychainhq/leaking.py", "exec"), {"leaking": leaking}, {"key": API_KEY})
+        return await send(request)
+
+    with everything_said() as said:
+        async with make("http://127.0.0.1:1", middleware=[middleware]) as pay:
+            with pytest.raises(ZeroDivisionError) as caught:
+                await pay.prices.list()
+    assert shown("\n".join(said)) == ([API_KEY] if plant == "a log" else [])
+    assert shown(traced(caught.value)) == [API_KEY]
+    assert shown(str(caught.value)) == ([API_KEY] if plant == "an error" else [])
+
+
+FAILURES: dict[str, Behaviour] = {
+    "lost": close,
+    "reset": reset,
+    "cut": cut(answer(CREATED)),
+    "silence": silence,
+    "400": answer(error_body("VALIDATION_ERROR", details=[{"field": "x"}]), 400),
+    "401": answer(error_body("UNAUTHORIZED"), 401),
+    "429": answer(error_body("X"), 429, {"Retry-After": "100"}),
+    "503": answer(error_body("X"), 503),
+    "html": answer(b"<html>" + NEW_KEY.encode()),
+    "bad JSON": answer(b'{"apiKey": "' + NEW_KEY.encode()),
+    "wrong": answer({**CREATED, "id": 5}),
+    "wrong secret": answer({**CREATED, "apiKey": {"value": NEW_KEY}}),
+    "in a 200": answer(error_body("X") | {"apiKey": NEW_KEY}),
+    "redirect": answer(b"", 302, {"Location": "http://127.0.0.1:1/"}),
+    "nonsense": b"nonsense\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_failures(failure: str) -> None:
+    """A call that fails shows no secret, whichever credential it carried and however it failed."""
+    with everything_said() as said:
+        async with RawServer(FAILURES[failure]) as server, make(server.url) as pay:
+            for error in await failed(pay):
+                assert shown(str(error) + repr(error)) == []
+                # An answer may hold anything; where no new key was asked for, it is kept for the caller as it came.
+                holds_key = error.operation == "api_keys.create"
+                seen = traced(error) + looked_at(error) + repr(vars(error))
+                assert shown(seen if holds_key else seen.replace(NEW_KEY, "")) == []
+    assert said
+    assert shown("\n".join(said)) == []
+
+
+async def test_no_connection() -> None:
+    """A server or a proxy that is not there learns and shows nothing."""
+    for settings in ({}, {"proxy": f"http://me:{PASSWORD}@127.0.0.1:1"}, {"base_url": "https://127.0.0.1:1"}):
+        with everything_said() as said:
+            async with make(**{"url": "http://127.0.0.1:1"} | settings) as pay:
+                for error in await failed(pay):
+                    assert shown(traced(error) + looked_at(error)) == []
+        assert shown("\n".join(said)) == []
+
+
+@pytest.mark.parametrize("tunnelled", [False, True])
+async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
+    """Neither does a server that cannot prove who it is, also behind a proxy that takes a password."""
+    with everything_said() as said:
+        async with RawServer(answer({}), tls=server_tls()) as server, Tunnel(int(server.url.rpartition(":")[2])) as proxy:
+            through = {"proxy": proxy.url.replace("//", f"//me:{PASSWORD}@")} if tunnelled else {}
+            async with make(server.url, **through) as pay:
+                for error in await failed(pay):
+                    assert shown(traced(error) + looked_at(error)) == []
+        assert server.requests == []
+        assert len(proxy.requests) == (4 if tunnelled else 0)
+    assert shown("\n".join(said)) == []
+
+
+@pytest.mark.parametrize("base_url", [None, "https://api.example.com"])
+async def test_proxy_that_refuses(base_url: str | None) -> None:
+    """A proxy's password goes to the proxy, and shows nowhere."""
+    with everything_said() as said:
+        async with RawServer(answer(b"", 407)) as proxy:
+            url = base_url or proxy.url
+            async with make(url, proxy=proxy.url.replace("//", f"//me:{PASSWORD}@")) as pay:
+                caller = getattr(pay, "_async", pay)._caller  # under the blocking client is an async one
+                assert shown(repr(pay) + repr(vars(pay)) + repr(vars(caller.transport))) == []
+                for error in await failed(pay):
+                    assert shown(traced(error) + looked_at(error)) == []
+        assert {request.headers["proxy-authorization"] for request in proxy.requests} == {f"Basic {BASIC}"}
+    assert shown("\n".join(said)) == []
+
+
+@pytest.mark.parametrize("at", ["before", "after"])
+async def test_middleware_that_raises(at: str) -> None:
+    """What a middleware raises goes through our frames, which hold no secret, and the middleware sees none."""
+    seen: list[str] = []
+
+    async def raising(request: Request, send: Next) -> Response:
+        seen.append(f"{request!r} {request.headers!r}")
+        if at == "after":
+            response = await send(request)
+            seen.append(f"{response!r} {response.body!r}" if request.operation.holds_secret else repr(response))
+        raise RuntimeError("of the middleware")
+
+    with everything_said() as said:
+        async with RawServer(answer(CREATED)) as server, make(server.url, middleware=[raising]) as pay:
+            for work in (pay.businesses.get(), pay.api_keys.create("x", ["business:read"])):
+                with pytest.raises(RuntimeError, match="of the middleware") as caught:
+                    await work
+                assert shown(traced(caught.value)) == []
+    assert len(seen) == (4 if at == "after" else 2)
+    assert shown("\n".join(seen + said)) == []
+
+
+async def test_a_job_that_is_given_up() -> None:
+    """The errors among a job's outcomes are no exception."""
+    request = {"amount": "1", "token": "USDC", "chain": "eth", "reference": "order-1"}
+    with everything_said() as said:
+        async with make("http://127.0.0.1:1") as pay:
+            outcomes = [outcome async for outcome in pay.invoices.create_many([request], give_up_after=0.01)]
+    (outcome,) = outcomes
+    assert outcome.error is not None
+    assert shown(repr(outcome) + traced(outcome.error) + looked_at(outcome.error) + "\n".join(said)) == []
+
+
+@pytest.mark.async_only("it cancels a task")
+async def test_cancelled_call() -> None:
+    """A call that its caller cancels passes through aiohttp's frames, and shows nothing of them either."""
+
+    async def hold(request: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        await silence(request, writer)
+
+    with everything_said() as said:
+        async with RawServer(silence, hold) as server, make(server.url) as pay:
+            for work in (pay.businesses.get(), pay.api_keys.create("x", ["business:read"])):
+                task = asyncio.ensure_future(work)
+                seen = len(server.requests)
+                while len(server.requests) == seen:
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError) as caught:
+                    await task
+                assert "aiohttp" in traced(caught.value)
+                assert shown(traced(caught.value)) == []
+    assert shown("\n".join(said)) == []
+
+
+@pytest.mark.async_only("it interrupts the blocking client in the main thread")
+def test_interrupted_call() -> None:
+    """Ctrl-C during a blocking call shows none, neither in its frames nor in its note."""
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ThreadedServer(silence) as server, everything_said() as said:
+            session = DashboardSession({"Cookie": SESSION})
+            with paychainhq_sync.PayChainHQ(**KEYS, dashboard=session, base_url=server.url) as pay:
+
+                def interrupt() -> None:
+                    server.wait_for_requests(1)
+                    signal.pthread_kill(main, signal.SIGINT)
+
+                thread = threading.Thread(target=interrupt)
+                thread.start()
+                with pytest.raises(KeyboardInterrupt) as caught:
+                    pay.api_keys.create("x", ["business:read"])
+                thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "paychainhq_sync" in traced(caught.value)
+    assert "api_keys.create was under way" in traced(caught.value)
+    assert shown(traced(caught.value) + "\n".join(said)) == []
+
+
+async def test_successes() -> None:
+    """Calls that succeed show no secret either: not in their results, and not in the server's answer to a new key."""
+    with everything_said() as said:
+        async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
+            created = await pay.api_keys.create("x", ["business:read"])
+            assert created.api_key == NEW_KEY
+            assert shown(looked_at(created) + looked_at(created.response)) == []
+            await pay.request("POST", "/api/v1/new", body={}, auth="payout_key")
+    assert server.requests[0].headers["cookie"] == SESSION
+    assert server.requests[1].headers["x-api-key"] == PAYOUT_KEY
+    assert shown("\n".join(said)) == []
+
+
+async def test_objects_of_the_package() -> None:
+    """No object that a client is made of shows a secret in its repr, after a call as before."""
+    async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
+        created = await call(pay, "api_keys.create", CALLS["api_keys.create"])
+        resources = [getattr(pay, name.split(".")[0]) for name in OPERATIONS]
+        packages = ("paychainhq", "paychainhq_sync", "aiohttp")
+        ours = [found for found in gc.get_objects() if str(type(found).__module__).partition(".")[0] in packages]
+        # An error that another test has left may hold an answer by design.
+        objects = [found for found in ours if not isinstance(found, BaseException)]
+        for value in (pay, pay.with_options(timeout=1), created, created.response, *resources, *objects):
+            assert shown(repr(value)) == []
+            assert shown(str(value)) == [] or isinstance(value, str)
+            assert shown(repr(getattr(value, "__dict__", ""))) == []
+
+
+@pytest.mark.async_only("it collects a client of each face itself")
+@pytest.mark.parametrize("face_of_client", faces.FACES)
+async def test_a_client_that_is_never_closed(monkeypatch: pytest.MonkeyPatch, face_of_client: str) -> None:
+    """The warning about it names the line that made it, and shows nothing."""
+    monkeypatch.setattr(faces, "current", face_of_client)
+    with everything_said() as said:
+        async with RawServer(answer({})) as server:
+            pay = make(server.url)
+            await pay.request("GET", "/api/v1/new")
+            del pay
+            gc.collect()
+            await asyncio.sleep(0)
+    assert any("was never closed" in text for text in said)
+    assert shown("\n".join(said)) == []
