@@ -31,6 +31,7 @@ from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make
 from paychainhq.flight import (
     LARGEST_BODY,
     NO_TIMEOUT,
+    READ_AT_ONCE,
     Destination,
     Flight,
     SendOnce,
@@ -97,6 +98,7 @@ class Pool:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=NO_TIMEOUT,
             request_class=SendOnce,
+            read_bufsize=READ_AT_ONCE,
         )
         self._options: dict[str, Any] = {"timeout": NO_TIMEOUT, "allow_redirects": False, "raise_for_status": False}
         self._origin = URL(route.base_url)

@@ -15,7 +15,7 @@ from tests.faults.table import FAULTS
 _PAGE = """# Faults
 
 `make faults` makes everything go wrong that can go wrong between a client and a payments API, on real sockets, and looks at
-what comes of it. It prints a line for each cell, writes this page, and fails if a rule is broken. It takes some five minutes;
+what comes of it. It prints a line for each cell, writes this page, and fails if a rule is broken. It takes some three minutes;
 `python -m tests.faults silence 429` tries only the faults that are named, and writes nothing. `make test` tries each fault too,
 with the three operations at once.
 
@@ -27,7 +27,8 @@ with the three operations at once.
 - a **keyed mutation**: `invoices.create`, which carries an idempotency key;
 - a **mutation without a key**: `api_keys.create`, which must not be repeated once it may have left.
 
-The fault is met either **once**, by the first request of each call, or **always**. The server is one of its own
+The fault is met either **once**, by the first request of each call, or **always**; one that does not pass by asking again is met
+once, since a second request would come to a result. The server is one of its own
 (`tests/faults/server.py`): it knows which call each request belongs to, and counts its effects, which are the mutations that it
 took. Where that is possible it fails in the worst way: it does what was asked for, and then fails to say so. The same
 idempotency key is the same effect, and a mutation without a key that comes twice would be two.
@@ -49,8 +50,9 @@ The rest is as it is by default.
 
 ## What came of it
 
-{cells} cells with {calls} calls, on {machine}: {verdict}. The call that ended latest, by its deadline and the lag of its cell,
-was {worst}.
+{cells} cells with {calls} calls, on {machine}: {verdict}.
+The call that ended latest, by its deadline and the lag of its cell, was
+{worst}.
 
 A cell says: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. Where calls differ, it
 says how many ended how, and the least and the most of the rest. Many at once share the retry budget of their client (100 repeats)

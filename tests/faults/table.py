@@ -25,6 +25,7 @@ from tests.support import Behaviour, answer, close, reset, silence
 
 RESULT = "result"
 LOST = "ConnectionFailedError"
+UNTRUSTED = "UntrustedServerError"
 SLOW = "RequestTimeoutError"
 UNCLEAR = "DecodeError"
 LIMITED = "RateLimitError"
@@ -53,7 +54,8 @@ class Fault:
         outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
         met: What a request meets at the server.
         forms: Whether the first request of each call meets it, or every request, or both are tried.
-        passes: Whether the client takes it for something that may pass, and asks again where that is safe.
+        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried once: a
+            request that is sent again would come to a result.
         left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
         taken: Whether the server has done what was asked for, before it fails to say so.
         way: How the client comes to the server.
@@ -84,7 +86,7 @@ class Fault:
         return {*((RESULT,) if recovers else self.outcomes), *(self.crowded if load > 1 else ())}
 
 
-HANGS = Pace(0.4, 0.15)
+HANGS = Pace(0.3, 0.12)
 PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget lasts too
 WAITS = Pace(1.6, 1.6)  # one wait of a second, and not two
 FLOODS = Pace(1.0, 1.0)  # so much comes that a busy machine may not take it in time
@@ -95,7 +97,7 @@ FAULTS = (
     Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
     Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
     Fault("DNS silence", (SLOW,), way=ways.unresolved(silent=True), left=False, forms=(ALWAYS,), pace=HANGS),
-    Fault("TLS: untrusted certificate", (LOST,), way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
+    Fault("TLS: untrusted certificate", (UNTRUSTED,), passes=False, way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
     Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
     Fault("proxy, plain", way=ways.through_proxy(), forms=(ALWAYS,)),
     Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
@@ -112,27 +114,34 @@ FAULTS = (
     Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
     Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT),
     # --- answers that are none ---
-    Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False),
-    Fault("HTML in a 200", (UNCLEAR,), answer(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}), passes=False),
+    Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False, forms=(ONCE,)),
+    Fault(
+        "HTML in a 200",
+        (UNCLEAR,),
+        answer(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}),
+        passes=False,
+        forms=(ONCE,),
+    ),
     Fault("JSON under a wrong content type", (RESULT,), wrong_type, forms=(ALWAYS,)),
     Fault("gzip that is none", (LOST,), answer(b"{}", headers={"Content-Encoding": "gzip"})),
-    Fault("a 200 that holds an error", (REFUSED,), answer(error_body("X")), passes=False, taken=False),
+    Fault("a 200 that holds an error", (REFUSED,), answer(error_body("X")), passes=False, forms=(ONCE,), taken=False),
     # --- answers that do not end ---
     Fault(
         "endless body",
         (UNCLEAR,),
         endless(CHUNKED, b"10000\r\n" + b" " * 65_536 + b"\r\n"),
         passes=False,
+        forms=(ONCE,),
         crowded=(SLOW,),
         pace=FLOODS,
     ),
-    Fault("300 KB that unpack to 300 MB", (UNCLEAR,), bomb, passes=False, crowded=(SLOW,), pace=FLOODS),
+    Fault("300 KB that unpack to 300 MB", (UNCLEAR,), bomb, passes=False, forms=(ONCE,), crowded=(SLOW,), pace=FLOODS),
     Fault("endless headers", (LOST,), endless(HEAD, b"X-More: and more\r\n" * 100)),
     Fault("endless header line", (LOST,), endless(HEAD + b"X-More: ", b"and more " * 1000)),
     Fault("slow drip of headers", (SLOW,), endless(HEAD, b"X: y\r\n", pause=0.05), crowded=(SLOW,), pace=HANGS),
     Fault("slow drip of the body", (SLOW,), endless(CHUNKED, b"1\r\n \r\n", pause=0.02), crowded=(SLOW,), pace=HANGS),
     Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
-    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100)),
+    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100), forms=(ONCE,)),
     Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,)),
     # --- refusals ---
     Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
@@ -160,6 +169,7 @@ FAULTS = (
         (LIMITED,),
         refusal(429, {"Retry-After": "99999999999"}),
         passes=False,
+        forms=(ONCE,),
         taken=False,
         crowded=(LIMITED, SLOW),
         pace=WAITS,
