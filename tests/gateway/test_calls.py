@@ -195,6 +195,7 @@ async def test_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SECRETS = {"client_token": "tokenALPHA", "oauth_token": "tokenBRAVO", "webhook_secret": "secretCHARLIE"}
 NEW_SECRET = "secretDELTA"
+_THREAD = re.compile(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:")
 FAILURES: dict[str, Behaviour] = {
     **AMBIGUOUS,
     "422": answer({"message": "no", "errors": {"name": ["no"]}}, 422),
