@@ -23,7 +23,7 @@ from paychainhq import (
     WaitTimeoutError,
 )
 from paychainhq.gateway import PaymentStatus
-from tests.engine import QUICK
+from tests.engine import QUICK, skipping_clock
 from tests.faces import Gateway
 from tests.gateway.samples import BY_NAME, CLIENT_ID, CLIENT_TOKEN, OAUTH_TOKEN, PAYMENT, PAYMENT_ID, client, sample_call
 from tests.security.leaks import everything_said, looked_at, traced
@@ -98,14 +98,17 @@ async def test_wait_until_it_is_decided(end: str) -> None:
     assert [request.target for request in server.requests] == [f"/api/payment/{PAYMENT_ID}"] * 6
 
 
+@pytest.mark.async_only("it fakes the clock of the loop")
 async def test_wait_that_takes_too_long() -> None:
-    """The error shows the payment as it was last seen; there is one look even if there is no time."""
+    """The error shows the payment as it was last seen."""
+    too_long = pytest.raises(WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID")
     async with RawServer(paid_as("UNDERPAID")) as server, client(server.url) as gateway:
-        with pytest.raises(WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID") as caught:
-            await gateway.payments.wait(PAYMENT_ID, timeout=0)
+        with too_long as caught, skipping_clock() as clock:
+            await gateway.payments.wait(PAYMENT_ID, timeout=60, interval=40)
+        assert 59 < sum(clock.waits) <= 60
     assert caught.value.payment is not None
     assert caught.value.payment.status is PaymentStatus.UNDERPAID
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
     assert pickle.loads(pickle.dumps(caught.value)).payment == caught.value.payment
 
 
