@@ -5,62 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, cast
 
 import aiohttp
 import attrs
 
-from paychainhq import webhooks
 from paychainhq.emulator import lifecycle, money
 from paychainhq.emulator.gateway import lifecycle as gateway
 from paychainhq.emulator.handlers.call import new_id
+from paychainhq.emulator.schemes import SCHEMES
 from paychainhq.emulator.state import Row, State, iso
-from paychainhq.gateway import webhooks as gateway_webhooks
 
 _LOOK_S = 1.0
 _MASKED = {"X-Webhook-Signature", "Authorization", "X-PaymentService-Signature"}
-
-
-def _signed(row: Row, seconds: float) -> dict[str, str]:
-    return webhooks.sign(
-        row["body"],
-        secret=row["secret"],
-        webhook_id=row["id"],
-        attempt=row["attempts"],
-        timestamp=seconds,
-        bearer=row["bearer"],
-    )
-
-
-def _signed_by_gateway(row: Row, seconds: float) -> dict[str, str]:
-    """Assumption: no page says whether a webhook that is sent again has a new timestamp; it has."""
-    return gateway_webhooks.sign(row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds)
-
-
-@attrs.frozen
-class _Scheme:
-    """How webhooks of one kind are sent.
-
-    Attributes:
-
-        schedule: Seconds before each repeat, counted from the attempt before it.
-        patience: Seconds that the endpoint has for its answer.
-        sign: Makes the headers.
-    """
-
-    schedule: Sequence[int]
-    patience: float
-    sign: Callable[[Row, float], dict[str, str]]
-
-
-SCHEMES = {
-    # Assumption: the page says "up to 5 times" and gives five delays. They are taken as what comes after the first attempt, so
-    # there are six.
-    "paychain": _Scheme((60, 300, 900, 3600, 21_600), 30.0, _signed),
-    "gateway": _Scheme((60, 600, 3600, 10_800, 43_200, 86_400), 10.0, _signed_by_gateway),
-}
 
 
 @attrs.frozen

@@ -7,16 +7,22 @@ from typing import Any
 
 import attrs
 
+from paychainhq import arguments
 from paychainhq.calls import Caller
 from paychainhq.errors import InvalidArgumentError
 from paychainhq.operations import Operation
+
+
+def _checked_client_id(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        arguments.text(field.name, value)
 
 
 @attrs.frozen(kw_only=True)
 class GatewayCaller(Caller):
     """Makes calls of the gateway with one set of options."""
 
-    client_id: str | None
+    client_id: str | None = attrs.field(validator=_checked_client_id)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's own client id where the body needs one and the caller named neither application nor site."""

@@ -14,7 +14,7 @@ from paychainhq.errors import MissingCredentialError
 from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
-from paychainhq.signing import Headers
+from paychainhq.signing import Headers, checked_secrets
 from paychainhq.transport import make_transport
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Gateway(BaseClient):
             allow_insecure_http=allow_insecure_http,
         )
         self._caller = GatewayCaller(transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id)
-        self._webhook_secret = webhook_secret
+        self._webhook_secrets = () if webhook_secret is None else checked_secrets(webhook_secret)
 
     @classmethod
     def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
@@ -124,7 +124,7 @@ class Gateway(BaseClient):
             retry: How failures are met; None turns repeating off.
         """
         view = self._view(timeout=timeout, retry=retry)
-        view._webhook_secret = self._webhook_secret
+        view._webhook_secrets = self._webhook_secrets
         return view
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
@@ -146,9 +146,9 @@ class Gateway(BaseClient):
 
         Source: the gateway's pages on webhook security and webhook events.
         """
-        if self._webhook_secret is None:
+        if not self._webhook_secrets:
             raise MissingCredentialError("parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret")
-        return parse(body, headers, secrets=self._webhook_secret, max_age=max_age)
+        return parse(body, headers, secrets=self._webhook_secrets, max_age=max_age)
 
     @cached_property
     def applications(self) -> Applications:

@@ -73,8 +73,8 @@ class Event:
 def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
     """Verify a webhook and decode it.
 
-    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, up to seven times within 40
-    hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
+    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, with seven attempts in all
+    over some 40 hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
 
     Args:
 
@@ -92,14 +92,13 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
-    secrets, given = signing.checked_secrets(secrets), signing.held(headers)
-    del headers
+    secrets, headers = signing.checked_secrets(secrets), signing.held(headers)
     body = signing.checked_body(body)
     config.seconds("max_age", max_age)
-    event, written = str(signing.header(given, _EVENT)), str(signing.header(given, _TIMESTAMP))
+    event, written = str(signing.header(headers, _EVENT)), str(signing.header(headers, _TIMESTAMP))
     if not _SECONDS.fullmatch(written):
         raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
-    signing.verify(secrets, _signed(written, body), signing.header(given, _SIGNATURE))
+    signing.verify(secrets, _signed(written, body), signing.header(headers, _SIGNATURE))
     signing.check_age(int(written), max_age)
     try:
         payment = codec.decode(Payment, body, inside="payment")

@@ -196,6 +196,13 @@ def test_token_that_cannot_be_a_header(kind: str, token: Any) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("secret", ["", b"secret", 5], ids=short)
+def test_webhook_secret_that_is_none(secret: Any) -> None:
+    """It is told at once, and not by the first webhook."""
+    with pytest.raises(ConfigurationError, match="webhook secret"):
+        Gateway(base_url="https://api.yourdomain.com", webhook_secret=secret)
+
+
 @pytest.mark.parametrize("scopes", ["payments.create", [1], 5], ids=short)
 def test_scopes_that_are_none(scopes: Any) -> None:
     """Text is no collection of scopes."""
@@ -221,7 +228,16 @@ def test_base_url_that_endangers_tokens(url: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"timeout": 0}, {"retry": 3}, {"rate_limit": 5}, {"middleware": [1]}, {"max_connections": 0}, {"proxy": "x"}],
+    [
+        {"timeout": 0},
+        {"retry": 3},
+        {"rate_limit": 5},
+        {"middleware": [1]},
+        {"max_connections": 0},
+        {"proxy": "x"},
+        {"client_id": 5},
+        {"client_id": ""},
+    ],
     ids=short,
 )
 def test_other_settings(settings: dict[str, Any]) -> None:
