@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -87,9 +87,9 @@ class FaultServer:
     def port(self) -> int:
         return int(self._listening.url.rpartition(":")[2])
 
-    def do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something on the server's loop, and wait until it is done."""
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start work on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def leave(self) -> None:
         """Close every connection and the port; nothing listens there any more."""

@@ -54,8 +54,8 @@ class Fault:
         outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
         met: What a request meets at the server.
         forms: Whether the first request of each call meets it, or every request, or both are tried.
-        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried
-            once: a request that is sent again would come to a result.
+        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, the first
+            request meets it: one that is sent again would come to a result.
         left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
         taken: Whether the server has done what was asked for, before it fails to say so.
         way: How the client comes to the server.
@@ -141,7 +141,7 @@ FAULTS = (
     Fault("slow drip of headers", (SLOW,), endless(HEAD, b"X: y\r\n", pause=0.05), crowded=(SLOW,), pace=HANGS),
     Fault("slow drip of the body", (SLOW,), endless(CHUNKED, b"1\r\n \r\n", pause=0.02), crowded=(SLOW,), pace=HANGS),
     Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
-    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100), forms=(ONCE,), crowded=(SLOW,)),
+    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100, pause=0.002), forms=(ONCE,), crowded=(SLOW,)),
     Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,), crowded=(SLOW,)),
     # --- refusals ---
     Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),

@@ -10,12 +10,14 @@ import math
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from paychainhq import Next, Request, Response
 from tests.faults.server import CERTIFICATE, FaultServer
 from tests.support import answer
 
@@ -33,10 +35,15 @@ def plain(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
 @contextmanager
 def nobody_there(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
     """Find the port closed, for a moment or for good."""
-    server.do(server.leave)
-    if times < math.inf:
-        server.do(lambda: server.come_back(_AWAY))
-    yield {"base_url": f"http://127.0.0.1:{server.port}"}
+    server.start(server.leave()).result()
+    returning: list[Future[None]] = []
+
+    async def begin(request: Request, send: Next) -> Response:
+        if times < math.inf and not returning:  # the moment begins with the first call
+            returning.append(server.start(server.come_back(_AWAY)))
+        return await send(request)
+
+    yield {"base_url": f"http://127.0.0.1:{server.port}", "middleware": [begin]}
 
 
 # --- names ---
@@ -173,9 +180,9 @@ def through_proxy(*, tunnel: bool = False, refuses: bool = False, breaks: bool =
     @contextmanager
     def way(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
         proxy = Proxy(server.port, refuses=times if refuses else 0, breaks=times if breaks else 0)
-        port = server.do(proxy.start)
+        port = server.start(proxy.start()).result()
         secure = {"base_url": f"https://localhost:{server.port}", "ssl": trusting()}
         yield {**(secure if tunnel else {"base_url": f"http://127.0.0.1:{server.port}"}), "proxy": f"http://127.0.0.1:{port}"}
-        server.do(proxy.stop)
+        server.start(proxy.stop()).result()
 
     return way
