@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test shop bench crashtest check audit generate docs wheel clean
+.PHONY: demo test shop soak faults bench crashtest check audit generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,12 @@ shop: .venv/test
 
 crashtest: .venv/installed
 	$(BIN)/python tools/crashtest.py $(ARGS)
+
+soak: .venv/installed
+	$(BIN)/python tools/soak.py $(ARGS)
+
+faults: .venv/installed
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -26,7 +26,7 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
     if not 200 <= response.status < 300:
         raise api_error(request, response)
     try:
-        value = codec.decode(operation.response_type, response.body)
+        value = codec.decode(operation.response_type, response.body, inside=operation.inside)
     except DecodeError as error:
         problem = error
         problem.__dict__.update(_answer_facts(request, response))
@@ -64,6 +64,8 @@ def api_error(request: Request, response: Response) -> APIError:
     code, message = envelope.get("code"), envelope.get("message")
     code = code if isinstance(code, str) else None
     facts = _answer_facts(request, response) | {"code": code, "details": envelope.get("details")}
+    if fields := _fields(envelope.get("errors")):
+        facts["fields"] = fields
     kind = api_error_class(response.status, code)
     if issubclass(kind, (RateLimitError, ServerError)):
         facts["retry_after"] = retry_after(response)
@@ -132,7 +134,21 @@ def _error(response: Response) -> dict[str, Any]:
         data = codec.parse(response.body)
     except ValueError:
         return {}
-    return _envelope(data) or ({"message": data["error"]} if isinstance(data, dict) and isinstance(data.get("error"), str) else {})
+    if not isinstance(data, dict):
+        return {}
+    # The gateway's errors (Laravel's) have no envelope.
+    plain = {"message": data["error"]} if isinstance(data.get("error"), str) else {}
+    return _envelope(data) or plain or {name: data[name] for name in ("message", "errors") if name in data}
+
+
+def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
+    """Read what is wrong with which field; what is not written as documented is left out."""
+    if not isinstance(errors, dict):
+        return {}
+    found = {
+        name: tuple(text for text in texts if isinstance(text, str)) for name, texts in errors.items() if isinstance(texts, list)
+    }
+    return {name: texts for name, texts in found.items() if texts}
 
 
 def _envelope(data: Any) -> dict[str, Any] | None:

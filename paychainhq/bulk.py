@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 import attrs
@@ -80,6 +81,7 @@ class _Job(Generic[R, T]):
         self._operation = operation
         self._request_type = request_type
         self._fields = attrs.fields_dict(request_type)  # type: ignore[arg-type]
+        self._values = attrgetter(*self._fields)
         self._level = level
         self._give_up_after = give_up_after
         self._down_since: float | None = None
@@ -154,15 +156,15 @@ class _Job(Generic[R, T]):
 
     def _arguments(self, request: object) -> tuple[dict[str, Any], str]:
         """Return the arguments of a request, and the key that its reference gives."""
-        if isinstance(request, Mapping):
-            request = self._from_mapping(request)
         if not isinstance(request, self._request_type):
-            arguments.refuse("request", f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}")
-        given = {name: getattr(request, name) for name in self._fields}
+            request = self._from_mapping(request)
+        given = dict(zip(self._fields, self._values(request), strict=True))
         reference = arguments.text("reference", given.pop("reference"))
         return given, key_for_reference(self._operation.name, self._caller.business_id or "", reference)
 
-    def _from_mapping(self, request: Mapping[str, Any]) -> R:
+    def _from_mapping(self, request: object) -> R:
+        if not isinstance(request, Mapping):
+            arguments.refuse("request", f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}")
         for name in request:
             if name not in self._fields:
                 arguments.refuse(str(name), f"is not known; the names are {', '.join(self._fields)}")

@@ -14,7 +14,7 @@ import attrs
 
 from paychainhq import answers, arguments, codec, config
 from paychainhq.config import RetryPolicy
-from paychainhq.credentials import Auth
+from paychainhq.credentials import Auth, SecretBytes
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 from paychainhq.exchange import COMMON_HEADERS, Request, Response, make_request, make_response_info
 from paychainhq.idempotency import new_key
@@ -127,6 +127,8 @@ class Caller:
 
     def _request(self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
+        if body is not None and operation.holds_secret:
+            body = SecretBytes(body)
         if idempotency_key is not None:
             arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-import attrs
-
 from paychainhq import config
+from paychainhq.base_client import UNCHANGED, BaseClient
 from paychainhq.config import RateLimit, RetryPolicy
 from paychainhq.credentials import Credentials, DashboardSession, conceal
-from paychainhq.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from types import TracebackType
 
     import aiohttp
 
@@ -36,18 +32,8 @@ if TYPE_CHECKING:
     from paychainhq.resources.tokens import Tokens
     from paychainhq.resources.withdrawals import Withdrawals
 
-_UNCHANGED: Any = object()
 
-
-def _made_at() -> str:
-    """The line of the caller that makes the client, whichever way it is made."""
-    frame = sys._getframe()
-    while frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync") and frame.f_back is not None:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-class PayChainHQ:
+class PayChainHQ(BaseClient):
     """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as pay:`.
 
     Its connections are opened by the first call and belong to the event loop that made it.
@@ -83,6 +69,8 @@ class PayChainHQ:
     Source: seed 000; the base URL: the public guide to the REST API.
     """
 
+    _shows = "business_id"
+
     def __init__(
         self,
         *,
@@ -113,26 +101,21 @@ class PayChainHQ:
         if environment == "sandbox" and not config.is_loopback_url(url):
             credentials.refuse_live_keys()
         from paychainhq.calls import Caller
-        from paychainhq.route import make_route
-        from paychainhq.transport import Transport
+        from paychainhq.transport import make_transport
 
-        route = make_route(
+        transport = make_transport(
             url,
+            credentials,
+            rate_limit=rate_limit,
+            middleware=middleware,
+            max_connections=max_connections,
             session=session,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
-            max_connections=max_connections,
         )
-        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
-        if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
-            raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
-        if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
-            raise ConfigurationError("middleware must be a sequence of async callables")
-        transport = Transport(route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at())
         self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry, ledger=idempotency)
-        self._is_view = False
 
     @classmethod
     def from_env(cls, **settings: Any) -> PayChainHQ:
@@ -151,9 +134,9 @@ class PayChainHQ:
     def with_options(
         self,
         *,
-        timeout: float = _UNCHANGED,
-        retry: RetryPolicy | None = _UNCHANGED,
-        business_id: str | None = _UNCHANGED,
+        timeout: float = UNCHANGED,
+        retry: RetryPolicy | None = UNCHANGED,
+        business_id: str | None = UNCHANGED,
     ) -> Self:
         """Return a view of this client with other options; it shares the connections, and closing it closes nothing.
 
@@ -163,11 +146,7 @@ class PayChainHQ:
             retry: How failures are met; None turns repeating off.
             business_id: The business that operations are about.
         """
-        changes: dict[str, Any] = {"timeout": timeout, "retry": retry, "business_id": business_id}
-        view = object.__new__(type(self))
-        view._caller = attrs.evolve(self._caller, **{name: value for name, value in changes.items() if value is not _UNCHANGED})
-        view._is_view = True
-        return view
+        return self._view(timeout=timeout, retry=retry, business_id=business_id)
 
     async def request(
         self,
@@ -196,27 +175,6 @@ class PayChainHQ:
             The answer as plain JSON; None where there is no content.
         """
         return await self._caller.request(method, path, body, query, auth, idempotency_key)
-
-    async def close(self) -> None:
-        """Close the connections; it may be called twice, and does nothing on a view."""
-        if not self._is_view:
-            await self._caller.transport.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        if "_caller" not in self.__dict__:  # in a traceback of the constructor
-            return "<PayChainHQ>"
-        return f"<PayChainHQ {self._caller.transport.route.base_url} business_id={self._caller.business_id!r}>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a PayChainHQ client cannot be pickled: it holds keys and connections; make one where it is needed")
 
     @cached_property
     def api_keys(self) -> APIKeys:

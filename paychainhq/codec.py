@@ -20,6 +20,7 @@ from paychainhq.decoding import (
     as_digits,
     as_number,
     bare_name,
+    decode_inside,
     decoder,
     has_numbers,
     holds_secret,
@@ -58,7 +59,7 @@ def dump(value: Any) -> bytes:
 # --- from JSON ---
 
 
-def from_json(type_: type[T], data: Any) -> T:
+def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
     """Decode parsed JSON into a model, a `Page[...]` or a `Listing[...]`.
 
     Args:
@@ -66,6 +67,7 @@ def from_json(type_: type[T], data: Any) -> T:
         type_: What to make of it.
         data: Parsed JSON. The result keeps it, so it must not be changed afterwards. Of an answer that holds a new key,
             the result and the error keep a copy that does not show the key.
+        inside: The one field of the data to decode, instead of all of it.
 
     Raises:
 
@@ -77,7 +79,7 @@ def from_json(type_: type[T], data: Any) -> T:
         except RecursionError:
             raise DecodeError("the answer is nested too deeply") from None
     try:
-        result: T = decoder(type_)(data)
+        result: T = decoder(type_)(data) if inside is None else decode_inside(data, inside, decoder(type_))
         return result
     except Mismatch as mismatch:
         path, problem = mismatch.json_path(), mismatch.problem
@@ -93,15 +95,15 @@ def _masked(data: Any, secret: bool = False) -> Any:
     return Secret(data) if secret and isinstance(data, str) else data
 
 
-def decode(type_: type[T], body: bytes, exact: bool = False) -> T:
+def decode(type_: type[T], body: bytes, exact: bool = False, inside: str | None = None) -> T:
     """Decode the body of an answer; raises ValueError if it is no JSON, DecodeError if it is not what the type asks for."""
     try:
-        return from_json(type_, parse(body, exact=exact or has_numbers(type_)))
+        return from_json(type_, parse(body, exact=exact or has_numbers(type_)), inside)
     except DecodeError:
         # orjson gives integers beyond 64 bits as floats; the slow parser tells whether that was all.
         if exact or has_numbers(type_):
             raise
-    return decode(type_, body, exact=True)
+    return decode(type_, body, exact=True, inside=inside)
 
 
 # --- to JSON ---

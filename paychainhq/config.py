@@ -103,6 +103,11 @@ def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_h
                 "the sandbox's base URL is not published: pass base_url=..., which is in your dashboard or onboarding materials"
             )
         return LIVE_URL
+    return checked_base_url(base_url, "/api/v1", allow_insecure_http=allow_insecure_http)
+
+
+def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -> str:
+    """Return a base URL without the path that it may end with, or refuse one that does not say safely where keys go."""
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
     if "@" in base_url:
@@ -115,25 +120,27 @@ def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_h
     if url.scheme not in ("http", "https") or not host or any(not c.isprintable() or c in " \\" for c in base_url):
         raise ConfigurationError("base_url must be an http or https URL with a host")
     if url.query or url.fragment or "%" in url.path or any(part in (".", "..") for part in url.path.split("/")):
-        raise ConfigurationError("base_url must end with its host, or with a plain path such as /api/v1")
+        raise ConfigurationError(f"base_url must end with its host, or with a plain path such as {ending}")
     if url.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ConfigurationError(
             f"plain http to {host} would show your keys to the network: use https, or pass allow_insecure_http=True"
         )
-    prefix = url.path.rstrip("/").removesuffix("/api/v1")
+    prefix = url.path.rstrip("/").removesuffix(ending)
     return f"{url.scheme}://{url.netloc}{prefix}"
 
 
-def environment_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Read the client's settings from environment variables; those that are unset or empty are left out."""
+_VARIABLES = {
+    "PAYCHAIN_API_URL": "base_url",
+    "PAYCHAIN_API_KEY": "api_key",
+    "PAYCHAIN_BUSINESS_ID": "business_id",
+    "PAYCHAIN_PAYOUT_KEY": "payout_key",
+    "PAYCHAIN_CONTRACT_KEY": "contract_key",
+    "PAYCHAIN_ENVIRONMENT": "environment",
+}
+
+
+def environment_settings(environ: Mapping[str, str] | None = None, names: Mapping[str, str] = _VARIABLES) -> dict[str, Any]:
+    """Read a client's settings from environment variables; those that are unset or empty are left out."""
     environ = os.environ if environ is None else environ
-    names = {
-        "PAYCHAIN_API_URL": "base_url",
-        "PAYCHAIN_API_KEY": "api_key",
-        "PAYCHAIN_BUSINESS_ID": "business_id",
-        "PAYCHAIN_PAYOUT_KEY": "payout_key",
-        "PAYCHAIN_CONTRACT_KEY": "contract_key",
-        "PAYCHAIN_ENVIRONMENT": "environment",
-    }
     found = {setting: environ[variable] for variable, setting in names.items() if environ.get(variable)}
-    return {setting: value if setting == "business_id" else Secret(value) for setting, value in found.items()}
+    return {setting: value if setting.endswith("_id") else Secret(value) for setting, value in found.items()}

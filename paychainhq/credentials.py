@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import attrs
 
 from paychainhq.arguments import header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
-Auth = Literal["api_key", "payout_key", "contract_key", "dashboard"]
+Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
+"""What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token there is."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -115,17 +116,26 @@ def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -
         header_value(field.name, value)
 
 
-def _key() -> Any:
+def key() -> Any:
+    """A key or token that may be left out."""
     return attrs.field(default=None, converter=conceal, validator=_checked_key)
+
+
+class Keyring(Protocol):
+    """What authenticates the operations of one client."""
+
+    def require(self, auth: Auth | None, operation: str) -> None: ...
+
+    def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]: ...
 
 
 @attrs.frozen(kw_only=True)
 class Credentials:
     """The keys of one client. Each operation takes the one that it is for; public operations take none."""
 
-    api_key: str | None = _key()
-    payout_key: str | None = _key()
-    contract_key: str | None = _key()
+    api_key: str | None = key()
+    payout_key: str | None = key()
+    contract_key: str | None = key()
     dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
 
     def require(self, auth: Auth | None, operation: str) -> None:

@@ -140,10 +140,21 @@ _SCALARS: dict[Any, Decoder] = {
     Decimal: _decimal,
     datetime: _datetime,
     Any: _anything,
+    object: _anything,
 }
 
 
 # --- arrays, enums, models ---
+
+
+def decode_inside(data: Any, name: str, decode: Decoder) -> Any:
+    """Decode one field of an object, and leave out the others."""
+    _object(data)
+    try:
+        return decode(data[name]) if name in data else _missing()
+    except Mismatch as mismatch:
+        mismatch.path.append(name)
+        raise
 
 
 _MEMBERS: dict[Decoder, Callable[[str, str], str]] = {}
@@ -331,8 +342,8 @@ def _checked(field: Field, value: Any) -> None:
 
 @cached
 def has_numbers(type_: Any) -> bool:
-    """Whether a type holds decimals that the wire writes as JSON numbers."""
-    return any(field.decode is as_number for field in _all_fields(type_))
+    """Whether a type holds decimals that the wire writes as JSON numbers, as what is untyped may."""
+    return type_ is object or any(field.decode is as_number for field in _all_fields(type_))
 
 
 @cached

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from paychainhq.exchange import Attempt
+    from paychainhq.gateway.models import Payment
     from paychainhq.models import Invoice
 
 Sent = Literal["no", "yes", "unknown"]
@@ -124,9 +127,10 @@ class OutcomeUnknownError(PayChainError):
 
 
 class WaitTimeoutError(PayChainError):
-    """The invoice did not come to its end in time; `invoice` is as it was last seen."""
+    """The invoice (or the gateway's payment) did not come to its end in time; `invoice` (or `payment`) is as it was last seen."""
 
     invoice: Invoice | None = None
+    payment: Payment | None = None
 
 
 class WebhookVerificationError(PayChainError):
@@ -144,17 +148,20 @@ class APIError(PayChainError):
         status: The HTTP status.
         code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any text may come.
         details: What the answer's `details` held, as parsed JSON.
+        fields: What is wrong with which field, by its name on the wire; empty if the answer does not say so in the gateway's way.
     """
 
     sent: Sent = "yes"
     status: int | None = None
     code: str | None = None
     details: Any = None
+    fields: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def _headline(self) -> str:
         headline = " ".join(str(part) for part in (self.status, self.code, self.message) if part)
         try:
-            return f"{headline} {str(self.details)[:_SHOWN_DETAILS]}" if self.details else headline
+            details = self.details or self.fields
+            return f"{headline} {str(details)[:_SHOWN_DETAILS]}" if details else headline
         except RecursionError:
             return f"{headline} (details that are nested too deeply to be shown)"
 
@@ -218,7 +225,7 @@ class ServerError(APIError):
     """5xx: the server failed; `retry_after` as in `RateLimitError`."""
 
     retry_after: float | None = None
-    advice = "Ask again later, with the same idempotency key."
+    advice = "Ask again later, with the same idempotency key; without one, look first whether it was done."
 
 
 _BY_CODE: dict[str, type[APIError]] = {

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from paychainhq.config import RetryPolicy
     from paychainhq.operations import Operation
 
-COMMON_HEADERS = MappingProxyType({"Content-Type": "application/json", "User-Agent": f"paychainhq-python/{__version__}"})
+COMMON_HEADERS = MappingProxyType(
+    {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": f"paychainhq-python/{__version__}"}
+)
 """The headers of every request."""
 
 

@@ -27,8 +27,8 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 
 LARGEST_BODY = 16 * 2**20
 # asyncio reads up to 256 KiB at a time; a block of that size may be mapped and unmapped for each answer, which costs more than
-# all the rest.
-_READ_AT_ONCE = 65_536
+# all the rest. aiohttp unpacks as much at a time, and three times over: too long for the others on the event loop.
+READ_AT_ONCE = 65_536
 # What a server may say before its answer; a flood of it would keep the event loop busy until the deadline.
 _MOST_INFORMATIONAL = 100
 
@@ -62,8 +62,9 @@ async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
     while size <= LARGEST_BODY and (chunk := await content.readany()):
         chunks.append(chunk)
         size += len(chunk)
-        # What has come is unpacked as it is read, without a wait: the other calls, and this one's deadline, are to have their turn.
-        await asyncio.sleep(0)
+        if size > READ_AT_ONCE:
+            # What has come is unpacked as it is read, without a wait: other calls, and this one's deadline, are to have their turn.
+            await asyncio.sleep(0)
     return b"".join(chunks), size <= LARGEST_BODY
 
 
@@ -89,7 +90,7 @@ def _takes(function: Any, *names: str) -> bool:
 _SESSION_REQUEST = aiohttp.ClientSession._request
 _FITS = (
     _takes(aiohttp.BaseConnector.connect, "req", "traces", "timeout")
-    and _takes(ResponseHandler.set_response_params, "read_until_eof", "auto_decompress")
+    and _takes(ResponseHandler.set_response_params, "read_until_eof", "auto_decompress", "read_bufsize")
     and inspect.iscoroutinefunction(getattr(ResponseHandler, "read", None))
     and isinstance(inspect.getattr_static(ResponseHandler, "should_close", None), property)
 )
@@ -114,9 +115,9 @@ async def fly(
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError
-        if getattr(transport, "max_size", 0) > _READ_AT_ONCE:
-            transport.max_size = _READ_AT_ONCE  # type: ignore[attr-defined]
-        protocol.set_response_params(read_until_eof=True)
+        if getattr(transport, "max_size", 0) > READ_AT_ONCE:
+            transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
+        protocol.set_response_params(read_until_eof=True, read_bufsize=READ_AT_ONCE)
         flight.left = True
         transport.write(message)
         for _ in range(_MOST_INFORMATIONAL):

@@ -58,6 +58,8 @@ class Operation(Generic[T]):
         idempotency: Whether the documents give it an `Idempotency-Key`; `"unsupported"` where they give none.
         body: The fields of its body by their names in Python.
         query: The fields of its query, likewise.
+        holds_secret: Whether what is sent, or what comes back, holds a secret: it is then kept from showing.
+        inside: The one field of the answer that holds the result; None if that is the whole answer.
         source: Where it is documented, if not in the seed documents.
     """
 
@@ -70,6 +72,7 @@ class Operation(Generic[T]):
     body: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     query: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     holds_secret: bool = False
+    inside: str | None = None
     source: str | None = None
     placeholders: tuple[str, ...] = attrs.field(
         init=False, repr=False, default=attrs.Factory(lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True)

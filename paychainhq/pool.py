@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from paychainhq.answers import request_id
-from paychainhq.credentials import Auth, Credentials, Secret, SecretBytes
+from paychainhq.credentials import Auth, Keyring, Secret, SecretBytes
 from paychainhq.deadlines import Deadlines
 from paychainhq.errors import (
     ConfigurationError,
@@ -31,6 +31,7 @@ from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make
 from paychainhq.flight import (
     LARGEST_BODY,
     NO_TIMEOUT,
+    READ_AT_ONCE,
     Destination,
     Flight,
     SendOnce,
@@ -84,7 +85,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
 class Pool:
     """Sends attempts over the connections of one event loop."""
 
-    def __init__(self, route: Route, credentials: Credentials, deadlines: Deadlines) -> None:
+    def __init__(self, route: Route, credentials: Keyring, deadlines: Deadlines) -> None:
         self.loop = asyncio.get_running_loop()
         self._route = route
         self._credentials = credentials
@@ -97,6 +98,7 @@ class Pool:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=NO_TIMEOUT,
             request_class=SendOnce,
+            read_bufsize=READ_AT_ONCE,
         )
         self._options: dict[str, Any] = {"timeout": NO_TIMEOUT, "allow_redirects": False, "raise_for_status": False}
         self._origin = URL(route.base_url)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paychainhq.config import RateLimit
-from paychainhq.credentials import Credentials
+from paychainhq.credentials import Keyring
 from paychainhq.deadlines import Deadlines
 from paychainhq.errors import ConfigurationError, RequestTimeoutError
 from paychainhq.exchange import Middleware, Next, Request, Response
@@ -17,7 +18,12 @@ from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.pool import Pool
 from paychainhq.recording import Record
-from paychainhq.route import Route
+from paychainhq.route import Route, make_route
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    import aiohttp
 
 T = TypeVar("T")
 
@@ -52,7 +58,7 @@ class Transport:
     def __init__(
         self,
         route: Route,
-        credentials: Credentials,
+        credentials: Keyring,
         *,
         middleware: Sequence[Middleware],
         rate_limits: Sequence[RateLimit],
@@ -132,3 +138,42 @@ class Transport:
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if getattr(self, "_wiring", None) is not None and not self._wiring.pool.loop.is_closed():  # type: ignore[union-attr]
             warn(f"PayChainHQ client made at {self._made_at} was never closed", ResourceWarning, stacklevel=1, source=self)
+
+
+def make_transport(
+    base_url: str,
+    credentials: Keyring,
+    *,
+    rate_limit: RateLimit | Sequence[RateLimit] | None,
+    middleware: Sequence[Middleware],
+    max_connections: int,
+    session: aiohttp.ClientSession | None,
+    ssl: ssl_module.SSLContext | None,
+    proxy: str | None,
+    trust_env: bool,
+    allow_insecure_http: bool,
+) -> Transport:
+    """Check a client's settings of how it sends, and make what it sends by; raises `ConfigurationError`."""
+    route = make_route(
+        base_url,
+        session=session,
+        ssl=ssl,
+        proxy=proxy,
+        trust_env=trust_env,
+        allow_insecure_http=allow_insecure_http,
+        max_connections=max_connections,
+    )
+    limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+    if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
+        raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+    if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+        raise ConfigurationError("middleware must be a sequence of async callables")
+    return Transport(route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at())
+
+
+def _made_at() -> str:
+    """The line of the caller that makes the client, whichever way it is made."""
+    frame = sys._getframe()
+    while frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync") and frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

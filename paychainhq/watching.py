@@ -18,6 +18,7 @@ from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change, Watched, WatchState
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
+from paychainhq.polling import poll
 from paychainhq.sweeping import Row, Sweeps, together
 
 # A pending invoice that does not change is asked for less and less often, down to one time in so many intervals.
@@ -30,27 +31,18 @@ _TICK = 1.0
 
 
 async def wait(caller: Caller, invoice_id: str | Invoice, timeout: float, interval: float) -> Invoice:
-    config.seconds("timeout", timeout, zero=True)
-    config.seconds("interval", interval)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
     id_, watched = _watched(invoice_id)
-    last: Invoice | None = None
-    while (left := deadline - loop.time()) > 0 or last is None:
-        try:
-            invoice = await _read(attrs.evolve(caller, timeout=min(caller.timeout, max(left, 0.001))), id_)
-        except PayChainError as error:
-            if not is_transient(error):
-                raise
-        else:
-            last, status = _judged(invoice, watched, _server_time(invoice))
-            if status in TERMINAL:
-                return last
-        if loop.time() >= deadline:
-            break
-        await asyncio.sleep(min(interval, max(0.0, deadline - loop.time())))
-    seen = f"it was last seen {last.status}" if last is not None else "it was never seen"
-    raise WaitTimeoutError(f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=last)
+
+    async def look(caller: Caller) -> tuple[Invoice, bool]:
+        invoice = await _read(caller, id_)
+        invoice, status = _judged(invoice, watched, _server_time(invoice))
+        return invoice, status in TERMINAL
+
+    invoice, ended = await poll(caller, look, timeout, interval)
+    if invoice is not None and ended:
+        return invoice
+    seen = f"it was last seen {invoice.status}" if invoice is not None else "it was never seen"
+    raise WaitTimeoutError(f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=invoice)
 
 
 async def watch(

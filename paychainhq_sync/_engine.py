@@ -15,10 +15,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
-from paychainhq.client import PayChainHQ
 from paychainhq.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from paychainhq.base_client import BaseClient
     from paychainhq.transport import Transport
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ def _look_at_the_caller(engine: _Engine) -> None:
         return
     frame, level, instead = sys._getframe(1), 2, ""
     while frame.f_back is not None and (name := frame.f_globals.get("__name__", "")).partition(".")[0] == "paychainhq_sync":
-        instead = _async_name(name.rpartition(".")[2], frame.f_code.co_name)
+        instead = _async_name(name, frame.f_code.co_name)
         frame, level = frame.f_back, level + 1
     if loop is engine.loop:
         raise ConfigurationError(f"this would wait for itself: on the background loop, use paychainhq's {instead}")
@@ -196,26 +196,27 @@ def _look_at_the_caller(engine: _Engine) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
-def _async_name(module: str, method: str) -> str:
+def _async_name(name: str, method: str) -> str:
     """What to write instead of a method of this package."""
+    module, client = name.rpartition(".")[2], "gateway" if ".gateway." in name else "pay"
     if module.startswith("_"):
         return "`async for`"
     if method == "__exit__":
         return "`async with`"
-    return f"`await pay.{method}(...)`" if module == "client" else f"`await pay.{module}.{method}(...)`"
+    return f"`await {client}.{method}(...)`" if module in ("base_client", "client") else f"`await {client}.{module}.{method}(...)`"
 
 
 # --- clients ---
 
 
-def opened(client: PayChainHQ) -> None:
+def opened(client: BaseClient) -> None:
     """Count a client: the thread ends when the last one is closed."""
     # Under the lock: a client that is counted is one that no `close` of another ends the thread for.
     with _lock:
         _open.add(client._caller.transport)
 
 
-def close(client: PayChainHQ) -> None:
+def close(client: BaseClient) -> None:
     """Close a client, and end the thread with the last one."""
     global _engine
     if _exiting or client._is_view:

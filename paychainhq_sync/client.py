@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import paychainhq
 from paychainhq import config
-from paychainhq.client import _UNCHANGED
+from paychainhq.base_client import UNCHANGED
 from paychainhq.config import RateLimit, RetryPolicy
 from paychainhq.credentials import DashboardSession, conceal
-from paychainhq_sync._engine import close, complete, opened
+from paychainhq_sync._engine import complete, opened
 from paychainhq_sync._iteration import here
+from paychainhq_sync.base_client import BaseClient
 
 if TYPE_CHECKING:
     import ssl as ssl_module
-    from types import TracebackType
 
     import aiohttp
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from paychainhq_sync.resources.withdrawals import Withdrawals
 
 
-class PayChainHQ:
+class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
     """The blocking client of the PayChainHQ API; use it as `with PayChainHQ(...) as pay:`.
 
     Its connections are opened by the first call. Several threads may share it; a forked process opens its own.
@@ -135,7 +135,7 @@ class PayChainHQ:
         return cls(**{**config.environment_settings(), **settings})
 
     def with_options(
-        self, *, timeout: float = _UNCHANGED, retry: RetryPolicy | None = _UNCHANGED, business_id: str | None = _UNCHANGED
+        self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED, business_id: str | None = UNCHANGED
     ) -> Self:
         """Return a view of this client with other options; it shares the connections, and closing it closes nothing.
 
@@ -178,22 +178,6 @@ class PayChainHQ:
         return complete(
             self._async.request(method, path, body=body, query=query, auth=auth, idempotency_key=idempotency_key)
         ).result()
-
-    def close(self) -> None:
-        """Close the connections; it may be called twice, and does nothing on a view."""
-        close(self._async)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return repr(self._async) if "_async" in self.__dict__ else "<PayChainHQ>"
-
-    def __reduce__(self) -> str:
-        return self._async.__reduce__()
 
     @cached_property
     def api_keys(self) -> APIKeys:

@@ -1,4 +1,4 @@
-"""One test body for both faces: `PayChainHQ` here is the async client, or the blocking one behind the same `await`s.
+"""One test body for both faces: `PayChainHQ` and `Gateway` here are async clients, or blocking ones behind the same `await`s.
 
 A module that takes its client from here and says `pytestmark = pytest.mark.usefixtures("face")` has each of its tests run twice.
 A test that looks at the event loop itself, or makes no client, is marked `async_only` with the reason.
@@ -12,7 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import paychainhq
+import paychainhq.gateway
 import paychainhq_sync
+import paychainhq_sync.gateway
 import paychainhq_sync.models
 
 FACES = ("async", "sync")
@@ -21,7 +23,24 @@ _END: Any = object()
 
 if TYPE_CHECKING:
     from paychainhq import PayChainHQ as PayChainHQ
+    from paychainhq.gateway import Gateway as Gateway
 else:
+
+    class Gateway:
+        """Makes clients of the gateway, of the current face."""
+
+        def __new__(cls, **settings: Any) -> Any:
+            return (
+                paychainhq.gateway.Gateway(**settings)
+                if current == "async"
+                else _Client(paychainhq_sync.gateway.Gateway(**settings))
+            )
+
+        @staticmethod
+        def from_env(**settings: Any) -> Any:
+            package = paychainhq.gateway if current == "async" else paychainhq_sync.gateway
+            made = package.Gateway.from_env(**settings)
+            return made if current == "async" else _Client(made)
 
     class PayChainHQ:
         """Makes clients of the current face."""
@@ -37,9 +56,9 @@ else:
 
 
 class _Client:
-    """The blocking client; each of its calls is made in a worker thread."""
+    """A blocking client; each of its calls is made in a worker thread."""
 
-    def __init__(self, blocking: paychainhq_sync.PayChainHQ) -> None:
+    def __init__(self, blocking: Any) -> None:
         self._blocking = blocking
 
     def __repr__(self) -> str:
@@ -62,7 +81,7 @@ class _Client:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._blocking, name)
-        return value if name.startswith("_") else _Resource(value)
+        return value if name.startswith("_") or inspect.ismethod(value) else _Resource(value)
 
 
 class _Resource:

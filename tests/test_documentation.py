@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import paychainhq
-from paychainhq import PayChainHQ
+from paychainhq import PayChainHQ, gateway
 from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, Emulator
 from paychainhq.operations import OPERATIONS
 from paychainhq.resources.base import Resource
@@ -139,8 +139,9 @@ def operations_table() -> ModuleType:
 def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     """docs/operations.md is what tools/operations_table.py writes, and has a row for each operation."""
     assert operations_table().main(["--check"]) == 0, capsys.readouterr().out
-    rows = re.findall(r"^\| `pay\.([\w.]+)` ", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == list(OPERATIONS)
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `pay\.([\w.]+)` ", text, re.MULTILINE) == list(OPERATIONS)
+    assert re.findall(r"^\| `gateway\.([\w.]+)` ", text, re.MULTILINE) == list(gateway.operations.OPERATIONS)
 
 
 def test_a_stale_table_of_operations_is_told_with_a_diff(
@@ -190,13 +191,15 @@ def test_every_assumption_in_the_code_is_documented() -> None:
 
 # --- docstrings ---
 
-PUBLIC = [name for name in paychainhq.__all__ if inspect.isclass(getattr(paychainhq, name))]
+PUBLIC = [
+    (package, name) for package in (paychainhq, gateway) for name in package.__all__ if inspect.isclass(getattr(package, name))
+]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_class_says_in_one_sentence_what_it_is(name: str) -> None:
+@pytest.mark.parametrize(("home", "name"), PUBLIC, ids=[name for _, name in PUBLIC])
+def test_every_public_class_says_in_one_sentence_what_it_is(home: ModuleType, name: str) -> None:
     """The first line of its docstring is one sentence, and its own."""
-    cls = getattr(paychainhq, name)
+    cls = getattr(home, name)
     first = (cls.__doc__ or "").partition("\n")[0]
     assert SENTENCE.fullmatch(first), first
     assert ". " not in first
@@ -205,8 +208,8 @@ def test_every_public_class_says_in_one_sentence_what_it_is(name: str) -> None:
 
 def operation_methods() -> Iterator[tuple[str, Callable[..., object]]]:
     """Every public method of the resources."""
-    for file in sorted((ROOT / "paychainhq" / "resources").glob("*.py")):
-        module = import_module(f"paychainhq.resources.{file.stem}")
+    for file in sorted((ROOT / "paychainhq").glob("**/resources/*.py")):
+        module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
         for cls in vars(module).values():
             if inspect.isclass(cls) and issubclass(cls, Resource) and cls.__module__ == module.__name__:
                 for name, method in vars(cls).items():
@@ -219,7 +222,7 @@ METHODS = dict(operation_methods())
 
 def test_every_operation_has_a_method() -> None:
     """The methods looked at here include one for each operation."""
-    assert set(OPERATIONS) <= set(METHODS)
+    assert set(OPERATIONS) | set(gateway.operations.OPERATIONS) <= set(METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -85,7 +85,9 @@ def test_a_new_operation_needs_no_hand_work(tree: Path) -> None:
             "proxy = dashboard, base_url, proxy",
             "conceal",
         ),
-        ("client.py", "async def close(self)", "def finish(self)", "no rule"),
+        ("gateway/client.py", "The asynchronous client", "The client", "rules that match nothing"),
+        ("gateway/client.py", "def parse_webhook(self", "def verify(self", "no rule"),
+        ("gateway/client.py", "base_url, proxy = conceal(base_url), conceal(proxy)", "", "conceal"),
         ("__init__.py", "from paychainhq.client import PayChainHQ", "from paychainhq.client import Client", "shape"),
     ],
 )

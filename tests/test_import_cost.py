@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ["aiohttp", "orjson", "asyncio", "ssl", "paychainhq.pool", "paychainhq.models.invoices", "paychainhq.emulator.server"]
+HEAVY = [
+    "aiohttp",
+    "orjson",
+    "asyncio",
+    "ssl",
+    "paychainhq.pool",
+    "paychainhq.gateway",
+    "paychainhq.models.invoices",
+    "paychainhq.emulator.server",
+]
 
 
 def loaded(*lines: str) -> set[str]:
@@ -27,6 +36,14 @@ def test_name() -> None:
 def test_constructor() -> None:
     """The constructor loads the transport, so that the first call does not do it while a loop waits."""
     assert {"aiohttp", "ssl", "paychainhq.pool"} <= loaded("from paychainhq import PayChainHQ", "PayChainHQ()")
+
+
+def test_gateway() -> None:
+    """Whoever does not use the gateway does not load it; whoever does loads no invoices."""
+    assert "paychainhq.gateway" not in loaded("import paychainhq_sync", "paychainhq_sync.PayChainHQ().close()")
+    of_gateway = loaded("from paychainhq.gateway import Gateway", "Gateway(base_url='https://x')")
+    assert {"paychainhq.gateway", "paychainhq.pool"} <= of_gateway
+    assert "paychainhq.models.invoices" not in of_gateway
 
 
 def test_emulator_and_plugin() -> None:

@@ -25,9 +25,10 @@ LAYERS = [
     {"transport"},
     {"calls"},
     {"jobs"},
-    {"bulk", "paging", "sweeping", "watching", "webhooks"},
+    {"bulk", "paging", "polling", "sweeping", "watching", "webhooks"},
     {"resources"},
-    {"client"},
+    {"base_client"},
+    {"client", "gateway"},
     {"__init__"},
     {"emulator"},
 ]

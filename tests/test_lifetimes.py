@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -128,6 +130,32 @@ async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
     assert warning.category is ResourceWarning
     assert f"{inspect.getsourcefile(make)}:{line}" in str(warning.message)
     assert KEY not in str(warning.message)
+
+
+FORGETFUL = """
+import asyncio, sys
+from paychainhq import PayChainHQ
+from paychainhq.emulator import Emulator, API_KEY
+
+async def main(url):
+    global pay
+    pay = PayChainHQ(api_key=API_KEY, base_url=url)
+    await pay.invoices.get("inv_123")
+    if sys.argv[1] == "exits":
+        sys.exit(0)
+
+with Emulator() as emulator:
+    asyncio.run(main(emulator.url))
+"""
+
+
+@pytest.mark.parametrize("options", [["-W", "always"], ["-X", "dev"]])
+@pytest.mark.parametrize("how", ["ends", "exits"])
+def test_the_end_of_the_interpreter_is_silent(how: str, options: list[str]) -> None:
+    """A program that forgets its client, and comes to its end, is not told of it, whatever it wants to be warned of."""
+    command = [sys.executable, *options, "-c", FORGETFUL, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 async def test_unused_client_needs_no_close() -> None:

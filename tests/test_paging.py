@@ -273,3 +273,40 @@ def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: li
     found = asyncio.run(run())
     assert len(found) == len(set(found))
     assert [name for name in found if name.startswith("old")] == start
+
+
+@pytest.mark.async_only("it runs loops of its own")
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(0, 30),
+    changes=st.lists(st.tuples(st.sampled_from(["insert", "remove", "move on"]), st.integers(0, 40)), max_size=12),
+)
+def test_against_a_model_that_changes_between_pages(size: int, changes: list[tuple[str, int]]) -> None:
+    """Whatever comes, goes and moves between two pages: the list ends, nothing is given twice, and nothing that never was."""
+    items = [f"old{n}" for n in range(size)]
+    ever = set(items)
+    left = list(changes)
+
+    def serve(query: dict[str, str]) -> Any:
+        number = int(query.get("page", "1"))
+        if number > 1 and left:
+            kind, at = left.pop(0)
+            if kind == "insert":
+                items.insert(at % (len(items) + 1), f"new{len(ever)}")
+                ever.add(f"new{len(ever)}")
+            elif items:
+                item = items.pop(at % len(items))
+                if kind == "move on":  # by a page: what moves further may be out of the memory of the last pages
+                    items.insert(at % (len(items) + 1) + 3, item)
+        begin = (number - 1) * 3
+        return page_of(items[begin : begin + 3], number, more=begin + 3 < len(items))
+
+    async def run() -> list[str]:
+        async with listing(serve) as (pay, _):
+            return [item.id async for item in pay.invoices.list()]
+
+    found = asyncio.run(run())
+    assert len(found) == len(set(found))
+    assert set(found) <= ever
+    if not changes:
+        assert found == items

@@ -244,6 +244,17 @@ async def test_retry_after_beyond_the_deadline(status: int) -> None:
     assert len(server.requests) == 1
 
 
+async def test_limited_until_the_deadline() -> None:
+    """A 429 that does not say how long, and whose pause the deadline does not allow, is the error: not the turn that never came."""
+    async with RawServer(answer(error_body("X"), 429)) as server, client(server.url, timeout=0.9) as pay:
+        with pytest.raises(RateLimitError) as caught:
+            await pay.prices.list()
+        assert (states(caught.value), caught.value.retry_after, len(server.requests)) == ([429], None, 1)
+        with pytest.raises(RequestTimeoutError) as unsent:
+            await pay.with_options(timeout=0.1).prices.list()
+        assert (unsent.value.sent, len(server.requests)) == ("no", 1)
+
+
 async def test_without_a_policy() -> None:
     """`retry=None` makes one attempt of every call, on the client and on a view."""
     async with RawServer(BUSY) as server, client(server.url, retry=None) as pay:

@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
+from paychainhq.gateway.credentials import SCOPES
+from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS, Operation
 from paychainhq.resources.base import Resource
 
@@ -38,9 +40,20 @@ All {count} operations that this package models. `PayChainHQ.request` reaches wh
 """
 
 
+_GATEWAY = """
+## The gateway
+
+Those of `paychainhq.gateway`, which is another API on another host (seed 004). None has an idempotency key.
+
+| Method | HTTP | Path | Credential | Scope of a client token | Answer | Documented in |
+|---|---|---|---|---|---|---|
+"""
+
+
 def table() -> str:
     """Return the page."""
-    return _INTRODUCTION.format(count=len(OPERATIONS)) + "".join(map(_row, OPERATIONS.values()))
+    rows = "".join(map(_row, OPERATIONS.values()))
+    return _INTRODUCTION.format(count=len(OPERATIONS)) + rows + _GATEWAY + "".join(map(_gateway_row, GATEWAY_OPERATIONS.values()))
 
 
 def _row(operation: Operation[Any]) -> str:
@@ -51,7 +64,20 @@ def _row(operation: Operation[Any]) -> str:
         f"`{operation.auth}`" if operation.auth else "public",
         "" if operation.idempotency == "unsupported" else operation.idempotency,
         f"`{_type_name(operation.response_type)}`",
-        _source(operation),
+        _source(operation, "paychainhq"),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _gateway_row(operation: Operation[Any]) -> str:
+    cells = (
+        f"`gateway.{operation.name}`",
+        operation.method,
+        f"`{operation.path}`",
+        "`oauth_token`" if operation.auth == "oauth_token" else "`client_token`, or `oauth_token`",
+        f"`{SCOPES[operation.name]}`" if operation.name in SCOPES else "",
+        "plain JSON" if operation.response_type is object else f"`{_type_name(operation.response_type)}`",
+        _source(operation, "paychainhq.gateway"),
     )
     return f"| {' | '.join(cells)} |\n"
 
@@ -61,10 +87,10 @@ def _type_name(type_: type[Any]) -> str:
     return f"{type_.__name__}[{arguments}]" if arguments else type_.__name__
 
 
-def _source(operation: Operation[Any]) -> str:
+def _source(operation: Operation[Any], package: str) -> str:
     """What the method's docstring says of where it is documented."""
     resource, _, method = operation.name.partition(".")
-    module = import_module(f"paychainhq.resources.{resource}")
+    module = import_module(f"{package}.resources.{resource}")
     (cls,) = (
         value
         for value in vars(module).values()

@@ -10,9 +10,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from paychainhq.emulator.local import Emulator
     from paychainhq.emulator.recording import ReceivedRequest
-    from paychainhq.emulator.seed import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY
+    from paychainhq.emulator.seed import (
+        API_KEY,
+        BUSINESS_ID,
+        CONTRACT_KEY,
+        GATEWAY_CLIENT_ID,
+        GATEWAY_CLIENT_TOKEN,
+        GATEWAY_OAUTH_TOKEN,
+        GATEWAY_READ_TOKEN,
+        PAYOUT_KEY,
+        TEST_API_KEY,
+    )
 
-__all__ = ["API_KEY", "BUSINESS_ID", "CONTRACT_KEY", "PAYOUT_KEY", "TEST_API_KEY", "Emulator", "ReceivedRequest"]
+__all__ = [
+    "API_KEY",
+    "BUSINESS_ID",
+    "CONTRACT_KEY",
+    "GATEWAY_CLIENT_ID",
+    "GATEWAY_CLIENT_TOKEN",
+    "GATEWAY_OAUTH_TOKEN",
+    "GATEWAY_READ_TOKEN",
+    "PAYOUT_KEY",
+    "TEST_API_KEY",
+    "Emulator",
+    "ReceivedRequest",
+]
 
 _HOMES = {"Emulator": "local", "ReceivedRequest": "recording"}
 

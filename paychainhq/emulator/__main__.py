@@ -9,7 +9,18 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY, Emulator
+from paychainhq.emulator import (
+    API_KEY,
+    BUSINESS_ID,
+    CONTRACT_KEY,
+    GATEWAY_CLIENT_ID,
+    GATEWAY_CLIENT_TOKEN,
+    GATEWAY_OAUTH_TOKEN,
+    GATEWAY_READ_TOKEN,
+    PAYOUT_KEY,
+    TEST_API_KEY,
+    Emulator,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"contract key:  {CONTRACT_KEY}")
             for header, value in emulator.dashboard.headers.items():
                 print(f"dashboard:     {header}: {value}")
+            print(f"gateway:       {emulator.gateway_url}")
+            print(f"  client id:   {GATEWAY_CLIENT_ID}")
+            print(f"  tokens:      {GATEWAY_CLIENT_TOKEN}, {GATEWAY_READ_TOKEN} (reads only), {GATEWAY_OAUTH_TOKEN} (OAuth2)")
             print("Ctrl-C stops it.", flush=True)
             stop.wait()
     except (ValueError, OSError, OverflowError, sqlite3.Error) as error:

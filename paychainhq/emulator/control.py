@@ -15,6 +15,7 @@ from paychainhq.credentials import Secret
 from paychainhq.emulator import lifecycle, outbox
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.faults import Faults
+from paychainhq.emulator.gateway import lifecycle as gateway
 from paychainhq.emulator.recording import ReceivedRequest, Recording
 from paychainhq.emulator.state import State
 
@@ -57,7 +58,21 @@ class Control:
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
             raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
         bearer = signing.checked_bearer(bearer)
-        return outbox.add_endpoint(self.state, parts.geturl(), check.text("secret", secret), bearer, number, jitter)
+        with self.state.transaction():
+            return outbox.add_endpoint(self.state, parts.geturl(), check.text("secret", secret), bearer, number, jitter)
+
+    def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
+        minor = None if amount is None else check.positive_int("amount", amount)
+        with self.state.transaction():
+            return gateway.pay(self.state, payment_id, minor)
+
+    def confirm_gateway(self, payment_id: str) -> str:
+        with self.state.transaction():
+            return gateway.confirm(self.state, payment_id)
+
+    def refund_gateway(self, payment_id: str) -> str:
+        with self.state.transaction():
+            return gateway.refund(self.state, payment_id)
 
     def fault(self, operation: str, kind: str | int, times: int = 1) -> None:
         self.faults.add(operation, kind, times)
@@ -94,6 +109,17 @@ def _deliveries(control: Control, body: Mapping[str, Any]) -> object:
     return {"data": [{check.wire_name(name): value for name, value in delivery.items()} for delivery in named]}
 
 
+def _gateway(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
+    """The control of this name, which is about a payment of the gateway."""
+
+    def act(control: Control, body: Mapping[str, Any]) -> object:
+        payment_id = check.text("paymentId", body.get("paymentId"))
+        amount = {"amount": body["amount"]} if name == "pay_gateway" and "amount" in body else {}
+        return {"paymentId": payment_id, "status": getattr(control, name)(payment_id, **amount)}
+
+    return act
+
+
 def _requests(control: Control, body: Mapping[str, Any]) -> object:
     return {"data": [_shown(request) for request in control.recording.all()]}
 
@@ -117,6 +143,7 @@ _ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] =
     ("POST", "advance"): _advance,
     ("POST", "fault"): _fault,
     ("POST", "add_webhook"): _add_webhook,
+    **{("POST", name): _gateway(name) for name in ("pay_gateway", "confirm_gateway", "refund_gateway")},
     ("GET", "deliveries"): _deliveries,
     ("GET", "requests"): _requests,
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 
 class RefusedError(Exception):
     """A request that is answered with the error envelope, and that leaves the state as it was."""
 
-    def __init__(self, status: int, code: str, message: str, details: Sequence[object] = ()) -> None:
+    def __init__(self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -20,13 +20,22 @@ class RefusedError(Exception):
         error = {"code": self.code, "message": self.message, "details": list(self.details), "requestId": request_id}
         return {"error": error}
 
+    def as_gateway(self) -> tuple[int, dict[str, object]]:
+        """The status and the body with which the gateway says the same: in Laravel's way."""
+        if not self.details:
+            return self.status, {"message": self.message}
+        errors: dict[str, list[str]] = {}
+        for detail in self.details:
+            errors.setdefault(detail["field"], []).append(detail["message"])
+        return 422, {"message": "The given data was invalid.", "errors": errors}
+
 
 def refuse_field(field: str, message: str) -> NoReturn:
     # Assumption: the pages show `details` only as an empty array; here each entry names a field and what is wrong with it.
     refuse_fields([{"field": field, "message": message}])
 
 
-def refuse_fields(details: Sequence[object]) -> NoReturn:
+def refuse_fields(details: Sequence[Mapping[str, str]]) -> NoReturn:
     raise RefusedError(400, "VALIDATION_ERROR", "Invalid request data", details)
 
 

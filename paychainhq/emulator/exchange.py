@@ -13,7 +13,7 @@ from aiohttp import web
 
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.idempotency import Reply, Scope
-from paychainhq.emulator.routing import Route
+from paychainhq.emulator.routing import GATEWAY, Route
 from paychainhq.emulator.state import State
 
 BROKEN = object()
@@ -60,6 +60,9 @@ class Exchange:
             return self.refusal(refused)
 
     def refusal(self, refused: RefusedError) -> Reply:
+        if self.path.startswith(GATEWAY):
+            status, body = refused.as_gateway()
+            return Reply(status, dump(body))
         return Reply(refused.status, dump(refused.envelope(self.request_id)))
 
     def headers(self, content_type: str = "application/json") -> dict[str, str]:

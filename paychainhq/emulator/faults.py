@@ -14,6 +14,7 @@ from paychainhq.emulator import idempotency
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.exchange import Exchange
 from paychainhq.emulator.idempotency import Scope
+from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS
 
 Fault = Callable[[Exchange], Awaitable[web.StreamResponse | None]]
@@ -148,7 +149,7 @@ class Faults:
         self._planned: list[_Planned] = []
 
     def add(self, operation: object, kind: object, times: object = 1) -> None:
-        if operation not in ("*", *OPERATIONS):
+        if operation not in ("*", *OPERATIONS, *GATEWAY_OPERATIONS):
             raise ValueError(f"{operation!r} is not an operation; use a name such as 'invoices.create', or '*'")
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be an int of 1 or more, not {times!r}")

@@ -19,6 +19,7 @@ from paychainhq.emulator.auth import DASHBOARD_HEADER, DASHBOARD_SESSION
 from paychainhq.emulator.control import Control
 from paychainhq.emulator.outbox import Delivery
 from paychainhq.emulator.recording import ReceivedRequest
+from paychainhq.emulator.routing import GATEWAY
 from paychainhq.emulator.server import Server
 from paychainhq.emulator.state import State
 
@@ -169,6 +170,46 @@ class Emulator:
             ValueError: There is no such operation or kind.
         """
         self._ask(lambda control: control.fault(operation, kind, times))
+
+    @property
+    def gateway_url(self) -> str:
+        """The base URL of the payment gateway of seed 004, for `paychainhq.gateway.Gateway`."""
+        return f"{self.url}{GATEWAY}"
+
+    def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
+        """Let a payer's transaction for a payment of the gateway be seen on chain, and return the payment's status.
+
+        Args:
+
+            payment_id: The payment.
+            amount: How much, in minor units of its currency; what is missing if left out.
+
+        Raises:
+
+            LookupError: There is no such payment.
+            ValueError: The amount cannot be meant.
+        """
+        return self._ask(lambda control: control.pay_gateway(payment_id, amount))
+
+    def confirm_gateway(self, payment_id: str) -> str:
+        """Complete the confirmations of what was paid, and return the payment's status: `"RECEIVED"` or `"UNDERPAID"`.
+
+        Webhooks go to the application's `callbackUrl`; once it has answered, what was received becomes `"CONFIRMED"`.
+
+        Raises:
+
+            LookupError: There is no such payment.
+        """
+        return self._ask(lambda control: control.confirm_gateway(payment_id))
+
+    def refund_gateway(self, payment_id: str) -> str:
+        """Approve and carry out the refund that was asked for, and return the payment's status.
+
+        Raises:
+
+            LookupError: There is no such payment, or no refund of it was asked for.
+        """
+        return self._ask(lambda control: control.refund_gateway(payment_id))
 
     def add_webhook(self, url: str, *, secret: str, bearer: str | None = None, copies: int = 1, jitter: float = 0.0) -> str:
         """Send signed webhooks to an endpoint from now on: an event for each change of an invoice's status.

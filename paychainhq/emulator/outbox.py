@@ -1,10 +1,11 @@
-"""The webhooks that the emulator sends: one for each change of an invoice's status, on the documented schedule, by its clock."""
+"""The webhooks that the emulator sends, by its clock: one for each change of an invoice's status, and those of the gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, cast
 
@@ -13,15 +14,53 @@ import attrs
 
 from paychainhq import webhooks
 from paychainhq.emulator import lifecycle, money
+from paychainhq.emulator.gateway import lifecycle as gateway
 from paychainhq.emulator.handlers.call import new_id
 from paychainhq.emulator.state import Row, State, iso
+from paychainhq.gateway import webhooks as gateway_webhooks
 
-# Assumption: the page says "up to 5 times" and gives five delays. They are taken as what comes after the first attempt, so
-# there are six.
-SCHEDULE_S = (60, 300, 900, 3600, 21_600)
-_PATIENCE_S = 30.0
 _LOOK_S = 1.0
-_MASKED = {"X-Webhook-Signature", "Authorization"}
+_MASKED = {"X-Webhook-Signature", "Authorization", "X-PaymentService-Signature"}
+
+
+def _signed(row: Row, seconds: float) -> dict[str, str]:
+    return webhooks.sign(
+        row["body"],
+        secret=row["secret"],
+        webhook_id=row["id"],
+        attempt=row["attempts"],
+        timestamp=seconds,
+        bearer=row["bearer"],
+    )
+
+
+def _signed_by_gateway(row: Row, seconds: float) -> dict[str, str]:
+    """Assumption: no page says whether a webhook that is sent again has a new timestamp; it has."""
+    return gateway_webhooks.sign(row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds)
+
+
+@attrs.frozen
+class _Scheme:
+    """How webhooks of one kind are sent.
+
+    Attributes:
+
+        schedule: Seconds before each repeat, counted from the attempt before it.
+        patience: Seconds that the endpoint has for its answer.
+        sign: Makes the headers.
+    """
+
+    schedule: Sequence[int]
+    patience: float
+    sign: Callable[[Row, float], dict[str, str]]
+
+
+SCHEMES = {
+    # Assumption: the page says "up to 5 times" and gives five delays. They are taken as what comes after the first attempt, so
+    # there are six.
+    "paychain": _Scheme((60, 300, 900, 3600, 21_600), 30.0, _signed),
+    "gateway": _Scheme((60, 600, 3600, 10_800, 43_200, 86_400), 10.0, _signed_by_gateway),
+}
 
 
 @attrs.frozen
@@ -54,24 +93,45 @@ class Delivery:
     body: str
 
 
-def add_endpoint(state: State, url: str, secret: str, bearer: str | None, copies: int, jitter: float) -> str:
+def add_endpoint(
+    state: State,
+    url: str,
+    secret: str,
+    bearer: str | None = None,
+    copies: int = 1,
+    jitter: float = 0.0,
+    *,
+    endpoint_id: str = "",
+    scheme: str = "paychain",
+) -> str:
     """Record where events go from now on, and return the endpoint's id."""
-    endpoint_id = new_id("whe")
-    with state.transaction():
-        jitter_ms = round(jitter * 1000)
-        state.insert("webhook_endpoints", id=endpoint_id, url=url, secret=secret, bearer=bearer, copies=copies, jitter_ms=jitter_ms)
+    endpoint_id = endpoint_id or new_id("whe")
+    state.insert(
+        "webhook_endpoints",
+        id=endpoint_id,
+        url=url,
+        secret=secret,
+        bearer=bearer,
+        copies=copies,
+        jitter_ms=round(jitter * 1000),
+        scheme=scheme,
+    )
     return endpoint_id
 
 
 def deliveries(state: State) -> tuple[Delivery, ...]:
     """All deliveries, oldest first."""
-    rows = state.all("SELECT d.*, e.url FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id ORDER BY d.seq")
+    rows = state.all(
+        "SELECT d.*, e.url, e.scheme FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id ORDER BY d.seq"
+    )
     return tuple(_delivery(row) for row in rows)
 
 
 def _delivery(row: Row) -> Delivery:
     names = [field.name for field in attrs.fields(Delivery) if field.name not in ("max_attempts", "body")]
-    return Delivery(**{name: row[name] for name in names}, max_attempts=1 + len(SCHEDULE_S), body=row["body"].decode())
+    return Delivery(
+        **{name: row[name] for name in names}, max_attempts=1 + len(SCHEMES[row["scheme"]].schedule), body=row["body"].decode()
+    )
 
 
 class Outbox:
@@ -89,8 +149,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as sending:
             while True:
                 self._news.clear()
                 for delivery_id in self._due():
@@ -120,37 +179,34 @@ class Outbox:
 
     async def _send(self, session: aiohttp.ClientSession, delivery_id: str) -> None:
         row = self._state.get(
-            "SELECT d.*, e.url, e.secret, e.bearer FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id"
-            " WHERE d.id = ?",
+            "SELECT d.*, e.url, e.secret, e.bearer, e.scheme FROM webhook_deliveries d"
+            " JOIN webhook_endpoints e ON e.id = d.endpoint_id WHERE d.id = ?",
             delivery_id,
         )
-        headers = webhooks.sign(
-            row["body"],
-            secret=row["secret"],
-            webhook_id=row["id"],
-            attempt=row["attempts"],
-            timestamp=self._state.now() / 1000,
-            bearer=row["bearer"],
-        )
+        scheme = SCHEMES[row["scheme"]]
+        headers, timeout = scheme.sign(row, self._state.now() / 1000), aiohttp.ClientTimeout(total=scheme.patience)
+        options = {"data": row["body"], "headers": headers, "timeout": timeout, "allow_redirects": False}
         try:
-            async with session.post(row["url"], data=row["body"], headers=headers, allow_redirects=False) as response:
+            async with session.post(row["url"], **options) as response:
                 failure = None if 200 <= response.status < 300 else f"the endpoint answered {response.status}"
         except TimeoutError:
-            failure = f"the endpoint did not answer within {_PATIENCE_S:.0f} s"
+            failure = f"the endpoint did not answer within {scheme.patience:.0f} s"
         except (aiohttp.ClientError, OSError) as error:
             failure = f"the endpoint could not be reached: {type(error).__name__}"
         shown = json.dumps({name: "***" if name in _MASKED else value for name, value in headers.items()})
         self._record(row, failure, shown)
 
     def _record(self, row: Row, failure: str | None, headers: str) -> None:
-        attempts, now = row["attempts"], self._state.now()
-        again = failure is not None and attempts <= len(SCHEDULE_S)
+        attempts, now, schedule = row["attempts"], self._state.now(), SCHEMES[row["scheme"]].schedule
+        again = failure is not None and attempts <= len(schedule)
         with self._state.transaction():
+            if failure is None and row["scheme"] == "gateway":
+                gateway.acknowledged(self._state, row["body"])
             self._state.run(
                 "UPDATE webhook_deliveries SET status = ?, next_at = ?, failure_reason = ?, latest_request_headers = ?"
                 " WHERE id = ?",
                 "delivered" if failure is None else "retrying" if again else "failed",
-                now + 1000 * SCHEDULE_S[attempts - 1] if again else None,
+                now + 1000 * schedule[attempts - 1] if again else None,
                 failure,
                 headers,
                 row["id"],
@@ -166,7 +222,7 @@ def _announce(state: State, change: Row) -> None:
         "data": _data(state, change),
     }
     body = json.dumps(event).encode()
-    for endpoint in state.all("SELECT * FROM webhook_endpoints"):
+    for endpoint in state.all("SELECT * FROM webhook_endpoints WHERE scheme = 'paychain'"):
         for _ in range(endpoint["copies"]):
             state.insert(
                 "webhook_deliveries",

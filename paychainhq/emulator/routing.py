@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS, Operation
+
+GATEWAY = "/gateway"
+"""Where the gateway is on the same server."""
 
 Segments = tuple[str, ...]
 Route = tuple[Operation[Any], Mapping[str, str]]
@@ -19,8 +23,10 @@ def _is_placeholder(segment: str) -> bool:
 
 def _routes() -> dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]]:
     routes: dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]] = {}
-    for operation in OPERATIONS.values():
-        segments = tuple(operation.path.split("/"))
+    paths = [(operation.path, operation) for operation in OPERATIONS.values()]
+    paths += [(GATEWAY + operation.path, operation) for operation in GATEWAY_OPERATIONS.values()]
+    for path, operation in paths:
+        segments = tuple(path.split("/"))
         routes.setdefault((operation.method, len(segments)), []).append((segments, operation))
     for candidates in routes.values():
         # A word wins over a placeholder: /businesses/lookup/x is no customer, balance or invoice of a business called "lookup".

@@ -15,6 +15,11 @@ TEST_API_KEY = "pk_test_emulator_key"
 """A second standard key that does not look like a live one, for clients with `environment="sandbox"`."""
 PAYOUT_KEY = "pk_test_emulator_payout_key"
 CONTRACT_KEY = "pk_test_emulator_contract_key"
+GATEWAY_CLIENT_ID = "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
+GATEWAY_CLIENT_TOKEN = "emulator-client-token"  # noqa: S105 (it opens nothing but the emulator)
+GATEWAY_READ_TOKEN = "emulator-read-token"  # noqa: S105
+"""A client token of the scope `payments.get` alone."""
+GATEWAY_OAUTH_TOKEN = "emulator-oauth-token"  # noqa: S105
 
 STANDARD_PERMISSIONS = ["business:read", "customers:*", "invoices:*", "payments:read", "events:read"]
 PAYOUT_PERMISSIONS = ["payouts:create", "payouts:read"]
@@ -45,6 +50,8 @@ def digest(key: str) -> str:
 
 def plant(state: State) -> None:
     """Fill an empty database."""
+    from paychainhq.emulator.gateway import tables
+
     now = state.now()
     state.insert("clock", ahead=0)
     state.insert(
@@ -63,6 +70,7 @@ def plant(state: State) -> None:
         cycle_start=now - DAY,
     )
     _plant_keys(state, now)
+    tables.plant(state)
     state.insert(
         "customers",
         id="cus_123",

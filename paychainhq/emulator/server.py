@@ -13,12 +13,13 @@ from paychainhq.emulator import auth, control, idempotency, lifecycle
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.exchange import BROKEN, Exchange, dump
 from paychainhq.emulator.faults import Faults
+from paychainhq.emulator.gateway import operating as gateway
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
 from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.recording import ReceivedRequest, Recording, mask
-from paychainhq.emulator.routing import find_route
+from paychainhq.emulator.routing import GATEWAY, find_route
 from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body, check_query
 
@@ -66,6 +67,7 @@ class Server:
             return web.Response()
         path = request.rel_url.raw_path
         controlled = path.startswith(control.PREFIX)
+        perform = gateway.operate if path.startswith(GATEWAY) else self._operate
         exchange = Exchange(
             request=request,
             path=path,
@@ -75,7 +77,7 @@ class Server:
             state=self._state,
             in_flight=self._in_flight,
             closing=self._closing,
-            perform=self._control if controlled else self._operate,
+            perform=self._control if controlled else perform,
         )
         if controlled:
             self.outbox.wake()

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 
-_VERSION = 2
+from paychainhq.emulator.gateway.tables import SCHEMA as _GATEWAY_SCHEMA
+
+_VERSION = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's dates end with the year 9999; what is dated ahead of the clock must have room.
 _LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -46,7 +48,8 @@ CREATE TABLE replies (
     PRIMARY KEY (credential, method, path, idempotency_key)
 ) WITHOUT ROWID;
 CREATE TABLE webhook_endpoints (
-    seq INTEGER PRIMARY KEY, id TEXT UNIQUE, url TEXT, secret TEXT, bearer TEXT, copies INTEGER, jitter_ms INTEGER
+    seq INTEGER PRIMARY KEY, id TEXT UNIQUE, url TEXT, secret TEXT, bearer TEXT, copies INTEGER, jitter_ms INTEGER,
+    scheme TEXT
 );
 CREATE TABLE status_changes (seq INTEGER PRIMARY KEY, invoice_id TEXT, status TEXT, at INTEGER);
 CREATE TRIGGER status_changed AFTER UPDATE OF status ON invoices
@@ -97,7 +100,7 @@ class State:
 
             # A process that is killed loses nothing that was committed; only a power cut could take the last moments.
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_GATEWAY_SCHEMA} PRAGMA user_version = {_VERSION};")
             with self._db:
                 plant(self)
         elif version != _VERSION:

@@ -57,8 +57,9 @@ class Retry:
     async def __call__(self, request: Request, send: Next) -> Response:
         policy = request.retry
         ceiling = min(policy.first, policy.cap) if policy else 0.0
+        response: Response | None = None
         while True:
-            response: Response | None = None
+            earlier, response = response, None
             failure: PayChainError | None = None
             wait: float | None = None
             made = len(request.attempts)
@@ -68,6 +69,8 @@ class Retry:
                 raise
             except (ConnectionFailedError, RequestTimeoutError) as error:
                 failure = error
+                if earlier is not None and made == len(request.attempts):
+                    return earlier  # no turn before the deadline: that is for what the server has answered
             if response is not None:
                 if not is_transient(response):
                     self._budget.earn()

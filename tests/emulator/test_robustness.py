@@ -16,13 +16,33 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import paychainhq
-from paychainhq.emulator import API_KEY, Emulator
+from paychainhq.emulator import API_KEY, GATEWAY_CLIENT_ID, GATEWAY_OAUTH_TOKEN, Emulator
 from paychainhq.emulator import idempotency as idempotency_module
 from paychainhq.emulator.routing import find_route
 from paychainhq.operations import OPERATIONS
 from tests.emulator.api import INVOICES, ORDER, Api
 
 PACKAGE = Path(paychainhq.__file__).parent
+GATEWAY_ORDER = {
+    "amount": 10000,
+    "currencyCode": "USD",
+    "reference": "r",
+    "referenceLabel": "l",
+    "clientId": GATEWAY_CLIENT_ID,
+    "name": "abc",
+    "secret": "s",
+    "paymentId": "p",
+}
+GATEWAY_FIELDS = [
+    "siteId",
+    "redirectUrl",
+    "expiresAt",
+    "callbackUrl",
+    "currencyWhitelist",
+    "allowUnderpay",
+    "blockchainAddress",
+    "bankCode",
+]
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["eth", "USDC", "150"]),
@@ -93,15 +113,29 @@ def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
     assert answer.status in (200, 400, 404), answer.body
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.sampled_from(["payment/checkout", "payment-applications", "refund-request"]),
+    changes=st.dictionaries(st.sampled_from([*GATEWAY_ORDER, *GATEWAY_FIELDS]), json_values),
+)
+def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[str, Any]) -> None:
+    """The same, in its own way."""
+    answer = api(
+        "POST", f"/gateway/api/{path}", {**GATEWAY_ORDER, **changes}, headers={"Authorization": f"Bearer {GATEWAY_OAUTH_TOKEN}"}
+    )
+    assert answer.status in (201, 400, 404, 422), answer.body
+    assert (answer.status == 201) is ("data" in answer.json)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from(["pay", "confirm", "advance", "fault"]),
+    name=st.sampled_from(["pay", "confirm", "advance", "fault", "pay_gateway", "confirm_gateway", "refund_gateway"]),
     body=st.dictionaries(st.text(max_size=3), json_values),
     value=json_values,
 )
 def test_any_control_request_is_answered(api: Api, name: str, body: dict[str, Any], value: object) -> None:
     """The same holds for the controls."""
-    fields = {"invoiceId": value, "amount": value, "seconds": value, "operation": value, "kind": value}
+    fields = {"invoiceId": value, "paymentId": value, "amount": value, "seconds": value, "operation": value, "kind": value}
     assert api("POST", f"/_emulator/{name}", {**body, **fields}).status in (200, 400, 404)
 
 

@@ -29,6 +29,8 @@ BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
 SECRETS = [API_KEY, PAYOUT_KEY, CONTRACT_KEY, SESSION, PASSWORD, NEW_KEY, WEBHOOK_SECRET, BEARER, BASIC]
 KEYS: dict[str, Any] = {"api_key": API_KEY, "payout_key": PAYOUT_KEY, "contract_key": CONTRACT_KEY, "business_id": "biz_123"}
 CREATED = {**CREATED_KEY, "apiKey": NEW_KEY}
+# In which the tests make the calls of the blocking client.
+THREADS = (str(Path("concurrent", "futures", "thread.py")), str(Path("asyncio", "threads.py")))
 TESTS = str(Path(__file__).parents[1])
 
 
@@ -56,7 +58,7 @@ def traced(error: BaseException) -> str:
     for link in links:
         texts += [repr(link), str(link), *map(str, getattr(link, "__notes__", ()))]
         for frame in traceback.TracebackException.from_exception(link, capture_locals=True).stack:
-            if not frame.filename.startswith(TESTS):
+            if not frame.filename.startswith(TESTS) and not frame.filename.endswith(THREADS):
                 texts.append(f"{frame.filename}:{frame.lineno} {frame.line} {frame.locals}")
         of_group = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
         links += [other for other in (link.__cause__, link.__context__, *of_group) if other is not None and other not in links]

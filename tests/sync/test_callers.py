@@ -15,10 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paychainhq import ConfigurationError, InvoiceRequest, NotFoundError, Request, Response
+from paychainhq import ConfigurationError, ConnectionFailedError, InvoiceRequest, NotFoundError, Request, Response
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.exchange import Next
 from paychainhq_sync import PayChainHQ, _engine
+from paychainhq_sync.gateway import Gateway
 from tests.support import answer
 from tests.sync.support import ThreadedServer, echo
 
@@ -64,6 +65,17 @@ async def test_a_call_under_a_running_loop_warns_once_a_call_site() -> None:
     assert "`async with`" in messages[2]
     assert caught[0].filename == __file__
     assert issubclass(caught[0].category, RuntimeWarning)
+
+
+async def test_what_to_write_instead() -> None:
+    """The warning knows the methods of the client itself, and those of the gateway's."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make("http://127.0.0.1:1").close()
+        with Gateway(base_url="http://127.0.0.1:1", client_token="t", retry=None) as gateway, pytest.raises(ConnectionFailedError):
+            gateway.payments.get("p")
+    instead = [str(warning.message).rpartition("use paychainhq's ")[2] for warning in caught]
+    assert instead == ["`await pay.close(...)`", "`await gateway.payments.get(...)`", "`async with`"]
 
 
 async def test_iterating_under_a_running_loop_warns_too(paychain_emulator: Emulator) -> None:

@@ -94,6 +94,8 @@ UNUSED = (
 pay = make(sys.argv[1], sys.argv[2])
 check(pay, "before")
 for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
+    if how == "finalise" and os.environ.get("PYTHONASYNCIODEBUG"):
+        continue  # debug mode refuses what is done here in the interpreter's name
     pid = os.fork()
     if pid == 0:
         import gc, paychainhq.forking, paychainhq_sync._engine

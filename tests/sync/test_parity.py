@@ -11,14 +11,21 @@ from typing import Any
 
 import pytest
 
-import paychainhq
-import paychainhq_sync
+import paychainhq.gateway
+import paychainhq_sync.gateway
 from paychainhq import codec, models, operations
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
+from paychainhq.gateway import operations as gateway_operations
 from paychainhq.resources.base import Resource
 from tests.samples import BY_NAME
 
-RESOURCES = sorted({name.partition(".")[0] for name in operations.OPERATIONS})
+RESOURCES = [
+    f"{home}resources.{name}"
+    for home, table in (("", operations.OPERATIONS), ("gateway.", gateway_operations.OPERATIONS))
+    for name in sorted({name.partition(".")[0] for name in table})
+]
+CLIENTS = [(paychainhq.PayChainHQ, paychainhq_sync.PayChainHQ), (paychainhq.gateway.Gateway, paychainhq_sync.gateway.Gateway)]
+each_client = pytest.mark.parametrize(("async_client", "sync_client"), CLIENTS, ids=["PayChainHQ", "Gateway"])
 # How a result of one face reads in the other.
 RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]"}
 ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
@@ -28,7 +35,7 @@ ASYNC_WORDS = re.compile(r"\bawait|\basync|coroutine|event loop", re.IGNORECASE)
 def resource_classes(name: str) -> tuple[type, type]:
     pair = []
     for package in ("paychainhq", "paychainhq_sync"):
-        module = importlib.import_module(f"{package}.resources.{name}")
+        module = importlib.import_module(f"{package}.{name}")
         [cls] = [
             value
             for value in vars(module).values()
@@ -39,7 +46,12 @@ def resource_classes(name: str) -> tuple[type, type]:
 
 
 def methods(cls: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(cls).items() if inspect.isfunction(value) and not name.startswith("_")}
+    return {name: value for name, value in members(cls).items() if inspect.isfunction(value) and not name.startswith("_")}
+
+
+def members(cls: type) -> dict[str, Any]:
+    """What a class and its own bases hold."""
+    return {name: value for base in reversed(cls.__mro__[:-1]) for name, value in vars(base).items()}
 
 
 def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
@@ -58,15 +70,14 @@ def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
 
 def test_every_public_name_is_in_both() -> None:
     """The top level holds the same names, and the very same objects but for the client."""
-    assert paychainhq.__all__ == paychainhq_sync.__all__
-    for name in paychainhq.__all__:
-        if name == "PayChainHQ":
-            assert getattr(paychainhq, name) is not getattr(paychainhq_sync, name)
-        else:
-            assert getattr(paychainhq, name) is getattr(paychainhq_sync, name), name
+    for theirs, ours in ((paychainhq, paychainhq_sync), (paychainhq.gateway, paychainhq_sync.gateway)):
+        assert theirs.__all__ == ours.__all__
+        for name in theirs.__all__:
+            another = name in ("PayChainHQ", "Gateway", "webhooks")
+            assert (getattr(theirs, name) is getattr(ours, name)) is not another, name
 
 
-@pytest.mark.parametrize("name", ["errors", "codec", "models"])
+@pytest.mark.parametrize("name", ["errors", "codec", "models", "gateway.models", "gateway.webhooks"])
 def test_what_does_no_io_is_the_same_object(name: str) -> None:
     """Errors, models and the codec are shared, so that `except` and `isinstance` work across; only a page iterates otherwise."""
     ours, theirs = importlib.import_module(f"paychainhq_sync.{name}"), importlib.import_module(f"paychainhq.{name}")
@@ -102,10 +113,13 @@ def test_every_method_has_the_same_signature(name: str) -> None:
         assert inspect.signature(methods(ours)[method]) == in_sync_terms(inspect.signature(function)), method
 
 
-def test_the_client_has_the_same_members() -> None:
+@each_client
+def test_the_client_has_the_same_members(async_client: type, sync_client: type) -> None:
     """The constructor, the methods and the resources of the client, with the same arguments and defaults."""
-    theirs, ours = vars(paychainhq.PayChainHQ), vars(paychainhq_sync.PayChainHQ)
+    theirs, ours = members(async_client), members(sync_client)
     for name, value in theirs.items():
+        if name == "_view":
+            continue
         mine = ours[ONLY_ASYNC.get(name, name)] if inspect.isfunction(value) or not name.startswith("_") else None
         if inspect.isfunction(value):
             assert inspect.signature(mine) == inspect.signature(value), name  # type: ignore[arg-type]
@@ -126,13 +140,14 @@ def test_docstrings_are_in_the_sync_voice(name: str) -> None:
         assert not ASYNC_WORDS.search(documented.__doc__), (what, ASYNC_WORDS.findall(documented.__doc__))
 
 
-def test_the_clients_docstrings_are_in_the_sync_voice() -> None:
+@each_client
+def test_the_clients_docstrings_are_in_the_sync_voice(async_client: type, sync_client: type) -> None:
     """What stays async, the middleware, is all that is called so."""
-    said = ast.unparse(ast.parse(inspect.getsource(paychainhq_sync.PayChainHQ)).body[0].body[0])  # type: ignore[attr-defined]
+    said = ast.unparse(ast.parse(inspect.getsource(sync_client)).body[0].body[0])  # type: ignore[attr-defined]
     assert [line for line in said.split("\\n") if ASYNC_WORDS.search(line)] == [
         line for line in said.split("\\n") if "middleware: Async callables" in line
     ]
-    for function in methods(paychainhq_sync.PayChainHQ).values():
+    for function in methods(sync_client).values():
         assert not ASYNC_WORDS.search(function.__doc__ or "")
 
 

@@ -1,0 +1,75 @@
+"""The gateway's tokens, and what each may do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import attrs
+
+from paychainhq.credentials import Auth, conceal, key
+from paychainhq.errors import ConfigurationError, MissingCredentialError
+
+SCOPES: Mapping[str, str] = {
+    "payments.create": "payments.create",
+    "payments.get": "payments.get",
+    "payments.instructions": "payments.user-instructions.get",
+}
+"""The scope that a client token needs for an operation."""
+
+EVERY_SCOPE = "*"
+
+VARIABLES = {"PAYMENT_CLIENT_ID": "client_id", "PAYMENT_CLIENT_TOKEN": "client_token", "WEBHOOK_SECRET": "webhook_secret"}
+"""The documented environment variables, and what they set."""
+
+
+def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(scope, str) for scope in value):
+        raise ConfigurationError(f"{field.name} must be a collection of scopes such as ['payments.create'], or None")
+
+
+@attrs.frozen(kw_only=True)
+class Tokens:
+    """The tokens of one client: opaque, so that nothing is asked of them but that a header can hold them.
+
+    Args:
+
+        client_token: For a server that creates and reads payments.
+        oauth_token: For what the dashboard does; it can do what a client token can, too.
+        scopes: What the client token may do, where the caller knows.
+    """
+
+    client_token: str | None = key()
+    oauth_token: str | None = key()
+    scopes: Collection[str] | None = attrs.field(default=None, validator=_checked_scopes)
+
+    def require(self, auth: Auth | None, operation: str) -> None:
+        """Raise `MissingCredentialError`, before anything is sent, if there is no token that may do this."""
+        if auth == "oauth_token" and self.oauth_token is None:
+            raise MissingCredentialError(
+                f"{operation} needs Gateway(oauth_token=...), which this client was not given: a client token cannot do this",
+                operation=operation,
+                argument="oauth_token",
+            )
+        if auth == "any_token" and self.client_token is None and self.oauth_token is None:
+            raise MissingCredentialError(
+                f"{operation} needs Gateway(client_token=...), which this client was not given",
+                operation=operation,
+                argument="client_token",
+            )
+        scope = SCOPES.get(operation)
+        if self.client_token is None or self.scopes is None or scope is None or not {scope, EVERY_SCOPE}.isdisjoint(self.scopes):
+            return
+        raise MissingCredentialError(
+            f"{operation} needs a client token with the scope {scope}, which this client's token has not",
+            operation=operation,
+            argument="scopes",
+        )
+
+    def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
+        """Return the header that authenticates an operation: the client token, where it is one that takes either."""
+        self.require(auth, operation)
+        token = self.oauth_token if auth == "oauth_token" or self.client_token is None else self.client_token
+        return {"Authorization": conceal(f"Bearer {token}")}

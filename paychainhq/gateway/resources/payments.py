@@ -1,0 +1,146 @@
+"""Payments: `gateway.payments`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from paychainhq.calls import Caller
+from paychainhq.errors import WaitTimeoutError
+from paychainhq.gateway import operations
+from paychainhq.gateway.models import Checkout, Payment
+from paychainhq.polling import poll
+from paychainhq.resources.base import Resource
+
+
+class Payments(Resource):
+    """Payments that a payer makes on a hosted page, or as your own page instructs."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        amount: int,
+        currency_code: str,
+        reference: str,
+        reference_label: str,
+        client_id: str | None = None,
+        site_id: str | None = None,
+        redirect_url: str | None = None,
+        expires_at: datetime | str | None = None,
+        blockchain_slug: str | None = None,
+        product_id: str | None = None,
+        settlement_currency_code: str | None = None,
+    ) -> Checkout:
+        """Create a payment, and return the link to its checkout page.
+
+        The gateway documents no idempotency key, so none is sent, and a failure that leaves open whether the payment was created
+        (`error.sent == "unknown"`) is not repeated: look in your dashboard first. A payer's return to `redirect_url` proves
+        nothing: the link can be altered there.
+
+        Args:
+
+            amount: What is asked for, in minor units: 10000 is 100.00. Only an `int`.
+            currency_code: The fiat currency, such as `"USD"`.
+            reference: Your own name for it.
+            reference_label: The text that people see.
+            client_id: The application's client id; by default the client's.
+            site_id: The site's id, instead of a client id.
+            redirect_url: Where the payer is sent afterwards.
+            expires_at: When the link expires: an aware `datetime`, or ISO 8601; by default a year from now.
+            blockchain_slug: The one blockchain to pay on.
+            product_id: A product that it belongs to.
+            settlement_currency_code: The currency to settle in.
+
+        Raises:
+
+            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
+            MissingCredentialError: There is no token that may do this; nothing was sent.
+            BadRequestError: The gateway refuses it; `error.fields` says which fields.
+
+        Source: the gateway's pages on payment endpoints, creating payments and the checkout.
+        """
+        given = {
+            "amount": amount,
+            "currency_code": currency_code,
+            "reference": reference,
+            "reference_label": reference_label,
+            "client_id": client_id,
+            "site_id": site_id,
+            "redirect_url": redirect_url,
+            "expires_at": expires_at,
+            "blockchain_slug": blockchain_slug,
+            "product_id": product_id,
+            "settlement_currency_code": settlement_currency_code,
+        }
+        return await self._caller.call(operations.PAYMENTS_CREATE, given)
+
+    async def get(self, payment_id: str) -> Payment:
+        """Return a payment as it is now.
+
+        Raises:
+
+            NotFoundError: There is no such payment.
+
+        Source: the gateway's pages on payment endpoints and the status of payments.
+        """
+        return await self._caller.call(operations.PAYMENTS_GET, {"payment_id": payment_id})
+
+    async def instructions(self, payment_id: str, provider: str, method: str) -> Any:
+        """Return how to pay by one method of one provider: address and amount, for a payment page of your own.
+
+        Args:
+
+            payment_id: The payment.
+            provider: The provider; no page lists them.
+            method: The method; likewise.
+
+        Returns:
+
+            The answer as plain JSON: no page shows its fields.
+
+        Source: the gateway's page on payment instructions.
+        """
+        given = {"payment_id": payment_id, "provider": provider, "method": method}
+        return await self._caller.call(operations.PAYMENTS_INSTRUCTIONS, given)
+
+    async def methods(self, payment_id: str) -> Any:
+        """Return the methods by which a payment can be paid, as far as its application takes them.
+
+        Returns:
+
+            The answer as plain JSON: no page shows its fields.
+
+        Source: the gateway's page on payment instructions.
+        """
+        return await self._caller.call(operations.PAYMENTS_METHODS, {"payment_id": payment_id})
+
+    async def wait(self, payment_id: str, *, timeout: float = 3600.0, interval: float = 5.0) -> Payment:
+        """Wait until a payment is paid, or is not going to be, and return it.
+
+        Args:
+
+            payment_id: The payment's id.
+            timeout: Seconds to wait.
+            interval: Seconds between two reads.
+
+        Returns:
+
+            The payment, once it is `RECEIVED` or `CONFIRMED` (`payment.is_paid`), or else `CANCELLED`, `ERROR` or `REFUND`.
+
+        Raises:
+
+            WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
+
+        Source: the gateway's page on the status of payments.
+        """
+
+        async def look(caller: Caller) -> tuple[Payment, bool]:
+            payment = await caller.call(operations.PAYMENTS_GET, {"payment_id": payment_id})
+            return payment, payment.is_decided
+
+        payment, ended = await poll(self._caller, look, timeout, interval)
+        if payment is not None and ended:
+            return payment
+        seen = f"it was last seen {payment.status}" if payment is not None else "it was never seen"
+        raise WaitTimeoutError(f"payment {payment_id} did not come to its end within {timeout:g} s: {seen}", payment=payment)

@@ -1,0 +1,64 @@
+"""Refund requests: `gateway.refunds`."""
+
+from __future__ import annotations
+
+from paychainhq.errors import InvalidArgumentError
+from paychainhq.gateway import operations
+from paychainhq.gateway.models import Refund
+from paychainhq.resources.base import Resource
+
+
+class Refunds(Resource):
+    """Requests to refund payments; only an OAuth2 token may make them."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        payment_id: str,
+        blockchain_address: str | None = None,
+        bank_name: str | None = None,
+        bank_code: str | None = None,
+        bank_account_number: str | None = None,
+        bank_account_holder: str | None = None,
+    ) -> Refund:
+        """Ask for a payment to be refunded, to an address or to a bank account; an administrator has to approve it.
+
+        There is no amount: it is about the whole payment. It is not repeated after a failure that leaves open whether it was done;
+        asked for a second time, it is refused.
+
+        Args:
+
+            payment_id: The payment, which must be one that may be refunded.
+            blockchain_address: Where to, in crypto.
+            bank_name: Or else the bank; the bank fields go together.
+            bank_code: The bank's SWIFT or BIC code.
+            bank_account_number: The IBAN.
+            bank_account_holder: Whose account it is.
+
+        Raises:
+
+            InvalidArgumentError: There is neither an address nor all of the bank fields, or something of both; nothing was sent.
+            NotFoundError: There is no such payment.
+
+        Source: the gateway's page on refunds.
+        """
+        bank = {
+            "bank_name": bank_name,
+            "bank_code": bank_code,
+            "bank_account_number": bank_account_number,
+            "bank_account_holder": bank_account_holder,
+        }
+        missing = [name for name, value in bank.items() if value is None]
+        if blockchain_address is None and len(missing) == len(bank):
+            _refuse("blockchain_address", "or all of the bank fields must be given: a refund needs somewhere to go")
+        if blockchain_address is not None and len(missing) < len(bank):
+            _refuse("blockchain_address", "must not be given together with bank fields: a refund goes to one place")
+        if blockchain_address is None and missing:
+            _refuse(missing[0], f"is missing: a refund to a bank needs all of {', '.join(bank)}")
+        given = {"payment_id": payment_id, "blockchain_address": blockchain_address, **bank}
+        return await self._caller.call(operations.REFUNDS_CREATE, given)
+
+
+def _refuse(argument: str, problem: str) -> None:
+    raise InvalidArgumentError(f"{argument} {problem}", argument=argument, operation=operations.REFUNDS_CREATE.name)

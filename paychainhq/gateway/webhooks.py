@@ -1,0 +1,139 @@
+"""The gateway's webhooks, verified and decoded; `sign` writes what the gateway would send."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
+
+import attrs
+
+from paychainhq import codec, config, signing
+from paychainhq.errors import DecodeError, WebhookVerificationError
+from paychainhq.gateway.models import Payment
+from paychainhq.signing import Headers
+
+if TYPE_CHECKING:
+    import paychainhq_sync.gateway
+    from paychainhq.gateway.client import Gateway
+
+_EVENT = "X-PaymentService-Event"
+_TIMESTAMP = "X-PaymentService-Timestamp"
+_SIGNATURE = "X-PaymentService-Signature"
+_SECONDS = re.compile(r"[0-9]{1,11}")
+
+
+class EventName(StrEnum):
+    """What an event is called; more may come, so any text may."""
+
+    COMPLETED = "payment.completed"
+    RECEIVED = "payment.received"
+    UNDERPAID = "payment.underpaid"
+    REFUND = "payment.refund"
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """A notice of the gateway.
+
+    The name of the event is not signed: whoever has seen a webhook can send it again under another name, as long as its timestamp
+    is young enough. Body and timestamp are signed. So let `payment` decide, and not `event`: fulfil when `payment.is_paid`, once
+    for each `payment.id` (`payment.received` and `payment.completed` come with the same status), or ask with `fetch`.
+
+    Attributes:
+
+        event: Its name, such as `payment.completed`; not signed.
+        payment: The payment, as it was when the notice was made; signed.
+        timestamp: When it was sent; signed.
+
+    Source: the gateway's pages on webhook events and webhook security.
+    """
+
+    event: EventName | str
+    payment: Payment
+    timestamp: datetime
+
+    @overload
+    def fetch(self, gateway: Gateway) -> Coroutine[Any, Any, Payment]: ...
+    @overload
+    def fetch(self, gateway: paychainhq_sync.gateway.Gateway) -> Payment: ...
+    def fetch(self, gateway: Gateway | paychainhq_sync.gateway.Gateway) -> Coroutine[Any, Any, Payment] | Payment:
+        """Read the payment as it is now.
+
+        Args:
+
+            gateway: A client; of an async one the result is to be awaited.
+        """
+        return gateway.payments.get(self.payment.id)
+
+
+def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
+    """Verify a webhook and decode it.
+
+    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, up to seven times within 40
+    hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
+
+    Args:
+
+        body: The body as it came, before anything has parsed it.
+        headers: The headers; their names may be in any case.
+        secrets: The application's webhook secret, or several while it is being changed.
+        max_age: Refuse a timestamp that is more seconds than that away from now, either way. No page says whether a webhook that
+            is sent again has a new timestamp; if yours are refused as too old, it has not.
+
+    Raises:
+
+        WebhookVerificationError: It is not proven to be from the gateway.
+        DecodeError: It is, and it holds no payment.
+        ConfigurationError: The secrets cannot be any.
+
+    Source: the gateway's pages on webhook security, webhook events and webhook retries.
+    """
+    secrets, given = signing.checked_secrets(secrets), signing.held(headers)
+    del headers
+    body = signing.checked_body(body)
+    config.seconds("max_age", max_age)
+    event, written = str(signing.header(given, _EVENT)), str(signing.header(given, _TIMESTAMP))
+    if not _SECONDS.fullmatch(written):
+        raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
+    signing.verify(secrets, _signed(written, body), signing.header(given, _SIGNATURE))
+    signing.check_age(int(written), max_age)
+    try:
+        payment = codec.decode(Payment, body, inside="payment")
+    except DecodeError as error:
+        problem = DecodeError(error.message, path=error.path, data=error.data)
+    except ValueError:
+        problem = DecodeError("the webhook's body is not JSON", body=body)
+    else:
+        known = EventName(event) if event in set(EventName) else event
+        return Event(event=known, payment=payment, timestamp=datetime.fromtimestamp(int(written), UTC))
+    raise problem
+
+
+def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestamp: float | None = None) -> dict[str, str]:
+    """Return the headers that the gateway would send with a body: for tests.
+
+    Args:
+
+        body: The raw body.
+        secret: The webhook secret.
+        event: The name of the event.
+        timestamp: When it is sent, in seconds since 1970; None is now.
+
+    Source: the gateway's page on webhook security.
+    """
+    (secret,) = signing.checked_secrets(secret)
+    written = str(int(time.time() if timestamp is None else timestamp))
+    return {
+        "Content-Type": "application/json",
+        _EVENT: str(event),
+        _TIMESTAMP: written,
+        _SIGNATURE: signing.signature(secret, _signed(written, signing.checked_body(body))),
+    }
+
+
+def _signed(timestamp: str, body: bytes) -> bytes:
+    return timestamp.encode() + b"." + body

@@ -1,0 +1,49 @@
+"""Try the whole matrix, print it, and write it down: `python -m tests.faults [NAME ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.faults.matrix import CROWD, FACES, OPERATIONS, Cell
+from tests.faults.report import line, page
+from tests.faults.running import run
+from tests.faults.table import FAULTS
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Try faults; without names, all, and write the page."
+    )
+    parser.add_argument("names", nargs="*", help="what the names of the faults hold that are to be tried")
+    names = parser.parse_args().names
+    cells = [
+        Cell(fault, form, (operation,), face, load)
+        for fault in FAULTS
+        if not names or any(name in fault.name for name in names)
+        for form in fault.forms
+        for operation in OPERATIONS
+        for load in (1, CROWD)
+        for face in FACES
+    ]
+    reports, broken = [], []
+    for cell in cells:
+        report = run(cell)
+        reports.append(report)
+        problems = [*report.problems(), *(["the deadline was missed"] if report.late else [])]
+        print(line(report), flush=True)
+        for problem in problems:
+            print(f"    {problem}", flush=True)
+        if problems:
+            broken.append(line(report))
+    if not names:
+        PAGE.write_text(page(reports, len(broken)), encoding="utf-8")
+    print(f"\n{len(cells)} cells, {len(broken)} of them broke a rule", *broken, sep="\n")
+    return 1 if broken or not cells else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The faults, each a row of facts: what is wrong, what comes of it, and whether asking again helps."""
+
+from __future__ import annotations
+
+import attrs
+
+from tests.engine import error_body
+from tests.faults import ways
+from tests.faults.behaviours import (
+    CHUNKED,
+    EARLY_HINTS,
+    HEAD,
+    answer_and_close,
+    bomb,
+    broken_off_after,
+    endless,
+    informed,
+    limited_until_a_date,
+    refusal,
+    right,
+    wrong_type,
+)
+from tests.faults.ways import Way
+from tests.support import Behaviour, answer, close, reset, silence
+
+RESULT = "result"
+LOST = "ConnectionFailedError"
+UNTRUSTED = "UntrustedServerError"
+SLOW = "RequestTimeoutError"
+UNCLEAR = "DecodeError"
+LIMITED = "RateLimitError"
+FAILED = "ServerError"
+REFUSED = "APIError"
+
+ONCE, ALWAYS = "once", "always"
+
+
+@attrs.frozen
+class Pace:
+    """How long a call may take, one attempt of it, and the first wait at most, in seconds."""
+
+    timeout: float
+    attempt_timeout: float
+    first_wait: float = 0.02
+
+
+@attrs.frozen
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+
+        name: What it is called.
+        outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
+        met: What a request meets at the server.
+        forms: Whether the first request of each call meets it, or every request, or both are tried.
+        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried once:
+            a request that is sent again would come to a result.
+        left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
+        taken: Whether the server has done what was asked for, before it fails to say so.
+        way: How the client comes to the server.
+        tls: Whether the server speaks TLS.
+        warm: What the requests meet that open connections beforehand, or None if there are none.
+        restarts: Whether the server goes away for a moment while half of the calls are under way.
+        crowded: What else may come of it where many calls share the machine, the retry budget and the limiter.
+        pace: The deadline of the call, that of one attempt, and the first wait.
+    """
+
+    name: str
+    outcomes: tuple[str, ...] = attrs.field(default=(RESULT,))
+    met: Behaviour = right
+    forms: tuple[str, ...] = attrs.field(default=(ONCE, ALWAYS), kw_only=True)
+    passes: bool = attrs.field(default=True, kw_only=True)
+    left: bool = attrs.field(default=True, kw_only=True)
+    taken: bool = attrs.field(default=True, kw_only=True)
+    way: Way = attrs.field(default=ways.plain, kw_only=True)
+    tls: bool = attrs.field(default=False, kw_only=True)
+    warm: Behaviour | None = attrs.field(default=None, kw_only=True)
+    restarts: bool = attrs.field(default=False, kw_only=True)
+    crowded: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    pace: Pace = attrs.field(default=Pace(5.0, 5.0), kw_only=True)
+
+    def expected(self, form: str, *, repeatable: bool, load: int) -> set[str]:
+        """Return what may come of a call."""
+        recovers = form == ONCE and self.passes and (repeatable or not self.left)
+        return {*((RESULT,) if recovers else self.outcomes), *(self.crowded if load > 1 else ())}
+
+
+HANGS = Pace(0.3, 0.12)
+PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget lasts too
+WAITS = Pace(1.6, 1.6)  # one wait of a second, and not two
+FLOODS = Pace(1.0, 1.0)  # so much comes that a busy machine may not take it in time
+
+FAULTS = (
+    # --- on the way ---
+    Fault("connection refused for a moment", way=ways.nobody_there, left=False, forms=(ONCE,), pace=PATIENT),
+    Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
+    Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
+    Fault("DNS silence", (SLOW,), way=ways.unresolved(silent=True), left=False, forms=(ALWAYS,), pace=HANGS),
+    Fault("TLS: untrusted certificate", (UNTRUSTED,), passes=False, way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
+    Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
+    Fault("proxy, plain", way=ways.through_proxy(), forms=(ALWAYS,)),
+    Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
+    Fault("proxy refuses the tunnel", (LOST,), way=ways.through_proxy(tunnel=True, refuses=True), tls=True, left=False),
+    Fault("proxy breaks off the answer", (LOST,), way=ways.through_proxy(breaks=True), crowded=(RESULT,)),
+    Fault("reset behind a proxy's tunnel", (LOST,), reset, way=ways.through_proxy(tunnel=True), tls=True),
+    # --- connections that end ---
+    Fault("reset before the headers", (LOST,), reset),
+    Fault("closed before the headers", (LOST,), close),
+    Fault("reset in the headers", (LOST,), broken_off_after(0.05, by_reset=True)),
+    Fault("reset in the body", (LOST,), broken_off_after(0.6, by_reset=True)),
+    Fault("truncated body", (LOST,), broken_off_after(0.99, by_reset=False)),
+    Fault("idle connection closed", (RESULT, LOST), warm=answer_and_close, forms=(ALWAYS,)),
+    Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
+    Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT),
+    # --- answers that are none ---
+    Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False, forms=(ONCE,)),
+    Fault(
+        "HTML in a 200",
+        (UNCLEAR,),
+        answer(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}),
+        passes=False,
+        forms=(ONCE,),
+    ),
+    Fault("JSON under a wrong content type", (RESULT,), wrong_type, forms=(ALWAYS,)),
+    Fault("gzip that is none", (LOST,), answer(b"{}", headers={"Content-Encoding": "gzip"})),
+    Fault("a 200 that holds an error", (REFUSED,), answer(error_body("X")), passes=False, forms=(ONCE,), taken=False),
+    # --- answers that do not end ---
+    Fault(
+        "endless body",
+        (UNCLEAR,),
+        endless(CHUNKED, b"10000\r\n" + b" " * 65_536 + b"\r\n"),
+        passes=False,
+        forms=(ONCE,),
+        crowded=(SLOW,),
+        pace=FLOODS,
+    ),
+    Fault("300 KB that unpack to 300 MB", (UNCLEAR,), bomb, passes=False, forms=(ONCE,), crowded=(SLOW,), pace=FLOODS),
+    Fault("endless headers", (LOST,), endless(HEAD, b"X-More: and more\r\n" * 100)),
+    Fault("endless header line", (LOST,), endless(HEAD + b"X-More: ", b"and more " * 1000)),
+    Fault("slow drip of headers", (SLOW,), endless(HEAD, b"X: y\r\n", pause=0.05), crowded=(SLOW,), pace=HANGS),
+    Fault("slow drip of the body", (SLOW,), endless(CHUNKED, b"1\r\n \r\n", pause=0.02), crowded=(SLOW,), pace=HANGS),
+    Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
+    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100), forms=(ONCE,)),
+    Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,)),
+    # --- refusals ---
+    Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
+    Fault(
+        "429, Retry-After: a date",
+        (LIMITED,),
+        limited_until_a_date,
+        forms=(ONCE,),
+        taken=False,
+        crowded=(LIMITED, SLOW),
+        pace=WAITS,
+    ),
+    Fault("429 without Retry-After", (LIMITED,), refusal(429), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
+    Fault(
+        "429, Retry-After: soon",
+        (LIMITED,),
+        refusal(429, {"Retry-After": "soon"}),
+        forms=(ONCE,),
+        taken=False,
+        crowded=(LIMITED, SLOW),
+        pace=WAITS,
+    ),
+    Fault(
+        "429, Retry-After: 99999999999",
+        (LIMITED,),
+        refusal(429, {"Retry-After": "99999999999"}),
+        passes=False,
+        forms=(ONCE,),
+        taken=False,
+        crowded=(LIMITED, SLOW),
+        pace=WAITS,
+    ),
+    Fault("408", (REFUSED,), refusal(408), taken=False),
+    Fault("425", (REFUSED,), refusal(425), taken=False),
+    Fault("500", (FAILED,), refusal(500)),
+    Fault("502", (FAILED,), refusal(502)),
+    Fault("503", (FAILED,), refusal(503), taken=False),
+    Fault("504", (FAILED,), refusal(504)),
+)

@@ -1,0 +1,76 @@
+"""Each fault, met by reads, keyed mutations and mutations without a key at once: a few, and many; and that a failure would show."""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+import pytest
+
+from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report
+from tests.faults.running import run, watched
+from tests.faults.server import Seen
+from tests.faults.table import FAULTS, ONCE, Fault
+
+_FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
+
+
+@pytest.mark.parametrize("load", [len(OPERATIONS), CROWD])
+@pytest.mark.parametrize("client", FACES)
+@pytest.mark.parametrize(("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS])
+def test_fault(fault: Fault, form: str, client: str, load: int) -> None:
+    """The outcome is one of ours and the right one, no effect is repeated, `sent` is true, and the deadline is kept."""
+    report = run(Cell(fault, form, OPERATIONS, client, load))
+    assert list(report.problems()) == []
+    assert report.slowest < 3 * fault.pace.timeout
+
+
+# --- the judge ---
+
+READ, KEYED, UNKEYED = OPERATIONS
+FAULT = Fault("503", ("ServerError",))
+GOOD = Call("call-0", UNKEYED, "ServerError", "yes", 1, 0.1, None)
+SEEN = Seen(arrived=1, taken={1})
+
+
+def judged(call: Call, seen: Seen, *, lag: float = 0.0, growth: int = 0) -> Report:
+    return Report(Cell(FAULT, ONCE, (call.operation,), "async", 1), [call], {"call-0": seen}, lag, growth, [])
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (judged(GOOD, SEEN), None),
+        (judged(attrs.evolve(GOOD, problem="a foreign exception"), SEEN), "a foreign exception"),
+        (judged(attrs.evolve(GOOD, outcome="result"), SEEN), "expected {'ServerError'}"),
+        (judged(attrs.evolve(GOOD, attempts=2), Seen(2, set(), {1, 2})), "a repeated effect"),
+        (judged(attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a", "b"}, {"a"})), "a repeated effect"),
+        (judged(attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a"}, set())), "a result without its effect"),
+        (judged(attrs.evolve(GOOD, operation=READ, outcome="result"), Seen(1, set(), {1})), "a result without its effect"),
+        (judged(attrs.evolve(GOOD, sent="no"), SEEN), "`sent` is not true"),
+        (judged(GOOD, Seen()), "`sent` is not true"),
+        (judged(attrs.evolve(GOOD, attempts=0), SEEN), "more requests than attempts"),
+        (judged(GOOD, SEEN, growth=300_000_000), "the process grew by 286 MiB"),
+    ],
+)
+def test_what_is_wrong_is_told(report: Report, told: str | None) -> None:
+    """A report of each thing that must not be has a problem, and a good one has none."""
+    problems = list(report.problems())
+    assert [told in problem for problem in problems] == [True] if told else not problems
+
+
+@pytest.mark.parametrize(("elapsed", "lag", "late"), [(5.5, 0.0, False), (5.6, 0.0, True), (5.6, 0.1, False)])
+def test_a_deadline_that_is_missed_is_told(elapsed: float, lag: float, late: bool) -> None:
+    """More than a tenth and 50 ms after the deadline is late, but for what a control was late itself."""
+    assert judged(attrs.evolve(GOOD, elapsed=elapsed), SEEN, lag=lag).late is late
+
+
+def test_an_exception_that_nobody_fetches_is_told() -> None:
+    """What asyncio logs of it in this thread is a complaint."""
+
+    async def leave_one() -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": "never retrieved", "exception": OSError("lost")})
+
+    with watched() as watch:
+        asyncio.run(leave_one())
+    assert watch.complaints == ["never retrieved OSError('lost')"]

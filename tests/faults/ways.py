@@ -1,0 +1,181 @@
+"""How a client comes to the server, and what can be wrong on the way: names, TLS, proxies, a port where nobody listens.
+
+A way is a context manager: given the server, and how many times its fault is met, it gives the settings of the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from tests.faults.server import CERTIFICATE, FaultServer
+from tests.support import answer
+
+Way = Callable[[FaultServer, float], AbstractContextManager[dict[str, Any]]]
+
+_AWAY = 0.03
+
+
+@contextmanager
+def plain(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+    """Go straight there, over http."""
+    yield {"base_url": f"http://127.0.0.1:{server.port}"}
+
+
+@contextmanager
+def nobody_there(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+    """Find the port closed, for a moment or for good."""
+    server.do(server.leave)
+    if times < math.inf:
+        server.do(lambda: server.come_back(_AWAY))
+    yield {"base_url": f"http://127.0.0.1:{server.port}"}
+
+
+# --- names ---
+
+
+class Resolver(AbstractResolver):
+    """Fails to resolve a name, so many times; then it is this machine."""
+
+    def __init__(self, times: float, *, silent: bool) -> None:
+        self.left = times
+        self.silent = silent
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        if self.left:
+            self.left -= 1
+            if self.silent:
+                await asyncio.Event().wait()
+            raise OSError(None, "DNS lookup failed")
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
+
+
+def unresolved(*, silent: bool) -> Way:
+    """Look for the name of the server in vain: an error comes, or nothing does."""
+
+    @contextmanager
+    def way(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+        # A name is looked up once for all that wait for it, so each of them meets the one failure.
+        resolver = Resolver(1 if times < math.inf else times, silent=silent)
+        with patch("aiohttp.connector.DefaultResolver", lambda *_, **__: resolver):
+            yield {"base_url": f"http://faults.localhost:{server.port}"}
+
+    return way
+
+
+# --- TLS ---
+
+
+@contextmanager
+def untrusted(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+    """Meet a certificate that nobody has vouched for."""
+    yield {"base_url": f"https://localhost:{server.port}"}
+
+
+@contextmanager
+def no_tls(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+    """Speak TLS to a server that waits for the end of a request in plain text."""
+    yield {"base_url": f"https://localhost:{server.port}", "ssl": trusting()}
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(CERTIFICATE))
+
+
+# --- proxies ---
+
+
+class Proxy:
+    """Leads every tunnel, and every request in plain text, to one port.
+
+    Args:
+
+        port: Where it leads to.
+        refuses: How many it refuses.
+        breaks: How many it breaks off with a reset in the middle of the server's first words.
+    """
+
+    def __init__(self, port: int, *, refuses: float = 0, breaks: float = 0) -> None:
+        self._port = port
+        self._refuses = refuses
+        self._breaks = breaks
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1")
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        far_writer: asyncio.StreamWriter | None = None
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if self._refuses:
+                self._refuses -= 1
+                writer.write(answer(b"", 407))
+                return
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            if head.startswith(b"CONNECT"):
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                far_writer.write(head)
+            sending = asyncio.create_task(_pump(reader, far_writer))
+            self._tasks.add(sending)
+            if self._breaks:
+                self._breaks -= 1
+                writer.write((await far_reader.read(65_536))[:40])
+                await writer.drain()
+                await asyncio.sleep(0.02)
+                writer.transport.abort()
+            await _pump(far_reader, writer)
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+            pass  # one of the three has ended
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            if far_writer is not None:
+                far_writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    except (asyncio.CancelledError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+def through_proxy(*, tunnel: bool = False, refuses: bool = False, breaks: bool = False) -> Way:
+    """Go through a proxy: in plain text, or by a tunnel that carries TLS."""
+
+    @contextmanager
+    def way(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
+        proxy = Proxy(server.port, refuses=times if refuses else 0, breaks=times if breaks else 0)
+        port = server.do(proxy.start)
+        secure = {"base_url": f"https://localhost:{server.port}", "ssl": trusting()}
+        yield {**(secure if tunnel else {"base_url": f"http://127.0.0.1:{server.port}"}), "proxy": f"http://127.0.0.1:{port}"}
+        server.do(proxy.stop)
+
+    return way

@@ -1,0 +1,242 @@
+"""What the gateway's client does with a call: repeats, waits, views, settings, secrets."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from socket import create_server
+from typing import Any
+
+import pytest
+
+from paychainhq import (
+    ConfigurationError,
+    ConnectionFailedError,
+    Next,
+    NotFoundError,
+    PayChainError,
+    RateLimit,
+    Request,
+    Response,
+    WaitTimeoutError,
+)
+from paychainhq.gateway import PaymentStatus
+from tests.engine import QUICK
+from tests.faces import Gateway
+from tests.gateway.samples import BY_NAME, CLIENT_ID, CLIENT_TOKEN, OAUTH_TOKEN, PAYMENT, PAYMENT_ID, client, sample_call
+from tests.security.leaks import everything_said, looked_at, traced
+from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
+
+pytestmark = pytest.mark.usefixtures("face")
+
+MUTATIONS = [name for name, sample in BY_NAME.items() if sample.line.startswith("POST")]
+READS = [name for name in BY_NAME if name not in MUTATIONS]
+AMBIGUOUS: dict[str, Behaviour] = {
+    "close": close,
+    "reset": reset,
+    "silence": silence,
+    "cut": cut(answer({"data": {"checkoutUrl": "https://x/y"}})),
+    "429": answer({"message": "Too Many Attempts."}, 429),
+    "500": answer({"message": "Server Error"}, 500),
+    "503": answer(b"", 503),
+}
+
+
+def paid_as(status: str) -> bytes:
+    return answer({"data": {**PAYMENT, "status": status}})
+
+
+# --- repeats ---
+
+
+@pytest.mark.parametrize("operation", MUTATIONS)
+@pytest.mark.parametrize("failure", AMBIGUOUS.values(), ids=AMBIGUOUS)
+async def test_what_may_have_been_done_is_not_done_again(operation: str, failure: Behaviour) -> None:
+    """There is no idempotency key: after a failure that leaves open whether it was done, the caller decides."""
+    async with RawServer(failure) as server, client(server.url) as gateway:
+        with pytest.raises(PayChainError) as caught:
+            await sample_call(gateway, operation)
+    assert len(server.requests) == len(caught.value.attempts) == 1
+    assert caught.value.sent in ("yes", "unknown")
+    assert caught.value.idempotency_key is None
+    assert "idempotency-key" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("operation", MUTATIONS)
+async def test_what_never_left_is_tried_again(operation: str) -> None:
+    """Nothing can have been done where nobody listens."""
+    with create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with client(url) as gateway:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await sample_call(gateway, operation)
+    assert (len(caught.value.attempts), caught.value.sent) == (QUICK.attempts, "no")
+
+
+@pytest.mark.parametrize("operation", READS)
+async def test_reads_are_repeated(operation: str) -> None:
+    """A read does no harm."""
+    script: list[Behaviour] = [close, answer(b"", 503), answer({"message": "x"}, 500), answer(BY_NAME[operation].answer)]
+    async with RawServer(*script) as server, client(server.url) as gateway:
+        await sample_call(gateway, operation)
+    assert len(server.requests) == 4
+
+
+# --- waiting ---
+
+
+@pytest.mark.parametrize("end", ["RECEIVED", "CONFIRMED", "CANCELLED", "ERROR", "REFUND"])
+async def test_wait_until_it_is_decided(end: str) -> None:
+    """Each read is one request; outages and statuses that are new are waited out."""
+    script: list[Behaviour] = [paid_as(status) for status in ("OPEN", "FOUND", "UNDERPAID", "NEW")]
+    async with RawServer(*script, close, paid_as(end)) as server, client(server.url, retry=None) as gateway:
+        payment = await gateway.payments.wait(PAYMENT_ID, interval=0.001, timeout=60)
+    assert payment.status == end
+    assert payment.is_paid is (end in ("RECEIVED", "CONFIRMED"))
+    assert [request.target for request in server.requests] == [f"/api/payment/{PAYMENT_ID}"] * 6
+
+
+async def test_wait_that_takes_too_long() -> None:
+    """The error shows the payment as it was last seen; there is one look even if there is no time."""
+    async with RawServer(paid_as("UNDERPAID")) as server, client(server.url) as gateway:
+        with pytest.raises(WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID") as caught:
+            await gateway.payments.wait(PAYMENT_ID, timeout=0)
+    assert caught.value.payment is not None
+    assert caught.value.payment.status is PaymentStatus.UNDERPAID
+    assert len(server.requests) == 1
+    assert pickle.loads(pickle.dumps(caught.value)).payment == caught.value.payment
+
+
+async def test_wait_for_what_was_never_seen() -> None:
+    """An outage to the end is told as such."""
+    async with RawServer(close) as server, client(server.url, retry=None) as gateway:
+        with pytest.raises(WaitTimeoutError, match="it was never seen") as caught:
+            await gateway.payments.wait(PAYMENT_ID, timeout=0)
+    assert caught.value.payment is None
+
+
+async def test_wait_for_what_is_not_there() -> None:
+    """An answer that is definite ends the wait."""
+    async with RawServer(answer({"message": "Not found."}, 404)) as server, client(server.url) as gateway:
+        with pytest.raises(NotFoundError):
+            await gateway.payments.wait(PAYMENT_ID)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": -1}, {"interval": 0}, {"timeout": "1"}])
+async def test_wait_that_cannot_be(wrong: dict[str, Any]) -> None:
+    """Its times are checked before anything is sent."""
+    async with client("http://127.0.0.1:1") as gateway:
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            await gateway.payments.wait(PAYMENT_ID, **wrong)
+
+
+# --- the client ---
+
+
+async def test_views() -> None:
+    """A view has other options and the same connections; closing it closes nothing, and closing the client twice is fine."""
+    async with RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server, client(server.url) as gateway:
+        view = gateway.with_options(retry=None, timeout=5)
+        with pytest.raises(PayChainError) as caught:
+            await view.payments.get(PAYMENT_ID)
+        await view.close()
+        assert len(caught.value.attempts) == 1
+        await gateway.payments.get(PAYMENT_ID)
+        assert server.accepted == 1
+        await gateway.close()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await gateway.payments.get(PAYMENT_ID)
+
+
+async def test_middleware_and_limits() -> None:
+    """They are those of the other client; no middleware sees a token."""
+    seen: list[Request] = []
+
+    async def look(request: Request, send: Next) -> Response:
+        seen.append(request)
+        return await send(request)
+
+    settings = {"middleware": [look], "rate_limit": RateLimit(1000), "max_connections": 1}
+    async with RawServer(answer(BY_NAME["payments.get"].answer)) as server, client(server.url, **settings) as gateway:
+        await gateway.payments.get(PAYMENT_ID)
+    assert [request.operation.name for request in seen] == ["payments.get"]
+    assert CLIENT_TOKEN not in repr(seen[0].headers)
+
+
+async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three documented variables are read; what is given wins over them."""
+    for name, value in {"CLIENT_ID": "id_of_env", "CLIENT_TOKEN": "token_of_env"}.items():
+        monkeypatch.setenv(f"PAYMENT_{name}", value)
+    monkeypatch.setenv("WEBHOOK_SECRET", "secret_of_env")
+    async with RawServer(answer(BY_NAME["payments.create"].answer)) as server:
+        for given in ({}, {"client_token": "given", "client_id": "id_given"}):
+            async with Gateway.from_env(base_url=server.url, **given) as gateway:
+                await gateway.payments.create(1, "USD", "r", "l")
+                assert (given.get("client_id") or "id_of_env") in repr(gateway)
+    sent = [(request.headers["authorization"], request.json["clientId"]) for request in server.requests]
+    assert sent == [("Bearer token_of_env", "id_of_env"), ("Bearer given", "id_given")]
+    with pytest.raises(TypeError, match="base_url"):
+        Gateway.from_env()  # type: ignore[call-arg]
+
+
+async def test_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that are unset or empty set nothing."""
+    for name in ("PAYMENT_CLIENT_ID", "PAYMENT_CLIENT_TOKEN", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(name, "")
+    async with Gateway.from_env(base_url="http://127.0.0.1:1") as gateway:
+        with pytest.raises(ConfigurationError, match="client_token"):
+            await gateway.payments.get(PAYMENT_ID)
+
+
+# --- secrets ---
+
+SECRETS = {"client_token": "tokenALPHA", "oauth_token": "tokenBRAVO", "webhook_secret": "secretCHARLIE"}
+NEW_SECRET = "secretDELTA"
+FAILURES: dict[str, Behaviour] = {
+    **AMBIGUOUS,
+    "422": answer({"message": "no", "errors": {"name": ["no"]}}, 422),
+    "html": answer(b"<"),
+}
+
+
+def assert_hidden(text: str) -> None:
+    assert [secret for secret in (*SECRETS.values(), NEW_SECRET) if secret in text] == []
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+async def test_no_secret_shows(failure: Behaviour) -> None:
+    """Neither tokens nor the secret of a new application show in errors, tracebacks with locals, logs or reprs."""
+    calls: list[Callable[[Gateway], Any]] = [
+        lambda gateway: gateway.payments.get(PAYMENT_ID),
+        lambda gateway: gateway.applications.create("abc", NEW_SECRET),
+        lambda gateway: gateway.applications.create("ab", NEW_SECRET),
+        lambda gateway: gateway.applications.create("abc", NEW_SECRET, currency_whitelist="x"),
+    ]
+    with everything_said() as logs:
+        logging.getLogger("paychainhq").setLevel(logging.DEBUG)
+        async with RawServer(failure) as server, client(server.url, **SECRETS, timeout=2) as gateway:
+            for make in calls:
+                with pytest.raises(PayChainError) as caught:
+                    await make(gateway)
+                assert_hidden(traced(caught.value) + looked_at(caught.value))
+            assert_hidden(repr(gateway) + repr(gateway.with_options(timeout=1)))
+            with pytest.raises(TypeError, match="a Gateway client cannot be pickled"):
+                pickle.dumps(gateway)
+    assert_hidden("\n".join(logs))
+
+
+@pytest.mark.parametrize("settings", [{"timeout": 0}, {"proxy": "x"}, {"scopes": 5}, {"base_url": "https://me:passwordECHO@x"}])
+def test_no_secret_shows_where_the_client_cannot_be_made(settings: dict[str, Any]) -> None:
+    """The constructor's own frames hide them too."""
+    with pytest.raises(ConfigurationError) as caught:
+        Gateway(**{"base_url": "https://x", **SECRETS, **settings})
+    assert_hidden(traced(caught.value))
+    assert "passwordECHO" not in traced(caught.value)
+
+
+async def test_what_is_shown() -> None:
+    """A client shows where it goes and whose it is."""
+    async with client("http://127.0.0.1:1/api", oauth_token=OAUTH_TOKEN) as gateway:
+        assert repr(gateway) == f"<Gateway http://127.0.0.1:1 client_id={CLIENT_ID!r}>"

@@ -1,0 +1,230 @@
+"""What cannot be meant is told before anything is sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from paychainhq import ConfigurationError, InvalidArgumentError, MissingCredentialError
+from tests.calls import HUGE, short
+from tests.faces import Gateway
+from tests.gateway.samples import BY_NAME, SAMPLES, client, sample_call
+from tests.support import RawServer, answer
+
+pytestmark = pytest.mark.usefixtures("face")
+
+BANK = {"bank_name": "B", "bank_code": "C", "bank_account_number": "N", "bank_account_holder": "H"}
+
+
+async def refused(operation: str, changes: dict[str, Any], argument: str, **settings: Any) -> ConfigurationError:
+    """Assert that a call is refused because of an argument, by an error that names both, and that nothing was sent."""
+    async with RawServer(answer(BY_NAME[operation].answer)) as server, client(server.url, **settings) as gateway:
+        with pytest.raises(ConfigurationError) as caught:
+            await sample_call(gateway, operation, **changes)
+    assert server.requests == []
+    assert server.accepted == 0
+    error = caught.value
+    assert isinstance(error, (InvalidArgumentError, MissingCredentialError))
+    assert (error.operation, error.argument, error.sent) == (operation, argument, "no")
+    assert operation in str(error)
+    return error
+
+
+@pytest.mark.parametrize("amount", [10.0, 100.5, Decimal(100), "10000", "100.00", True, None, [1]], ids=short)
+async def test_amount_that_is_no_int(amount: Any) -> None:
+    """Only an int is minor units: a float, a decimal or text would be taken for major ones."""
+    error = await refused("payments.create", {"amount": amount}, "amount")
+    assert amount is None or "minor units" in str(error)
+
+
+@pytest.mark.parametrize("amount", [0, -1, 2**53 + 1, HUGE], ids=short)
+async def test_amount_that_is_none(amount: int) -> None:
+    """Nothing is not an amount, nor is less, nor what JSON cannot say exactly."""
+    await refused("payments.create", {"amount": amount}, "amount")
+
+
+@pytest.mark.parametrize("name", ["currency_code", "reference", "reference_label"])
+@pytest.mark.parametrize("value", ["", " ", None, 5, "\ud800"], ids=short)
+async def test_required_text(name: str, value: Any) -> None:
+    """What a payment must have is text that is not empty."""
+    await refused("payments.create", {name: value}, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["client_id", "site_id", "redirect_url", "blockchain_slug", "product_id", "settlement_currency_code"]
+)
+async def test_other_text(name: str) -> None:
+    """What it may have is text too."""
+    await refused("payments.create", {name: 5}, name)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.fromisoformat("2026-03-15"),
+        "2026-03-15T12:00:00",
+        "tomorrow",
+        "",
+        1773576000,
+        datetime(2026, 3, 15, tzinfo=UTC).date(),
+    ],
+    ids=short,
+)
+async def test_expiry_without_a_zone(moment: Any) -> None:
+    """A time without a zone could be any of several."""
+    await refused("payments.create", {"expires_at": moment}, "expires_at")
+
+
+async def test_no_client_id() -> None:
+    """Neither the client nor the call names an application or a site."""
+    await refused("payments.create", {}, "client_id", client_id=None)
+
+
+@pytest.mark.parametrize("operation", ["payments.get", "payments.instructions", "payments.methods"])
+@pytest.mark.parametrize("payment_id", ["", "..", "a/b", "a?b", "a%2fb", "a b", None, 5], ids=short)
+async def test_id_that_would_change_the_path(operation: str, payment_id: Any) -> None:
+    """An id becomes one segment of the path and nothing else."""
+    await refused(operation, {"payment_id": payment_id}, "payment_id")
+
+
+@pytest.mark.parametrize(
+    ("operation", "argument"),
+    [("payments.instructions", "provider"), ("payments.instructions", "method"), ("applications.get", "application_id")],
+)
+async def test_other_parts_of_a_path(operation: str, argument: str) -> None:
+    """The same holds for what else stands in a path."""
+    await refused(operation, {argument: "../.."}, argument)
+
+
+@pytest.mark.parametrize("name", ["ab", "", "x" * 256, None, 5], ids=short)
+async def test_name_of_an_application(name: Any) -> None:
+    """It has 3 to 255 characters."""
+    await refused("applications.create", {"name": name}, "name")
+
+
+async def test_names_at_the_bounds() -> None:
+    """3 and 255 characters are enough and not too many, whatever they are."""
+    async with RawServer(answer(BY_NAME["applications.create"].answer)) as server, client(server.url) as gateway:
+        for name in ("abc", "äöü", "x" * 255):
+            await sample_call(gateway, "applications.create", name=name)
+    assert [request.json["name"] for request in server.requests] == ["abc", "äöü", "x" * 255]
+
+
+@pytest.mark.parametrize(
+    ("changes", "argument"),
+    [
+        ({"secret": ""}, "secret"),
+        ({"secret": None}, "secret"),
+        ({"secret": b"bytes"}, "secret"),
+        ({"url": 5}, "url"),
+        ({"callback_url": ""}, "callback_url"),
+        ({"currency_whitelist": "BTC"}, "currency_whitelist"),
+        ({"currency_whitelist": ["BTC", ""]}, "currency_whitelist[1]"),
+        ({"allow_underpay": 1}, "allow_underpay"),
+        ({"allow_overpay": "yes"}, "allow_overpay"),
+    ],
+    ids=short,
+)
+async def test_application_that_cannot_be(changes: dict[str, Any], argument: str) -> None:
+    """Each field is what its page says."""
+    await refused("applications.create", changes, argument)
+
+
+@pytest.mark.parametrize(
+    ("changes", "argument"),
+    [
+        ({"blockchain_address": None}, "blockchain_address"),
+        (BANK, "blockchain_address"),
+        ({"bank_name": "B"}, "blockchain_address"),
+        *[({"blockchain_address": None, **BANK, missing: None}, missing) for missing in BANK],
+        ({"blockchain_address": None, "bank_code": "C"}, "bank_name"),
+        ({"blockchain_address": ""}, "blockchain_address"),
+        ({"blockchain_address": None, **BANK, "bank_account_holder": " "}, "bank_account_holder"),
+        ({"payment_id": ""}, "payment_id"),
+        ({"payment_id": None}, "payment_id"),
+    ],
+    ids=short,
+)
+async def test_refund_to_nowhere_or_to_two_places(changes: dict[str, Any], argument: str) -> None:
+    """A refund goes to an address, or to a bank account that is whole."""
+    await refused("refunds.create", changes, argument)
+
+
+@pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if not sample.name.startswith("payments.")])
+async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
+    """Applications and refunds take an OAuth2 token, whatever the client token may do."""
+    for scopes in (None, ["*"]):
+        error = await refused(operation, {}, "oauth_token", oauth_token=None, scopes=scopes)
+        assert "a client token cannot do this" in str(error)
+
+
+@pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if sample.name.startswith("payments.")])
+async def test_no_token(operation: str) -> None:
+    """Without any token, payments ask for a client token."""
+    await refused(operation, {}, "client_token", oauth_token=None, client_token=None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "scopes"),
+    [
+        ("payments.create", []),
+        ("payments.create", ["payments.get", "payments.user-instructions.get"]),
+        ("payments.get", ["payments.create"]),
+        ("payments.instructions", ("payments.get",)),
+        ("payments.create", ("payments", "payments.*", "Payments.create")),
+    ],
+    ids=short,
+)
+async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any) -> None:
+    """Where the caller says which scopes the token has, those that it has not are missed here, even with another token at hand."""
+    error = await refused(operation, {}, "scopes", scopes=scopes)
+    assert "a client token with the scope payments." in str(error)
+
+
+# --- settings ---
+
+
+@pytest.mark.parametrize("kind", ["client_token", "oauth_token"])
+@pytest.mark.parametrize("token", ["", "a\nb", " secret", b"secret", 5], ids=short)
+def test_token_that_cannot_be_a_header(kind: str, token: Any) -> None:
+    """The constructor names the argument and not the token."""
+    with pytest.raises(ConfigurationError, match=kind) as caught:
+        Gateway(base_url="https://api.yourdomain.com", **{kind: token})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scopes", ["payments.create", [1], 5], ids=short)
+def test_scopes_that_are_none(scopes: Any) -> None:
+    """Text is no collection of scopes."""
+    with pytest.raises(ConfigurationError, match="scopes"):
+        Gateway(base_url="https://api.yourdomain.com", scopes=scopes)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://api.yourdomain.com", "plain http"),
+        ("https://user:password@api.yourdomain.com", "no user name"),
+        ("api.yourdomain.com", "http or https"),
+        ("https://api.yourdomain.com/?x=1", "such as /api"),
+        (None, "must be a string"),
+    ],
+)
+def test_base_url_that_endangers_tokens(url: Any, text: str) -> None:
+    """The same URLs are refused as for the other client."""
+    with pytest.raises(ConfigurationError, match=text):
+        Gateway(base_url=url)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"timeout": 0}, {"retry": 3}, {"rate_limit": 5}, {"middleware": [1]}, {"max_connections": 0}, {"proxy": "x"}],
+    ids=short,
+)
+def test_other_settings(settings: dict[str, Any]) -> None:
+    """What both clients take is checked for both."""
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        Gateway(base_url="https://api.yourdomain.com", **settings)

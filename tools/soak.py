@@ -1,0 +1,170 @@
+"""Calls that are cancelled at any point, by the thousand: no reply may reach another call, and nothing may be left behind.
+
+    python tools/soak.py [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
+
+A server in a process of its own answers each read with the id that was asked for, at once, late, or in pieces, and now and then
+with an error or by hanging up. Each reply is checked against its request. At the end there must be as many tasks and open
+descriptors as at the beginning, and the pool must take as many requests at once as ever.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from paychainhq import ConnectionFailedError, PayChainHQ, RequestTimeoutError, RetryPolicy, ServerError
+
+PATIENCE = 5.0
+
+# --- the server ---
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one connection's requests, each with its own id."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            invoice_id = head.split(b" ", 2)[1].rpartition(b"/")[2].decode()
+            body = json.dumps({"id": invoice_id, "status": "pending", "amount": "1"}).encode()
+            await misbehave(writer, body)
+    writer.close()
+
+
+async def misbehave(writer: asyncio.StreamWriter, body: bytes) -> None:
+    way = random.random()
+    if way < 0.01:
+        raise ConnectionResetError
+    status = b"503 Service Unavailable" if way < 0.02 else b"200 OK"
+    whole = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+    if way < 0.3:
+        await asyncio.sleep(random.random() * 0.01)
+    cut = random.randrange(len(whole)) if way < 0.5 else 0
+    if cut:
+        writer.write(whole[:cut])
+        await asyncio.sleep(0.001)
+    writer.write(whole[cut:])
+    await writer.drain()
+
+
+async def serve() -> None:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    process = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# --- the calls ---
+
+
+class Soak:
+    """The calls of one client, and what became of them."""
+
+    def __init__(self, pay: PayChainHQ, calls: int, cancelled: float, chance: random.Random) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.mixed_up: list[str] = []
+        self._pay = pay
+        self._left = iter(range(calls))
+        self._cancelled = cancelled
+        self._chance = chance
+
+    async def caller(self) -> None:
+        for number in self._left:
+            call = asyncio.create_task(self._call(f"inv_{number}"))
+            if self._chance.random() < self._cancelled:
+                await self._wait_a_little()
+                call.cancel()
+            await asyncio.wait([call])
+            self.outcomes["cancelled" if call.cancelled() else call.result()] += 1
+
+    async def _wait_a_little(self) -> None:
+        """Some turns of the loop, or some milliseconds: so cancelling meets every place at which a call waits."""
+        if self._chance.random() < 0.7:
+            for _ in range(self._chance.randrange(30)):
+                await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(self._chance.random() * 0.01)
+
+    async def _call(self, invoice_id: str) -> str:
+        try:
+            invoice = await self._pay.invoices.get(invoice_id)
+        except (ConnectionFailedError, RequestTimeoutError, ServerError) as error:
+            return type(error).__name__
+        if invoice.id != invoice_id:
+            self.mixed_up.append(f"{invoice_id} got {invoice.id}")
+        return "answered"
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+async def soak(url: str, calls: int, cancelled: float, connections: int, seed: int) -> list[str]:
+    """Run it, print what happened, and return what was wrong."""
+    tasks, files, started = len(asyncio.all_tasks()), descriptors(), time.monotonic()
+    retry = RetryPolicy(attempts=2, first=0.001, cap=0.01)
+    async with PayChainHQ(api_key="k", base_url=url, max_connections=connections, retry=retry, timeout=30) as pay:
+        job = Soak(pay, calls, cancelled, random.Random(seed))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2 * connections):
+                group.create_task(job.caller())
+        whole = Soak(pay, 20 * connections, 0.0, random.Random(seed))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(connections):
+                group.create_task(whole.caller())
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if (len(asyncio.all_tasks()), descriptors()) == (tasks, files):
+            break
+    left_tasks, left_files = len(asyncio.all_tasks()) - tasks, descriptors() - files
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in job.outcomes.most_common())
+    print(f"{calls} calls over {connections} connections in {time.monotonic() - started:.1f} s: {counts}")
+    print(f"replies mixed up: {len(job.mixed_up)}; tasks left: {left_tasks}; descriptors left: {left_files}")
+    problems = job.mixed_up + whole.mixed_up
+    if left_tasks or left_files:
+        problems.append(f"{left_tasks} tasks and {left_files} descriptors are left")
+    if sum(whole.outcomes.values()) != 20 * connections or "cancelled" in whole.outcomes:
+        problems.append(f"the pool is not whole: {whole.outcomes}")
+    return problems
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--cancelled", type=float, default=30.0, help="percent of the calls")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        asyncio.run(serve())
+    with serving() as url:
+        asyncio.run(asyncio.sleep(0))  # what a first loop leaves open is there before anything is counted
+        problems = asyncio.run(soak(url, given.calls, given.cancelled / 100, given.connections, given.seed))
+    gc.collect()
+    for problem in problems[:20]:
+        print("WRONG:", problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
