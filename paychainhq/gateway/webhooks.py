@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import attrs
 
 from paychainhq import codec, config, signing
+from paychainhq.arguments import header_value
 from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.gateway.models import Payment
 from paychainhq.signing import Headers
@@ -92,14 +93,13 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
-    secrets, given = signing.checked_secrets(secrets), signing.held(headers)
-    del headers
+    secrets, headers = signing.checked_secrets(secrets), signing.held(headers)
     body = signing.checked_body(body)
     config.seconds("max_age", max_age)
-    event, written = str(signing.header(given, _EVENT)), str(signing.header(given, _TIMESTAMP))
+    event, written = str(signing.header(headers, _EVENT)), str(signing.header(headers, _TIMESTAMP))
     if not _SECONDS.fullmatch(written):
         raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
-    signing.verify(secrets, _signed(written, body), signing.header(given, _SIGNATURE))
+    signing.verify(secrets, _signed(written, body), signing.header(headers, _SIGNATURE))
     signing.check_age(int(written), max_age)
     try:
         payment = codec.decode(Payment, body, inside="payment")
@@ -129,7 +129,7 @@ def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestam
     written = str(int(time.time() if timestamp is None else timestamp))
     return {
         "Content-Type": "application/json",
-        _EVENT: str(event),
+        _EVENT: header_value("event", str(event)),
         _TIMESTAMP: written,
         _SIGNATURE: signing.signature(secret, _signed(written, signing.checked_body(body))),
     }

@@ -54,8 +54,8 @@ class Fault:
         outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
         met: What a request meets at the server.
         forms: Whether the first request of each call meets it, or every request, or both are tried.
-        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried once:
-            a request that is sent again would come to a result.
+        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, it is tried
+            once: a request that is sent again would come to a result.
         left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
         taken: Whether the server has done what was asked for, before it fails to say so.
         way: How the client comes to the server.

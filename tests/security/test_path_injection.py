@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -12,9 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paychainhq import InvalidArgumentError
+from paychainhq.gateway.operations import OPERATIONS as GATEWAY
 from paychainhq.operations import OPERATIONS, Operation
 from tests.calls import CALLS, call, client, documented_answer, refused
 from tests.faces import PayChainHQ
+from tests.gateway.samples import BY_NAME, sample_call
+from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
 from tests.security.test_header_injection import BREAKS
 from tests.support import RawServer, answer
@@ -32,29 +36,23 @@ HOSTILE = {
     "length": ["a" * 600],
 }
 BAD_IDS = [bad for kind in HOSTILE.values() for bad in kind]
-ODD_IDS = [
-    "a:b@c",
-    "a+d",
-    "..a",
-    "a..",
-    "-",
-    "~",
-    "a&b=c",
-    "a,b",
-    "a'b",
-    'a"b',
-    "<a>",
-    "a|b",
-    "{a}",
-    "$(id)",
-    "*",
-    "é",
-    "世界",
-    "x" * 512,
-]
-PLACES = [(operation, place) for operation in OPERATIONS.values() for place in operation.placeholders]
+ODD_IDS = ["a:b@c+d", "..a", "a..", "~", "a&b=c,d", "'a\"b", "<a>", "a|b", "{a}", "$(id)", "*", "é", "世界", "x" * 512]
+EVERY = [*OPERATIONS.values(), *GATEWAY.values()]
+PLACES = [(operation, place) for operation in EVERY for place in operation.placeholders]
 each_place = pytest.mark.parametrize(("operation", "place"), PLACES, ids=lambda part: part if isinstance(part, str) else part.name)
 each_face = pytest.mark.usefixtures("face")
+
+
+@asynccontextmanager
+async def calling(operation: Operation[Any]) -> AsyncGenerator[tuple[RawServer, Callable[..., Awaitable[Any]]], None]:
+    """Give a server that answers an operation as documented, and what calls it with some arguments changed."""
+    name = operation.name
+    if operation in GATEWAY.values():
+        async with RawServer(answer(BY_NAME[name].answer)) as server, gateway_client(server.url) as gateway:
+            yield server, lambda **changes: sample_call(gateway, name, **changes)
+    else:
+        async with RawServer(documented_answer(name)) as server, client(server) as pay:
+            yield server, lambda **changes: call(pay, name, {**CALLS[name], **changes})
 
 
 @each_face
@@ -62,10 +60,10 @@ each_face = pytest.mark.usefixtures("face")
 async def test_bad_id(operation: Operation[Any], place: str) -> None:
     """Wherever a path holds an id, none is taken that could change the path; there is not even a connection."""
     no_text = [7, b"inv_123"] if place == "business_id" else [7, b"inv_123", None]  # without one, it is the client's
-    async with RawServer(documented_answer(operation.name)) as server, client(server) as pay:
+    async with calling(operation) as (server, make_call):
         for bad in [*BAD_IDS, *no_text]:
             with pytest.raises(InvalidArgumentError, match=place) as caught:
-                await call(pay, operation.name, {**CALLS[operation.name], place: bad})
+                await make_call(**{place: bad})
             assert caught.value.argument == place
     assert server.accepted == 0
 
@@ -74,10 +72,11 @@ async def test_bad_id(operation: Operation[Any], place: str) -> None:
 @each_place
 async def test_odd_id(operation: Operation[Any], place: str) -> None:
     """What is odd and harmless arrives as the one segment that it is, in exactly the request line of the operation."""
-    async with RawServer(documented_answer(operation.name)) as server, client(server) as pay:
+    usual = BY_NAME[operation.name].arguments if operation in GATEWAY.values() else CALLS[operation.name]
+    async with calling(operation) as (server, make_call):
         for odd in ODD_IDS:
-            given = {"business_id": "biz_123", **CALLS[operation.name], place: odd}
-            await call(pay, operation.name, {**CALLS[operation.name], place: odd})
+            await make_call(**{place: odd})
+            given = {"business_id": "biz_123", **usual, place: odd}
             line = operation.path.format(**{name: quote(given[name], safe="") for name in operation.placeholders})
             assert (server.requests[-1].method, server.requests[-1].target.partition("?")[0]) == (operation.method, line)
     assert len(server.requests) == len(ODD_IDS)
