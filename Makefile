@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test shop soak faults bench crashtest check generate docs wheel clean
+.PHONY: demo test shop soak faults bench crashtest check audit generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -35,6 +35,9 @@ check: .venv/dev
 	$(BIN)/pyright
 	$(BIN)/python tools/operations_table.py --check
 	$(BIN)/python tools/generate_sync.py --check
+
+audit: .venv/dev
+	tools/audit.sh
 
 generate: .venv/dev
 	$(BIN)/python tools/generate_sync.py

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
+from unicodedata import normalize
 from urllib.parse import quote
 
 import attrs
@@ -22,8 +23,10 @@ Check = Callable[[str, Any], Any]
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CAMEL = re.compile(r"_([a-z0-9])")
+_OF_PATHS = frozenset("/\\?#%;")
 _LONGEST_ID = 512
 _LONGEST_KEY = 255
 _DAYS_OF_A_KEY = 365
@@ -76,7 +79,8 @@ def path_segment(name: str, value: object) -> str:
         refuse(name, "must not be empty")
     if len(value) > _LONGEST_ID:
         refuse(name, f"is longer than {_LONGEST_ID} characters")
-    if set(value) <= {"."} or any(c in "/\\?#%;" or c.isspace() for c in value) or not value.isprintable():
+    normal = normalize("NFKC", value)  # a server may do so too, and make dots and slashes of their look-alikes
+    if set(normal) <= {"."} or any(c in _OF_PATHS for c in normal) or any(map(str.isspace, value)) or not value.isprintable():
         refuse(name, f"cannot be an id: {value[:40]!r} would change the path of the request")
     return quote(value, safe="")
 
@@ -84,6 +88,14 @@ def path_segment(name: str, value: object) -> str:
 def idempotency_key(name: str, value: object) -> str:
     if not isinstance(value, str) or not _KEY.fullmatch(value) or len(value) > _LONGEST_KEY:
         refuse(name, f"must be 1 to {_LONGEST_KEY} visible ASCII characters without spaces")
+    return value
+
+
+def header_value(name: str, value: object) -> str:
+    """What a header line can hold, such as a key."""
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
+        refuse(name, f"must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}")
     return value
 
 

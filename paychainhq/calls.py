@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from unicodedata import normalize
 from urllib.parse import unquote
 
 import attrs
@@ -28,6 +29,8 @@ T = TypeVar("T")
 # The last request of this context: whoever interrupts a call from outside can tell its idempotency key.
 current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
+# What would end a path, and what stands for an escape that is no text.
+_NO_PATH = re.compile(r"[\\?#\s\ufffd]")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -146,8 +149,8 @@ def _checked_path(path: str) -> str:
     """Take a path that stays under `/api/` whatever a URL library makes of it."""
     if not isinstance(path, str) or not path.startswith("/api/"):
         arguments.refuse("path", "must begin with /api/ (no host, no other prefix)")
-    decoded = unquote(unquote(path))
-    if not path.isascii() or not path.isprintable() or re.search(r"[\\?#\s]", decoded) or not decoded.isprintable():
+    decoded = normalize("NFKC", unquote(unquote(path)))
+    if not path.isascii() or not path.isprintable() or _NO_PATH.search(decoded) or not decoded.isprintable():
         arguments.refuse(
             "path", "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an argument of its own"
         )

@@ -8,12 +8,12 @@ from typing import Any, Literal, Protocol
 
 import attrs
 
+from paychainhq.arguments import header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
 """What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token there is."""
 
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 # A dashboard session may not rewrite what frames the message or says who asks for what.
@@ -75,15 +75,6 @@ def conceal(value: Any) -> Any:
     return Secret(value) if isinstance(value, str) else value
 
 
-def _check_header_value(value: object, argument: str) -> None:
-    """Refuse a key or header value that a header line cannot hold."""
-    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
-        raise ConfigurationError(
-            f"{argument} must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}"
-        )
-
-
 @attrs.frozen(init=False)
 class DashboardSession:
     """What authenticates a dashboard session, for the operations that take no API key.
@@ -112,7 +103,7 @@ class DashboardSession:
         for name, value in headers.items():
             if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _FIXED_HEADERS:
                 raise ConfigurationError(f"{name!r} is not a header that a dashboard session may set")
-            _check_header_value(value, f"DashboardSession header {name!r}")
+            header_value(f"DashboardSession header {name!r}", value)
 
 
 def _checked_session(instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -122,7 +113,7 @@ def _checked_session(instance: object, field: attrs.Attribute[Any], value: objec
 
 def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
-        _check_header_value(value, field.name)
+        header_value(field.name, value)
 
 
 def key() -> Any:

@@ -288,7 +288,8 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         "    return self",
     ]
     source = "\n".join(lines)
-    exec(compile(source, f"<decoder of {cls.__name__}>", "exec"), scope)  # noqa: S102 (the text is made of our own names)
+    code = compile(source, f"<decoder of {cls.__name__}>", "exec")
+    exec(code, scope)  # noqa: S102 (the text is made of our own names)  # nosec B102
     function: Decoder = scope["decode"]
     return function
 

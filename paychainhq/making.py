@@ -40,5 +40,6 @@ def maker(cls: type[T]) -> Callable[..., T]:
         "    return made",
     ]
     scope: dict[str, Any] = {"Twin": twin(cls), "cls": cls}
-    exec(compile("\n".join(lines), f"<maker of {cls.__name__}>", "exec"), scope)  # noqa: S102 (the text is made of our own names)
+    code = compile("\n".join(lines), f"<maker of {cls.__name__}>", "exec")
+    exec(code, scope)  # noqa: S102 (the text is made of our own names)  # nosec B102
     return cast("Callable[..., T]", scope["make"])

@@ -168,8 +168,9 @@ class Pool:
 
     async def _exchange(self, request: Request, flight: Flight) -> Response:
         """Send a request on the short way where that can be, else through the session, which looks for line breaks in headers."""
-        operation, path = request.operation, request.path
-        as_made = request.headers is COMMON_HEADERS and path.isascii() and path.isprintable() and " " not in path
+        operation, path, key = request.operation, request.path, request.idempotency_key or ""
+        plain = path.isascii() and path.isprintable() and " " not in path and key.isascii() and key.isprintable()
+        as_made = request.headers is COMMON_HEADERS and plain
         if self._destination is not None and as_made and aiohttp_fits():
             data = message(operation.method, self._prefix + path, self._lines(operation), request.idempotency_key, request.body)
             connector = self._session.connector

@@ -102,9 +102,11 @@ def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
 
     Nothing is raised here, where the locals show a password.
     """
+    if not isinstance(proxy, str) or not proxy.isprintable():
+        return None, {}
     try:
         url = URL(proxy)
-    except (TypeError, ValueError):
+    except ValueError:
         return None, {}
     if url.scheme not in ("http", "https") or not url.host:
         return None, {}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from paychainhq.arguments import header_value
 from paychainhq.credentials import Secret, conceal
 from paychainhq.errors import ConfigurationError, InvalidArgumentError, WebhookVerificationError
 
@@ -31,6 +32,12 @@ def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
         given = ()
         raise ConfigurationError("secrets must be a webhook secret, or a sequence of them; none may be empty")
     return tuple(conceal(secret) for secret in given)
+
+
+def checked_bearer(bearer: object) -> str | None:
+    """Hold a token, so that no frame shows it; one that no header can hold would never be met."""
+    bearer = conceal(bearer)
+    return None if bearer is None else header_value("bearer", bearer)
 
 
 def checked_body(body: bytes) -> bytes:

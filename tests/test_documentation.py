@@ -24,7 +24,7 @@ from paychainhq.operations import OPERATIONS
 from paychainhq.resources.base import Resource
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SENTENCE = re.compile(r"[A-Z0-9`].*[^.]\.")
 

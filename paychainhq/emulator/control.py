@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from paychainhq import arguments as check
+from paychainhq import signing
 from paychainhq.credentials import Secret
 from paychainhq.emulator import lifecycle, outbox
 from paychainhq.emulator.errors import RefusedError
@@ -56,7 +57,7 @@ class Control:
             raise ValueError(f"copies must be at most {_MOST_COPIES}")
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
             raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
-        bearer = bearer if bearer is None else check.text("bearer", bearer)
+        bearer = signing.checked_bearer(bearer)
         with self.state.transaction():
             return outbox.add_endpoint(self.state, parts.geturl(), check.text("secret", secret), bearer, number, jitter)
 

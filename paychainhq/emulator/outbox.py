@@ -190,7 +190,7 @@ def _announce(state: State, change: Row) -> None:
                 body=body,
                 status="pending",
                 attempts=0,
-                next_at=change["at"] + random.randint(0, endpoint["jitter_ms"]),  # noqa: S311
+                next_at=change["at"] + random.randint(0, endpoint["jitter_ms"]),  # noqa: S311  # nosec B311
             )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import attrs
 
 from paychainhq import codec, config, signing
+from paychainhq.arguments import header_value
 from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.gateway.models import Payment
 from paychainhq.signing import Headers
@@ -128,7 +129,7 @@ def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestam
     written = str(int(time.time() if timestamp is None else timestamp))
     return {
         "Content-Type": "application/json",
-        _EVENT: str(event),
+        _EVENT: header_value("event", str(event)),
         _TIMESTAMP: written,
         _SIGNATURE: signing.signature(secret, _signed(written, signing.checked_body(body))),
     }

@@ -76,7 +76,7 @@ class Retry:
                     self._budget.earn()
                     return response
                 wait = retry_after(response)
-            backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)
+            backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)  # nosec B311
             wait = backoff if wait is None else wait + backoff
             if (
                 policy is None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hmac import compare_digest
 
 from paychainhq import codec, config, signing
+from paychainhq.arguments import header_value
 from paychainhq.credentials import conceal
 from paychainhq.errors import DecodeError, WebhookVerificationError
 from paychainhq.models.webhooks import Event
@@ -44,11 +45,11 @@ def parse(
 
         WebhookVerificationError: It is not proven to be from the API.
         DecodeError: It is, and it does not say what an event says.
-        ConfigurationError: The secrets cannot be any.
+        ConfigurationError: The secrets or the token cannot be any.
 
     Source: reference/webhooks-events.
     """
-    secrets, bearer, headers = signing.checked_secrets(secrets), conceal(bearer), signing.held(headers)
+    secrets, bearer, headers = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.held(headers)
     body = signing.checked_body(body)
     if max_age is not None:
         config.seconds("max_age", max_age)
@@ -104,15 +105,19 @@ def sign(
         timestamp: When it is sent, in seconds since 1970; None is now.
         bearer: The token to send along.
 
+    Raises:
+
+        ConfigurationError: The secret, the id or the token cannot be any.
+
     Source: reference/webhooks-events.
     """
-    (secret,), bearer = signing.checked_secrets(secret), conceal(bearer)
+    (secret,), bearer = signing.checked_secrets(secret), signing.checked_bearer(bearer)
     headers = {
         "Content-Type": "application/json",
         _SIGNATURE: signing.signature(secret, signing.checked_body(body)),
         "X-Webhook-Signature-Alg": "HMAC-SHA256",
         _TIMESTAMP: str(int(time.time() if timestamp is None else timestamp)),
-        "X-Webhook-ID": webhook_id,
+        "X-Webhook-ID": header_value("webhook_id", webhook_id),
         "X-Webhook-Attempt": str(attempt),
     }
     return headers if bearer is None else headers | {"Authorization": f"Bearer {bearer}"}

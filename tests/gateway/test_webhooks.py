@@ -81,7 +81,7 @@ def test_headers_of_any_kind_and_case(kind: Any, spelling: Any) -> None:
 @pytest.mark.parametrize("name", ["payment.disputed", "", "PAYMENT.COMPLETED"])
 def test_a_name_that_is_new(name: str) -> None:
     """It is kept as it is."""
-    event = parsed(headers=signed(event=name)).event
+    event = parsed(headers={**signed(), "X-PaymentService-Event": name}).event
     assert (event, type(event)) == (name, str)
 
 

@@ -9,12 +9,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paychainhq import flight
+from paychainhq import RetryPolicy, flight
 from tests import faces
 from tests.engine import client
 from tests.faces import PayChainHQ
 
 SHORT, BLOCKING, LONG, OWN = "the short way", "the short way, blocking", "through aiohttp's session", "a session of one's own"
+
+
+# Repeats at once, and lets an attempt on a busy machine take its time.
+PATIENT = RetryPolicy(first=0.001, cap=0.002)
 
 
 class Way:
@@ -26,6 +30,7 @@ class Way:
     @asynccontextmanager
     async def client(self, url: str, **settings: Any) -> AsyncGenerator[PayChainHQ, None]:
         """Open a client; with a session of one's own, the TLS context is that of the session."""
+        settings = {"retry": PATIENT, "timeout": 60, **settings}
         if self.name != OWN:
             async with client(url, **settings) as pay:
                 yield pay

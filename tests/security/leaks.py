@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from paychainhq import DashboardSession, PayChainError
-from tests.engine import CREATED_KEY, QUICK
+from paychainhq import DashboardSession, PayChainError, RetryPolicy
+from tests.engine import CREATED_KEY
 from tests.faces import PayChainHQ
 
 API_KEY = "pk_test_secretALPHA"
@@ -37,7 +37,8 @@ TESTS = str(Path(__file__).parents[1])
 def make(url: str, **settings: Any) -> PayChainHQ:
     """Return a client of the current face with every kind of secret but a proxy's password."""
     session = DashboardSession({"Cookie": SESSION, "X-Step-Up": SESSION})
-    return PayChainHQ(**{**KEYS, "dashboard": session, "base_url": url, "retry": QUICK, "timeout": 2, **settings})
+    retry = RetryPolicy(first=0.001, cap=0.002)
+    return PayChainHQ(**{**KEYS, "dashboard": session, "base_url": url, "retry": retry, "timeout": 60, **settings})
 
 
 def shown(text: str) -> list[str]:

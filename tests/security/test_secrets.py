@@ -24,7 +24,7 @@ from paychainhq import (
 from paychainhq.operations import OPERATIONS
 from tests import faces
 from tests.calls import CALLS, call
-from tests.engine import error_body
+from tests.engine import QUICK, error_body
 from tests.security.leaks import (
     API_KEY,
     BASIC,
@@ -113,7 +113,7 @@ FAILURES: dict[str, Behaviour] = {
 async def test_failures(failure: str) -> None:
     """A call that fails shows no secret, whichever credential it carried and however it failed."""
     with everything_said() as said:
-        async with RawServer(FAILURES[failure]) as server, make(server.url) as pay:
+        async with RawServer(FAILURES[failure]) as server, make(server.url, retry=QUICK, timeout=2) as pay:
             for error in await failed(pay):
                 assert shown(str(error) + repr(error)) == []
                 # An answer may hold anything; where no new key was asked for, it is kept for the caller as it came.
