@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test shop bench crashtest check generate docs wheel clean
+.PHONY: demo test shop bench crashtest load check generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,9 @@ shop: .venv/test
 
 crashtest: .venv/installed
 	$(BIN)/python tools/crashtest.py $(ARGS)
+
+load: .venv/installed
+	$(BIN)/python tools/load.py --report docs/load.md $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)

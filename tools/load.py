@@ -2,14 +2,17 @@
 
     python tools/load.py [--seconds N] [--outage N] [--rate N] [--burst N] [--rounds KIND:RETRY_AFTER,...] [--report FILE]
 
-Each round has a server (`load_server.py`) and four processes with 64 tasks each (`load_client.py`): load, an outage, and load again.
-It prints what was measured, writes it to a file if asked to, and ends with 1 if a bar is missed.
+Each round has a server (`load_server.py`) and four processes with 64 tasks each (`load_client.py`): load, an outage, load again. It
+prints what was measured, writes it to a file if asked to, and ends with 1 if a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
+import platform
 import subprocess
 import sys
 import time
@@ -26,6 +29,8 @@ KINDS = {
     "job": "`create_many` with 64 at once",
     "auto": "`create_many` that finds its own level",
 }
+PROCESSES = 4
+TASKS = 64
 PATIENCE = 120.0
 
 MOST_LIMITED = 0.05  # of the requests in a settled second, on average
@@ -105,11 +110,10 @@ def judge(kind: str, seen: Seen) -> tuple[list[str], list[str]]:
             missed.append(f"{what}: {value}, and not {bar}")
 
     down, up, end = plan.seconds, plan.seconds + plan.outage, 2 * plan.seconds + plan.outage
-    settled = {"before": (plan.seconds / 2, down), "after": (up + plan.seconds / 2, end)}
-    usual = 0.0
+    settled = {"before": (math.ceil(down / 2), down), "after": (math.ceil((up + end) / 2), end)}
+    usual = sum(seen.taken(first, last) / (last - first) for first, last in settled.values()) / 2 * plan.outage
     for name, (first, last) in settled.items():
         taken, share = seen.taken(first, last) / (last - first), seen.limited(first, last)
-        usual = usual or taken * plan.outage
         row(
             f"taken a second, settled, {name} the outage",
             f"{taken:.0f} of {plan.rate:g}",
@@ -158,16 +162,37 @@ def by_second(seen: Seen) -> list[str]:
     return ["```text", *(f"{name}: {' '.join(values)}" for name, values in lines.items()), "```"]
 
 
+def heading(given: argparse.Namespace) -> list[str]:
+    """What the report begins with: what was done, on what."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return [
+        "# Load and outage",
+        "",
+        f"Written by `make load`. Each round has a server that takes {given.rate:g} requests a second from all its callers",
+        f"together (a token bucket that holds {given.burst:g}) and answers the others with 429, and {PROCESSES} processes with",
+        f"{TASKS} tasks each, which know of each other by these 429s only. After {given.seconds} s of load there is an outage of",
+        f"{given.outage} s: connections are broken off and refused, and then every request is met by 503. Then the load comes",
+        "again for as long as before, and what is unfinished is finished. The first half of each stretch of load counts as",
+        "settling.",
+        "",
+        "In the rounds of single calls, a task asks again after an error, with the same key, when its next call would usually be",
+        "due. Repeats are what the package sends by itself.",
+        "",
+        f"Measured on {python}, {platform.system()}, {os.cpu_count()} cores that were shared with other work.",
+        "",
+    ]
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=30, help="of load, before the outage and after it")
-    parser.add_argument("--outage", type=float, default=30, help="seconds")
+    parser.add_argument("--seconds", type=int, default=30, help="of load, before the outage and after it")
+    parser.add_argument("--outage", type=int, default=30, help="seconds")
     parser.add_argument("--rate", type=float, default=400, help="requests that the server takes in a second")
     parser.add_argument("--burst", type=float, default=40, help="requests that it takes at once")
     parser.add_argument("--rounds", default=",".join(f"{kind}:{wait}" for kind in KINDS for wait in ("1", "none")))
     parser.add_argument("--report", type=Path, help="a file to write it to")
     given = parser.parse_args(arguments)
-    text, missed = [], []
+    text, missed = heading(given), []
     for number, name in enumerate(given.rounds.split(","), 1):
         kind, _, wait = name.partition(":")
         plan = Plan(
@@ -178,8 +203,8 @@ def main(arguments: list[str]) -> int:
             begin=time.monotonic() + 2,
             seconds=given.seconds,
             outage=given.outage,
-            processes=4,
-            tasks=64,
+            processes=PROCESSES,
+            tasks=TASKS,
         )
         seen = play(kind, plan)
         rows, failed = judge(kind, seen)
@@ -190,7 +215,7 @@ def main(arguments: list[str]) -> int:
         missed += [f"{title}: {bar}" for bar in failed]
     print("\n".join(missed) or "every bar is kept")
     if given.report is not None:
-        given.report.write_text("\n".join(text))
+        given.report.write_text("\n".join(text), encoding="utf-8")
     return 1 if missed else 0
 
 

@@ -47,7 +47,7 @@ class Limiter:
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
         self._buckets = [_Bucket(limit) for limit in limits]
         self._slots = asyncio.Semaphore(slots)
-        self._pace: Pace | None = None
+        self._pace = Pace()
         self._line = asyncio.Lock()
         self._paused_until = 0.0
         self._paused_for = 0.0
@@ -55,7 +55,7 @@ class Limiter:
 
     async def __call__(self, request: Request, send: Next) -> Response:
         async with self._slots:
-            went = None if self._pace is None else await self._line_up(request, self._pace)
+            went = await self._line_up(request) if self._pace.active else None
             if self._buckets:
                 await self._turn(request)
             response = await send(request)
@@ -63,10 +63,7 @@ class Limiter:
             wait = retry_after(response)
             now = self._loop.time()
             self._pause(max(self._paused_until, now), now + (_PAUSE if wait is None else wait))
-            if self._pace is None:
-                self._pace = Pace()
-            elif went is not None:
-                self._pace.fall(went)
+            self._pace.fall(went)
         elif went is not None and response.status < 500:
             self._pace.rise(went)
         return response
@@ -76,15 +73,15 @@ class Limiter:
             self._paused_for += end - begin
             self._paused_until = end
 
-    async def _line_up(self, request: Request, pace: Pace) -> Turn:
+    async def _line_up(self, request: Request) -> Turn:
         """Wait in line, first come, first served; only the first waits for a time, so that a new pace holds for all at once."""
         self._refuse_late(request, self._paused_until)
         waited = self._line.locked()
         async with self._line:
-            while (at := max(pace.due, self._paused_until)) - self._loop.time() > _ROUNDING:
+            while (at := max(self._pace.due, self._paused_until)) - self._loop.time() > _ROUNDING:
                 waited = True
                 await self._wait(request, at)
-            return pace.take(self._loop.time(), waited=waited)
+            return self._pace.take(self._loop.time(), waited=waited)
 
     async def _turn(self, request: Request) -> None:
         running = max(self._loop.time(), self._paused_until) - self._paused_for
