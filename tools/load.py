@@ -35,7 +35,7 @@ PATIENCE = 120.0
 
 MOST_LIMITED = 0.05  # of the requests in a settled second, on average
 LEAST_TAKEN = 0.75  # of what the server takes: few 429s are no merit if little is asked for
-LEAST_SHARE = 0.5  # of the mean, for each process and each task
+LEAST_SHARE = 0.25  # of the mean, for each process and each task
 MOST_EXTRA = 0.2  # of what is usually sent
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# Assumption: no page says how many requests are granted, nor to whom. It begins with ten a second, and never goes below one in ten s.
+# Assumption: no page says how many requests are granted, or to whom together. It begins with ten a second, and never goes below
+# one in ten seconds.
 _FIRST = 10.0
 _LEAST = 0.1
 _FALL = 0.8
