@@ -19,7 +19,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("load")
+    return importlib.import_module("load_report")
 
 
 def a_round_that_is_well() -> dict[str, Any]:
