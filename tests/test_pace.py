@@ -96,19 +96,46 @@ def settled(falls: int = 1) -> Pace:
 
 
 def test_one_fall_for_all_that_went_before_it() -> None:
-    """The 429s to requests that were under way together speak of the same thing; the next fall is for a later one."""
+    """The 429s to requests that were under way together speak of the same thing, also if others of them are taken in between."""
     pace = settled()
     turns = [pace.take(0, waited=True) for _ in range(10)]
     pace.rise(turns[0])
     before = pace.rate
-    for turn in turns[1:]:
+    pace.fall(turns[1])
+    assert pace.rate == pytest.approx(0.8 * before)
+    for turn in turns[2:]:
+        before = pace.rate
         pace.fall(turn)
-    assert pace.rate == pytest.approx(0.8 * before)
+        assert pace.rate == before
+        pace.rise(turn)
     later = pace.take(1, waited=True)
-    pace.rise(later)
-    before = pace.rate
     pace.fall(later)
-    assert pace.rate == pytest.approx(0.8 * before)
+    assert pace.rate == pytest.approx(0.8 * before, rel=0.01)
+
+
+def test_the_first_fall_is_a_deep_one() -> None:
+    """A rate that grew quickly is halved."""
+    pace = Pace()
+    turn = pace.take(0, waited=True)
+    for _ in range(90):
+        pace.rise(turn)
+    pace.fall(turn)
+    assert pace.rate == pytest.approx(50)
+
+
+def test_at_a_low_rate_it_takes_some_requests_to_come_back() -> None:
+    """One a second, or ten: after a fall it is some fifty requests before it is there again, and not a few seconds."""
+    for rate in (1.0, 5.0):
+        pace = settled()
+        while pace.rate > rate:
+            turn = pace.take(0, waited=True)
+            pace.rise(turn)
+            pace.fall(turn)
+        summit, requests = pace.rate / 0.8, 0
+        while pace.rate < 0.999 * summit:
+            pace.rise(pace.take(0, waited=True))
+            requests += 1
+        assert 40 <= requests <= 50
 
 
 def test_a_closed_door_is_no_rate() -> None:

@@ -179,6 +179,15 @@ def test_who_is_cancelled_in_the_line_takes_no_turn() -> None:
 
 
 @pytest.mark.async_only("it runs the limiter itself")
+def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch up, and the pace grows."""
+    sleep = asyncio.sleep
+    in_time = after_a_429(400)[-1][1]
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds + 0.03))
+    assert after_a_429(400)[-1][1] < in_time + 0.1
+
+
+@pytest.mark.async_only("it runs the limiter itself")
 def test_the_pace_leaves_the_limits_as_they_are() -> None:
     """A limit that allows less than the pace is kept also after a 429."""
     order = after_a_429(4, [RateLimit(2, burst=1)])
