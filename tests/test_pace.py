@@ -123,6 +123,29 @@ def test_the_first_fall_is_a_deep_one() -> None:
     assert pace.rate == pytest.approx(50)
 
 
+def test_the_way_back() -> None:
+    """It is soon near the rate where it fell, stays there for some seconds, and has left it far behind after some more."""
+    pace = settled()
+    while pace.rate < 100:
+        pace.rise(pace.take(0, waited=True))
+    turn = pace.take(0, waited=True)
+    pace.fall(turn)
+    begin, summit = pace.due, pace.rate / 0.8
+    for seconds, least, most in ((0, 0.8, 0.81), (3, 0.97, 0.98), (6, 0.99, 1.01), (9, 1.02, 1.03), (18, 2.4, 2.8)):
+        while pace.due < begin + seconds:
+            pace.rise(pace.take(pace.due, waited=True))
+        assert least * summit <= pace.rate <= most * summit
+
+
+def test_it_never_comes_to_a_stop() -> None:
+    """A server that refuses every second request, whatever the rate, is still asked every ten seconds."""
+    pace = settled()
+    for second in range(100):
+        pace.rise(pace.take(second, waited=True))
+        pace.fall(pace.take(second, waited=True))
+    assert pace.rate == pytest.approx(0.1)
+
+
 def test_at_a_low_rate_it_takes_some_requests_to_come_back() -> None:
     """One a second, or ten: after a fall it is some fifty requests before it is there again, and not a few seconds."""
     for rate in (1.0, 5.0):
