@@ -106,12 +106,13 @@ def judge(kind: str, seen: Seen) -> tuple[list[str], list[str]]:
 
 
 def by_second(seen: Seen) -> list[str]:
-    """What happened in each second: sent, taken, and the share of 429s."""
+    """What happened in each second: sent, taken, the share of 429s, and how late the server's process was."""
     seconds = range(round(2 * seen.plan.seconds + seen.plan.outage))
     lines = {
         "sent": [f"{seen.sent('first', second, second + 1) + seen.sent('again', second, second + 1)}" for second in seconds],
         "taken": [f"{seen.taken(second, second + 1)}" for second in seconds],
         "429s, %": [f"{100 * seen.limited(second, second + 1):.0f}" for second in seconds],
+        "late, ms": [f"{seen.server['stalls'].get(str(second), 0)}" for second in seconds],
     }
     return ["```text", *(f"{name}: {' '.join(values)}" for name, values in lines.items()), "```"]
 
@@ -131,7 +132,8 @@ def heading(plan: Plan) -> list[str]:
         "",
         "In the rounds of single calls, a task asks again after an error, with the same key, when its next call would usually be",
         f"due. Repeats are what the package sends by itself. A process or task that gets less than {LEAST_SHARE:.0%} of the mean",
-        "counts as starved.",
+        "counts as starved. The last line of each round tells how busy the machine was: how late the server's own process was at",
+        "the most in each second. Meanwhile its bucket flows over, and what has come in then comes all at once.",
         "",
         f"Measured on {python}, {platform.system()}, {os.cpu_count()} cores that were shared with other work.",
         "",

@@ -16,6 +16,8 @@ from typing import Any, cast
 
 import attrs
 
+_OFTEN = 0.01
+
 
 @attrs.frozen
 class Plan:
@@ -79,6 +81,7 @@ class Shop:
         self.plan = plan
         self.seen: Counter[str] = Counter()
         self.invoices: set[str] = set()
+        self.stalls: Counter[int] = Counter()
         self.connections: set[asyncio.Transport] = set()
         self._tokens, self._filled = plan.burst, time.monotonic()
         waits = () if plan.retry_after is None else (f"Retry-After: {plan.retry_after}",)
@@ -100,6 +103,15 @@ class Shop:
             answer = _answer(200, {"id": invoice(key), "status": "pending", "amount": "1.00"})
         self.seen[f"{int(now - plan.begin)} {kind}"] += 1
         return answer
+
+    async def watch(self) -> None:
+        """Note how late this process is at the most in each second, in milliseconds: a busy machine is no fault of the callers."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_OFTEN)
+            now = time.monotonic()
+            second = int(now - self.plan.begin)
+            self.stalls[second] = max(self.stalls[second], round(1000 * (now - before - _OFTEN)))
 
 
 class Connection(asyncio.Protocol):
@@ -150,13 +162,14 @@ async def serve(plan: Plan) -> Shop:
         await asyncio.sleep(plan.outage / 2)
         server = await loop.create_server(lambda: Connection(shop), "127.0.0.1", port, backlog=1024)
 
-    away = asyncio.create_task(go_away())
+    tasks = [asyncio.create_task(go_away()), asyncio.create_task(shop.watch())]
     await loop.run_in_executor(None, sys.stdin.read)
-    away.cancel()
+    for task in tasks:
+        task.cancel()
     server.close()
     return shop
 
 
 if __name__ == "__main__":
     done = asyncio.run(serve(Plan(**json.loads(sys.argv[1]))))
-    json.dump({"seen": done.seen, "invoices": len(done.invoices)}, sys.stdout)
+    json.dump({"seen": done.seen, "invoices": len(done.invoices), "stalls": done.stalls}, sys.stdout)
