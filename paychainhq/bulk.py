@@ -227,8 +227,9 @@ class _Job(Generic[R, T]):
                 self._gate.leave()
         self._down_since = None
         response: ResponseInfo | None = getattr(result, "response", None)
+        attempts = () if response is None else response.attempts
         # A 429 is no trouble here: the limiter answers it with a slower pace, and fewer at once would only halve that again.
-        failed = response is not None and any(attempt.status != 429 for attempt in response.attempts[:-1])
+        failed = len(attempts) > 1 and any(attempt.status != 429 for attempt in attempts[:-1])
         self._level.note(self._now(), self._now() - started, trouble=failed)
         return result
 
