@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test shop soak faults bench crashtest check audit generate docs wheel clean
+.PHONY: demo test shop soak faults load bench crashtest check audit generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,9 @@ soak: .venv/installed
 
 faults: .venv/installed
 	$(BIN)/python -m tests.faults $(ARGS)
+
+load: .venv/installed
+	$(BIN)/python tools/load.py --report docs/load.md $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -229,7 +229,10 @@ class _Job(Generic[R, T]):
                 self._gate.leave()
         self._down_since = None
         response: ResponseInfo | None = getattr(result, "response", None)
-        self._level.note(self._now(), self._now() - started, trouble=response is not None and len(response.attempts) > 1)
+        attempts = () if response is None else response.attempts
+        # A 429 is no trouble here: the limiter answers it with a slower pace, and fewer at once would only halve that again.
+        failed = len(attempts) > 1 and any(attempt.status != 429 for attempt in attempts[:-1])
+        self._level.note(self._now(), self._now() - started, trouble=failed)
         return result
 
     def _note_failure(self, error: PayChainError) -> None:

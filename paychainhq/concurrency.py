@@ -18,7 +18,7 @@ class Level:
     """A number of concurrent requests that finds its own level, by rounds.
 
     After each round in which all went well it rises, as long as that brings throughput; where it does not, it goes back and rests
-    there, and tries again later. Trouble in a round (a 429, a failed attempt), or the same work taking much longer, lets it fall.
+    there, and tries again later. Trouble in a round (a failed attempt), or the same work taking much longer, lets it fall.
 
     Args:
 

@@ -28,6 +28,7 @@ from paychainhq import (
     ServerError,
     bulk,
 )
+from paychainhq.concurrency import Level
 from paychainhq.emulator import Emulator
 from paychainhq.exchange import Next
 from paychainhq.idempotency import key_for_reference
@@ -385,3 +386,18 @@ async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
         outcomes = [outcome.ok async for outcome in pay.invoices.create_many(requests(600))]
     assert outcomes == [True] * 600
     assert 8 < most <= 20
+
+
+@pytest.mark.parametrize(("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False])])
+async def test_a_429_is_left_to_the_pace(status: int, trouble: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limiter slows down, the concurrency stays; a failure of another kind lets it fall."""
+    noted: list[bool] = []
+
+    def note(self: Level, now: float, took: float, *, trouble: bool) -> None:
+        noted.append(trouble)
+
+    monkeypatch.setattr(Level, "note", note)
+    refusal = answer({"error": {"code": "NOT_NOW", "message": "no"}}, status)
+    async with RawServer(refusal, answer(INVOICE)) as server, client(server.url, max_connections=1) as pay:
+        assert all(outcome.ok for outcome in await outcomes_of(pay, requests(4)))
+    assert noted == trouble

@@ -107,7 +107,7 @@ def test_one_pause_for_several_answers() -> None:
             return OK
 
         await asyncio.gather(*(limiter(request(), refuse) for _ in range(5)))
-        await asyncio.gather(*(limiter(request(), accept) for _ in range(20)))
+        await limiter(request(), accept)
         return loop.time()
 
     assert run_timeless(run()) == pytest.approx(10.5)
@@ -123,9 +123,140 @@ async def test_pause_over_the_wire() -> None:
                 await pay.prices.list()
             await pay.with_options(timeout=20).prices.list()
             await pay.prices.list()
-    assert len(clock.waits) == 1
-    assert clock.waits == pytest.approx([3], abs=0.5)
+    first, *others = clock.waits
+    assert first == pytest.approx(3, abs=0.5)
+    assert sum(others) <= 0.1  # the pace: ten a second to begin with
     assert len(server.requests) == 3
+
+
+def after_a_429(
+    calls: int, limits: Sequence[RateLimit] = (), slots: int = 1000, cancelled: Sequence[int] = ()
+) -> list[tuple[int, float]]:
+    """Which of many calls goes when, if all ask in a pause of a second; some of them are cancelled in it."""
+    order: list[tuple[int, float]] = []
+
+    async def run() -> None:
+        limiter, loop = Limiter(limits, slots), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return Response(429, {}, b"")
+
+        async def call(number: int) -> None:
+            async def send(_: Request) -> Response:
+                order.append((number, loop.time()))
+                return OK
+
+            await limiter(request(), send)
+
+        await limiter(request(), refuse)
+        tasks = [asyncio.create_task(call(number)) for number in range(calls)]
+        await asyncio.sleep(0.5)
+        for number in cancelled:
+            tasks[number].cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [number for number, error in enumerate(ended) if error] == list(cancelled)
+
+    run_timeless(run())
+    return order
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.parametrize("slots", [3, 1000])
+def test_a_pace_after_a_429(slots: int) -> None:
+    """After the pause calls go one by one, first come, first served, ever quicker: as many more a second as have been taken."""
+    order = after_a_429(5, slots=slots)
+    assert [number for number, _ in order] == [0, 1, 2, 3, 4]
+    steps = [0, 1 / 10, 1 / 11, 1 / 12, 1 / 13]
+    assert [at for _, at in order] == pytest.approx([1 + sum(steps[: number + 1]) for number in range(5)], abs=0.02)
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_who_is_cancelled_in_the_line_takes_no_turn() -> None:
+    """The first of the line, or one in its middle, is cancelled: the others close up."""
+    order = after_a_429(5, cancelled=[0, 2])
+    assert [number for number, _ in order] == [1, 3, 4]
+    assert order[-1][1] == pytest.approx(1.2, abs=0.02)
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch up, and the pace grows."""
+    sleep = asyncio.sleep
+    in_time = after_a_429(400)[-1][1]
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds + 0.03))
+    assert after_a_429(400)[-1][1] < in_time + 0.1
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_the_pace_leaves_the_limits_as_they_are() -> None:
+    """A limit that allows less than the pace is kept also after a 429."""
+    order = after_a_429(4, [RateLimit(2, burst=1)])
+    assert [at for _, at in order] == pytest.approx([1.5, 2.0, 2.5, 3.0], abs=0.02)
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_no_pace_without_a_429() -> None:
+    """Errors of other kinds hold nobody back."""
+    assert starts([], 50, lambda number: Response(503, {}, b"") if number % 2 else OK) == [0.0] * 50
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_a_failed_answer_raises_no_pace() -> None:
+    """In an outage the pace stays what it was: a 5xx says nothing of the rate."""
+
+    async def run(status: int) -> float:
+        limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
+        answers = iter([429])
+
+        async def send(_: Request) -> Response:
+            return Response(next(answers, status), {}, b"")
+
+        await asyncio.gather(limiter(request(), send))
+        await asyncio.gather(*(limiter(request(), send) for _ in range(101)))
+        return loop.time()
+
+    assert run_timeless(run(503)) == pytest.approx(11, abs=0.1)
+    assert run_timeless(run(200)) < 5
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_a_deadline_within_the_pause() -> None:
+    """Who would have to wait for longer than its deadline is refused at once, also if others stand in line before it."""
+
+    async def run() -> None:
+        limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return Response(429, {"Retry-After": "10"}, b"")
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        await limiter(request(), refuse)
+        waiting = asyncio.create_task(limiter(request(), accept))
+        await asyncio.sleep(1)
+        with pytest.raises(RequestTimeoutError, match="which is in 9") as caught:
+            await limiter(request(deadline=5), accept)
+        assert (loop.time(), caught.value.sent) == (1, "no")
+        await waiting
+        assert loop.time() == pytest.approx(10)
+
+    run_timeless(run())
+
+
+@pytest.mark.async_only("it waits for its deadline")
+async def test_a_deadline_in_the_line() -> None:
+    """A call that stands in line when its deadline passes ends with it, and has sent nothing."""
+    limited = answer({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"})
+    async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
+        with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
+            await pay.prices.list()
+        hasty = pay.with_options(timeout=0.2)
+        ended = await asyncio.gather(*(hasty.prices.list() for _ in range(50)), return_exceptions=True)
+    errors = [error for error in ended if isinstance(error, RequestTimeoutError)]
+    assert len(errors) > 30
+    assert {error.sent for error in errors} <= {"no", "unknown"}
+    assert len(server.requests) < 20
 
 
 @pytest.mark.async_only("it runs the limiter itself")

@@ -1,0 +1,112 @@
+"""One process of callers: what `tools/load.py` runs four times, and what it saw.
+
+Its limiter knows of the other processes only by the server's 429s. `single`: tasks that each create one invoice after the other,
+and ask for it again after an error, no oftener than in a usual time. `job`: one `create_many` with as many requests at once as
+there would be tasks. `auto`: one whose concurrency finds its own level.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from load_server import Plan, invoice
+
+from paychainhq import InvoiceRequest, PayChainError, PayChainHQ
+from paychainhq.idempotency import key_for_reference
+
+BUSINESS = "biz_123"
+
+
+class Tally(logging.Handler):
+    """What the process sees, by the second; attempts are counted as the package logs them."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.sent: Counter[str] = Counter()
+        self.done: Counter[int] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.wrong = 0
+        self.longest = 0.0
+
+    def second(self) -> int:
+        return int(time.monotonic() - self.plan.begin)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple) and str(record.msg).startswith("%s: attempt %d: "):
+            self.sent[f"{self.second()} {'first' if record.args[1] == 1 else 'again'}"] += 1
+
+    def completed(self, task: int, key: str, got: str) -> None:
+        self.done[task] += 1
+        self.wrong += got != invoice(key)
+
+    def failed(self, error: PayChainError) -> None:
+        self.errors[f"{self.second()} {type(error).__name__}"] += 1
+
+
+async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
+    """Each task creates one invoice after the other; what fails is asked for again, under its key."""
+    usual = plan.tasks * plan.processes / plan.rate
+
+    async def work(task: int) -> None:
+        number = 0
+        while time.monotonic() < plan.end:
+            key, number = f"{name}-{task}-{number}", number + 1
+            begun = time.monotonic()
+            while True:
+                try:
+                    made = await pay.invoices.create("1", "USDC", "eth", "base-mainnet", idempotency_key=key)
+                    break
+                except PayChainError as error:
+                    tally.failed(error)
+                    await asyncio.sleep(usual)
+            if not begun < plan.up < time.monotonic():  # what the outage held up is not starved
+                tally.longest = max(tally.longest, time.monotonic() - begun)
+            tally.completed(task, key, made.id)
+
+    await asyncio.gather(*(work(task) for task in range(plan.tasks)))
+
+
+async def job(pay: PayChainHQ, plan: Plan, name: str, tally: Tally, *, auto: bool) -> None:
+    """One job creates invoices for as long as the load lasts."""
+
+    def requests() -> Iterator[InvoiceRequest]:
+        number = 0
+        while time.monotonic() < plan.end:
+            yield InvoiceRequest("1", "USDC", "eth", "base-mainnet", reference=f"{name}-{number}")
+            number += 1
+
+    async for outcome in pay.invoices.create_many(requests(), concurrency="auto" if auto else plan.tasks):
+        assert isinstance(outcome.request, InvoiceRequest)
+        if outcome.error is not None:
+            tally.failed(outcome.error)
+        if outcome.result is not None:
+            key = key_for_reference("invoices.create", BUSINESS, outcome.request.reference or "")
+            tally.completed(0, key, outcome.result.id)
+
+
+async def main(url: str, kind: str, name: str, plan: Plan) -> Tally:
+    tally = Tally(plan)
+    log = logging.getLogger("paychainhq")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.addHandler(tally)
+    async with PayChainHQ(api_key="pk_test_load", business_id=BUSINESS, base_url=url) as pay:
+        await asyncio.sleep(max(0.0, plan.begin - time.monotonic()))
+        if kind == "single":
+            await single(pay, plan, name, tally)
+        else:
+            await job(pay, plan, name, tally, auto=kind == "auto")
+    return tally
+
+
+if __name__ == "__main__":
+    of = asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], Plan(**json.loads(sys.argv[4]))))
+    told = {"sent": of.sent, "done": list(of.done.values()), "errors": of.errors, "wrong": of.wrong, "longest": of.longest}
+    json.dump(told, sys.stdout)
