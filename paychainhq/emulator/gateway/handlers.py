@@ -33,7 +33,7 @@ def create_payment(call: Call) -> object:
     if field not in body:
         refuse_field(field, "The client id field is required.")
     column = {"siteId": "site_id", "clientId": "client_id"}[field]
-    application = call.state.find(f"SELECT * FROM gateway_applications WHERE {column} = ?", body[field])  # noqa: S608
+    application = call.state.find(f"SELECT * FROM gateway_applications WHERE {column} = ?", body[field])  # noqa: S608  # nosec B608
     if application is None:
         refuse_field(field, "There is no such application.")
     if body["currencyCode"] not in SYMBOLS:
