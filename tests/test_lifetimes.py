@@ -133,9 +133,11 @@ async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
 
 
 FORGETFUL = """
-import asyncio, sys
+import asyncio, logging, sys
 from paychainhq import PayChainHQ
 from paychainhq.emulator import Emulator, API_KEY
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # in development mode it tells of a slow machine
 
 async def main(url):
     global pay
