@@ -32,8 +32,11 @@ def create_payment(call: Call) -> object:
     field = "siteId" if "siteId" in body and "clientId" not in body else "clientId"
     if field not in body:
         refuse_field(field, "The client id field is required.")
-    column = {"siteId": "site_id", "clientId": "client_id"}[field]
-    application = call.state.find(f"SELECT * FROM gateway_applications WHERE {column} = ?", body[field])  # noqa: S608  # nosec B608
+    queries = {
+        "siteId": "SELECT * FROM gateway_applications WHERE site_id = ?",
+        "clientId": "SELECT * FROM gateway_applications WHERE client_id = ?",
+    }
+    application = call.state.find(queries[field], body[field])
     if application is None:
         refuse_field(field, "There is no such application.")
     if body["currencyCode"] not in SYMBOLS:
