@@ -132,6 +132,9 @@ async def fly(
         if complete:
             connection.release()
         else:
+            if connection.transport is not None:
+                # Closing would wait for the other side to end TLS too, which a network that fell silent never lets it do.
+                connection.transport.abort()
             connection.close()
     return head.code, head.headers, body
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paychainhq import ConfigurationError, ConnectionFailedError
+from paychainhq import ConfigurationError, ConnectionFailedError, RequestTimeoutError
 from tests.engine import KEY, PRICES, client
 from tests.faces import PayChainHQ
 from tests.support import RawServer, Recorded, answer
@@ -50,6 +51,25 @@ async def test_untrusted_certificate() -> None:
             await pay.request("POST", "/api/v1/new", body={})
     assert caught.value.sent == "no"
     assert server.requests == []
+
+
+async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
+    """A connection over which a call has timed out is closed at once, also if the other side never ends TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def listen() -> None:
+            accepted = server_tls().wrap_socket(listening.accept()[0], server_side=True)
+            assert accepted.recv(65_536).startswith(b"GET")
+            with socket.socket(fileno=accepted.detach()) as deaf:  # to TLS
+                deaf.settimeout(15)
+                while deaf.recv(65_536):
+                    pass
+
+        other_side = asyncio.create_task(asyncio.to_thread(listen))
+        async with client(f"https://localhost:{listening.getsockname()[1]}", ssl=trusting(), timeout=1, retry=None) as pay:
+            with pytest.raises(RequestTimeoutError):
+                await pay.prices.list()
+            await other_side
 
 
 @pytest.mark.parametrize("value", [False, True, "no", 0])
