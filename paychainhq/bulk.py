@@ -42,6 +42,7 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
 _SHORTEST_PROBE = 0.1
 _BETWEEN_REPORTS = 1.0
+_RECORDING = 32  # more at once make a transaction cheaper by little, and a job's memory larger
 _SENT: list[Sent] = ["no", "unknown", "yes"]
 
 
@@ -125,7 +126,8 @@ class _Job(Generic[R, T]):
 
     def _wanted(self) -> int:
         """How many workers there should be: those that record do not keep others from sending, and one alone keeps the order."""
-        return self._level.value if self._gate is None else 2 * self._level.value - 1
+        sending = self._level.value
+        return sending if self._gate is None else sending + min(2 * (sending - 1), _RECORDING)
 
     async def _work(self, intake: _Intake[R]) -> None:
         try:

@@ -33,7 +33,7 @@ def a_round_that_is_well() -> dict[str, Any]:
 
 def missed(load: ModuleType, told: dict[str, Any], kind: str = "single") -> list[str]:
     plan = load.Plan(rate=100, burst=10, latency=0.01, retry_after=1, begin=0.0, seconds=20, outage=10, processes=2, tasks=2)
-    found: list[str] = load.judge(kind, load.Seen(plan, told["server"], told["clients"]))[1]
+    found: list[str] = load.judge(kind, load.Seen(plan, told["server"], told["clients"]), 0.75)[1]
     return found
 
 

@@ -1,6 +1,7 @@
 """Callers that share a server's rate limit and know of each other only by its 429s, with an outage in the middle.
 
-    python tools/load.py [--seconds N] [--outage N] [--rate N] [--burst N] [--rounds KIND:RETRY_AFTER,...] [--report FILE]
+    python tools/load.py [--seconds N] [--outage N] [--rate N] [--burst N] [--taken PART]
+        [--rounds KIND:RETRY_AFTER,...] [--report FILE]
 
 Each round has a server (`load_server.py`) and four processes with 64 tasks each (`load_client.py`): load, an outage, load again. It
 prints what was measured, writes it to a file if asked to, and ends with 1 if a bar is missed.
@@ -61,6 +62,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=400, help="requests that the server takes in a second")
     parser.add_argument("--burst", type=float, default=40, help="requests that it takes at once")
     parser.add_argument("--rounds", default=",".join(f"{kind}:{wait}" for kind in KINDS for wait in ("1", "none")))
+    parser.add_argument(
+        "--taken", type=float, default=0.75, help="the part of the rate that is to be taken, settled; a short run needs less"
+    )
     parser.add_argument("--report", type=Path, help="a file to write it to")
     given = parser.parse_args(arguments)
     text: list[str] = []
@@ -79,7 +83,7 @@ def main(arguments: list[str]) -> int:
             tasks=TASKS,
         )
         seen = play(kind, plan)
-        rows, failed = judge(kind, seen)
+        rows, failed = judge(kind, seen, given.taken)
         title = f"{number}. {KINDS[kind]}, 429s {'without `Retry-After`' if wait == 'none' else f'with `Retry-After: {wait}`'}"
         part = [f"## {title}", "", "| | measured | bar |", "|---|---|---|", *rows, "", *by_second(seen), ""]
         print("\n".join(part), flush=True)

@@ -23,7 +23,7 @@ _Job = tuple["_Desk", "_Group"]
 
 
 # Seconds that a group waits for more: a transaction costs as much as ten entries.
-_GATHERING = 0.0005
+_GATHERING = 0.001
 
 
 class SQLiteLedger:
