@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
@@ -98,14 +98,15 @@ class _Job(Generic[R, T]):
     async def run(self, requests: Requests[R], progress: Callable[[Progress], None] | None) -> AsyncGenerator[Outcome[R, T], None]:
         self._now = asyncio.get_running_loop().time
         intake = _Intake(requests)
-        count = _Count(progress)
+        count = None if progress is None else _Count(progress)
         self._hire(intake)
         try:
             while self._workers or self._done:
                 while self._done:
                     outcome = self._done.popleft()
                     self._room.set()
-                    count.add(outcome.ok, min(len(self._workers), self._level.value))
+                    if count is not None:
+                        count.add(outcome.ok, min(len(self._workers), self._level.value))
                     yield outcome
                 self._news.clear()
                 if self._workers and not self._done:
@@ -114,7 +115,8 @@ class _Job(Generic[R, T]):
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        count.report(0)
+        if count is not None:
+            count.report(0)
         if intake.failure is not None:
             raise intake.failure
 
@@ -138,9 +140,11 @@ class _Job(Generic[R, T]):
                 while len(self._done) >= self._level.most:
                     self._room.clear()
                     await self._room.wait()
-                if len(self._workers) > self._wanted():
+                wanted = self._wanted()
+                if len(self._workers) > wanted:
                     break
-                self._hire(intake)
+                if len(self._workers) < wanted:
+                    self._hire(intake)
         except Exception as error:  # noqa: BLE001 (the ledger, or a middleware of the caller's, failed)
             intake.end(error)
         self._workers.discard(asyncio.current_task())
@@ -162,7 +166,8 @@ class _Job(Generic[R, T]):
             request = self._from_mapping(request)
         given = dict(zip(self._fields, self._values(request), strict=True))
         reference = arguments.text("reference", given.pop("reference"))
-        return given, key_for_reference(self._operation.name, self._caller.business_id or "", reference)
+        given["business_id"] = business_id = self._caller.business_id
+        return given, key_for_reference(self._operation.name, business_id or "", reference)
 
     def _from_mapping(self, request: object) -> R:
         if not isinstance(request, Mapping):
@@ -257,7 +262,11 @@ class _Intake(Generic[R]):
     """The requests, read one at a time by whichever worker is free; a failure of theirs ends the intake and is kept."""
 
     def __init__(self, requests: Requests[R]) -> None:
-        self._requests = requests.__aiter__() if isinstance(requests, AsyncIterable) else iter(requests)
+        self._next: Callable[[], R | Mapping[str, Any]] | None = None
+        if isinstance(requests, AsyncIterable):
+            self._later = aiter(requests)
+        else:
+            self._next = iter(requests).__next__
         self._lock = asyncio.Lock()
         self.ended = False
         self.failure: Exception | None = None
@@ -269,11 +278,11 @@ class _Intake(Generic[R]):
         try:
             if self.ended:
                 raise StopAsyncIteration
-            if not isinstance(self._requests, AsyncIterator):
-                return next(self._requests)
+            if self._next is not None:
+                return self._next()
             async with self._lock:
                 if not self.ended:
-                    return await anext(self._requests)
+                    return await anext(self._later)
         except (StopAsyncIteration, StopIteration):
             self.ended = True
         except Exception as error:  # noqa: BLE001 (the caller's own: told once what is under way is done)
@@ -288,20 +297,17 @@ class _Intake(Generic[R]):
 class _Count:
     """Counts outcomes, and tells the caller of them about once a second."""
 
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, progress: Callable[[Progress], None]) -> None:
         self._progress = progress
         self._started = self._reported = time.monotonic()
         self._ok = self._failed = 0
 
     def add(self, ok: bool, concurrency: int) -> None:
-        if self._progress is None:
-            return
         self._ok += ok
         self._failed += not ok
         if time.monotonic() - self._reported >= _BETWEEN_REPORTS:
             self.report(concurrency)
 
     def report(self, concurrency: int) -> None:
-        if self._progress is not None:
-            self._reported = time.monotonic()
-            self._progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))
+        self._reported = time.monotonic()
+        self._progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))
