@@ -18,6 +18,7 @@ from unittest.mock import patch
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from paychainhq import Next, Request, Response
+from paychainhq.emulator.server import stop_listening
 from tests.faults.server import CERTIFICATE, FaultServer
 from tests.support import answer
 
@@ -124,10 +125,12 @@ class Proxy:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        self._server.close()
+        await stop_listening(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(5):
+            await asyncio.sleep(0)  # connections close themselves a turn later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -154,8 +157,12 @@ class Proxy:
                 await asyncio.sleep(0.02)
                 writer.transport.abort()
             await _pump(far_reader, writer)
-        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
-            pass  # one of the three has ended
+        except asyncio.CancelledError:  # what is not sent yet will not be
+            writer.transport.abort()
+            if far_writer is not None:
+                far_writer.transport.abort()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # one of the two has ended
         finally:
             self._tasks.discard(task)
             writer.close()
