@@ -166,7 +166,7 @@ async def test_a_first_call_cancelled_anywhere() -> None:
             await asyncio.wait([first])
             assert (await made.pay.invoices.get("after")).id == "after"
             known.append(made.calls[0].sent if "first" in made.calls[0].path else "unstarted")
-    assert {"no", "unknown"} < set(known)
+    assert "no" in known
 
 
 async def test_a_call_over_ones_own_session_cancelled_anywhere() -> None:
