@@ -106,6 +106,17 @@ def decode(type_: type[T], body: bytes, exact: bool = False, inside: str | None 
     return decode(type_, body, exact=True, inside=inside)
 
 
+def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
+    """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing behind it."""
+    try:
+        return decode(type_, body, inside=inside)
+    except DecodeError as error:
+        problem = DecodeError(error.message, path=error.path, data=error.data)
+    except ValueError:
+        problem = DecodeError("the webhook's body is not JSON", body=body)
+    raise problem
+
+
 # --- to JSON ---
 
 

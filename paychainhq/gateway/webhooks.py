@@ -13,7 +13,7 @@ import attrs
 
 from paychainhq import codec, config, signing
 from paychainhq.arguments import header_value
-from paychainhq.errors import DecodeError, WebhookVerificationError
+from paychainhq.errors import WebhookVerificationError
 from paychainhq.gateway.models import Payment
 from paychainhq.signing import Headers
 
@@ -101,16 +101,9 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
         raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
     signing.verify(secrets, _signed(written, body), signing.header(headers, _SIGNATURE))
     signing.check_age(int(written), max_age)
-    try:
-        payment = codec.decode(Payment, body, inside="payment")
-    except DecodeError as error:
-        problem = DecodeError(error.message, path=error.path, data=error.data)
-    except ValueError:
-        problem = DecodeError("the webhook's body is not JSON", body=body)
-    else:
-        known = EventName(event) if event in set(EventName) else event
-        return Event(event=known, payment=payment, timestamp=datetime.fromtimestamp(int(written), UTC))
-    raise problem
+    payment = codec.decode_webhook(Payment, body, inside="payment")
+    known = EventName(event) if event in set(EventName) else event
+    return Event(event=known, payment=payment, timestamp=datetime.fromtimestamp(int(written), UTC))
 
 
 def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestamp: float | None = None) -> dict[str, str]:

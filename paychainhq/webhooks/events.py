@@ -10,7 +10,7 @@ from hmac import compare_digest
 from paychainhq import codec, config, signing
 from paychainhq.arguments import header_value
 from paychainhq.credentials import conceal
-from paychainhq.errors import DecodeError, WebhookVerificationError
+from paychainhq.errors import WebhookVerificationError
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
 
@@ -58,13 +58,7 @@ def parse(
         _check_bearer(bearer, conceal(signing.header(headers, "Authorization")))
     if max_age is not None:
         signing.check_age(_seconds(signing.header(headers, _TIMESTAMP)), max_age)
-    try:
-        return codec.decode(Event, body)
-    except DecodeError as error:
-        problem = DecodeError(error.message, path=error.path, data=error.data)
-    except ValueError:
-        problem = DecodeError("the webhook's body is not JSON", body=body)
-    raise problem
+    return codec.decode_webhook(Event, body)
 
 
 def _check_bearer(bearer: str, given: str) -> None:
