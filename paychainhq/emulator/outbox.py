@@ -110,19 +110,15 @@ class Outbox:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as sending:
             while True:
                 self._news.clear()
-                for delivery_id in self._due():
+                somebody = self._state.find("SELECT 1 FROM webhook_endpoints") is not None
+                for delivery_id in self._due() if somebody else ():
                     sending.create_task(self._send(session, delivery_id))
+                # Invoices expire by themselves, so where there is somebody to be told there is always a next look.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), self._pause())
-
-    def _pause(self) -> float | None:
-        """Seconds to the next look; invoices expire by themselves, so where there is somebody to be told there is always one."""
-        return _LOOK_S if self._state.find("SELECT 1 FROM webhook_endpoints") is not None else None
+                    await asyncio.wait_for(self._news.wait(), _LOOK_S if somebody else None)
 
     def _due(self) -> list[str]:
         state = self._state
-        if state.find("SELECT 1 FROM webhook_endpoints") is None:
-            return []
         with state.transaction():
             lifecycle.expire(state)
             for change in state.all("SELECT * FROM status_changes ORDER BY seq"):
