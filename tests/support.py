@@ -1,13 +1,17 @@
-"""A raw HTTP server on a real socket: it records what comes and answers from a script."""
+"""A raw HTTP server on a real socket: it records what comes and answers from a script; and a way to the tools."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import attrs
@@ -120,3 +124,14 @@ async def _read(reader: asyncio.StreamReader) -> Recorded:
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     assert len(headers) == len(lines), f"a header came twice: {lines}"
     return Recorded(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import a script of `tools/`, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where its own classes look for their annotations
+    spec.loader.exec_module(module)
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,19 +13,14 @@ from types import ModuleType
 import pytest
 
 from paychainhq.ledger import Answer, SQLiteLedger
+from tests.support import load_tool
 
 TOOL = Path(__file__).parents[1] / "tools" / "crashtest.py"
 
 
 @pytest.fixture(scope="module")
 def crashtest() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("crashtest", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["crashtest"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("crashtest")
 
 
 @pytest.mark.parametrize("kind", ["worker", "server", "faults"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
 import re
 import subprocess
@@ -22,6 +21,7 @@ from paychainhq import PayChainHQ, gateway
 from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, Emulator
 from paychainhq.operations import OPERATIONS
 from paychainhq.resources.base import Resource
+from tests.support import load_tool
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -128,12 +128,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 def operations_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("operations_table", ROOT / "tools" / "operations_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("operations_table")
 
 
 def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

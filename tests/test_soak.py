@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import random
 import subprocess
 import sys
@@ -18,19 +17,14 @@ import pytest
 from paychainhq import RequestTimeoutError, ServerError, codec
 from paychainhq.models import Invoice
 from tests.engine import INVOICE, client
-from tests.support import RawServer, answer, silence
+from tests.support import RawServer, answer, load_tool, silence
 
 TOOL = Path(__file__).parents[1] / "tools" / "soak.py"
 
 
 @pytest.fixture(scope="module")
 def soak() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("soak", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("soak")
 
 
 @pytest.mark.parametrize("connections", ["1", "16"])
