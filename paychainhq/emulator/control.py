@@ -20,7 +20,7 @@ from paychainhq.emulator.recording import ReceivedRequest, Recording
 from paychainhq.emulator.state import State
 
 PREFIX = "/_emulator/"
-_MOST_COPIES = 100
+_copies = check.at_most("100", check.positive_int)
 _LONGEST_JITTER = 86_400
 
 
@@ -52,9 +52,7 @@ class Control:
         parts = urlsplit(check.text("url", url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must be an http or https URL with a host")
-        number = check.positive_int("copies", copies)
-        if number > _MOST_COPIES:
-            raise ValueError(f"copies must be at most {_MOST_COPIES}")
+        number = _copies("copies", copies)
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
             raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
         bearer = signing.checked_bearer(bearer)
