@@ -17,13 +17,16 @@ _SHOWN_DETAILS = 500
 
 
 class PayChainError(Exception):
-    """The root of all errors of this package.
+    """Root of all errors of this package.
+
+    `args` holds the message and the facts that JSON can carry, so that a task queue that rebuilds an error from its `args`
+    (Celery and taskiq do) restores the facts as well.
 
     Attributes:
 
-        message: What went wrong, without the facts below.
+        message: The problem, without the facts below.
         operation: The operation's name, such as `"invoices.create"`, or None.
-        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"` if it may have.
+        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"` if neither is known.
         idempotency_key: The key that the request carried; ask again with it, and nothing happens twice.
         request_id: The server's id of the exchange, for its support.
         attempts: What became of each attempt, oldest first.
@@ -31,16 +34,24 @@ class PayChainError(Exception):
 
     message: str
     operation: str | None = None
-    sent: Sent = "no"
+    sent: Sent = "unknown"
     idempotency_key: str | None = None
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
     advice: ClassVar[str] = ""
 
-    def __init__(self, message: str, **facts: Any) -> None:
+    def __init__(self, message: str, restored: Mapping[str, Any] | None = None, **facts: Any) -> None:
         super().__init__(message)
         self.message = message
+        if isinstance(restored, Mapping):  # a queue may have replaced the facts by their text
+            self.__dict__.update((name, fact) for name, fact in restored.items() if hasattr(type(self), name))
         self.__dict__.update(facts)
+
+    @property
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added after construction
+        """The message, and a dict of the facts that are plain JSON scalars."""
+        facts = {name: fact for name, fact in vars(self).items() if isinstance(fact, (str, int, float)) and name != "message"}
+        return (self.message, facts | {"sent": self.sent})
 
     def _headline(self) -> str:
         return self.message
@@ -52,6 +63,7 @@ class PayChainError(Exception):
         facts = []
         if self.attempts:
             facts.append(f"attempts: {', '.join(map(str, self.attempts))}")
+        if self.attempts or self.__dict__.get("sent", "no") != "no":
             facts.append(f"sent: {self.sent}")
         if self.request_id:
             facts.append(f"request id: {self.request_id}")
@@ -65,7 +77,9 @@ class PayChainError(Exception):
 
 
 class ConfigurationError(PayChainError):
-    """The client, or the way in which it is used, is not set up so that this could work."""
+    """Settings, or a use of the client, that cannot work."""
+
+    sent: Sent = "no"
 
 
 class MissingCredentialError(ConfigurationError):
@@ -74,8 +88,8 @@ class MissingCredentialError(ConfigurationError):
     argument: str | None = None
 
 
-class InvalidArgumentError(ConfigurationError, ValueError):
-    """An argument cannot be meant as given; `argument` names it."""
+class InvalidArgumentError(ConfigurationError, ValueError):  # pyright: ignore[reportIncompatibleVariableOverride] (`args`)
+    """Argument that cannot be meant as given; `argument` names it."""
 
     argument: str | None = None
 
@@ -88,8 +102,9 @@ class ConnectionFailedError(PayChainError):
 
 
 class UntrustedServerError(ConnectionFailedError):
-    """The server could not prove who it is: nothing was sent, and a call does not try again."""
+    """Server whose certificate could not be verified: nothing was sent, and the call is not repeated."""
 
+    sent: Sent = "no"
     advice = "Check base_url, this machine's clock, and the certificates that it trusts."
 
 
@@ -117,7 +132,9 @@ class DecodeError(PayChainError):
 
 
 class LedgerError(PayChainError):
-    """The ledger could not record the intent, so nothing was sent."""
+    """Ledger that could not record the intent, so nothing was sent."""
+
+    sent: Sent = "no"
 
 
 class OutcomeUnknownError(PayChainError):
@@ -134,7 +151,9 @@ class WaitTimeoutError(PayChainError):
 
 
 class WebhookVerificationError(PayChainError):
-    """What came is not proven to be from the API: answer it with 400, and do nothing else."""
+    """Webhook that is not proven to be from the API: answer it with 400, and do nothing else."""
+
+    sent: Sent = "no"
 
 
 # --- answers of the API that are errors ---

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import Celery
 
 import paychainhq
 from paychainhq import (
@@ -39,6 +41,7 @@ from paychainhq import (
     errors,
 )
 from paychainhq.codec import from_json
+from paychainhq.errors import Sent
 from paychainhq.models import Invoice
 from tests.engine import INVOICE, QUICK, client, error_body, invoice
 from tests.support import Behaviour, RawServer, answer, close, cut, silence
@@ -129,13 +132,70 @@ def test_text(kind: type[PayChainError]) -> None:
         assert kind is APIError or kind is ConflictError or kind.advice
 
 
+def through_json(error: PayChainError) -> PayChainError:
+    """Rebuild an error the way task queues do: from its class and its args, which went through JSON."""
+    return type(error)(*json.loads(json.dumps(error.args)))
+
+
+def through_celery(error: PayChainError) -> PayChainError:
+    backend = Celery("tests", backend="cache+memory://", set_as_current=False).backend
+    stored = json.loads(json.dumps(backend.prepare_exception(error, serializer="json")))
+    rebuilt: PayChainError = backend.exception_to_python(stored)
+    return rebuilt
+
+
+@each_class
+@pytest.mark.parametrize("queue", [through_json, through_celery])
+@pytest.mark.parametrize("sent", ["no", "yes", "unknown"])
+def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
+    kind: type[PayChainError], queue: Callable[[PayChainError], PayChainError], sent: Sent
+) -> None:
+    """The rebuilt error has the message and every fact that JSON can carry, `sent` and the idempotency key among them."""
+    error = full(kind)
+    error.sent = sent
+    rebuilt = queue(error)
+    assert type(rebuilt) is kind
+    assert rebuilt.args == error.args
+    for name in (
+        "message",
+        "operation",
+        "sent",
+        "idempotency_key",
+        "request_id",
+        "status",
+        "code",
+        "argument",
+        "retry_after",
+        "path",
+    ):
+        assert getattr(rebuilt, name, None) == getattr(error, name, None), name
+
+
+@each_class
+def test_facts_that_a_task_queue_garbled_are_left_out(kind: type[PayChainError]) -> None:
+    """Arguments that a queue replaced by their text, and names that are no facts, change nothing."""
+    assert vars(kind("lost", "{'sent': 'no'}")) == vars(kind("lost"))  # type: ignore[arg-type]
+    assert vars(kind("lost", {"nonsense": 1})) == vars(kind("lost"))
+
+
+async def test_a_timeout_that_went_through_a_task_queue_still_warns() -> None:
+    """A call that timed out says after JSON, too, that it may have been sent, and under which key."""
+    async with RawServer(silence) as server, client(server.url, timeout=3, retry=None) as pay:
+        with pytest.raises(RequestTimeoutError) as caught:
+            await invoice(pay, idempotency_key="order-7")
+    rebuilt = through_json(caught.value)
+    assert (rebuilt.sent, rebuilt.idempotency_key, rebuilt.operation) == ("unknown", "order-7", "invoices.create")
+    assert "sent: unknown; idempotency key: order-7" in str(rebuilt)
+
+
 @each_class
 def test_bare(kind: type[PayChainError]) -> None:
-    """An error without facts has the text alone, and says whether something like it was sent."""
+    """An error without facts has the text alone, and says "unknown" unless its class settles whether something was sent."""
     error = kind("what went wrong")
     assert str(error).startswith("what went wrong")
     assert "None" not in str(error)
-    wanted = "yes" if issubclass(kind, (APIError, DecodeError)) else "unknown" if kind is OutcomeUnknownError else "no"
+    never_sent = (ConfigurationError, UntrustedServerError, LedgerError, WebhookVerificationError)
+    wanted = "yes" if issubclass(kind, (APIError, DecodeError)) else "no" if issubclass(kind, never_sent) else "unknown"
     assert error.sent == wanted
 
 
