@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 LAYERS = [
     {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making"},
     {"credentials", "arguments", "exchange", "signing"},
-    {"config"},
+    {"config", "plain_json"},
     {"models"},
     {"decoding", "operations"},
     {"codec"},
