@@ -1,14 +1,15 @@
-"""Keys: how they are held, and which operation gets which one."""
+"""Keys: the form in which they are held, and the operations that each is for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
 import attrs
 
-from paychainhq.arguments import header_value
+from paychainhq.arguments import content, header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
@@ -69,10 +70,21 @@ class SecretBytes(bytes):
 
 
 def conceal(value: Any) -> Any:
-    """Hold text, also in a mapping, so that no frame shows it from here on; anything else is left for a check to refuse."""
+    """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is left for a check to refuse.
+
+    A URL object that may hold a password (of yarl, for instance) becomes text.
+    """
+    if isinstance(value, str):
+        return Secret(str.__str__(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return SecretBytes(value)
+    if hasattr(type(value), "password"):
+        return Secret(str(value))
     if isinstance(value, Mapping):
-        return {name: conceal(item) for name, item in value.items()}
-    return Secret(value) if isinstance(value, str) else value
+        return {content(name): conceal(item) for name, item in value.items()}
+    if isinstance(value, (Sequence, AbstractSet)):
+        return [conceal(item) for item in value]
+    return value
 
 
 @attrs.frozen(init=False)
