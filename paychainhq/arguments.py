@@ -13,6 +13,7 @@ from urllib.parse import quote
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
+from paychainhq.masked import Secret
 
 Money = str | int | Decimal
 """An amount, as the caller writes it; a float is refused."""
@@ -51,8 +52,11 @@ def wire_name(name: str) -> str:
 
 
 def content(value: Any) -> Any:
-    """Return text as an exact `str`: a member of `class Token(str, Enum)` is its value. Anything else is returned as it is."""
-    return str.__str__(value) if isinstance(value, str) else value
+    """Return text as an exact `str`, so that a member of `class Token(str, Enum)` is its value; a `Secret` stays one.
+
+    Anything else is returned as it is.
+    """
+    return str.__str__(value) if isinstance(value, str) and type(value) is not Secret else value
 
 
 def any_text(name: str, value: object) -> str:
@@ -60,12 +64,12 @@ def any_text(name: str, value: object) -> str:
         return value
     if not isinstance(value, str):
         refuse(name, f"must be a string, not {type(value).__name__}")
-    value = str.__str__(value)
+    exact: str = content(value)
     try:
-        value.encode()
+        exact.encode()
     except UnicodeEncodeError:
         refuse(name, "holds a half of a surrogate pair, which no encoding can carry")
-    return value
+    return exact
 
 
 def text(name: str, value: object) -> str:
@@ -110,7 +114,7 @@ def path_segment(name: str, value: object) -> str:
 
 def idempotency_key(name: str, value: object) -> str:
     value = content(value)
-    if type(value) is not str or not _KEY.fullmatch(value) or len(value) > _LONGEST_KEY:
+    if not isinstance(value, str) or not _KEY.fullmatch(value) or len(value) > _LONGEST_KEY:
         refuse(name, f"must be 1 to {_LONGEST_KEY} visible ASCII characters without spaces")
     return value
 
@@ -120,7 +124,8 @@ def header_value(name: str, value: object) -> str:
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
         kind = "" if isinstance(value, str) else f", not {'bytes' if isinstance(value, bytes) else type(value).__name__}"
         refuse(name, f"must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}")
-    return str.__str__(value)
+    exact: str = content(value)
+    return exact
 
 
 def texts(name: str, value: object) -> list[str]:

@@ -39,8 +39,8 @@ class NotJSONError(ValueError):
     """A body that is no JSON; nothing else that goes wrong is taken for that."""
 
 
-# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can. A translation
-# and a search cost less than a regular expression or a walk through the result, and most bodies have no such run at all.
+# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can.
+# Translating and searching the body costs less than a regular expression or a walk through the result.
 _SHAPE = bytes.maketrans(b"123456789,[ \t\r\n-", b"000000000:::::::")
 _RUN = b"0" * 19
 _LONG_INTEGER = b":" + _RUN

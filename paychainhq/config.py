@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from paychainhq.arguments import content
 from paychainhq.credentials import Secret
 from paychainhq.errors import ConfigurationError
 
 # A host name (of any script) or an IP address, and a port. Nothing may follow the brackets of an IPv6 address but a port.
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]+)?")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+)(?::[0-9]+)?")
 _LARGEST_COUNT = sys.maxsize
 
 LIVE_URL = "https://api.paychainhq.io"
@@ -108,7 +109,8 @@ def is_loopback_url(url: str) -> bool:
 def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_http: bool) -> str:
     """Return the origin (and prefix, if any) that paths beginning with `/api/` are put behind."""
     if environment not in ("live", "sandbox"):
-        raise ConfigurationError(f'environment must be "live" or "sandbox", not "{environment}"')
+        shown = f'"{content(environment)}"' if isinstance(environment, str) else type(environment).__name__
+        raise ConfigurationError(f'environment must be "live" or "sandbox", not {shown}')
     if base_url is None:
         if environment == "sandbox":
             raise ConfigurationError(
@@ -127,6 +129,7 @@ def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname or "", url.port
+        host.encode("idna")  # a host with an empty label, or with one that is too long, cannot be looked up
     except ValueError:
         url, host = urlsplit(""), ""
     if not _HOST.fullmatch(url.netloc):

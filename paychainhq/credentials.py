@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import UserString
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
@@ -11,6 +12,9 @@ import attrs
 
 from paychainhq.arguments import content, header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
+from paychainhq.masked import Secret, SecretBytes
+
+__all__ = ["Auth", "Credentials", "DashboardSession", "Keyring", "Secret", "SecretBytes", "conceal", "key"]
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
 """What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token there is."""
@@ -33,52 +37,16 @@ _FIXED_HEADERS = {
 }
 
 
-class Secret(str):
-    """Text that does not show itself: its repr is masked, and pickling it loses it.
-
-    It is an ordinary `str` to whoever uses it, so that HTTP libraries send it as it is, while tracebacks with locals, logs
-    of dictionaries and reprs of their objects stay clean.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Secret, ("***",))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-
-class SecretBytes(bytes):
-    """The same for raw bytes: the body of an answer that holds a new key."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "b'***'"
-
-    __str__ = __repr__  # bytes have no text of their own: theirs would show all
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (SecretBytes, (b"***",))
-
-
 def conceal(value: Any) -> Any:
     """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is left for a check to refuse.
 
-    A URL object that may hold a password (of yarl, for instance) becomes text.
+    A `UserString`, and a URL object that may hold a password (of yarl, for instance), become text.
     """
     if isinstance(value, str):
         return Secret(str.__str__(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return SecretBytes(value)
-    if hasattr(type(value), "password"):
+    if isinstance(value, UserString) or hasattr(type(value), "password"):
         return Secret(str(value))
     if isinstance(value, Mapping):
         return {content(name): conceal(item) for name, item in value.items()}

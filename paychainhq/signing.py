@@ -35,11 +35,8 @@ def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
 
 def checked_bearer(bearer: object) -> str | None:
     """Hold a token, so that no frame shows it; one that no header can hold would never be met."""
-    held: str | None = conceal(bearer)
-    del bearer
-    if held is not None:
-        header_value("bearer", held)
-    return held
+    bearer = conceal(bearer)
+    return None if bearer is None else header_value("bearer", bearer)
 
 
 def checked_body(body: bytes) -> bytes:
