@@ -16,7 +16,7 @@ Sent = Literal["no", "yes", "unknown"]
 _SHOWN_DETAILS = 500
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape each character that no line of a log should hold: of a server's text, line breaks, terminal codes, half emoji."""
     if text.isprintable():
         return text
@@ -65,7 +65,7 @@ class PayChainError(Exception):
         if self.idempotency_key:
             facts.append(f"idempotency key: {self.idempotency_key}")
         text = f"{headline} [{'; '.join(facts)}]" if facts else headline
-        return _printable(f"{text} {self.advice}" if self.advice else text)
+        return printable(f"{text} {self.advice}" if self.advice else text)
 
 
 # --- before anything is sent ---
