@@ -39,8 +39,8 @@ class NotJSONError(ValueError):
     """A body that is no JSON; nothing else that goes wrong is taken for that."""
 
 
-# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can.
-# Translating and searching the body costs less than a regular expression or a walk through the result.
+# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can, unless
+# the body is a number alone. Translating and searching it costs less than a regular expression or a walk through the result.
 _SHAPE = bytes.maketrans(b"123456789,[ \t\r\n-", b"000000000:::::::")
 _RUN = b"0" * 19
 _LONG_INTEGER = b":" + _RUN
@@ -64,7 +64,7 @@ def parse(body: bytes, *, exact: bool = False) -> Any:
             pass
         else:
             shape = body.translate(_SHAPE)
-            if _RUN not in shape or _LONG_INTEGER not in shape:
+            if (_RUN not in shape or _LONG_INTEGER not in shape) and data.__class__ is not float:
                 return data
     slowly = _parse_slowly(body, Number.parse if exact else float)
     if slowly is not _REFUSED:
