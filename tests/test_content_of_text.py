@@ -219,8 +219,9 @@ async def test_text_that_only_claims_to_be_valid() -> None:
     """The content is checked, and not what the class says of it."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         for field, bad in {"token": Odd("  "), "chain": Odd("\ud83d"), "amount": Odd("-1")}.items():
+            fields: dict[str, Any] = {"amount": "1", "token": "USDC", "chain": "eth", field: bad}
             with pytest.raises(InvalidArgumentError) as caught:
-                await pay.invoices.create(**{"amount": "1", "token": "USDC", "chain": "eth", field: bad})
+                await pay.invoices.create(**fields)
             assert caught.value.argument == field
     assert server.requests == []
 

@@ -104,8 +104,8 @@ def test_webhook_settings_that_are_refused(given: dict[str, Any]) -> None:
     hidden(lambda: paychainhq.webhooks.parse(BODY, {}, **given))
     hidden(lambda: paychainhq.webhooks.Receiver(ledger=MemoryLedger(), **given))
     hidden(lambda: paychainhq_sync.webhooks.Receiver(ledger=MemoryLedger(), **given))
-    signing = {name: value for name, value in given.items() if name == "bearer"}
-    hidden(lambda: paychainhq.webhooks.sign(BODY, secret=given["secrets"] if not signing else b"x", **signing))
+    signing: dict[str, Any] = {name: value for name, value in given.items() if name == "bearer"}
+    hidden(lambda: paychainhq.webhooks.sign(BODY, **{"secret": b"x" if signing else given["secrets"], **signing}))
     if not isinstance(given["secrets"], str):
         hidden(lambda: paychainhq.gateway.webhooks.parse(BODY, {}, secrets=given["secrets"]))
 
