@@ -30,7 +30,7 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
     except DecodeError as error:
         problem = error
         problem.__dict__.update(_answer_facts(request, response))
-    except ValueError:
+    except codec.NotJSONError:
         problem = _no_json(request, response)
     else:
         if _envelope(getattr(value, "_source", None)) is not None:
@@ -42,14 +42,14 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
 
 
 def plain(request: Request, response: Response) -> Any:
-    """Parse the answer to a request that is not modelled; no content is None."""
+    """Parse the answer to a request that is not modelled; no content is None, whatever the status says of it."""
     if not 200 <= response.status < 300:
         raise api_error(request, response)
-    if response.status == 204:
+    if not response.body.strip():
         return None
     try:
-        data = codec.parse(response.body, exact=True)
-    except ValueError:
+        data = codec.parse(response.body)
+    except codec.NotJSONError:
         data = _BROKEN
     if data is _BROKEN:  # raised here, it has no exception of the parser behind it
         raise _no_json(request, response)
@@ -132,7 +132,7 @@ def _moment(written: str) -> datetime:
 def _error(response: Response) -> dict[str, Any]:
     try:
         data = codec.parse(response.body)
-    except ValueError:
+    except codec.NotJSONError:
         return {}
     if not isinstance(data, dict):
         return {}

@@ -1,19 +1,19 @@
-"""What a caller may pass: each check takes one argument and returns what goes on the wire, or raises `InvalidArgumentError`."""
+"""Checks of what a caller passes: each takes one argument and returns what goes on the wire, or raises `InvalidArgumentError`."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
-from unicodedata import normalize
+from unicodedata import category, normalize
 from urllib.parse import quote
 
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
+from paychainhq.masked import Secret
 
 Money = str | int | Decimal
 """An amount, as the caller writes it; a float is refused."""
@@ -36,18 +36,27 @@ _TOO_LARGE = 10**_LONGEST_AMOUNT  # beyond a few thousand digits Python does not
 
 
 def refuse(argument: str, problem: str) -> NoReturn:
+    """Raise `InvalidArgumentError`."""
     raise InvalidArgumentError(f"{argument} {problem}", argument=argument)
 
 
 def wire_name(name: str) -> str:
-    """`network_id` -> `networkId`."""
+    """Return a field's name in the documents: `network_id` -> `networkId`."""
     return _CAMEL.sub(lambda match: str(match[1]).upper(), name)
 
 
 # --- text ---
 
 
-# The first lines of the checks of texts and numbers are for what nearly all values are: the rest costs several times as much.
+# The first lines of the checks of texts and numbers are for nearly all values: the rest costs several times as much.
+
+
+def content(value: Any) -> Any:
+    """Return text as an exact `str`, so that a member of `class Token(str, Enum)` is its value; a `Secret` stays one.
+
+    Anything else is returned as it is.
+    """
+    return str.__str__(value) if isinstance(value, str) and type(value) is not Secret else value
 
 
 def any_text(name: str, value: object) -> str:
@@ -55,23 +64,41 @@ def any_text(name: str, value: object) -> str:
         return value
     if not isinstance(value, str):
         refuse(name, f"must be a string, not {type(value).__name__}")
+    exact: str = content(value)
     try:
-        value.encode()
+        exact.encode()
     except UnicodeEncodeError:
         refuse(name, "holds a half of a surrogate pair, which no encoding can carry")
-    return value
+    return exact
 
 
 def text(name: str, value: object) -> str:
     if type(value) is str and value.isascii() and value.strip():
         return value
-    if not any_text(name, value).strip():
+    value = any_text(name, value)
+    if not value.strip():
         refuse(name, "must not be empty")
-    return str(value)
+    return value
+
+
+def reference(name: str, value: object) -> str:
+    """Check the caller's own name for something.
+
+    The server compares such names as they are, so a stray space or byte order mark would make one order into two. Inside a name,
+    only control characters are refused: joiners belong to emoji and to several scripts.
+    """
+    if type(value) is str and value.isascii() and value.isprintable() and value and value.strip() == value:
+        return value
+    value = text(name, value)
+    if any(c.isspace() or category(c) in ("Cc", "Cf") for c in (value[0], value[-1])):
+        refuse(name, f"must not begin or end with white space or with a character that is not shown: {value[:40]!a}")
+    if any(category(c) == "Cc" for c in value):
+        refuse(name, f"must not hold control characters: {value[:40]!a}")
+    return value
 
 
 def path_segment(name: str, value: object) -> str:
-    """An id or symbol that becomes one segment of a path, and can become nothing else."""
+    """Check an id or symbol that becomes one segment of a path, and can become nothing else."""
     value = any_text(name, value)
     if _PLAIN_ID.fullmatch(value) and len(value) <= _LONGEST_ID:
         return value
@@ -86,17 +113,19 @@ def path_segment(name: str, value: object) -> str:
 
 
 def idempotency_key(name: str, value: object) -> str:
+    value = content(value)
     if not isinstance(value, str) or not _KEY.fullmatch(value) or len(value) > _LONGEST_KEY:
         refuse(name, f"must be 1 to {_LONGEST_KEY} visible ASCII characters without spaces")
     return value
 
 
 def header_value(name: str, value: object) -> str:
-    """What a header line can hold, such as a key."""
+    """Check what a header line can hold, such as a key."""
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-        kind = "" if isinstance(value, str) else f", not {type(value).__name__}"
+        kind = "" if isinstance(value, str) else f", not {'bytes' if isinstance(value, bytes) else type(value).__name__}"
         refuse(name, f"must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}")
-    return value
+    exact: str = content(value)
+    return exact
 
 
 def texts(name: str, value: object) -> list[str]:
@@ -125,21 +154,26 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
     if isinstance(value, float):
         refuse(name, f"must not be a float: {value!r} is not exactly what was meant; pass a str, an int or a Decimal")
     if isinstance(value, Decimal):
+        value = Decimal(value)  # of a subclass, its value
         if not value.is_finite():
             refuse(name, f"must be a finite number, not {value}")
         # A huge exponent would be spelled out as gigabytes of zeros, only to be refused.
         written = format(value, "f") if abs(value.adjusted()) < _LONGEST_AMOUNT else str(value)
     elif isinstance(value, str):
-        written = value
+        written = str.__str__(value)
     elif isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= _TOO_LARGE:
-            refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
-        written = str(value)
+        written = str(_bounded(name, value))
     else:
         refuse(name, f"must be a str, an int or a Decimal, not {type(value).__name__}")
     if len(written) > _LONGEST_AMOUNT or not _DECIMAL.fullmatch(written):
         refuse(name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}")
     return written, Decimal(written)
+
+
+def _bounded(name: str, value: int) -> int:
+    """Return the value of an int, whatever its class says; a very long one, which Python might not print, is refused."""
+    value = int.__int__(value)
+    return value if abs(value) < _TOO_LARGE else refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
 
 
 def positive_money(name: str, value: object) -> str:
@@ -161,11 +195,8 @@ def _integer(name: str, value: object, least: int, most: int) -> int:
         return value
     if isinstance(value, bool) or not isinstance(value, int):
         refuse(name, f"must be an int, not {type(value).__name__} {value!r}")
-    if abs(value) >= _TOO_LARGE:
-        refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
-    if not least <= value <= most:
-        refuse(name, f"must be {least} to {most}, not {value}")
-    return int(value)
+    number = _bounded(name, value)
+    return number if least <= number <= most else refuse(name, f"must be {least} to {most}, not {number}")
 
 
 def positive_int(name: str, value: object) -> int:
@@ -218,7 +249,7 @@ def records(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Che
             refuse(name, f"must be a mapping, not {type(value).__name__}")
         given: dict[str, object] = {}
         for key, item in value.items():
-            known = names.get(key, key)
+            known = names.get(content(key), content(key))
             if known not in checks:
                 refuse(f"{name}.{key}", f"is not known; the fields are {', '.join(checks)}")
             if item is not None:
@@ -229,21 +260,3 @@ def records(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Che
         return {wire_name(key): checks[key](f"{name}.{key}", item) for key, item in given.items()}
 
     return check
-
-
-def json_object(name: str, value: object) -> dict[str, Any]:
-    """A mapping that JSON can say as it is: text keys, no NaN, nothing that only Python knows."""
-    if not isinstance(value, Mapping):
-        refuse(name, f"must be a mapping, not {type(value).__name__}")
-    copy: dict[str, Any] = json.loads(dump_plain(name, dict(value)))
-    if copy != value:
-        refuse(name, "holds something that JSON would change, such as a key that is not a string")
-    return copy
-
-
-def dump_plain(name: str, value: object) -> bytes:
-    """Plain JSON as bytes; what is not JSON is refused."""
-    try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        refuse(name, f"is not plain JSON: {error}")

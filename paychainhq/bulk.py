@@ -165,7 +165,7 @@ class _Job(Generic[R, T]):
         if not isinstance(request, self._request_type):
             request = self._from_mapping(request)
         given = dict(zip(self._fields, self._values(request), strict=True))
-        reference = arguments.text("reference", given.pop("reference"))
+        reference = arguments.reference("reference", given.pop("reference"))
         given["business_id"] = business_id = self._caller.business_id
         return given, key_for_reference(self._operation.name, business_id or "", reference)
 

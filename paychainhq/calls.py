@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from paychainhq import answers, arguments, codec, config
+from paychainhq import answers, arguments, codec, config, plain_json
 from paychainhq.config import RetryPolicy
 from paychainhq.credentials import Auth, SecretBytes
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
@@ -58,7 +58,7 @@ class Caller:
     """Makes calls with one set of options: what every resource holds."""
 
     transport: Transport
-    business_id: str | None = attrs.field(validator=_checked_business_id)
+    business_id: str | None = attrs.field(converter=arguments.content, validator=_checked_business_id)
     timeout: float = attrs.field(validator=_checked_seconds)
     retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
     ledger: Ledger | None = attrs.field(default=None, validator=_checked_ledger)
@@ -90,17 +90,18 @@ class Caller:
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send what is not modelled, and return plain JSON."""
+        """Send a request that is not modelled, and return plain JSON."""
+        method, path = _checked_method(method), _checked_path(path)
         operation = Operation(
             name=f"{method} {path}",
-            method=_checked_method(method),
-            path=_checked_path(path),
+            method=method,
+            path=path,
             response=lambda: object,
             auth=_checked_auth(auth),
             idempotency="unsupported" if idempotency_key is None else "recommended",
             holds_secret="api-keys" in unquote(path),
         )
-        data = None if body is None else arguments.dump_plain("body", body)
+        data = None if body is None else plain_json.dump_plain("body", body)
         request = self._request(operation, path_with_query(path, _checked_query(query)), data, idempotency_key)
         return answers.plain(request, await self._send(request))
 
@@ -130,7 +131,7 @@ class Caller:
         if body is not None and operation.holds_secret:
             body = SecretBytes(body)
         if idempotency_key is not None:
-            arguments.idempotency_key("idempotency_key", idempotency_key)
+            idempotency_key = arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
         deadline = asyncio.get_running_loop().time() + self.timeout
@@ -140,6 +141,7 @@ class Caller:
 
 
 def _checked_method(method: str) -> str:
+    method = arguments.content(method)
     if method not in _METHODS:
         arguments.refuse("method", f"must be one of {', '.join(sorted(_METHODS))}, not {method!r}")
     return method
@@ -147,6 +149,7 @@ def _checked_method(method: str) -> str:
 
 def _checked_path(path: str) -> str:
     """Take a path that stays under `/api/` whatever a URL library makes of it."""
+    path = arguments.content(path)
     if not isinstance(path, str) or not path.startswith("/api/"):
         arguments.refuse("path", "must begin with /api/ (no host, no other prefix)")
     decoded = normalize("NFKC", unquote(unquote(path)))
@@ -160,6 +163,7 @@ def _checked_path(path: str) -> str:
 
 
 def _checked_auth(auth: Auth | None) -> Auth | None:
+    auth = arguments.content(auth)
     if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
         # What was given is not shown: it may be a key.
         arguments.refuse("auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None')
@@ -175,6 +179,6 @@ def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, value in query.items():
         if not isinstance(name, str) or not isinstance(value, (str, int)):
             arguments.refuse("query", "must map names to strings, whole numbers or booleans")
-        checked[name] = value
-    arguments.dump_plain("query", checked)  # half a surrogate pair, or an int that is too long to print
+        checked[arguments.content(name)] = plain_json.plain("query", value)
+    plain_json.dump_plain("query", checked)  # half a surrogate pair, or an int that is too long to print
     return checked

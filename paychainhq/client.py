@@ -172,7 +172,7 @@ class PayChainHQ(BaseClient):
 
         Returns:
 
-            The answer as plain JSON; None where there is no content.
+            The answer as plain JSON, with exact integers and with fractions as floats; None where there is no content.
         """
         return await self._caller.request(method, path, body, query, auth, idempotency_key)
 

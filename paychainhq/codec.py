@@ -1,9 +1,10 @@
-"""Between JSON and models: strict where money is, tolerant of what is new, and lossless."""
+"""Conversion between JSON and models: strict where money is, tolerant of what is new, and lossless."""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -34,14 +35,56 @@ T = TypeVar("T")
 # --- text and JSON ---
 
 
+class NotJSONError(ValueError):
+    """A body that is no JSON; nothing else that goes wrong is taken for that."""
+
+
+# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can, unless
+# the body is a number alone. Translating and searching it costs less than a regular expression or a walk through the result.
+_SHAPE = bytes.maketrans(b"123456789,[ \t\r\n-", b"000000000:::::::")
+_RUN = b"0" * 19
+_LONG_INTEGER = b":" + _RUN
+_REFUSED = object()
+
+
 def parse(body: bytes, *, exact: bool = False) -> Any:
-    """Parse JSON; with `exact`, numbers keep their text. Raises ValueError."""
+    """Parse JSON in UTF-8.
+
+    Integers are exact. A number with a fraction or an exponent is the nearest float, or, with `exact`, a `Number`.
+
+    Raises:
+
+        NotJSONError: It is no JSON, or is nested too deeply; no other exception is behind it, which would hold the body.
+    """
+    data = _REFUSED
     if not exact:
-        return orjson.loads(body if body.__class__ is bytes else memoryview(body))
+        try:
+            data = orjson.loads(body if body.__class__ is bytes else memoryview(body))
+        except ValueError:  # perhaps for a byte order mark, or for half a surrogate pair, which JSON may hold
+            pass
+        else:
+            shape = body.translate(_SHAPE)
+            if (_RUN not in shape or _LONG_INTEGER not in shape) and data.__class__ is not float:
+                return data
+    slowly = _parse_slowly(body, Number.parse if exact else float)
+    if slowly is not _REFUSED:
+        return slowly
+    if data is _REFUSED:
+        raise NotJSONError("the body is not JSON")
+    return data
+
+
+def _parse_slowly(body: bytes, fraction: Callable[[str], Any]) -> Any:
+    def integer(text: str) -> Any:
+        try:
+            return int(text)
+        except ValueError:  # thousands of digits, which Python could not print either
+            return fraction(text)
+
     try:
-        return json.loads(body, parse_float=Number.parse, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return json.loads(body, parse_float=fraction, parse_int=integer, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return _REFUSED
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -95,15 +138,15 @@ def _masked(data: Any, secret: bool = False) -> Any:
     return Secret(data) if secret and isinstance(data, str) else data
 
 
-def decode(type_: type[T], body: bytes, exact: bool = False, inside: str | None = None) -> T:
-    """Decode the body of an answer; raises ValueError if it is no JSON, DecodeError if it is not what the type asks for."""
-    try:
-        return from_json(type_, parse(body, exact=exact or has_numbers(type_)), inside)
-    except DecodeError:
-        # orjson gives integers beyond 64 bits as floats; the slow parser tells whether that was all.
-        if exact or has_numbers(type_):
-            raise
-    return decode(type_, body, exact=True, inside=inside)
+def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
+    """Decode the body of an answer.
+
+    Raises:
+
+        NotJSONError: It is no JSON.
+        DecodeError: It is not what the type asks for.
+    """
+    return from_json(type_, parse(body, exact=has_numbers(type_)), inside)
 
 
 def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
@@ -112,7 +155,7 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
         problem = DecodeError(error.message, path=error.path, data=error.data)
-    except ValueError:
+    except NotJSONError:
         problem = DecodeError("the webhook's body is not JSON", body=body)
     raise problem
 

@@ -5,36 +5,49 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
+from paychainhq.arguments import content
 from paychainhq.credentials import Secret
 from paychainhq.errors import ConfigurationError
+
+# A host name (of any script) or an IP address, and a port. Nothing may follow the brackets of an IPv6 address but a port.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+)(?::[0-9]+)?")
+_LARGEST_COUNT = sys.maxsize
 
 LIVE_URL = "https://api.paychainhq.io"
 
 
 def seconds(name: str, value: object, *, zero: bool = False) -> float:
-    """Take a duration in seconds, or raise `ConfigurationError`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value < 0
-        or not (value or zero)
-    ):
-        raise ConfigurationError(f"{name} must be a number of seconds, {'0 or more' if zero else 'more than 0'}, not {value!r}")
-    return float(value)
+    """Return a duration in seconds, or raise `ConfigurationError`."""
+    number = math.nan
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an int that no float can hold
+            number = float(value)
+    if not math.isfinite(number) or number < 0 or not (number or zero):
+        raise ConfigurationError(
+            f"{name} must be a number of seconds, {'0 or more' if zero else 'more than 0'}, not {_shown(value)}"
+        )
+    return number
 
 
 def at_least(least: int, name: str, value: object) -> int:
-    """Take a whole number, or raise `ConfigurationError`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be an int of {least} or more, not {value!r}")
+    """Return a whole number, or raise `ConfigurationError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST_COUNT:
+        raise ConfigurationError(f"{name} must be an int of {least} or more, not {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error shows it; Python refuses to print an int of many thousand digits."""
+    return "an int that is far too large" if isinstance(value, int) and abs(value) > _LARGEST_COUNT else repr(value)
 
 
 def _seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -96,7 +109,8 @@ def is_loopback_url(url: str) -> bool:
 def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_http: bool) -> str:
     """Return the origin (and prefix, if any) that paths beginning with `/api/` are put behind."""
     if environment not in ("live", "sandbox"):
-        raise ConfigurationError(f'environment must be "live" or "sandbox", not "{environment}"')
+        shown = f'"{content(environment)}"' if isinstance(environment, str) else type(environment).__name__
+        raise ConfigurationError(f'environment must be "live" or "sandbox", not {shown}')
     if base_url is None:
         if environment == "sandbox":
             raise ConfigurationError(
@@ -115,8 +129,11 @@ def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname or "", url.port
+        host.encode("idna")  # a host with an empty label, or with one that is too long, cannot be looked up
     except ValueError:
         url, host = urlsplit(""), ""
+    if not _HOST.fullmatch(url.netloc):
+        host = ""
     if url.scheme not in ("http", "https") or not host or any(not c.isprintable() or c in " \\" for c in base_url):
         raise ConfigurationError("base_url must be an http or https URL with a host")
     if url.query or url.fragment or "%" in url.path or any(part in (".", "..") for part in url.path.split("/")):

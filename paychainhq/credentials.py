@@ -1,15 +1,20 @@
-"""Keys: how they are held, and which operation gets which one."""
+"""Keys: the form in which they are held, and the operations that each is for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import UserString
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
 import attrs
 
-from paychainhq.arguments import header_value
+from paychainhq.arguments import content, header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
+from paychainhq.masked import Secret, SecretBytes
+
+__all__ = ["Auth", "Credentials", "DashboardSession", "Keyring", "Secret", "SecretBytes", "conceal", "key"]
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
 """What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token there is."""
@@ -32,47 +37,22 @@ _FIXED_HEADERS = {
 }
 
 
-class Secret(str):
-    """Text that does not show itself: its repr is masked, and pickling it loses it.
-
-    It is an ordinary `str` to whoever uses it, so that HTTP libraries send it as it is, while tracebacks with locals, logs
-    of dictionaries and reprs of their objects stay clean.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Secret, ("***",))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-
-class SecretBytes(bytes):
-    """The same for raw bytes: the body of an answer that holds a new key."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "b'***'"
-
-    __str__ = __repr__  # bytes have no text of their own: theirs would show all
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (SecretBytes, (b"***",))
-
-
 def conceal(value: Any) -> Any:
-    """Hold text, also in a mapping, so that no frame shows it from here on; anything else is left for a check to refuse."""
+    """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is left for a check to refuse.
+
+    A `UserString`, and a URL object that may hold a password (of yarl, for instance), become text.
+    """
+    if isinstance(value, str):
+        return Secret(str.__str__(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return SecretBytes(value)
+    if isinstance(value, UserString) or hasattr(type(value), "password"):
+        return Secret(str(value))
     if isinstance(value, Mapping):
-        return {name: conceal(item) for name, item in value.items()}
-    return Secret(value) if isinstance(value, str) else value
+        return {content(name): conceal(item) for name, item in value.items()}
+    if isinstance(value, (Sequence, AbstractSet)):
+        return [conceal(item) for item in value]
+    return value
 
 
 @attrs.frozen(init=False)

@@ -22,11 +22,15 @@ from paychainhq.models.base import Model, cached, field_names
 
 Decoder = Callable[[Any], Any]
 
-_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _DIGITS = re.compile(r"-?[0-9]{1,200}")
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _LONGEST_DECIMAL = 200
-_moment = datetime.fromisoformat
+
+# The types of annotations, bound here: by the time that a model is first decoded, their names may stand for something else in its
+# module (freezegun puts a class of its own in the place of `datetime`, in every module, and perhaps before this import).
+_DATETIME: type[datetime] = next(cls for cls in datetime.__mro__ if cls.__module__ == "datetime")
+_NAMES = {"datetime": _DATETIME, "Decimal": Decimal}
+_moment = _DATETIME.fromisoformat
 
 
 class Number(float):
@@ -89,28 +93,26 @@ def _integer(value: Any) -> Any:
 
 
 def as_digits(value: Any) -> Any:
-    if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= _LONGEST_DECIMAL:
-        return int(value)
     if value.__class__ is str and _DIGITS.fullmatch(value):
         return int(value)
     return value if value.__class__ is int else _mismatch("a string of digits", value)
 
 
 def _decimal(value: Any) -> Any:
-    if value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= _LONGEST_DECIMAL:
-        return Decimal(value)  # most amounts: an expression is slower
-    if value.__class__ is str and _DECIMAL.fullmatch(value) and len(value) <= _LONGEST_DECIMAL:
-        return Decimal(value)
-    _mismatch("a decimal string", value)
+    written = _DECIMAL.fullmatch(value) if value.__class__ is str and len(value) <= _LONGEST_DECIMAL else None
+    if written is None:
+        _mismatch("a decimal string", value)
+    number = Decimal(value)
+    if written[1] and len(format(number, "f")) > _LONGEST_DECIMAL:
+        raise Mismatch(f"would have more than {_LONGEST_DECIMAL} characters if it were written without its exponent")
+    return number
 
 
 def as_number(value: Any) -> Any:
     if value.__class__ is int:
         return Decimal(value)
-    text = value.text if value.__class__ is Number else repr(value) if value.__class__ is float else ""
-    if len(text) <= _LONGEST_DECIMAL and _NUMBER.fullmatch(text):
-        return Decimal(text)
-    return _decimal(value)
+    text = value.text if value.__class__ is Number else repr(value) if value.__class__ is float else value
+    return _decimal(text) if text.__class__ is str else _mismatch("a number", value)
 
 
 def _datetime(value: Any) -> Any:
@@ -138,7 +140,7 @@ _SCALARS: dict[Any, Decoder] = {
     bool: _boolean,
     int: _integer,
     Decimal: _decimal,
-    datetime: _datetime,
+    _DATETIME: _datetime,
     Any: _anything,
     object: _anything,
 }
@@ -224,7 +226,7 @@ class Field:
 
 @cached
 def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, ...]:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, localns=_NAMES)
     variables = dict(zip(getattr(cls, "__parameters__", ()), args, strict=False))
     fields = []
     for field in attrs.fields(cls):
@@ -258,6 +260,7 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
 
     scope: dict[str, Any] = {
         "Mismatch": Mismatch, "cls": cls, "Twin": twin(cls), "mismatch": _mismatch, "missing": _missing, "explain": explain,
+        "Decimal": Decimal,
     }  # fmt: skip
     lines = ["def decode(source):", "    data = source"]
     if cls._bare is not None:
@@ -299,8 +302,15 @@ def bare_name(cls: type[Model]) -> str:
     return next(field.names[0] for field in model_fields(cls) if cls._bare is not None and field.name == cls._bare[0])
 
 
-# What is right by its class alone is taken without a call.
-_CLASSES: dict[Decoder, str] = {_string: "str", _integer: "int", _object: "dict"}
+# What is taken without a call of its decoder: the condition, and the value. Most amounts are plain digits.
+_PLAIN_DIGITS = f"value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= {_LONGEST_DECIMAL}"
+_QUICK: dict[Decoder, tuple[str, str]] = {
+    _string: ("value.__class__ is str", "value"),
+    _integer: ("value.__class__ is int", "value"),
+    _object: ("value.__class__ is dict", "value"),
+    as_digits: (_PLAIN_DIGITS, "int(value)"),
+    _decimal: (_PLAIN_DIGITS, "Decimal(value)"),
+}
 
 
 def _field_lines(field: Field, function: str) -> list[str]:
@@ -314,9 +324,9 @@ def _field_lines(field: Field, function: str) -> list[str]:
         lines += ["if value is missing: missing()"]
     if field.decode in _MEMBERS:
         lines += [f"{target} = {function}_known(value, value) if value.__class__ is str else {_otherwise(field, absent, function)}"]
-    elif field.decode in _CLASSES:
-        right = f"value.__class__ is {_CLASSES[field.decode]}"
-        lines += [f"{target} = value if {right} else {_otherwise(field, absent, function)}"]
+    elif field.decode in _QUICK:
+        condition, result = _QUICK[field.decode]
+        lines += [f"{target} = {result} if {condition} else {_otherwise(field, absent, function)}"]
     else:
         lines += [f"{target} = {_otherwise(field, absent, function)}"]
     return lines
@@ -359,5 +369,5 @@ def _all_fields(type_: Any) -> Iterator[Field]:
     cls = typing.get_origin(type_) or type_
     if isinstance(cls, type) and issubclass(cls, Model):
         yield from model_fields(cls)
-        for hint in typing.get_type_hints(cls).values():
+        for hint in typing.get_type_hints(cls, localns=_NAMES).values():
             yield from _all_fields(hint)

@@ -16,6 +16,13 @@ Sent = Literal["no", "yes", "unknown"]
 _SHOWN_DETAILS = 500
 
 
+def printable(text: str) -> str:
+    """Escape each character that no line of a log should hold: of a server's text, line breaks, terminal codes, half emoji."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class PayChainError(Exception):
     """Root of all errors of this package.
 
@@ -70,7 +77,7 @@ class PayChainError(Exception):
         if self.idempotency_key:
             facts.append(f"idempotency key: {self.idempotency_key}")
         text = f"{headline} [{'; '.join(facts)}]" if facts else headline
-        return f"{text} {self.advice}" if self.advice else text
+        return printable(f"{text} {self.advice}" if self.advice else text)
 
 
 # --- before anything is sent ---

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from paychainhq import arguments as check
-from paychainhq import models
+from paychainhq import models, plain_json
 from paychainhq.arguments import Check
 from paychainhq.credentials import Auth
 from paychainhq.errors import InvalidArgumentError
@@ -238,7 +238,7 @@ CUSTOMERS_CREATE = Operation(
     method="POST",
     path=f"{_BUSINESS}/customers",
     idempotency="recommended",
-    body={"external_ref": _required(check.text), "email": check.text},
+    body={"external_ref": _required(check.reference), "email": check.text},
     response=lambda: models.Customer,
 )
 CUSTOMERS_LIST = Operation(
@@ -269,7 +269,7 @@ INVOICES_CREATE = Operation(
         "description": check.any_text,
         "underpayment_tolerance_bps": check.count,
         "underpayment_tolerance_max_usd": check.money,
-        "metadata": check.json_object,
+        "metadata": plain_json.json_object,
     },
     response=lambda: models.Invoice,
 )

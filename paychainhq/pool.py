@@ -26,6 +26,7 @@ from paychainhq.errors import (
     PayChainError,
     RequestTimeoutError,
     UntrustedServerError,
+    printable,
 )
 from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make_attempt, make_response
 from paychainhq.flight import (
@@ -214,7 +215,7 @@ class Pool:
                 request.path.partition("?")[0],
                 attempt,
                 attempt.elapsed,
-                answer and request_id(answer),
+                printable(str(answer and request_id(answer))),
             )
 
 

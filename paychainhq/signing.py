@@ -26,12 +26,11 @@ _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
     """Hold one secret, or several (the new and the old one during a rotation), so that no frame shows them."""
-    given = (secrets,) if isinstance(secrets, str) else tuple(secrets) if isinstance(secrets, Sequence) else ()
-    secrets = ()
-    if not given or not all(isinstance(secret, str) and secret for secret in given):
-        given = ()
+    secrets = conceal(secrets)
+    given = (secrets,) if isinstance(secrets, str) else tuple(secrets) if isinstance(secrets, list) else ()
+    if not given or not all(isinstance(secret, Secret) and secret for secret in given):
         raise ConfigurationError("secrets must be a webhook secret, or a sequence of them; none may be empty")
-    return tuple(conceal(secret) for secret in given)
+    return given
 
 
 def checked_bearer(bearer: object) -> str | None:

@@ -173,7 +173,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
 
         Returns:
 
-            The answer as plain JSON; None where there is no content.
+            The answer as plain JSON, with exact integers and with fractions as floats; None where there is no content.
         """
         return complete(
             self._async.request(method, path, body=body, query=query, auth=auth, idempotency_key=idempotency_key)

@@ -26,6 +26,7 @@ from paychainhq.errors import (
     WaitTimeoutError,
     WebhookVerificationError,
     api_error_class,
+    printable,
 )
 
 __all__ = [
@@ -53,4 +54,5 @@ __all__ = [
     "WaitTimeoutError",
     "WebhookVerificationError",
     "api_error_class",
+    "printable",
 ]

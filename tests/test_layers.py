@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
-    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making"},
+    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making", "masked"},
     {"credentials", "arguments", "exchange", "signing"},
-    {"config"},
+    {"config", "plain_json"},
     {"models"},
     {"decoding", "operations"},
     {"codec"},

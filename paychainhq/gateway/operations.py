@@ -29,6 +29,7 @@ def _moment(name: str, value: object) -> str:
     """A time with its zone: an aware datetime, or its text in ISO 8601."""
     written = ""
     with suppress(ValueError, OverflowError):
+        value = check.content(value)
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, datetime) and moment.tzinfo is not None:
             written = value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -58,7 +59,7 @@ PAYMENTS_CREATE = Operation(
     body={
         "amount": Parameter(_minor_units, required=True),
         "currency_code": _TEXT,
-        "reference": _TEXT,
+        "reference": Parameter(check.reference, required=True),
         "reference_label": _TEXT,
         "client_id": check.text,
         "site_id": check.text,

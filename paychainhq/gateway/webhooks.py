@@ -13,6 +13,7 @@ import attrs
 
 from paychainhq import codec, config, signing
 from paychainhq.arguments import header_value
+from paychainhq.credentials import conceal
 from paychainhq.errors import WebhookVerificationError
 from paychainhq.gateway.models import Payment
 from paychainhq.signing import Headers
@@ -93,6 +94,7 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
+    secrets = conceal(secrets)
     secrets, headers = signing.checked_secrets(secrets), signing.held(headers)
     body = signing.checked_body(body)
     config.seconds("max_age", max_age)
@@ -118,6 +120,7 @@ def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestam
 
     Source: the gateway's page on webhook security.
     """
+    secret = conceal(secret)
     (secret,) = signing.checked_secrets(secret)
     written = str(int(time.time() if timestamp is None else timestamp))
     return {

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from paychainhq.errors import InvalidArgumentError
 from paychainhq.models.base import Model, digits
 from paychainhq.models.chains import Chain
 
@@ -137,7 +138,13 @@ class Invoice(Model):
         Args:
 
             now: The time to judge by (aware); the local clock if left out. Prefer the server's.
+
+        Raises:
+
+            InvalidArgumentError: `now` is no time, or has no zone.
         """
+        if now is not None and (not isinstance(now, datetime) or now.utcoffset() is None):
+            raise InvalidArgumentError("now must be a datetime with its zone, such as datetime.now(UTC)", argument="now")
         expired = self.expires_at is not None and (now or datetime.now(UTC)) >= self.expires_at
         return InvoiceStatus.EXPIRED if expired and self.status == InvoiceStatus.PENDING else self.status
 

@@ -49,7 +49,9 @@ def parse(
 
     Source: reference/webhooks-events.
     """
-    secrets, bearer, headers = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.held(headers)
+    secrets, bearer = conceal(secrets), conceal(bearer)
+    headers = signing.held(headers)
+    secrets, bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
     body = signing.checked_body(body)
     if max_age is not None:
         config.seconds("max_age", max_age)
@@ -105,6 +107,7 @@ def sign(
 
     Source: reference/webhooks-events.
     """
+    secret, bearer = conceal(secret), conceal(bearer)
     (secret,), bearer = signing.checked_secrets(secret), signing.checked_bearer(bearer)
     headers = {
         "Content-Type": "application/json",

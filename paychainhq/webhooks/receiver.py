@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from paychainhq import config, signing
+from paychainhq.credentials import conceal
 from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
@@ -52,8 +53,8 @@ class BaseReceiver(Generic[H]):
         max_age: float | None = None,
         lease: float = _LEASE,
     ) -> None:
+        secrets, bearer = conceal(secrets), conceal(bearer)
         self._secrets, self._bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
-        del secrets, bearer
         self._claims: Claims = getattr(ledger, "claims", None) or _no_claims()
         self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
         self._lease = config.seconds("lease", lease)
