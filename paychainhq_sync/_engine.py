@@ -31,7 +31,6 @@ _LOOK = 5.0
 _lock = threading.Lock()
 _open: WeakSet[Transport] = WeakSet()
 _warned: set[tuple[CodeType, int]] = set()
-_tidying: set[asyncio.Task[None]] = set()
 _engine: _Engine | None = None
 _exiting = False
 
@@ -132,14 +131,9 @@ def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 def dispose(work: Coroutine[Any, Any, None]) -> None:
-    """Run what tidies up after a generator, from whichever thread finalises it."""
-    engine = _engine
-    if engine is None:  # its loop is gone, and has tidied up everything
+    """Run what ends an iteration, and wait for it; where no loop runs any more, everything has ended with it."""
+    if _engine is None:
         work.close()
-    elif asyncio._get_running_loop() is engine.loop:
-        task = engine.loop.create_task(work)
-        _tidying.add(task)
-        task.add_done_callback(_tidying.discard)
     else:
         complete(work).result()
 
@@ -199,10 +193,10 @@ def _look_at_the_caller(engine: _Engine) -> None:
 def _async_name(name: str, method: str) -> str:
     """What to write instead of a method of this package."""
     module, client = name.rpartition(".")[2], "gateway" if ".gateway." in name else "pay"
-    if module.startswith("_"):
-        return "`async for`"
     if method == "__exit__":
         return "`async with`"
+    if module.startswith("_"):
+        return "`async for`"
     return f"`await {client}.{method}(...)`" if module in ("base_client", "client") else f"`await {client}.{module}.{method}(...)`"
 
 

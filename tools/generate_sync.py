@@ -35,12 +35,12 @@ VOICE = {
     r": `await` one page, or iterate over all\.": "; iterating over the page goes on through all later ones.",
     r"any iterable or async iterable, read as it is needed": "any iterable, read in this thread as it is needed",
     r"they are looked at at once\.": "they are looked at at once. It is read in the background thread.",
-    r"An async generator of": "A generator of",
+    r"An async generator of": "An iteration over",
 }
 # The same for annotations.
 TYPES = {
     r"\bPages\[(\w+)\]": r"Page[\1]",
-    r"\bAsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]",
+    r"\bAsyncGenerator\[(.+), None\]$": r"Iteration[\1]",
     r"(Iterable\[.+\]) \| AsyncIterable\[.+\]": r"\1",
 }
 used: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
 
 OURS = {
     "_engine": ("complete", "opened"),
-    "_iteration": ("Page", "first", "here", "iterate", "run_job"),
+    "_iteration": ("Iteration", "Page", "first", "here", "iterate", "run_job"),
 }
 
 
@@ -204,8 +204,6 @@ def module(path: Path, tree: ast.Module, body: str, extra: list[str]) -> str:
         for home, all_names in OURS.items()
         if (names := [name for name in all_names if re.search(rf"\b{name}[(.\[]", code)])
     ]
-    if "Generator[" in code:
-        lines.append("from collections.abc import Generator")
     checking = [node for node in tree.body if isinstance(node, ast.If)]
     late = [
         synced(line) if ".resources." in line else line
