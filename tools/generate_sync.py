@@ -1,8 +1,8 @@
 """Write `paychainhq_sync/` from the async classes: `python tools/generate_sync.py [--check]`.
 
 It reads signatures, annotations and docstrings of `client.py` and `resources/` in `paychainhq/` and `paychainhq/gateway/`, and the
-public names of these packages. Written by hand: `_engine.py` (the background loop), `_iteration.py` (generators, pages, jobs),
-`base_client.py` (what clients have in common), `webhooks.py` (the receiver).
+public names of these packages. Written by hand: `_background.py` (the background loop), `_callers.py` and `_engine.py` (calls),
+`_iteration.py` (iterations, pages, jobs), `base_client.py` (what clients have in common), `webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = ROOT / "paychainhq", ROOT / "paychainhq_sync"
-BY_HAND = {"_engine.py", "_iteration.py", "base_client.py", "webhooks.py"}
+BY_HAND = {"_background.py", "_callers.py", "_engine.py", "_iteration.py", "base_client.py", "webhooks.py"}
 SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
 # What is not imported from the async packages: it is another one here, or there is no need for it.
 REPLACED = ("paychainhq.base_client", "paychainhq.paging", "paychainhq.resources.base")
