@@ -137,7 +137,7 @@ class Transport:
 
     def forget_inherited(self) -> object:
         """Let go of the parent's connections in a forked child."""
-        inherited, self._wiring, self._ending = (self._wiring, self._ending), None, None
+        inherited, self._wiring, self._ending = self._wiring or self._ending, None, None
         return inherited
 
     async def close(self) -> None:
