@@ -29,6 +29,13 @@ class Deadlines:
             self._loop.call_at(number * _SLICE, self._end, number)
         return Deadline(members, asyncio.current_task(self._loop))
 
+    def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
+        """End all blocks at once, except those of one task."""
+        for members in list(self._slices.values()):
+            for deadline in list(members):
+                if deadline.task is not but:
+                    deadline.end()
+
     def _end(self, number: int) -> None:
         for deadline in list(self._slices.pop(number)):
             deadline.end()
@@ -37,24 +44,24 @@ class Deadlines:
 class Deadline:
     """One block with a deadline, used as `with`, in a task; its ways are those of `asyncio.timeout`."""
 
-    __slots__ = ("_cancelling", "_members", "_task", "ended")
+    __slots__ = ("_cancelling", "_members", "ended", "task")
 
     def __init__(self, members: set[Deadline], task: asyncio.Task[Any] | None) -> None:
         assert task is not None
         self._members = members
-        self._task = task
+        self.task = task
         self.ended = False
 
     def __enter__(self) -> Self:
-        self._cancelling = self._task.cancelling()
+        self._cancelling = self.task.cancelling()
         self._members.add(self)
         return self
 
     def end(self) -> None:
         self.ended = True
-        self._task.cancel()
+        self.task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._members.discard(self)
-        if self.ended and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if self.ended and self.task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

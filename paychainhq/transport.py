@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from paychainhq.config import RateLimit
 from paychainhq.credentials import Keyring
 from paychainhq.deadlines import Deadlines
-from paychainhq.errors import ConfigurationError, RequestTimeoutError
+from paychainhq.errors import ConfigurationError, ConnectionFailedError, RequestTimeoutError
 from paychainhq.exchange import Middleware, Next, Request, Response
-from paychainhq.forking import forget_in_child
+from paychainhq.forking import forget_in_child, notice_fork
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.pool import Pool
@@ -29,10 +30,12 @@ T = TypeVar("T")
 
 
 class _Wiring:
-    """What belongs to one event loop: the pool, the limiter, and the chain of middleware that ends in them."""
+    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that ends in them."""
 
     def __init__(self, transport: Transport) -> None:
-        self.deadlines = Deadlines(asyncio.get_running_loop())
+        self.process = os.getpid()
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
         self.pool = Pool(transport.route, transport.credentials, self.deadlines)
         limiter = Limiter(transport.rate_limits, transport.route.max_connections)
         self.send: Next = self.pool.send
@@ -40,11 +43,19 @@ class _Wiring:
         for middleware in reversed(chain):
             self.send = _link(middleware, self.send)
         self.background: set[asyncio.Task[Any]] = set()
+        self.closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        for task in self.background:
-            task.cancel()
-        await asyncio.gather(*self.background, return_exceptions=True)
+        """Cut off the calls under way, and close the pool; those who close it at the same time wait for the same end."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(asyncio.current_task()))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, closer: asyncio.Task[Any] | None) -> None:
+        self.closed = True
+        self.deadlines.end_all(but=closer)  # a call whose middleware closes the client would wait for itself
+        await asyncio.gather(*(task for task in self.background if task is not closer), return_exceptions=True)
         await self.pool.close()
 
 
@@ -71,13 +82,14 @@ class Transport:
         self.budget = RetryBudget()
         self._made_at = made_at
         self._wiring: _Wiring | None = None
+        self._ending: _Wiring | None = None
         self._closed = False
         forget_in_child(self)
 
     async def send(self, request: Request, record: Record | None = None) -> Response:
         """Send a request through the middleware, within its deadline; what the ledger knows already is not sent."""
         wiring = self._wiring
-        if wiring is None or wiring.pool.loop is not asyncio.get_running_loop():
+        if wiring is None or wiring.loop is not asyncio.get_running_loop() or wiring.process != os.getpid():
             wiring = await self._wire()
         deadline = wiring.deadlines.at(request.deadline)
         try:
@@ -87,10 +99,16 @@ class Transport:
         except TimeoutError:
             if not deadline.ended:  # a middleware's own
                 raise
+        except asyncio.CancelledError:
+            if deadline.task.cancelling():
+                raise
+            raise ConnectionFailedError("the call was cut off by a cancellation that nobody asked for", **request.facts()) from None
+        if wiring.closed:
+            raise ConnectionFailedError("the client was closed during the call", **request.facts())
         raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start work that belongs to the client: `close` cancels it, and its failure is only for whoever awaits it."""
+        """Start calls that belong to the client: `close` waits for their end, and a failure is only for those who await them."""
         assert self._wiring is not None
         background = self._wiring.background
         task = asyncio.create_task(work)
@@ -105,11 +123,12 @@ class Transport:
         return task
 
     async def _wire(self) -> _Wiring:
+        notice_fork()
         old = self._wiring
         if self._closed:
             raise ConfigurationError("this client is closed")
         if old is not None:
-            if old.pool.loop.is_running():
+            if old.loop.is_running():
                 raise ConfigurationError("this client is in use on another running event loop: make one client for each loop")
             old.pool.abandon()
         self._wiring = wiring = _Wiring(self)
@@ -118,25 +137,33 @@ class Transport:
 
     def forget_inherited(self) -> object:
         """Let go of the parent's connections in a forked child."""
-        wiring, self._wiring = self._wiring, None
-        return wiring
+        inherited, self._wiring, self._ending = self._wiring or self._ending, None, None
+        return inherited
 
     async def close(self) -> None:
         """Close the connections; a call that is under way is cut off."""
+        notice_fork()
         self._closed = True
-        wiring, self._wiring = self._wiring, None
+        if self._wiring is not None:
+            self._wiring, self._ending = None, self._wiring
+        wiring = self._ending
         if wiring is None:
             return
-        loop = wiring.pool.loop
-        if loop is asyncio.get_running_loop():
+        if wiring.loop is asyncio.get_running_loop():
             await wiring.close()
-        elif loop.is_running():
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), loop))
+        elif wiring.loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), wiring.loop))
         else:
             wiring.pool.abandon()
+        self._ending = None
 
-    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        if getattr(self, "_wiring", None) is not None and not self._wiring.pool.loop.is_closed():  # type: ignore[union-attr]
+    def __del__(self, warn: Callable[..., None] = warnings.warn, process: Callable[[], int] = os.getpid) -> None:
+        wiring: _Wiring | None = getattr(self, "_wiring", None)
+        if wiring is None:
+            return
+        if wiring.process != process():
+            notice_fork()
+        elif not wiring.loop.is_closed():
             warn(f"PayChainHQ client made at {self._made_at} was never closed", ResourceWarning, stacklevel=1, source=self)
 
 

@@ -1,12 +1,14 @@
-"""Iterating from a blocking thread over what the background loop produces."""
+"""Iteration in a blocking thread over what the background loop produces."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
 from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
@@ -23,23 +25,84 @@ _HANDFUL = 64
 _READING = 0.005
 
 
-def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-    """Give the items of an async generator; closing this closes that."""
-    try:
-        while (item := complete(_next(items)).result()) is not _END:
-            yield item
-    finally:
-        dispose(_close(items))
+class Iteration(Generic[T]):
+    """Iterator over the items of an async generator that runs on the background loop.
 
+    Use it in a `with` block, or call `close()`, to end what is under way for it before all items are taken. An iteration that is
+    abandoned is ended by the background loop once it is collected: asyncio closes the async generator then, and no thread waits.
+    """
 
-async def _close(items: AsyncGenerator[Any, None]) -> None:
-    # The garbage collector, where it finds both generators at once, may have had the loop begin to close this one.
-    if not getattr(items, "ag_running", False):
-        await items.aclose()
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+        self._begun = False
+        self._ended = False
+        self._running = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        self._refuse_second_user()
+        self._running = True
+        try:
+            if not self._ended:
+                self._begun = True
+                item = self._step()
+                if item is not _END:
+                    return item
+                self._ended = True
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self._running = False
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the iteration, and wait until nothing is under way for it any more.
+
+        Raises:
+
+            ValueError: An item is being waited for at the same time.
+        """
+        self._refuse_second_user()
+        self._running = True
+        try:
+            self._end()
+        finally:
+            self._running = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _refuse_second_user(self) -> None:
+        if self._running:
+            raise ValueError("this iteration is in use already, by another thread or under this signal handler")
+
+    def _end(self) -> None:
+        begun, ended = self._begun, self._ended
+        self._ended = True
+        if begun and not ended:
+            dispose(self._stop())
+
+    def _step(self) -> T:
+        """Return the next item, or `_END`."""
+        return complete(_next(self._items)).result()
+
+    async def _stop(self) -> None:
+        await self._items.aclose()
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T:
     return cast(T, await anext(items, _END))
+
+
+def iterate(items: AsyncGenerator[T, None]) -> Iteration[T]:
+    """Return an iteration over the items of an async generator."""
+    return Iteration(items)
 
 
 def here(items: Any) -> Any:
@@ -70,15 +133,19 @@ class Page(AsyncPage[T]):
         return made
 
     def __iter__(self) -> Iterator[T]:
-        return iterate(cast("AsyncGenerator[T, None]", super().__aiter__()))
+        return Iteration(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
-    def pages(self) -> Generator[Page[T], None, None]:
+    def pages(self) -> Iteration[Page[T]]:
         """Give this page and then the later ones, each fetched when it is asked for."""
+        return Iteration(self._pages())
+
+    async def _pages(self) -> AsyncGenerator[Page[T], None]:
         if self._place is None:
             yield self
             return
-        for page in iterate(self._place.pages(self)):
-            yield Page.of(page)
+        async with aclosing(self._place.pages(self)) as pages:
+            async for page in pages:
+                yield Page.of(page)
 
 
 async def first(pages: Pages[T]) -> AsyncPage[T]:
@@ -90,7 +157,7 @@ async def first(pages: Pages[T]) -> AsyncPage[T]:
 
 
 class _Feed(Generic[R]):
-    """The caller's requests as the job sees them: it waits here until the caller's thread has read some more."""
+    """Source of a job's requests on the loop: the job waits here until the caller's thread has read some more."""
 
     def __init__(self) -> None:
         self._items: deque[R] = deque()
@@ -120,69 +187,62 @@ class _Feed(Generic[R]):
         return self._items.popleft()
 
 
+class _Job(Iteration[T], Generic[T, R]):
+    """Outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
+
+    def __init__(
+        self,
+        outcomes: AsyncGenerator[T, None],
+        feed: _Feed[R],
+        source: Iterator[R],
+        reports: deque[Progress],
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        super().__init__(outcomes)
+        self._feed = feed
+        self._source = source
+        self._reports = reports
+        self._progress = progress
+        self._waiting: list[asyncio.Task[T]] = []
+
+    def _step(self) -> T:
+        read: tuple[list[R], bool, Exception | None] | None = None
+        while True:
+            found = complete(self._either(read)).result()
+            while self._progress is not None and self._reports:
+                self._progress(self._reports.popleft())
+            if found is not _HUNGRY:
+                return found
+            read = _handful(self._source)
+
+    async def _either(self, read: tuple[list[R], bool, Exception | None] | None) -> T:
+        """Wait for the next outcome, or until the job needs more requests."""
+        if read is not None:
+            self._feed.fill(*read)
+        if not self._waiting:
+            self._waiting.append(asyncio.create_task(_next(self._items)))
+        hungry = asyncio.create_task(self._feed.hungry.wait())
+        try:
+            await asyncio.wait([self._waiting[0], hungry], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hungry.cancel()
+        return self._waiting.pop().result() if self._waiting[0].done() else cast(T, _HUNGRY)
+
+    async def _stop(self) -> None:
+        for task in self._waiting:
+            task.cancel()
+            await asyncio.wait([task])
+        await super()._stop()
+
+
 def run_job(
     begin: Callable[[Any, Any], AsyncGenerator[T, None]], requests: Iterable[R], progress: Callable[[Progress], None] | None
-) -> Generator[T, None, None]:
-    """Give the outcomes of a job whose requests are read, and whose progress is told, in the caller's thread."""
+) -> Iteration[T]:
+    """Return the outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
-    return _outcomes(feed, outcomes, iter(requests), reports, progress)
-
-
-def _outcomes(
-    feed: _Feed[R],
-    outcomes: AsyncGenerator[T, None],
-    source: Iterator[R],
-    reports: deque[Progress],
-    progress: Callable[[Progress], None] | None,
-) -> Generator[T, None, None]:
-    waiting: list[asyncio.Task[T]] = []
-    read: tuple[list[R], bool, Exception | None] | None = None
-    try:
-        while (found := complete(_either(feed, outcomes, waiting, read)).result()) is not _END:
-            read = None
-            if progress is not None:
-                _tell(reports, progress)
-            if found is _HUNGRY:
-                read = _handful(source)
-            else:
-                yield found
-        if progress is not None:
-            _tell(reports, progress)
-    finally:
-        dispose(_stop(outcomes, waiting))
-
-
-def _tell(reports: deque[Progress], progress: Callable[[Progress], None]) -> None:
-    while reports:
-        progress(reports.popleft())
-
-
-async def _either(
-    feed: _Feed[R],
-    outcomes: AsyncGenerator[T, None],
-    waiting: list[asyncio.Task[T]],
-    read: tuple[list[R], bool, Exception | None] | None,
-) -> T:
-    """Wait for the next outcome, or until the job needs more requests."""
-    if read is not None:
-        feed.fill(*read)
-    if not waiting:
-        waiting.append(asyncio.create_task(_next(outcomes)))
-    hungry = asyncio.create_task(feed.hungry.wait())
-    try:
-        await asyncio.wait([waiting[0], hungry], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        hungry.cancel()
-    return waiting.pop().result() if waiting[0].done() else cast(T, _HUNGRY)
-
-
-async def _stop(outcomes: AsyncGenerator[Any, None], waiting: list[asyncio.Task[Any]]) -> None:
-    for task in waiting:
-        task.cancel()
-        await asyncio.wait([task])
-    await _close(outcomes)
+    return _Job(outcomes, feed, iter(requests), reports, progress)
 
 
 def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:

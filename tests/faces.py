@@ -95,7 +95,7 @@ class _Resource:
         def call(*args: Any, **kwargs: Any) -> Any:
             if returns.startswith("Page["):
                 return _List(lambda: method(*args, **kwargs))
-            if returns.startswith("Generator["):
+            if returns.startswith("Iteration["):
                 return _stepwise(method(*args, **kwargs))
             return asyncio.to_thread(method, *args, **kwargs)
 

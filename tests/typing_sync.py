@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, assert_type
 
 from paychainhq import PayChainError as AsyncPayChainError
 from paychainhq.models import Invoice as AsyncInvoice
 from paychainhq_sync import APIError, Change, CustomerRequest, InvoiceRequest, Outcome, PayChainError, PayChainHQ, RetryPolicy
+from paychainhq_sync._iteration import Iteration
 from paychainhq_sync.models import Balance, Cancellation, CreatedApiKey, Customer, Invoice, Listing, Page, PublicInvoice, Token
 
 
@@ -46,7 +47,7 @@ def iterations(pay: PayChainHQ) -> None:
     for later in page.pages():
         assert_type(later, Page[Invoice])
     job = pay.invoices.create_many([InvoiceRequest("1", "USDC", "eth", reference="r"), {"amount": "1"}])
-    assert_type(job, Generator[Outcome[InvoiceRequest, Invoice], None, None])
+    assert_type(job, Iteration[Outcome[InvoiceRequest, Invoice]])
     for outcome in job:
         assert_type(outcome.request, InvoiceRequest | Mapping[str, Any])
         assert_type(outcome.result, Invoice | None)

@@ -1,8 +1,8 @@
 """Write `paychainhq_sync/` from the async classes: `python tools/generate_sync.py [--check]`.
 
 It reads signatures, annotations and docstrings of `client.py` and `resources/` in `paychainhq/` and `paychainhq/gateway/`, and the
-public names of these packages. Written by hand: `_engine.py` (the background loop), `_iteration.py` (generators, pages, jobs),
-`base_client.py` (what clients have in common), `webhooks.py` (the receiver).
+public names of these packages. Written by hand: `_background.py` (the background loop), `_callers.py` and `_engine.py` (calls),
+`_iteration.py` (iterations, pages, jobs), `base_client.py` (what clients have in common), `webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = ROOT / "paychainhq", ROOT / "paychainhq_sync"
-BY_HAND = {"_engine.py", "_iteration.py", "base_client.py", "webhooks.py"}
+BY_HAND = {"_background.py", "_callers.py", "_engine.py", "_iteration.py", "base_client.py", "webhooks.py"}
 SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
 # What is not imported from the async packages: it is another one here, or there is no need for it.
 REPLACED = ("paychainhq.base_client", "paychainhq.paging", "paychainhq.resources.base")
@@ -35,12 +35,12 @@ VOICE = {
     r": `await` one page, or iterate over all\.": "; iterating over the page goes on through all later ones.",
     r"any iterable or async iterable, read as it is needed": "any iterable, read in this thread as it is needed",
     r"they are looked at at once\.": "they are looked at at once. It is read in the background thread.",
-    r"An async generator of": "A generator of",
+    r"An async generator of": "An iteration over",
 }
 # The same for annotations.
 TYPES = {
     r"\bPages\[(\w+)\]": r"Page[\1]",
-    r"\bAsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]",
+    r"\bAsyncGenerator\[(.+), None\]$": r"Iteration[\1]",
     r"(Iterable\[.+\]) \| AsyncIterable\[.+\]": r"\1",
 }
 used: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
 
 OURS = {
     "_engine": ("complete", "opened"),
-    "_iteration": ("Page", "first", "here", "iterate", "run_job"),
+    "_iteration": ("Iteration", "Page", "first", "here", "iterate", "run_job"),
 }
 
 
@@ -204,8 +204,6 @@ def module(path: Path, tree: ast.Module, body: str, extra: list[str]) -> str:
         for home, all_names in OURS.items()
         if (names := [name for name in all_names if re.search(rf"\b{name}[(.\[]", code)])
     ]
-    if "Generator[" in code:
-        lines.append("from collections.abc import Generator")
     checking = [node for node in tree.body if isinstance(node, ast.If)]
     late = [
         synced(line) if ".resources." in line else line

@@ -62,9 +62,9 @@ class LedgerFile:
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        close_for_fork(self)
         with self._guarded():
             self._open()
-        close_for_fork(self)
 
     # --- opening and closing ---
 

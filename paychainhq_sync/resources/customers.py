@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from paychainhq.jobs import CustomerRequest, Outcome, Progress
@@ -11,7 +11,7 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.resources.customers import Customers as AsyncCustomers
 from paychainhq_sync._engine import complete
-from paychainhq_sync._iteration import Page, first, run_job
+from paychainhq_sync._iteration import Iteration, Page, first, run_job
 
 
 class Customers:
@@ -55,7 +55,7 @@ class Customers:
         give_up_after: float = 600.0,
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
-    ) -> Generator[Outcome[CustomerRequest, Customer], None, None]:
+    ) -> Iteration[Outcome[CustomerRequest, Customer]]:
         """Create one customer for each request, and give an outcome for each, in the order in which they are known.
 
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
@@ -72,7 +72,7 @@ class Customers:
 
         Returns:
 
-            A generator of `Outcome`s; closing it cancels what is under way.
+            An iteration over `Outcome`s; closing it cancels what is under way.
 
         Raises:
 

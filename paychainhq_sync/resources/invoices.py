@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from paychainhq.arguments import Money
@@ -12,7 +12,7 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.resources.invoices import Invoices as AsyncInvoices
 from paychainhq_sync._engine import complete
-from paychainhq_sync._iteration import Page, first, here, iterate, run_job
+from paychainhq_sync._iteration import Iteration, Page, first, here, iterate, run_job
 
 
 class Invoices:
@@ -92,7 +92,7 @@ class Invoices:
         give_up_after: float = 600.0,
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
-    ) -> Generator[Outcome[InvoiceRequest, Invoice], None, None]:
+    ) -> Iteration[Outcome[InvoiceRequest, Invoice]]:
         """Create one invoice for each request, and give an outcome for each, in the order in which they are known.
 
         Each request names itself by its `reference`, from which its idempotency key is derived: a job that is run again asks for
@@ -112,7 +112,7 @@ class Invoices:
 
         Returns:
 
-            A generator of `Outcome`s; closing it cancels what is under way.
+            An iteration over `Outcome`s; closing it cancels what is under way.
 
         Raises:
 
@@ -248,7 +248,7 @@ class Invoices:
         concurrency: int = 16,
         seen: AsyncIterable[str | Invoice] | None = None,
         state: WatchState | None = None,
-    ) -> Generator[Change, None, None]:
+    ) -> Iteration[Change]:
         """Give each invoice as it is first seen, and then each change of its status, until all have come to their end.
 
         Many invoices are followed by sweeps of the lists of the open statuses, few by single reads, whichever is fewer requests. A
@@ -267,7 +267,7 @@ class Invoices:
 
         Returns:
 
-            A generator of `Change`s; closing it leaves nothing under way. An id that does not exist is a change with an
+            An iteration over `Change`s; closing it leaves nothing under way. An id that does not exist is a change with an
             `error`. A change of an invoice that is still open may carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".

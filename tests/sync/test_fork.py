@@ -98,7 +98,7 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
         continue  # debug mode refuses what is done here in the interpreter's name
     pid = os.fork()
     if pid == 0:
-        import gc, paychainhq.forking, paychainhq_sync._engine
+        import gc, paychainhq.forking, paychainhq_sync._background
         if how in ("drop", "finalise"):
             del pay
         if how == "finalise":
@@ -107,7 +107,7 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
                 if hasattr(kept, "pool"):
                     kept.pool._session._connector._close()
             paychainhq.forking._inherited.clear()
-            paychainhq_sync._engine._left_behind.clear()
+            paychainhq_sync._background._left_behind.clear()
         gc.collect()
         leave(how)
         sys.exit(0)

@@ -27,7 +27,7 @@ RESOURCES = [
 CLIENTS = [(paychainhq.PayChainHQ, paychainhq_sync.PayChainHQ), (paychainhq.gateway.Gateway, paychainhq_sync.gateway.Gateway)]
 each_client = pytest.mark.parametrize(("async_client", "sync_client"), CLIENTS, ids=["PayChainHQ", "Gateway"])
 # How a result of one face reads in the other.
-RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Generator[\1, None, None]"}
+RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Iteration[\1]"}
 ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 ASYNC_WORDS = re.compile(r"\bawait|\basync|coroutine|event loop", re.IGNORECASE)
 
