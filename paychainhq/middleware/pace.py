@@ -13,9 +13,9 @@ _FALL = 0.8
 _FIRST_FALL = 0.5  # a rate that doubles may be far beyond what is granted before that shows
 # After so many seconds the rate is back where it fell.
 _BACK = 6.0
-# Another second later it begins to explore: it grows by a factor of e in 1/1.5 seconds, so that a limit that has gone costs little.
-_EXPLORES = 7.0
-_STEEP = 1.5
+# After so many it begins to explore, and grows by a factor of six in a second, so that a limit that has gone is soon forgotten.
+_EXPLORES = 7.5
+_STEEP = 1.8
 # A timer that is not later than so many seconds costs no turn; whoever comes later has not waited for it.
 _SLACK = 0.05
 

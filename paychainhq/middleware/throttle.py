@@ -17,7 +17,7 @@ _LONGEST_PAUSE = 60.0
 # While the first request after a pause is not answered, the others wait for it, for at most so many seconds.
 _PROBE = 1.0
 # The pace ends so many seconds after the last pause.
-_PACED = 8.5
+_PACED = 9.0
 # One 429 in so many answers is a limit; fewer are strays. The latest hundred answers count.
 _SHARE = 20
 _ANSWERS = 100
