@@ -158,7 +158,7 @@ def test_a_fall_takes_back_half_of_what_exploring_added() -> None:
 
 
 def test_slow_answers_slow_the_growth() -> None:
-    """The rate grows no further than requests that were answered have shown: the time of the request counts, not that of the answer."""
+    """The rate grows no further than answered requests have shown: the time of the request counts, and not that of the answer."""
     pace = fallen_from(200)
     turn = pace.take(pace.due, waited=True)
     pace.take(pace.due + 8.5, waited=True)

@@ -21,7 +21,7 @@ _SLACK = 0.05
 
 
 class Turn(NamedTuple):
-    """The state of the pace when a request went: when that was, how often the pace had fallen, and whether the request had waited."""
+    """The state when a request went: when that was, how often the pace had fallen, and whether the request had waited."""
 
     at: float
     falls: int
