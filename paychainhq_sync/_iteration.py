@@ -6,12 +6,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
 
 from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
 from paychainhq.paging import Pages
+from paychainhq.streams import Stream as AsyncStream
+from paychainhq.streams import T_co
 from paychainhq_sync._engine import complete, dispose
 
 R = TypeVar("R")
@@ -23,13 +26,41 @@ _HANDFUL = 64
 _READING = 0.005
 
 
-def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-    """Give the items of an async generator; closing this closes that."""
+class Stream(Generic[T_co]):
+    """An iterator that is a context manager too.
+
+    `for` over it is enough where the loop runs to its end. `with` also ends the work behind it when the block is left early, by an
+    exception for instance.
+    """
+
+    def __init__(self, items: Generator[T_co, None, None]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[T_co]:
+        return self._items
+
+    def __next__(self) -> T_co:
+        return next(self._items)
+
+    def close(self) -> None:
+        """End the work behind it; nothing of it is under way afterwards."""
+        self._items.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def iterate(items: AsyncGenerator[T, None] | AsyncStream[T]) -> Generator[T, None, None]:
+    """Give the items of an async iterator; closing this closes that."""
+    generator = items._items if isinstance(items, AsyncStream) else items
     try:
-        while (item := complete(_next(items)).result()) is not _END:
+        while (item := complete(_next(generator)).result()) is not _END:
             yield item
     finally:
-        dispose(_close(items))
+        dispose(_close(generator))
 
 
 async def _close(items: AsyncGenerator[Any, None]) -> None:
@@ -100,6 +131,8 @@ class _Feed(Generic[R]):
         self.hungry = asyncio.Event()
 
     def fill(self, items: list[R], ended: bool, failure: Exception | None) -> None:
+        if failure is not None and not items:
+            self._items.clear()
         self._items.extend(items)
         self._ended, self._failure = ended, failure
         self.hungry.clear()
@@ -121,13 +154,13 @@ class _Feed(Generic[R]):
 
 
 def run_job(
-    begin: Callable[[Any, Any], AsyncGenerator[T, None]], requests: Iterable[R], progress: Callable[[Progress], None] | None
-) -> Generator[T, None, None]:
+    begin: Callable[[Any, Any], AsyncStream[T]], requests: Iterable[R], progress: Callable[[Progress], None] | None
+) -> Stream[T]:
     """Give the outcomes of a job whose requests are read, and whose progress is told, in the caller's thread."""
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
-    return _outcomes(feed, outcomes, iter(requests), reports, progress)
+    return Stream(_outcomes(feed, outcomes._items, iter(requests), reports, progress))
 
 
 def _outcomes(
@@ -142,12 +175,15 @@ def _outcomes(
     try:
         while (found := complete(_either(feed, outcomes, waiting, read)).result()) is not _END:
             read = None
-            if progress is not None:
-                _tell(reports, progress)
             if found is _HUNGRY:
                 read = _handful(source)
             else:
                 yield found
+            if progress is not None:
+                try:
+                    _tell(reports, progress)
+                except Exception as error:  # noqa: BLE001 (the caller's own: raised by the job, once what is under way is done)
+                    progress, source, read = None, iter(()), ([], True, error)
         if progress is not None:
             _tell(reports, progress)
     finally:

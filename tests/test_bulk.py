@@ -27,6 +27,7 @@ from paychainhq import (
     RetryPolicy,
     ServerError,
     bulk,
+    retry_queue,
 )
 from paychainhq.concurrency import Level
 from paychainhq.emulator import Emulator
@@ -62,8 +63,8 @@ async def outcomes_of(pay: PayChainHQ, given: Any, **options: Any) -> list[Invoi
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe an absent server every few milliseconds."""
-    monkeypatch.setattr(bulk, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(bulk, "_LONGEST_PAUSE", 0.005)
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
     monkeypatch.setattr(rate_limit, "_PAUSE", 0.005)
 
 
