@@ -270,7 +270,8 @@ class Invoices(Resource):
         Returns:
 
             A stream of `Change`s, which is an async iterator and an async context manager; closing it leaves nothing under way.
-            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice that is still open may carry the invoice as the list shows it, with fewer fields.
+            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice
+            that is still open may carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """

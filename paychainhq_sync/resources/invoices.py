@@ -273,7 +273,8 @@ class Invoices:
         Returns:
 
             A stream of `Change`s, which is an iterator and a context manager; closing it leaves nothing under way.
-            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice that is still open may carry the invoice as the list shows it, with fewer fields.
+            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice
+            that is still open may carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """
