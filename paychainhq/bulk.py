@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import attrs
 
@@ -194,6 +194,9 @@ class _Job(Generic[R, T]):
                 await self._room.wait()
             wanted = self._wanted()
             if len(self._workers) > wanted:
+                self._workers.discard(
+                    cast("asyncio.Task[None]", asyncio.current_task())
+                )  # at once: others are not to leave as well
                 return
             if len(self._workers) < wanted:
                 self._hire()
@@ -234,7 +237,6 @@ class _Job(Generic[R, T]):
 
     async def _first(self, request: R | Mapping[str, Any], *, is_probe: bool = False) -> Outcome[R, T] | None:
         """Send a new request; None if it is held to be sent again."""
-        baseline = self._queue.successes
         try:
             given, key = self._arguments(request)
         except PayChainError as error:
@@ -243,26 +245,28 @@ class _Job(Generic[R, T]):
         if self._queue.given_up is not None:
             facts = vars(self._queue.given_up) | {"idempotency_key": key, "attempts": (), "sent": "no", "request_id": None}
             return Failure(request, type(self._queue.given_up)(**facts))
+        self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        error = await self._call(request, given, key, is_probe=is_probe)
+        error = await self._call(request, given, key, number, is_probe=is_probe)
         if not isinstance(error, PayChainError):
             return error
-        return self._judge(Repeat(request, given, key, baseline, error), started, is_probe=is_probe)
+        return self._judge(Repeat(request, given, key, number, error), number, started, is_probe=is_probe)
 
     async def _again(self, repeat: Repeat[R], *, is_probe: bool) -> Outcome[R, T] | None:
         if self._queue.given_up is not None:
             return Failure(repeat.request, repeat.error)
+        self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        error = await self._call(repeat.request, repeat.arguments, repeat.key, is_probe=is_probe)
+        error = await self._call(repeat.request, repeat.arguments, repeat.key, number, is_probe=is_probe)
         if not isinstance(error, PayChainError):
             return error
         error.attempts = repeat.error.attempts + error.attempts
         error.sent = max(error.sent, repeat.error.sent, key=_SENT.index)
         repeat.error = error
-        return self._judge(repeat, started, is_probe=is_probe)
+        return self._judge(repeat, number, started, is_probe=is_probe)
 
     async def _call(
-        self, request: R | Mapping[str, Any], given: Mapping[str, Any], key: str, *, is_probe: bool
+        self, request: R | Mapping[str, Any], given: Mapping[str, Any], key: str, number: int, *, is_probe: bool
     ) -> Success[R, T] | Failure[R] | PayChainError:
         """Return the outcome of a request, or the transient failure that it met; one that gets no turn waits for the next."""
         caller = self._prober() if is_probe else self._caller
@@ -281,7 +285,7 @@ class _Job(Generic[R, T]):
                 self._end(failure)
                 return Failure(request, failure)
             else:
-                self._note_answer(started)
+                self._note_answer(number, started)
                 return Success(request, result)
             finally:
                 if self._gate is not None:
@@ -294,7 +298,7 @@ class _Job(Generic[R, T]):
                 return Failure(request, failure)
             if not is_transient(failure):
                 if failure.sent == "yes":
-                    self._note_answer(started)
+                    self._note_answer(number, started)
                 return Failure(request, failure)
             if isinstance(failure, RateLimitError) and refusals < _MOST_REFUSALS:
                 refusals += 1
@@ -316,21 +320,21 @@ class _Job(Generic[R, T]):
         left = self._give_up_after - (now - (self._queue.down_since or now))
         return attrs.evolve(self._caller, timeout=min(self._caller.timeout, max(left, _SHORTEST_PROBE)))
 
-    def _note_answer(self, started: float) -> None:
+    def _note_answer(self, number: int, started: float) -> None:
         """Note a definite answer."""
         now = self._now()
         if not self._queue.is_calm:
             self._changed.set()
-        self._queue.succeeded()
+        self._queue.succeeded(number)
         self._level.note(now, now - started, trouble=False)
 
-    def _judge(self, repeat: Repeat[R], started: float, *, is_probe: bool) -> Failure[R] | None:
+    def _judge(self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool) -> Failure[R] | None:
         """Hold a request that has met a transient failure, or give it up."""
         now, error = self._now(), repeat.error
         if repeat.rounds == 0:  # what is known to fail is no trouble of the server
             # Nor is a 429: the limiter answers it with a slower pace, and fewer at once would only halve that again.
             self._level.note(now, now - started, trouble=not isinstance(error, RateLimitError))
-        is_held = self._queue.failed(repeat, now, now - started, is_probe=is_probe)
+        is_held = self._queue.failed(repeat, number, now, now - started, is_probe=is_probe)
         self._changed.set()
         if is_probe and self._reported != self._queue.down_since:
             self._reported = self._queue.down_since

@@ -1,9 +1,9 @@
 """Retry queue of a job: failures and successes in, decisions out.
 
-A transient failure is the failure of one request if others succeed meanwhile, and an outage if nothing succeeds:
+A transient failure is the failure of one request if a request that was sent later succeeds, and an outage if nothing succeeds:
 
-- Others succeed: the request is sent again after a pause. After three such failures (one, if it timed out) it is set aside until
-  the intake has ended, then sent again, and after three further failures (one timeout) it has its error as its outcome.
+- Others succeed: the request is sent again after a pause. After three such failures, or one timeout, it is set aside until the
+  intake has ended, then sent again, and after three further failures, or one timeout, its error is its outcome.
 - Nothing succeeds: the server is down. One request at a time probes, each time another one, so that no request stands for the
   server. The first success ends the outage. After `give_up_after` seconds without one, the job is given up.
 - Where the intake has ended, others have succeeded, and only failing requests are left, nothing but time can tell the two apart:
@@ -46,7 +46,7 @@ class Repeat(Generic[R]):
         request: The request, as it was given.
         arguments: What the call takes.
         key: Its idempotency key.
-        baseline: How many requests had succeeded when it last failed; before that, when it was first sent.
+        number: The number of its last call: calls are numbered in the order in which they are sent.
         error: Its last failure.
         rounds: How often it has failed while others succeeded.
         failed_at: When it last failed.
@@ -55,7 +55,7 @@ class Repeat(Generic[R]):
     request: R | Mapping[str, Any]
     arguments: Mapping[str, Any]
     key: str
-    baseline: int
+    number: int
     error: PayChainError
     rounds: int = 0
     failed_at: float = 0.0
@@ -93,7 +93,7 @@ class RetryQueue(Generic[R]):
 
     Attributes:
 
-        successes: How many requests were answered for good.
+        sent: The number of the last call.
         is_calm: Whether there is nothing to decide: no request is held, and the server is not down.
         down_since: When the outage began, or None.
         given_up: The failure that the job was given up with, or None.
@@ -101,12 +101,13 @@ class RetryQueue(Generic[R]):
     """
 
     def __init__(self, give_up_after: float) -> None:
-        self.successes = 0
+        self.sent = 0
         self.is_calm = True
         self.down_since: float | None = None
         self.given_up: PayChainError | None = None
         self.is_probing = False
         self._give_up_after = give_up_after
+        self._last_good = 0  # the highest number of a call that was answered for good
         self._next_probe = 0.0
         self._stuck_since: float | None = None
         self._ended = False
@@ -119,32 +120,32 @@ class RetryQueue(Generic[R]):
 
     # --- events ---
 
-    def succeeded(self) -> None:
-        """Note a definite answer: the server works."""
-        self.successes += 1
+    def succeeded(self, number: int) -> None:
+        """Note that a call had a definite answer: the server works."""
+        self._last_good = max(self._last_good, number)
         if self._stuck_since is not None:
             self._stuck_since = self.down_since = None
             self._settle()
 
-    def failed(self, repeat: Repeat[R], now: float, took: float, *, is_probe: bool = False) -> bool:
+    def failed(self, repeat: Repeat[R], number: int, now: float, took: float, *, is_probe: bool = False) -> bool:
         """Note a transient failure; return whether the request is held to be sent again, or else its error is its outcome.
 
         Args:
 
-            repeat: The request, with the error that it met.
+            repeat: The request, with the error that it met, and the number of the call before, or of this one if it is the first.
+            number: The number of the call.
             now: The time.
             took: How long the call took, in seconds.
             is_probe: Whether it was the probe of an outage.
         """
-        timed_out = isinstance(repeat.error, RequestTimeoutError)
-        own = self.successes > repeat.baseline or repeat.is_proven
-        repeat.baseline, repeat.failed_at = self.successes, now
-        if own:
-            repeat.rounds += _ROUNDS if timed_out else 1
-            if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
-                return False
-        else:
-            self._note_outage(repeat, now, is_probe=is_probe)
+        is_own = self._last_good > repeat.number or repeat.is_proven
+        repeat.number, repeat.failed_at = number, now
+        if is_own:
+            # A timeout has held a worker for long: it counts as three failures.
+            repeat.rounds += _ROUNDS if isinstance(repeat.error, RequestTimeoutError) else 1
+        if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
+            return False
+        self._note_outage(repeat, now, is_probe=is_probe)
         if self.given_up is not None:
             return False
         if repeat.is_proven and not self._ended:
@@ -234,8 +235,8 @@ class RetryQueue(Generic[R]):
             pause = (now - self.down_since) * _PAUSE_SHARE
             self._next_probe = now + min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         patience = self._give_up_after
-        if self._ended and self.successes:
-            unproven = 1 + sum(not is_proven for is_proven, *_ in self._heap)
+        if self._ended and self._last_good:
+            unproven = 1 + sum(entry[0] for entry in self._heap)
             patience = min(patience, _PATIENCE * (1 + unproven))
         if now - self._stuck_since >= patience:
             self.give_up(repeat.error)
