@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         WebhookVerificationError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress, WatchState
+    from paychainhq.jobs import Change, CustomerRequest, Failure, InvoiceRequest, Outcome, Progress, Success, WatchState
 
 __all__ = [
     "APIError",
@@ -55,6 +55,7 @@ __all__ = [
     "DashboardSession",
     "DecodeError",
     "DuplicateRequestError",
+    "Failure",
     "IdempotencyInProgressError",
     "IdempotencyKeyMismatchError",
     "InvalidArgumentError",
@@ -78,6 +79,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "Success",
     "UntrustedServerError",
     "WaitTimeoutError",
     "WatchState",

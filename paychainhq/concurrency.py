@@ -8,6 +8,7 @@ _FIRST = 8
 _GROWTH = 1.5
 _PAYS = 1.05  # more concurrency must bring that much more throughput to be kept
 _SLOWER = 2.0
+_TROUBLE = 0.1  # the share of failures in a round that is trouble; fewer are the requests' own
 _RETREAT = 0.6  # after trouble
 _STEP_BACK = 0.8  # where it has become slow
 _ROUNDS_OF_REST = 20
@@ -18,7 +19,7 @@ class Level:
     """A number of concurrent requests that finds its own level, by rounds.
 
     After each round in which all went well it rises, as long as that brings throughput; where it does not, it goes back and rests
-    there, and tries again later. Trouble in a round (a failed attempt), or the same work taking much longer, lets it fall.
+    there, and tries again later. Trouble in a round (more than one in ten fail), or the same work taking much longer, lets it fall.
 
     Args:
 
@@ -40,9 +41,8 @@ class Level:
 
     def _start_round(self, now: float | None = None) -> None:
         self._begin = now
-        self._done = 0
+        self._done = self._failed = 0
         self._waited = 0.0
-        self._trouble = False
 
     def note(self, now: float, took: float, *, trouble: bool) -> None:
         """Note that a request has ended: at which time, after how many seconds, and whether it met trouble."""
@@ -50,18 +50,19 @@ class Level:
             return
         if self._begin is None:
             self._begin = now - took
-        self._done += 1
-        self._waited += took
-        # What was under way when it fell says nothing of the new level.
-        self._trouble = self._trouble or (trouble and now - took >= self._fell)
+        if trouble and now - took >= self._fell:  # what was under way when it fell says nothing of the new level
+            self._failed += 1
+        else:
+            self._done += 1
+            self._waited += took
         elapsed = now - self._begin
-        if self._done >= 2 * self.value and elapsed >= _SHORTEST_ROUND:
-            self._judge(now, self._done / elapsed, self._waited / self._done)
+        if self._done + self._failed >= 2 * self.value and elapsed >= _SHORTEST_ROUND:
+            self._judge(now, self._done / elapsed, self._waited / max(self._done, 1))
             self._start_round(now)
 
     def _judge(self, now: float, rate: float, latency: float) -> None:
         pays = rate > self._rate * _PAYS
-        if self._trouble:
+        if self._failed > _TROUBLE * (self._done + self._failed):
             self._keep(max(1, int(self.value * _RETREAT)), 0.0, math.inf)
             self._rest = _ROUNDS_OF_REST
             self._fell = now

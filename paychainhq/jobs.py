@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 import attrs
 
@@ -46,23 +46,62 @@ class CustomerRequest:
 
 
 @attrs.frozen
-class Outcome(Generic[R, T]):
-    """What became of one request, definitely: a result or an error.
+class Success(Generic[R, T]):
+    """Outcome of a request that was done.
 
     Attributes:
 
         request: The request, as it was given.
-        result: What was created, or None.
-        error: Why nothing was, or None. Where the job was given up, it is the failure that the server or the network met it with.
+        result: The object that was created.
     """
 
     request: R | Mapping[str, Any]
-    result: T | None = None
-    error: PayChainError | None = None
+    result: T
+    ok: ClassVar[Literal[True]] = True
+    error: ClassVar[None] = None
 
     @property
-    def ok(self) -> bool:
-        return self.error is None
+    def reference(self) -> str:
+        """Return the reference of the request."""
+        return cast(str, _reference(self.request))
+
+    def unwrap(self) -> T:
+        """Return the result."""
+        return self.result
+
+
+@attrs.frozen
+class Failure(Generic[R]):
+    """Outcome of a request that was not done, or of which that is not known: `error.sent` says so.
+
+    Attributes:
+
+        request: The request, as it was given.
+        error: The reason. Where the request failed again and again, or the job was given up, it is the last transient failure.
+    """
+
+    request: R | Mapping[str, Any]
+    error: PayChainError
+    ok: ClassVar[Literal[False]] = False
+    result: ClassVar[None] = None
+
+    @property
+    def reference(self) -> str | None:
+        """Return the reference of the request, or None if it has none."""
+        return _reference(self.request)
+
+    def unwrap(self) -> NoReturn:
+        """Raise the error."""
+        raise self.error
+
+
+def _reference(request: object) -> str | None:
+    found = request.get("reference") if isinstance(request, Mapping) else getattr(request, "reference", None)
+    return found if isinstance(found, str) else None
+
+
+Outcome = Success[R, T] | Failure[R]
+"""The final result of one request: `if outcome.ok` tells type checkers which of the two it is."""
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ async def poll(
 
         caller: What is looked with; each look ends with the wait at the latest.
         look: Returns what it sees, and whether that is the end.
-        timeout: Seconds to wait; there is at least one look.
+        timeout: Seconds to wait; 0 is one look, with the deadline of any other call.
         interval: Seconds between two looks.
     """
     config.seconds("timeout", timeout, zero=True)
@@ -33,16 +33,16 @@ async def poll(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     last: T | None = None
-    while (left := deadline - loop.time()) > 0 or last is None:
+    left = timeout
+    while True:
         try:
-            last, ended = await look(attrs.evolve(caller, timeout=min(caller.timeout, max(left, 0.001))))
+            last, ended = await look(attrs.evolve(caller, timeout=min(caller.timeout, left)) if timeout else caller)
         except PayChainError as error:
             if not is_transient(error):
                 raise
         else:
             if ended:
                 return last, True
-        if loop.time() >= deadline:
-            break
         await asyncio.sleep(min(interval, max(0.0, deadline - loop.time())))
-    return last, False
+        if (left := deadline - loop.time()) <= 0:
+            return last, False

@@ -23,6 +23,7 @@ _LIST: Operation[Page[Row]] = cast(Any, attrs.evolve(INVOICES_LIST, response=lam
 _LARGEST_PAGE = 100
 # How fast it is forgotten that there were many pages: now and then one is read to see.
 _FORGETTING = 0.9
+_MANY = 1e6
 
 
 class Sweeps:
@@ -43,6 +44,10 @@ class Sweeps:
             return True
         self._pages.update((status, pages * _FORGETTING) for status, pages in known.items() if status in self._pages)
         return False
+
+    def avoid(self, status: str) -> None:
+        """Sweep a status less often, since one of its pages could not be decoded."""
+        self._pages[status] = _MANY
 
     async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Row]], None]:
         """Give the pages of a status, several at a time; afterwards `is_complete` says whether that were all.

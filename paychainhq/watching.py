@@ -14,11 +14,12 @@ from paychainhq import answers, arguments, config, operations
 from paychainhq.bulk import is_transient
 from paychainhq.calls import Caller
 from paychainhq.codec import from_json
-from paychainhq.errors import NotFoundError, PayChainError, WaitTimeoutError
+from paychainhq.errors import DecodeError, NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.jobs import Change, Watched, WatchState
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
 from paychainhq.polling import poll
+from paychainhq.streams import Stream
 from paychainhq.sweeping import Row, Sweeps, together
 
 # A pending invoice that does not change is asked for less and less often, down to one time in so many intervals.
@@ -45,19 +46,31 @@ async def wait(caller: Caller, invoice_id: str | Invoice, timeout: float, interv
     raise WaitTimeoutError(f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=invoice)
 
 
-async def watch(
+def watch(
     caller: Caller,
     invoice_ids: Iterable[str | Invoice],
     interval: float,
     concurrency: int,
     seen: AsyncIterable[str | Invoice] | None,
     state: WatchState | None,
-) -> AsyncGenerator[Change, None]:
+) -> Stream[Change]:
+    """Return the changes of invoices; the arguments are those of `pay.invoices.watch`."""
     config.seconds("interval", interval)
     config.at_least(1, "concurrency", concurrency)
+    given = list(map(_watched, invoice_ids))
     watching = (WatchState() if state is None else state)._watched
-    for id_, watched in map(_watched, invoice_ids):
+    for id_, watched in given:
         watching.setdefault(id_, watched)
+    return Stream(_changes(caller, watching, interval, concurrency, seen))
+
+
+async def _changes(
+    caller: Caller,
+    watching: dict[str, Watched],
+    interval: float,
+    concurrency: int,
+    seen: AsyncIterable[str | Invoice] | None,
+) -> AsyncGenerator[Change, None]:
     looks = _Looks(caller, watching, interval, concurrency)
     listener = None if seen is None else asyncio.create_task(looks.listen(seen))
     try:
@@ -176,6 +189,9 @@ class _Looks:
                         async with aclosing(self._read_all(self._take_seen())) as more:
                             async for seen in more:
                                 yield seen
+        except DecodeError:
+            self._sweeps.avoid(status)
+            return
         except PayChainError as error:
             if not is_transient(error):
                 raise
@@ -190,7 +206,8 @@ class _Looks:
         now = None if page.response is None else answers.server_time(page.response.headers)
         at = self._now()
         for row in page.items:
-            watched = self._watching.get(row.get("id", "") if isinstance(row, dict) else "")
+            id_ = row.get("id") if isinstance(row, dict) else None
+            watched = self._watching.get(id_) if isinstance(id_, str) else None
             if watched is None:
                 continue
             told, expires_at = watched.told, watched.expires_at
@@ -198,7 +215,11 @@ class _Looks:
                 watched.look = self._number
                 self._schedule(watched, told, now, at, changed=False)
                 continue
-            invoice, status = _judged(from_json(Invoice, row), watched, now)
+            try:
+                invoice, status = _judged(from_json(Invoice, row), watched, now)
+            except DecodeError:
+                watched.due = 0.0  # a read of its own shows whether the invoice can be decoded
+                continue
             if status != invoice.status:
                 watched.due = 0.0  # it has expired by the server's clock: a look of its own makes sure
                 continue
@@ -221,7 +242,7 @@ class _Looks:
         watched.look = self._number
         try:
             invoice = await _read(self._caller, id_)
-        except NotFoundError as error:
+        except (NotFoundError, DecodeError) as error:
             return Change(invoice_id=id_, previous=watched.told, error=error)
         except PayChainError as error:
             if not is_transient(error):

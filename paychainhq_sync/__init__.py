@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         WebhookVerificationError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import Change, CustomerRequest, InvoiceRequest, Outcome, Progress, WatchState
+    from paychainhq.jobs import Change, CustomerRequest, Failure, InvoiceRequest, Outcome, Progress, Success, WatchState
     from paychainhq_sync.client import PayChainHQ
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "DashboardSession",
     "DecodeError",
     "DuplicateRequestError",
+    "Failure",
     "IdempotencyInProgressError",
     "IdempotencyKeyMismatchError",
     "InvalidArgumentError",
@@ -79,6 +80,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "Success",
     "UntrustedServerError",
     "WaitTimeoutError",
     "WatchState",

@@ -14,6 +14,7 @@ from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
 from paychainhq.paging import Pages
+from paychainhq.streams import Stream as AsyncStream
 from paychainhq_sync._engine import complete, dispose
 
 R = TypeVar("R")
@@ -25,11 +26,12 @@ _HANDFUL = 64
 _READING = 0.005
 
 
-class Iteration(Generic[T]):
+class Stream(Generic[T]):
     """Iterator over the items of an async generator that runs on the background loop.
 
-    Use it in a `with` block, or call `close()`, to end what is under way for it before all items are taken. An iteration that is
-    abandoned is ended by the background loop once it is collected: asyncio closes the async generator then, and no thread waits.
+    `for` over it is enough where the loop runs to its end. `with`, or `close()`, also ends the work behind it when the block is
+    left early. A stream that is abandoned is ended by the background loop once it is collected: asyncio closes the async generator
+    then, and no thread waits.
     """
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
@@ -59,7 +61,7 @@ class Iteration(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """End the iteration, and wait until nothing is under way for it any more.
+        """End the stream, and wait until nothing is under way for it any more.
 
         Raises:
 
@@ -80,7 +82,7 @@ class Iteration(Generic[T]):
 
     def _refuse_second_user(self) -> None:
         if self._running:
-            raise ValueError("this iteration is in use already, by another thread or under this signal handler")
+            raise ValueError("this stream is in use already, by another thread or under this signal handler")
 
     def _end(self) -> None:
         begun, ended = self._begun, self._ended
@@ -100,9 +102,9 @@ async def _next(items: AsyncGenerator[T, None]) -> T:
     return cast(T, await anext(items, _END))
 
 
-def iterate(items: AsyncGenerator[T, None]) -> Iteration[T]:
-    """Return an iteration over the items of an async generator."""
-    return Iteration(items)
+def iterate(items: AsyncStream[T]) -> Stream[T]:
+    """Return a stream of the items of an async one."""
+    return Stream(items._items)
 
 
 def here(items: Any) -> Any:
@@ -133,11 +135,11 @@ class Page(AsyncPage[T]):
         return made
 
     def __iter__(self) -> Iterator[T]:
-        return Iteration(cast("AsyncGenerator[T, None]", super().__aiter__()))
+        return Stream(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
-    def pages(self) -> Iteration[Page[T]]:
+    def pages(self) -> Stream[Page[T]]:
         """Give this page and then the later ones, each fetched when it is asked for."""
-        return Iteration(self._pages())
+        return Stream(self._pages())
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
         if self._place is None:
@@ -187,7 +189,7 @@ class _Feed(Generic[R]):
         return self._items.popleft()
 
 
-class _Job(Iteration[T], Generic[T, R]):
+class _Job(Stream[T], Generic[T, R]):
     """Outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
 
     def __init__(
@@ -204,21 +206,35 @@ class _Job(Iteration[T], Generic[T, R]):
         self._reports = reports
         self._progress = progress
         self._waiting: list[asyncio.Task[T]] = []
+        self._read: tuple[list[R], bool, Exception | None] | None = None
 
     def _step(self) -> T:
-        read: tuple[list[R], bool, Exception | None] | None = None
         while True:
-            found = complete(self._either(read)).result()
-            while self._progress is not None and self._reports:
-                self._progress(self._reports.popleft())
+            found = complete(self._either()).result()
+            if (failure := self._report()) is not None:
+                if found is _END:
+                    raise failure
+                # The job raises it, once the requests in flight have their outcomes.
+                self._progress, self._source, self._read = None, iter(()), ([], True, failure)
             if found is not _HUNGRY:
                 return found
-            read = _handful(self._source)
+            if self._read is None:
+                self._read = _handful(self._source)
 
-    async def _either(self, read: tuple[list[R], bool, Exception | None] | None) -> T:
+    def _report(self) -> Exception | None:
+        """Report the progress to the caller, and return the exception that its callback raised."""
+        try:
+            while self._progress is not None and self._reports:
+                self._progress(self._reports.popleft())
+        except Exception as error:  # noqa: BLE001 (the caller's own)
+            return error
+        return None
+
+    async def _either(self) -> T:
         """Wait for the next outcome, or until the job needs more requests."""
-        if read is not None:
-            self._feed.fill(*read)
+        if self._read is not None:
+            self._feed.fill(*self._read)
+            self._read = None
         if not self._waiting:
             self._waiting.append(asyncio.create_task(_next(self._items)))
         hungry = asyncio.create_task(self._feed.hungry.wait())
@@ -236,13 +252,13 @@ class _Job(Iteration[T], Generic[T, R]):
 
 
 def run_job(
-    begin: Callable[[Any, Any], AsyncGenerator[T, None]], requests: Iterable[R], progress: Callable[[Progress], None] | None
-) -> Iteration[T]:
+    begin: Callable[[Any, Any], AsyncStream[T]], requests: Iterable[R], progress: Callable[[Progress], None] | None
+) -> Stream[T]:
     """Return the outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
-    return _Job(outcomes, feed, iter(requests), reports, progress)
+    return _Job(outcomes._items, feed, iter(requests), reports, progress)
 
 
 def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:

@@ -95,8 +95,8 @@ class _Resource:
         def call(*args: Any, **kwargs: Any) -> Any:
             if returns.startswith("Page["):
                 return _List(lambda: method(*args, **kwargs))
-            if returns.startswith("Iteration["):
-                return _stepwise(method(*args, **kwargs))
+            if returns.startswith("Stream["):
+                return _Stream(method(*args, **kwargs))
             return asyncio.to_thread(method, *args, **kwargs)
 
         return call
@@ -122,6 +122,32 @@ class _List:
         first = await self._first()
         async for page in _stepwise(first.pages()):
             yield page
+
+
+class _Stream:
+    """The blocking stream, iterated over in worker threads."""
+
+    def __init__(self, blocking: Any) -> None:
+        self._blocking = blocking
+        self._items = _stepwise(iter(blocking))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._items
+
+    async def __anext__(self) -> Any:
+        return await anext(self._items)
+
+    async def aclose(self) -> None:
+        await self._items.aclose()
+        await asyncio.to_thread(self._blocking.close)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._blocking.__enter__)
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await self._items.aclose()
+        await asyncio.to_thread(self._blocking.__exit__, *problem)
 
 
 class _Page(paychainhq_sync.models.Page[Any]):

@@ -19,7 +19,10 @@ from paychainhq import (
     IdempotencyKeyMismatchError,
     InvalidArgumentError,
     InvoiceRequest,
+    MissingCredentialError,
     Outcome,
+    PayChainError,
+    PermissionDeniedError,
     Progress,
     Request,
     RequestTimeoutError,
@@ -27,6 +30,7 @@ from paychainhq import (
     RetryPolicy,
     ServerError,
     bulk,
+    retry_queue,
 )
 from paychainhq.concurrency import Level
 from paychainhq.emulator import Emulator
@@ -62,8 +66,8 @@ async def outcomes_of(pay: PayChainHQ, given: Any, **options: Any) -> list[Invoi
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe an absent server every few milliseconds."""
-    monkeypatch.setattr(bulk, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(bulk, "_LONGEST_PAUSE", 0.005)
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
     monkeypatch.setattr(rate_limit, "_PAUSE", 0.005)
 
 
@@ -101,7 +105,7 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
         ({"amount": "1", "token": "USDC", "reference": "r"}, "chain"),
         ({"amount": "1", "token": "USDC", "chain": "eth", "reference": "r", "colour": "red"}, "colour"),
         ({"amount": 1.5, "token": "USDC", "chain": "eth", "reference": "r"}, "amount"),
-        (InvoiceRequest("1", "USDC", "eth"), "reference"),
+        (InvoiceRequest("1", "USDC", "eth", reference=""), "reference"),
         (CustomerRequest("c", reference="r"), "request"),
         ("order-1", "request"),
         (None, "request"),
@@ -195,7 +199,7 @@ async def _restart_when_missed(state: str, port: int, caplog: pytest.LogCaptureF
 
 @pytest.mark.async_only("it counts what the loop has read")
 async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
-    """While the server fails, no more is read than is under way, and one request at a time asks whether it is back."""
+    """While the server fails, one request at a time is sent, each time another one, and no more is read than is sent."""
     taken = under_way = most = 0
     limit = 4
 
@@ -208,9 +212,8 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     async def behave(_: Any, writer: asyncio.StreamWriter) -> None:
         nonlocal under_way, most
         under_way += 1
-        if len(server.requests) > 2 * limit * FAST.attempts:  # the first attempts of all are long over
+        if len(server.requests) > 2 * limit:  # the first of all are long over
             most = max(most, under_way)
-            assert taken <= limit
         await asyncio.sleep(0)
         if len(server.requests) > 40:
             server.script = [answer(INVOICE)]
@@ -222,6 +225,8 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     assert all(outcome.ok for outcome in outcomes)
     assert len(outcomes) == 50
     assert most == 1
+    sent = [request.headers["idempotency-key"] for request in server.requests[:41]]
+    assert len(set(sent)) == 41
 
 
 async def test_a_server_that_never_comes_back_ends_the_job() -> None:
@@ -258,11 +263,28 @@ async def test_giving_up_remembers_that_a_request_may_have_been_taken() -> None:
     assert outcome.error.sent == "unknown"
 
 
-async def test_a_wrong_key_is_an_outcome_and_not_an_outage(paychain_emulator: Emulator) -> None:
-    """A definite answer ends the request at once."""
-    async with client(paychain_emulator.url, api_key="pk_wrong") as pay:
-        outcomes = await outcomes_of(pay, requests(5))
-    assert all(isinstance(outcome.error, AuthenticationError) for outcome in outcomes)
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+@pytest.mark.parametrize("concurrency", [1, 3, "auto"])
+async def test_a_job_ends_with_the_first_refusal_of_its_key(status: int, kind: type[PayChainError], concurrency: Any) -> None:
+    """Each request that was begun has its outcome; then the error is raised, and says how far the job came."""
+    refusal = answer({"error": {"code": "X", "message": "no"}}, status)
+    outcomes: list[InvoiceOutcome] = []
+    async with RawServer(*[answer(INVOICE)] * 20, refusal) as server, client(server.url) as pay:
+        with pytest.raises(kind) as caught:
+            async for outcome in pay.invoices.create_many(requests(2000), concurrency=concurrency):
+                outcomes.append(outcome)
+        assert len(outcomes) == len({request.headers["idempotency-key"] for request in server.requests}) < 40
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    assert all(isinstance(outcome.error, kind) for outcome in failed)
+    assert f"{len(outcomes) - len(failed)} results and {len(failed)} errors" in caught.value.__notes__[0]
+
+
+async def test_a_job_without_its_credential_ends_at_once() -> None:
+    """A missing key is missing for all requests."""
+    async with RawServer(answer(INVOICE)) as server, client(server.url, api_key=None, payout_key="k") as pay:
+        with pytest.raises(MissingCredentialError):
+            await outcomes_of(pay, requests(2000))
+        assert server.requests == []
 
 
 @pytest.mark.async_only("it counts turns of the loop")
@@ -388,7 +410,7 @@ async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
     assert 8 < most <= 20
 
 
-@pytest.mark.parametrize(("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False])])
+@pytest.mark.parametrize(("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False, False])])
 async def test_a_429_is_left_to_the_pace(status: int, trouble: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the limiter slows down, the concurrency stays; a failure of another kind lets it fall."""
     noted: list[bool] = []

@@ -22,7 +22,7 @@ from paychainhq import (
     Outcome,
     PayChainHQ,
     RetryPolicy,
-    bulk,
+    retry_queue,
 )
 from paychainhq.emulator import API_KEY, Emulator
 from paychainhq.middleware import rate_limit
@@ -88,8 +88,8 @@ def expected(request: InvoiceRequest) -> Expected:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(bulk, "_LONGEST_PAUSE", 0.004)
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
     monkeypatch.setattr(rate_limit, "_PAUSE", 0.002)
 
 

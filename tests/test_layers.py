@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "paychainhq"
 
 # From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
 LAYERS = [
-    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "making", "masked"},
+    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "intake", "making", "masked", "streams"},
     {"credentials", "arguments", "exchange", "signing"},
     {"config", "plain_json"},
     {"models"},
@@ -24,7 +24,7 @@ LAYERS = [
     {"pool"},
     {"transport"},
     {"calls"},
-    {"jobs"},
+    {"jobs", "retry_queue"},
     {"bulk", "paging", "polling", "sweeping", "watching", "webhooks"},
     {"resources"},
     {"base_client"},

@@ -94,6 +94,13 @@ def test_trouble_lets_it_fall_and_rest() -> None:
     assert max(settled) <= 45
 
 
+def test_a_few_failures_are_no_trouble() -> None:
+    """Single requests that fail, among many that do not, keep the level as it is without them."""
+    chance = random.Random(3)
+    few = run(Level(100), trouble=lambda *_: chance.random() < 0.03)
+    assert few.levels[-1] == 100
+
+
 def test_trouble_of_old_requests_counts_once() -> None:
     """One bad moment costs one step down, however many requests were under way in it."""
     level = Level(100)

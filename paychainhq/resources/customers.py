@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from paychainhq import bulk, operations
@@ -11,6 +11,7 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
+from paychainhq.streams import Stream
 
 
 class Customers(Resource):
@@ -52,7 +53,7 @@ class Customers(Resource):
         give_up_after: float = 600.0,
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
-    ) -> AsyncGenerator[Outcome[CustomerRequest, Customer], None]:
+    ) -> Stream[Outcome[CustomerRequest, Customer]]:
         """Create one customer for each request, and give an outcome for each, in the order in which they are known.
 
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
@@ -69,11 +70,14 @@ class Customers(Resource):
 
         Returns:
 
-            An async generator of `Outcome`s; closing it cancels what is under way.
+            A stream of `Outcome`s, which is an async iterator and an async context manager: closing it, or leaving its block,
+            cancels what is under way.
 
         Raises:
 
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good: the job ends with the first
+                such error, after the outcomes of what was under way.
 
         Source: seed 002, "Create customer".
         """

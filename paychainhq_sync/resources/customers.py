@@ -11,7 +11,7 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.resources.customers import Customers as AsyncCustomers
 from paychainhq_sync._engine import complete
-from paychainhq_sync._iteration import Iteration, Page, first, run_job
+from paychainhq_sync._iteration import Page, Stream, first, run_job
 
 
 class Customers:
@@ -55,7 +55,7 @@ class Customers:
         give_up_after: float = 600.0,
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
-    ) -> Iteration[Outcome[CustomerRequest, Customer]]:
+    ) -> Stream[Outcome[CustomerRequest, Customer]]:
         """Create one customer for each request, and give an outcome for each, in the order in which they are known.
 
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
@@ -72,11 +72,14 @@ class Customers:
 
         Returns:
 
-            An iteration over `Outcome`s; closing it cancels what is under way.
+            A stream of `Outcome`s, which is an iterator and a context manager: closing it, or leaving its block,
+            cancels what is under way.
 
         Raises:
 
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good: the job ends with the first
+                such error, after the outcomes of what was under way.
 
         Source: seed 002, "Create customer".
         """

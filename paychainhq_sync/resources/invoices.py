@@ -12,7 +12,7 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.resources.invoices import Invoices as AsyncInvoices
 from paychainhq_sync._engine import complete
-from paychainhq_sync._iteration import Iteration, Page, first, here, iterate, run_job
+from paychainhq_sync._iteration import Page, Stream, first, here, iterate, run_job
 
 
 class Invoices:
@@ -92,13 +92,14 @@ class Invoices:
         give_up_after: float = 600.0,
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
-    ) -> Iteration[Outcome[InvoiceRequest, Invoice]]:
+    ) -> Stream[Outcome[InvoiceRequest, Invoice]]:
         """Create one invoice for each request, and give an outcome for each, in the order in which they are known.
 
         Each request names itself by its `reference`, from which its idempotency key is derived: a job that is run again asks for
-        the same invoices. A failure is an outcome like any other and does not stop the rest. What is only the state of the server
-        or the network ends no request: it is put back under the same key, and intake waits until the server answers again. With a
-        ledger, what is finished is answered from there, and what is too old to be sent again is an `OutcomeUnknownError`.
+        the same invoices. A failure is an outcome like any other and does not stop the rest. A transient failure is no outcome: the
+        request is sent again under the same key. One that fails again and again while others succeed is set aside until the end.
+        Where nothing succeeds, intake pauses until the server answers again. With a ledger, what is finished is answered from
+        there, and what is too old to be sent again is an `OutcomeUnknownError`.
 
         Args:
 
@@ -107,16 +108,20 @@ class Invoices:
                 client's own (`idempotency`), or none. It stays yours to close.
             concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
             give_up_after: Seconds without any success after which the rest end with the error that they met.
-            progress: Called about once a second, and at the end.
+            progress: Called about once a second, and at the end. If it raises, nothing more is begun, and its exception is raised
+                after the outcomes of what was under way.
             business_id: Whose invoices they are; by default the client's.
 
         Returns:
 
-            An iteration over `Outcome`s; closing it cancels what is under way.
+            A stream of `Outcome`s, which is an iterator and a context manager: closing it, or leaving its block,
+            cancels what is under way.
 
         Raises:
 
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good: the job ends with the first
+                such error, after the outcomes of what was under way.
 
         Source: seed 002, "Create invoice".
         """
@@ -248,7 +253,7 @@ class Invoices:
         concurrency: int = 16,
         seen: AsyncIterable[str | Invoice] | None = None,
         state: WatchState | None = None,
-    ) -> Iteration[Change]:
+    ) -> Stream[Change]:
         """Give each invoice as it is first seen, and then each change of its status, until all have come to their end.
 
         Many invoices are followed by sweeps of the lists of the open statuses, few by single reads, whichever is fewer requests. A
@@ -267,8 +272,9 @@ class Invoices:
 
         Returns:
 
-            An iteration over `Change`s; closing it leaves nothing under way. An id that does not exist is a change with an
-            `error`. A change of an invoice that is still open may carry the invoice as the list shows it, with fewer fields.
+            A stream of `Change`s, which is an iterator and a context manager; closing it leaves nothing under way.
+            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice
+            that is still open may carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """

@@ -33,7 +33,7 @@ async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
 def test_leaving_with_deliveries_under_way(answers: bool) -> None:
     """Many emulators are opened and left while webhooks are sent, retried and waited for: each leaves at once."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        url = "http://127.0.0.1:{}/".format(listening.getsockname()[1])
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
         accepting.start()
         for number in range(60):

@@ -1,0 +1,102 @@
+"""Simulated server in the place of a client's transport: it needs no sockets, so that time can be skipped."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import attrs
+
+from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Response, RetryPolicy
+from paychainhq.calls import Caller
+from paychainhq.codec import parse
+from paychainhq.exchange import Attempt
+from paychainhq.ledger.base import Ledger
+from paychainhq.recording import Record
+
+Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
+KINDS: tuple[Kind, ...] = ("500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable")
+
+ANSWERS = {
+    "500": (500, b'{"error": {"code": "INTERNAL", "message": "no"}}'),
+    "503": (503, b"busy"),
+    "408": (408, b""),
+    "in progress": (409, b'{"error": {"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS", "message": "wait"}}'),
+    "undecodable": (200, b'{"id": 7}'),
+}
+
+
+@attrs.define
+class Outage:
+    """A time in which no request is answered well."""
+
+    begin: float
+    end: float
+    kind: Kind
+
+
+@attrs.define
+class Server:
+    """A server with requests that always fail, and outages.
+
+    Attributes:
+
+        poison: How each reference fails that always does.
+        outages: When none succeeds.
+        latency: Seconds that an answer takes.
+        made: The references that were accepted, in order; a repeat under the same key is no new one.
+        sent: How many requests came.
+    """
+
+    poison: dict[str, Kind] = attrs.field(factory=dict)
+    outages: list[Outage] = attrs.field(factory=list)
+    latency: float = 0.05
+    made: dict[str, str] = attrs.field(factory=dict)
+    sent: int = 0
+    under_way: int = 0
+    most: int = 0
+    route: Any = attrs.field(factory=lambda: SimpleNamespace(max_connections=64, name="simulated"))
+    credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
+
+    def caller(self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0) -> Caller:
+        """Return what calls this server."""
+        policy = RetryPolicy(attempts=attempts, attempt_timeout=2.0)
+        return Caller(transport=self, business_id="biz_1", timeout=timeout, retry=policy, ledger=ledger)  # type: ignore[arg-type]
+
+    async def send(self, request: Request, record: Record | None = None) -> Response:
+        """Stand for `Transport.send`."""
+        known = None if record is None else await record.begin(request)
+        if known is not None:
+            return known
+        self.sent += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await self._answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        reference = parse(request.body or b"")["description"]
+        kind = self.poison.get(reference)
+        for outage in self.outages:
+            if outage.begin <= started < outage.end and kind != "undecodable":
+                kind = outage.kind
+        if kind == "silence":
+            assert request.retry is not None
+            await asyncio.sleep(min(request.deadline, started + request.retry.attempt_timeout) - started)
+            request.attempts.append(Attempt(None, "timed out", "unknown", loop.time() - started))
+            raise RequestTimeoutError("no answer came in time", **request.facts())
+        await asyncio.sleep(self.latency)
+        if kind in ("reset", "refused"):
+            sent = "unknown" if kind == "reset" else "no"
+            request.attempts.append(Attempt(None, kind, sent, self.latency))
+            raise ConnectionFailedError(kind, **request.facts())
+        status, body = ANSWERS.get(kind or "", (200, b'{"id": "inv_%s", "status": "pending", "amount": "1"}' % reference.encode()))
+        if kind is None:
+            assert self.made.setdefault(reference, request.idempotency_key or "") == request.idempotency_key
+        request.attempts.append(Attempt(status, None, "yes", self.latency))
+        return Response(status, {}, body)
