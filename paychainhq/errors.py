@@ -47,11 +47,12 @@ class PayChainError(Exception):
     attempts: tuple[Attempt, ...] = ()
     advice: ClassVar[str] = ""
 
-    def __init__(self, message: str, restored: Mapping[str, Any] | None = None, **facts: Any) -> None:
+    def __init__(self, message: str, *restored: object, **facts: Any) -> None:
         super().__init__(message)
         self.message = message
-        if isinstance(restored, Mapping):  # a queue may have replaced the facts by their text
-            self.__dict__.update((name, fact) for name, fact in restored.items() if hasattr(type(self), name))
+        for known in restored:  # the second of `args`; a queue may have replaced it by its text
+            if isinstance(known, Mapping):
+                self.__dict__.update((name, fact) for name, fact in known.items() if hasattr(type(self), name))
         self.__dict__.update(facts)
 
     @property

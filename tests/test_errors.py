@@ -174,7 +174,7 @@ def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
 @each_class
 def test_facts_that_a_task_queue_garbled_are_left_out(kind: type[PayChainError]) -> None:
     """Arguments that a queue replaced by their text, and names that are no facts, change nothing."""
-    assert vars(kind("lost", "{'sent': 'no'}")) == vars(kind("lost"))  # type: ignore[arg-type]
+    assert vars(kind("lost", "{'sent': 'no'}")) == vars(kind("lost"))
     assert vars(kind("lost", {"nonsense": 1})) == vars(kind("lost"))
 
 
