@@ -17,7 +17,7 @@ from paychainhq.forking import forget_in_child
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.pool import Pool
-from paychainhq.recording import Record
+from paychainhq.recording import Record, Seals
 from paychainhq.route import Route, make_route
 
 if TYPE_CHECKING:
@@ -69,25 +69,40 @@ class Transport:
         self.middleware = tuple(middleware)
         self.rate_limits = tuple(rate_limits)
         self.budget = RetryBudget()
+        self.seals = Seals(credentials)
         self._made_at = made_at
         self._wiring: _Wiring | None = None
         self._closed = False
         forget_in_child(self)
 
     async def send(self, request: Request, record: Record | None = None) -> Response:
-        """Send a request through the middleware, within its deadline; what the ledger knows already is not sent."""
+        """Send a request through the middleware, and record it, within its deadline; what the ledger has already is not sent.
+
+        A deadline that passes while the answer is recorded ends only the wait for that: the ledger may still record it.
+        """
         wiring = self._wiring
         if wiring is None or wiring.pool.loop is not asyncio.get_running_loop():
             wiring = await self._wire()
         deadline = wiring.deadlines.at(request.deadline)
+        response: Response | None = None
         try:
             with deadline:
-                known = None if record is None else await record.begin(request)
-                return await wiring.send(request) if known is None else known
+                if record is None:
+                    return await wiring.send(request)
+                if (known := await record.begin(request)) is not None:
+                    return known
+                response = await wiring.send(request)
+                await record.finish(request, response)
+                return response
         except TimeoutError:
             if not deadline.ended:  # a middleware's own
                 raise
-        raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
+        if record is None:
+            raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
+        if response is None:
+            raise record.late(request)
+        record.warn(request, "the ledger was locked or busy until the deadline of the call")
+        return response
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start work that belongs to the client: `close` cancels it, and its failure is only for whoever awaits it."""
