@@ -31,7 +31,9 @@ _ADVICE = {
 }
 
 _files: WeakSet[LedgerFile] = WeakSet()
-_torn: dict[str, sqlite3.Connection] = {}  # by real path: inherited in the middle of their use, and kept as they are for good
+_torn: dict[
+    str, sqlite3.Connection | None
+] = {}  # by real path: inherited in the middle of their use, and kept as they are for good
 _parting: dict[int, Lock] = {}  # by process: an inherited lock may be held by a thread that is not there
 
 
@@ -45,6 +47,7 @@ class LedgerFile:
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._in_use = False
         with self._guarded():
             self._open()
         _files.add(self)
@@ -65,8 +68,7 @@ class LedgerFile:
         return self._connection
 
     def close(self) -> None:
-        self._leave_parent()
-        with self._lock:
+        with self._guarded():
             self._closed = True
             self._let_go()
 
@@ -90,16 +92,15 @@ class LedgerFile:
         """Let go of the parent's connection in a child, and return what must be kept of it."""
         if self._process == os.getpid():
             return None
-        was_idle = self._lock.acquire(blocking=False)
         self._process, self._lock = os.getpid(), RLock()
-        inherited = self._connection
-        if inherited is None or not was_idle:
-            self._connection = None
-            if inherited is not None:
-                _torn[os.path.realpath(self.path)] = inherited
+        was_in_use, self._in_use = self._in_use, False  # the lock does not tell: a new thread may have the id of its holder
+        if was_in_use:
+            inherited, self._connection = self._connection, None
+            _torn[os.path.realpath(self.path)] = inherited
             return inherited
-        if sys.version_info >= (3, 12):  # the last one to close removes the journal, and the parent may be gone by now
-            inherited.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+        if self._connection is not None and sys.version_info >= (3, 12):
+            # The last one to close a file removes its journal, which may be another one's by now.
+            self._connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
         self._let_go()
         return None
 
@@ -118,6 +119,7 @@ class LedgerFile:
         problem = ""
         self._leave_parent()
         with self._lock:
+            self._in_use = True
             try:
                 yield
             except sqlite3.Error as error:
@@ -127,6 +129,8 @@ class LedgerFile:
                     self._let_go()  # the next one opens the file anew
             except OSError as error:
                 problem = error.strerror or str(error)
+            finally:
+                self._in_use = False
         if problem:
             raise LedgerError(f"the ledger {self.path} cannot be used: {problem}")
 
