@@ -1,4 +1,4 @@
-"""What an answer of the server means: a result, or one of our errors."""
+"""Answers of the server, read as a result or as one of our errors."""
 
 from __future__ import annotations
 
@@ -19,31 +19,27 @@ T = TypeVar("T")
 _LONGEST_RETRY_AFTER = 86_400.0
 _KEPT_BODY = 65_536
 _BROKEN = object()
+# Members that describe an error: an answer with any other one holds data.
+_ABOUT_ERRORS = frozenset({"code", "details", "error", "errors", "message", "ok", "requestId", "status", "statusCode", "success"})
 
 
 def result(operation: Operation[T], request: Request, response: Response) -> T:
     """Decode the answer of an operation; raises `APIError` or `DecodeError`."""
-    if not 200 <= response.status < 300:
+    if is_error(response):
         raise api_error(request, response)
     try:
-        value = codec.decode(operation.response_type, response.body, inside=operation.inside)
+        return codec.decode(operation.response_type, response.body, inside=operation.inside)
     except DecodeError as error:
         problem = error
         problem.__dict__.update(_answer_facts(request, response))
     except codec.NotJSONError:
         problem = _no_json(request, response)
-    else:
-        if _envelope(getattr(value, "_source", None)) is not None:
-            raise api_error(request, response)
-        return value
-    if _envelope(problem.data) is not None:
-        raise api_error(request, response)
     raise problem.with_traceback(None)
 
 
 def plain(request: Request, response: Response) -> Any:
     """Parse the answer to a request that is not modelled; no content is None, whatever the status says of it."""
-    if not 200 <= response.status < 300:
+    if is_error(response):
         raise api_error(request, response)
     if not response.body.strip():
         return None
@@ -53,8 +49,6 @@ def plain(request: Request, response: Response) -> Any:
         data = _BROKEN
     if data is _BROKEN:  # raised here, it has no exception of the parser behind it
         raise _no_json(request, response)
-    if _envelope(data) is not None:
-        raise api_error(request, response)
     return data
 
 
@@ -77,10 +71,19 @@ def api_error(request: Request, response: Response) -> APIError:
 
 
 def is_error(response: Response) -> bool:
-    """Whether an answer is an error, by its status or by what it holds."""
+    """Return whether an answer is an error, by its status or by its body: an envelope, or nothing but a description of an error.
+
+    A member `error` that is null, false or empty, or that stands beside the data of a result, makes no error of a 2xx.
+    """
     if not 200 <= response.status < 300:
         return True
-    return b'"error"' in response.body and bool(_error(response))
+    if b'"error"' not in response.body:
+        return False
+    data = _object(response)
+    envelope = _envelope(data)
+    return bool(envelope.get("code") or envelope.get("message")) or (
+        _says_error(data.get("error")) and data.keys() <= _ABOUT_ERRORS
+    )
 
 
 def error_code(response: Response) -> str | None:
@@ -130,15 +133,24 @@ def _moment(written: str) -> datetime:
 
 
 def _error(response: Response) -> dict[str, Any]:
+    """Return the members of an error's description, or none if the answer has no description."""
+    data = _object(response)
+    # The gateway's errors (Laravel's) have no envelope.
+    text = {"message": data["error"]} if isinstance(data.get("error"), str) and data["error"].strip() else {}
+    return _envelope(data) or text or {name: data[name] for name in ("message", "errors") if name in data}
+
+
+def _object(response: Response) -> dict[str, Any]:
+    """Parse a body; anything but a JSON object is an empty one."""
     try:
         data = codec.parse(response.body)
     except codec.NotJSONError:
         return {}
-    if not isinstance(data, dict):
-        return {}
-    # The gateway's errors (Laravel's) have no envelope.
-    plain = {"message": data["error"]} if isinstance(data.get("error"), str) else {}
-    return _envelope(data) or plain or {name: data[name] for name in ("message", "errors") if name in data}
+    return data if isinstance(data, dict) else {}
+
+
+def _says_error(error: Any) -> bool:
+    return error is True or (isinstance(error, str) and bool(error.strip()))
 
 
 def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
@@ -151,9 +163,10 @@ def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
     return {name: texts for name, texts in found.items() if texts}
 
 
-def _envelope(data: Any) -> dict[str, Any] | None:
-    error = data.get("error") if isinstance(data, dict) else None
-    return cast("dict[str, Any]", error) if isinstance(error, dict) and ("code" in error or "message" in error) else None
+def _envelope(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the documented envelope of an error, or an empty one if there is none."""
+    error = data.get("error")
+    return cast("dict[str, Any]", error) if isinstance(error, dict) and ("code" in error or "message" in error) else {}
 
 
 def _answer_facts(request: Request, response: Response) -> dict[str, Any]:

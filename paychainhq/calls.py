@@ -31,6 +31,8 @@ current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
 # What would end a path, and what stands for an escape that is no text.
 _NO_PATH = re.compile(r"[\\?#\s\ufffd]")
+# Where keys and webhook secrets are made and listed.
+_ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -99,20 +101,17 @@ class Caller:
             response=lambda: object,
             auth=_checked_auth(auth),
             idempotency="unsupported" if idempotency_key is None else "recommended",
-            holds_secret="api-keys" in unquote(path),
+            holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
         request = self._request(operation, path_with_query(path, _checked_query(query)), data, idempotency_key)
         return answers.plain(request, await self._send(request))
 
     async def _send(self, request: Request) -> Response:
-        # The answers about API keys hold secrets: no file is to keep them.
+        # The answers about API keys and webhooks hold secrets: no file is to keep them.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
-        record = Record(self.ledger, self.transport.route.name)
-        response = await self.transport.send(request, record)
-        await record.finish(request, response)
-        return response
+        return await self.transport.send(request, Record(self.ledger, self.transport.route.name, self.transport.seals))
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's business id where the path needs one and the caller gave none."""
@@ -152,7 +151,7 @@ def _checked_path(path: str) -> str:
     path = arguments.content(path)
     if not isinstance(path, str) or not path.startswith("/api/"):
         arguments.refuse("path", "must begin with /api/ (no host, no other prefix)")
-    decoded = normalize("NFKC", unquote(unquote(path)))
+    decoded = _decoded(path)
     if not path.isascii() or not path.isprintable() or _NO_PATH.search(decoded) or not decoded.isprintable():
         arguments.refuse(
             "path", "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an argument of its own"
@@ -160,6 +159,11 @@ def _checked_path(path: str) -> str:
     if any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/")) or "%2f" in path.lower():
         arguments.refuse("path", "must hold no dot segments and no escaped slashes")
     return path
+
+
+def _decoded(path: str) -> str:
+    """Return a path as a lenient server may read it."""
+    return normalize("NFKC", unquote(unquote(path)))
 
 
 def _checked_auth(auth: Auth | None) -> Auth | None:

@@ -224,8 +224,14 @@ class ConflictError(APIError):
 
 
 class IdempotencyKeyMismatchError(ConflictError):
-    """The key was used before with another body."""
+    """Idempotency key that was used before with another body.
 
+    Attributes:
+
+        known: The result that the ledger has for the key, as the operation returns it (plain JSON from `request`), or None.
+    """
+
+    known: Any = None
     advice = "Use one idempotency key for one business action."
 
 

@@ -1,4 +1,4 @@
-"""A ledger whose intents wait for their turn to be sent, so that more are being recorded than are under way."""
+"""Gate of a job: a ledger whose intents wait for their turn to be sent, so that more are being recorded than are under way."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 
 from paychainhq.concurrency import Level
-from paychainhq.ledger.base import Answer, Entry, Ledger
+from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
 
 
 class Gate:
-    """A ledger for a job: it lets as many tasks go on to send as the level says; the others record meanwhile.
+    """Ledger for a job: it lets as many tasks go on to send as the level says; the others record meanwhile.
 
     Recording takes a task longer than the server does, so a job whose tasks did both in turn would have few requests under way, and
     few entries in each transaction.
@@ -28,19 +28,17 @@ class Gate:
         self._inside: set[asyncio.Task[object] | None] = set()
         self._waiting: deque[tuple[asyncio.Task[object] | None, asyncio.Future[None]]] = deque()
 
-    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
-        """Record an intent, and wait for the turn of what is to be sent."""
-        entry = await self._ledger.begin(operation, key, fingerprint)
-        if entry is None or entry.answer is None:
-            await self._enter()
-        return entry
+    async def begin(self, intent: Intent) -> Entry | None:
+        """Record an intent; what is then to be sent waits for its turn in `enter`."""
+        return await self._ledger.begin(intent)
 
-    async def finish(self, operation: str, key: str, answer: Answer) -> None:
+    async def finish(self, intent: Intent, answer: Answer) -> None:
         """Give the turn to the next, and record the answer."""
         self.leave()
-        await self._ledger.finish(operation, key, answer)
+        await self._ledger.finish(intent, answer)
 
-    async def _enter(self) -> None:
+    async def enter(self) -> None:
+        """Wait for the turn of the current task."""
         task = asyncio.current_task()
         if len(self._inside) < self._level.value:
             self._inside.add(task)
@@ -50,7 +48,7 @@ class Gate:
             await turn
 
     def leave(self) -> None:
-        """Give up the turn of the current task, if it has one; whoever was cancelled while it waited gets none."""
+        """Give up the turn of the current task, if it has one; a task that was cancelled while it waited gets none."""
         self._inside.discard(asyncio.current_task())
         while self._waiting and len(self._inside) < self._level.value:
             task, turn = self._waiting.popleft()

@@ -18,7 +18,7 @@ from paychainhq.forking import forget_in_child, notice_fork
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.pool import Pool
-from paychainhq.recording import Record
+from paychainhq.recording import Record, Seals
 from paychainhq.route import Route, make_route
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Transport:
         self.middleware = tuple(middleware)
         self.rate_limits = tuple(rate_limits)
         self.budget = RetryBudget()
+        self.seals = Seals(credentials)
         self._made_at = made_at
         self._wiring: _Wiring | None = None
         self._ending: _Wiring | None = None
@@ -87,24 +88,40 @@ class Transport:
         forget_in_child(self)
 
     async def send(self, request: Request, record: Record | None = None) -> Response:
-        """Send a request through the middleware, within its deadline; what the ledger knows already is not sent."""
+        """Send a request through the middleware, and record it, within its deadline; what the ledger has already is not sent.
+
+        A deadline that passes while the answer is recorded ends only the wait for that: the ledger may still record it.
+        """
         wiring = self._wiring
         if wiring is None or wiring.loop is not asyncio.get_running_loop() or wiring.process != os.getpid():
             wiring = await self._wire()
         deadline = wiring.deadlines.at(request.deadline)
+        response: Response | None = None
         try:
             with deadline:
-                known = None if record is None else await record.begin(request)
-                return await wiring.send(request) if known is None else known
+                if record is None:
+                    return await wiring.send(request)
+                if (known := await record.begin(request)) is not None:
+                    return known
+                response = await wiring.send(request)
+                await record.finish(request, response)
+                return response
         except TimeoutError:
             if not deadline.ended:  # a middleware's own
                 raise
         except asyncio.CancelledError:
             if deadline.task.cancelling():
                 raise
-            raise ConnectionFailedError("the call was cut off by a cancellation that nobody asked for", **request.facts()) from None
+            if response is None:
+                raise ConnectionFailedError("the call was cancelled, and not by its caller", **request.facts()) from None
+        if response is not None:
+            assert record is not None
+            record.warn(request, "the ledger was locked or busy until the deadline of the call")
+            return response
         if wiring.closed:
             raise ConnectionFailedError("the client was closed during the call", **request.facts())
+        if record is not None:
+            raise record.late(request)
         raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

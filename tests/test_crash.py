@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from paychainhq.ledger import Answer, SQLiteLedger
+from tests.ledger_intents import intent
 from tests.support import load_tool
 
 TOOL = Path(__file__).parents[1] / "tools" / "crashtest.py"
@@ -57,8 +58,9 @@ def a_job_that_is_done(folder: Path) -> list[tuple[str, str]]:
     async def record() -> None:
         with SQLiteLedger(folder / "jobs.db") as ledger:
             for reference in IDS:
-                await ledger.begin("invoices.create", reference, "f")
-                await ledger.finish("invoices.create", reference, Answer(200, None, b"{}"))
+                made = intent(reference)
+                await ledger.begin(made)
+                await ledger.finish(made, Answer(200, None, b"{}"))
 
     asyncio.run(record())
     return list(IDS.items())

@@ -12,15 +12,24 @@ import pytest
 from paychainhq import InvoiceRequest, Progress, bulk
 from paychainhq.concurrency import Level
 from paychainhq.gate import Gate
-from paychainhq.ledger import Answer, MemoryLedger, SQLiteLedger
+from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
 from tests.engine import INVOICE, client
+from tests.ledger_intents import intent
 from tests.support import RawServer, answer
 
 OK = Answer(200, None, b"{}")
 
 
-def begin(gate: Gate, key: str) -> asyncio.Task[object]:
-    return asyncio.create_task(gate.begin("invoices.create", key, "f"))
+async def begun(gate: Gate, made: Intent) -> Entry | None:
+    """Record an intent and wait for the turn of what is to be sent, as a call does."""
+    entry = await gate.begin(made)
+    if entry is None or entry.answer is None:
+        await gate.enter()
+    return entry
+
+
+def begin(gate: Gate, key: str) -> asyncio.Task[Entry | None]:
+    return asyncio.create_task(begun(gate, intent(key)))
 
 
 async def turns() -> None:
@@ -45,11 +54,12 @@ async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
     came: list[int] = []
 
     async def one(number: int) -> None:
-        assert await gate.begin("invoices.create", str(number), "f") is None
+        made = intent(str(number))
+        assert await begun(gate, made) is None
         came.append(number)
         await asyncio.sleep(0)
         assert came[-1] == number
-        await gate.finish("invoices.create", str(number), OK)
+        await gate.finish(made, OK)
 
     await asyncio.gather(*(one(number) for number in range(20)))
     assert came == list(range(20))
@@ -57,12 +67,13 @@ async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
 
 async def test_what_is_finished_needs_no_turn() -> None:
     ledger = MemoryLedger()
-    await ledger.begin("invoices.create", "old", "f")
-    await ledger.finish("invoices.create", "old", OK)
+    old = intent("old")
+    await ledger.begin(old)
+    await ledger.finish(old, OK)
     gate = Gate(ledger, Level(1, fixed=True))
     waiting = [begin(gate, "a"), begin(gate, "b")]
     await turns()
-    entry = await gate.begin("invoices.create", "old", "f")
+    entry = await begun(gate, intent("old"))
     assert entry is not None
     assert entry.answer == OK
     assert [task.done() for task in waiting] == [True, False]
@@ -80,7 +91,8 @@ async def test_turns_are_never_lost_and_never_too_many() -> None:
     async def one(number: int) -> None:
         nonlocal under_way, most
         try:
-            await gate.begin("invoices.create", str(number), "f")
+            made = intent(str(number))
+            await begun(gate, made)
             under_way += 1
             most = max(most, under_way)
             try:
@@ -89,7 +101,7 @@ async def test_turns_are_never_lost_and_never_too_many() -> None:
             finally:
                 under_way -= 1
             if number % 5:
-                await gate.finish("invoices.create", str(number), OK)
+                await gate.finish(made, OK)
         finally:
             gate.leave()
 

@@ -26,7 +26,7 @@ from paychainhq import (
 )
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.idempotency import key_for_reference
-from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger
+from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
 from tests.engine import CREATED_KEY, INVOICE, QUICK, client, error_body, info, invoice
 from tests.faces import PayChainHQ
 from tests.support import RawServer, answer, reset
@@ -286,15 +286,15 @@ class Failing(MemoryLedger):
         super().__init__()
         self.fails = {"begin": begin, "finish": finish}
 
-    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+    async def begin(self, intent: Intent) -> Entry | None:
         if self.fails["begin"]:
             raise LedgerError("the disk is full")
-        return await super().begin(operation, key, fingerprint)
+        return await super().begin(intent)
 
-    async def finish(self, operation: str, key: str, answer: Answer) -> None:
+    async def finish(self, intent: Intent, answer: Answer) -> None:
         if self.fails["finish"]:
             raise LedgerError("the disk is full")
-        await super().finish(operation, key, answer)
+        await super().finish(intent, answer)
 
 
 async def test_an_intent_that_cannot_be_recorded_is_not_sent() -> None:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq.ledger import Answer, SQLiteLedger
+from tests.ledger_intents import intent
 
-CREATE = "invoices.create"
 # What happens to a key, in rank: who is promised a later state is promised the earlier ones.
 UNKNOWN, BEGUN, FINISHED = 0, 1, 2
 
@@ -58,11 +58,12 @@ async def record(ledger: SQLiteLedger, recorder: Recorder, groups: list[list[tup
 
     async def one(key: str, finish: bool) -> None:
         recorder.asked[key] = max(recorder.asked.get(key, UNKNOWN), BEGUN)
-        await ledger.begin(CREATE, key, "fingerprint")
+        made = intent(key)
+        await ledger.begin(made)
         recorder.promised[key] = max(recorder.promised.get(key, UNKNOWN), BEGUN)
         if finish:
             recorder.asked[key] = FINISHED
-            await ledger.finish(CREATE, key, Answer(200, None, b"{}"))
+            await ledger.finish(made, Answer(200, None, b"{}"))
             recorder.promised[key] = FINISHED
 
     for group in groups:

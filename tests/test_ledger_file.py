@@ -20,15 +20,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from paychainhq import ConfigurationError, LedgerError
-from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger
-from paychainhq.ledger import file as ledger_file
+from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger, opening, rows
 from paychainhq.ledger.base import State
+from tests.ledger_intents import CREATE, intent
 
-CREATE = "invoices.create"
 DONE = Answer(200, "req_1", b'{"id":"inv_1"}')
 REFUSED = Answer(400, None, b"{}")
 
@@ -45,9 +42,10 @@ def ledger(path: Path) -> Iterator[SQLiteLedger]:
 
 
 async def record(ledger: SQLiteLedger | MemoryLedger, key: str, answer: Answer | None = DONE) -> Entry | None:
-    known = await ledger.begin(CREATE, key, "f")
+    made = intent(key)
+    known = await ledger.begin(made)
     if answer is not None:
-        await ledger.finish(CREATE, key, answer)
+        await ledger.finish(made, answer)
     return known
 
 
@@ -62,11 +60,13 @@ async def test_an_entry_is_kept_as_it_was_written(path: Path) -> None:
     """Another object that opens the file finds operation, key, fingerprint, time and answer."""
     before = time.time()
     with SQLiteLedger(path) as ledger:
-        await ledger.begin(CREATE, "schlüssel", "f" * 64)
-        await ledger.finish(CREATE, "schlüssel", Answer(201, None, b"\x00\xff"))
+        made = intent("schlüssel", "f" * 64)
+        await ledger.begin(made)
+        await ledger.finish(made, Answer(201, None, b"\x00\xff"))
     with SQLiteLedger(path) as again:
         (entry,) = again.entries()
-        assert entry == await again.begin(CREATE, "schlüssel", "other")
+        assert entry == await again.begin(intent("schlüssel", "other"))
+    assert (entry.credential, entry.attempt) == (made.credential, made.attempt)
     assert (entry.operation, entry.key, entry.fingerprint) == (CREATE, "schlüssel", "f" * 64)
     assert entry.answer == Answer(201, None, b"\x00\xff")
     assert before <= entry.started_at <= time.time()
@@ -75,13 +75,13 @@ async def test_an_entry_is_kept_as_it_was_written(path: Path) -> None:
 async def test_many_tasks_at_once_are_few_transactions(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """What many tasks record at the same time is written together; each of them waits for its own entry."""
     groups: list[int] = []
-    write = ledger_file.LedgerFile.write
+    write = rows.write
 
-    def counting(self: ledger_file.LedgerFile, intents: Any, answers: Any) -> Any:
+    def counting(file: Any, intents: Any, answers: Any) -> Any:
         groups.append(len(intents) + len(answers))
-        return write(self, intents, answers)
+        return write(file, intents, answers)
 
-    monkeypatch.setattr(ledger_file.LedgerFile, "write", counting)
+    monkeypatch.setattr(rows, "write", counting)
     assert await asyncio.gather(*(record(ledger, f"k{n}") for n in range(500))) == [None] * 500
     assert sum(groups) == 1000
     assert len(groups) < 100
@@ -90,16 +90,14 @@ async def test_many_tasks_at_once_are_few_transactions(ledger: SQLiteLedger, mon
 
 async def test_the_same_key_at_once_begins_once(ledger: SQLiteLedger) -> None:
     """Of many tasks that begin with one key at the same time, one is told that it is new; the others see its entry."""
-    known = await asyncio.gather(
-        *(ledger.begin(CREATE, "k", "f") for _ in range(20)), *(ledger.begin(CREATE, "j", "f") for _ in range(5))
-    )
+    known = await asyncio.gather(*(ledger.begin(intent("k")) for _ in range(20)), *(ledger.begin(intent("j")) for _ in range(5)))
     assert [entry is None for entry in known].count(True) == 2
     assert {entry.state for entry in known if entry is not None} == {"unfinished"}
 
 
 async def test_an_answer_to_nothing_is_ignored(ledger: SQLiteLedger) -> None:
     """A key that was not begun, or was forgotten meanwhile, is not made up."""
-    await ledger.finish(CREATE, "k", DONE)
+    await ledger.finish(intent("k"), DONE)
     assert states(ledger) == {}
 
 
@@ -113,7 +111,7 @@ async def test_entries_can_be_looked_at_by_state(ledger: SQLiteLedger) -> None:
 
 async def test_looking_at_entries_does_not_hold_up_writing(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow reader holds no lock and no transaction, and misses nothing that was there when it began."""
-    monkeypatch.setattr(ledger_file, "_AT_ONCE", 2)
+    monkeypatch.setattr(rows, "_AT_ONCE", 2)
     for key in "abcde":
         await record(ledger, key)
     seen = []
@@ -138,7 +136,7 @@ async def test_the_file_can_be_inspected_with_sqlite(path: Path, ledger: SQLiteL
 
 async def test_compacting_removes_what_is_finished_and_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only answered entries older than asked for go; an unfinished one never does, however old."""
-    monkeypatch.setattr(ledger_file, "_AT_ONCE", 3)
+    monkeypatch.setattr(rows, "_AT_ONCE", 3)
     ahead = 0.0
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + ahead)
@@ -152,7 +150,7 @@ async def test_compacting_removes_what_is_finished_and_old(path: Path, monkeypat
         assert ledger.compact(older_than=500) == 8
         assert states(ledger) == {"open": "unfinished", "young": "finished"}
         assert ledger.compact(older_than=0) in (0, 1)
-        assert await ledger.begin(CREATE, "old-1", "f") is None
+        assert await ledger.begin(intent("old-1")) is None
 
 
 async def test_forgetting_takes_an_entry_that_is_there(ledger: SQLiteLedger) -> None:
@@ -247,7 +245,7 @@ async def test_a_closed_ledger_says_so(path: Path) -> None:
     ledger.close()
     ledger.close()
     with pytest.raises(LedgerError, match="closed"):
-        await ledger.begin(CREATE, "b", "f")
+        await ledger.begin(intent("b"))
     with pytest.raises(LedgerError, match="closed"):
         list(ledger.entries())
 
@@ -271,9 +269,9 @@ def test_a_ledger_that_is_open_at_exit_is_no_trouble(path: Path) -> None:
     """The interpreter ends at once and without a word, with entries on the disk."""
     program = f"""
 import asyncio
-from paychainhq.ledger import SQLiteLedger
+from paychainhq.ledger import Intent, SQLiteLedger
 ledger = SQLiteLedger({str(path)!r})
-asyncio.run(ledger.begin({CREATE!r}, "a", "f"))
+asyncio.run(ledger.begin(Intent({CREATE!r}, "a", "f", "c", "1")))
 """
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
@@ -288,13 +286,13 @@ asyncio.run(ledger.begin({CREATE!r}, "a", "f"))
 
 async def test_a_locked_file_is_an_error_and_then_works_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that holds the file for longer than we wait: a clear error, nothing lost, and the next entry is written."""
-    monkeypatch.setattr(ledger_file, "_PATIENCE", 0.05)
+    monkeypatch.setattr(opening, "PATIENCE", 0.05)
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match="another process holds it locked"):
-            await ledger.begin(CREATE, "b", "f")
+            await ledger.begin(intent("b"))
         other.execute("ROLLBACK")
         other.close()
         assert await record(ledger, "b") is None
@@ -322,7 +320,7 @@ async def test_a_full_disk_is_an_error_and_loses_nothing(path: Path) -> None:
 FULL_DISK = """
 import asyncio, resource, signal, sys
 from paychainhq import LedgerError
-from paychainhq.ledger import Answer, SQLiteLedger
+from paychainhq.ledger import Answer, Intent, SQLiteLedger
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -331,8 +329,9 @@ async def main():
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
     for number in range(10_000):
         try:
-            await ledger.begin("invoices.create", f"k{number}", "f")
-            await ledger.finish("invoices.create", f"k{number}", Answer(200, None, bytes(5000)))
+            intent = Intent("invoices.create", f"k{number}", "f", "c", "1")
+            await ledger.begin(intent)
+            await ledger.finish(intent, Answer(200, None, bytes(5000)))
         except LedgerError as error:
             print(error)
             return
@@ -411,7 +410,7 @@ def test_a_loop_that_ends_while_a_group_is_written_is_no_trouble(ledger: SQLiteL
     for number in range(20):
 
         async def leave(number: int = number) -> None:
-            task = asyncio.create_task(ledger.begin(CREATE, f"k{number}", "f"))
+            task = asyncio.create_task(ledger.begin(intent(f"k{number}")))
             await asyncio.sleep(0.001)
             task.cancel()
 
@@ -447,7 +446,7 @@ def test_several_processes_share_a_file(path: Path) -> None:
 
 RECORDER = """
 import asyncio, sys
-from paychainhq.ledger import Answer, SQLiteLedger
+from paychainhq.ledger import Answer, Intent, SQLiteLedger
 
 async def main():
     ledger = SQLiteLedger(sys.argv[1], durable=sys.argv[2] == "durable")
@@ -455,9 +454,10 @@ async def main():
         number = 0
         while True:
             key = f"{sys.argv[3]}-{worker}-{number}"
-            await ledger.begin("invoices.create", key, "f")
+            intent = Intent("invoices.create", key, "f", "c", "1")
+            await ledger.begin(intent)
             print("begun", key, flush=True)
-            await ledger.finish("invoices.create", key, Answer(200, None, b"{}"))
+            await ledger.finish(intent, Answer(200, None, b"{}"))
             print("finished", key, flush=True)
             number += 1
     await asyncio.gather(*(work(n) for n in range(8)))
@@ -517,7 +517,7 @@ def test_parent_and_child_go_on_with_handles_of_their_own(path: Path) -> None:
 
 
 async def work_in_child(ledger: SQLiteLedger, number: int) -> None:
-    assert await ledger.begin(CREATE, "before", "f") is not None
+    assert await ledger.begin(intent("before")) is not None
     await record(ledger, f"child-{number}")
     if number % 2:
         ledger.close()
@@ -546,87 +546,3 @@ def test_a_fork_in_the_middle_of_writing(path: Path) -> None:
     assert codes == [0] * 30
     assert set(kept) == {*written, *(f"child-{n}" for n in range(30))}
     assert set(kept.values()) == {"finished"}
-
-
-def test_a_handle_that_was_inherited_all_the_same_is_never_used_nor_closed(path: Path) -> None:
-    """A fork that Python was not told of beforehand: the child parks its parent's handle and opens its own."""
-    with SQLiteLedger(path) as ledger:
-        asyncio.run(record(ledger, "before"))
-        inherited = ledger._file._connection
-        assert ledger._file.forget_inherited() is inherited
-        asyncio.run(record(ledger, "after"))
-        assert ledger._file._connection is not inherited
-        assert states(ledger) == {"before": "finished", "after": "finished"}
-        assert inherited is not None
-        inherited.close()
-
-
-# --- against a model ---
-
-keys = st.sampled_from(["a", "b", "c"])
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("begin"), keys, st.sampled_from(["f", "g"])),
-        st.tuples(st.just("finish"), keys, st.sampled_from([200, 201, 299, 300, 400, 404, 199])),
-        st.tuples(st.just("forget"), keys, st.none()),
-        st.tuples(st.just("compact"), st.none(), st.sampled_from([0.0, 5.0, 50.0])),
-        st.tuples(st.just("wait"), st.none(), st.sampled_from([1.0, 10.0])),
-        st.tuples(st.just("reopen"), st.none(), st.none()),
-    ),
-    max_size=30,
-)
-
-
-@pytest.mark.parametrize("kind", ["memory", "file"])
-@given(steps=steps)
-@settings(max_examples=60, deadline=None)
-def test_a_ledger_does_what_its_model_does(
-    kind: str, steps: list[tuple[str, Any, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Whatever is asked of it in whatever order, also across a new opening of the file."""
-    path = tmp_path_factory.mktemp("model") / "ledger.db"
-    model: dict[str, tuple[str, int | None, float]] = {}  # fingerprint, status, answered at
-    now = 1_000_000.0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", lambda: now)
-
-        async def run() -> None:
-            nonlocal now
-            ledger: MemoryLedger | SQLiteLedger = MemoryLedger() if kind == "memory" else SQLiteLedger(path)
-            for step, key, value in steps:
-                if step == "begin":
-                    entry = await ledger.begin(CREATE, key, value)
-                    fingerprint, status, _ = model.get(key, (None, 0, 0))
-                    if status == 0 or (status is not None and not 200 <= status < 300):
-                        assert entry is None
-                        model[key] = (value, None, 0)
-                    else:
-                        assert entry is not None
-                        assert (entry.fingerprint, entry.answer and entry.answer.status) == (fingerprint, status)
-                elif step == "finish":
-                    await ledger.finish(CREATE, key, Answer(value, None, b""))
-                    if key in model:
-                        model[key] = (model[key][0], value, now)
-                elif step == "forget":
-                    if key in model:
-                        del model[key]
-                        ledger.forget(CREATE, key)
-                    else:
-                        with pytest.raises(LookupError):
-                            ledger.forget(CREATE, key)
-                elif step == "compact":
-                    old = [key for key, (_, status, at) in model.items() if status is not None and at < now - value]
-                    assert ledger.compact(older_than=value) == len(old)
-                    for key_ in old:
-                        del model[key_]
-                elif step == "wait":
-                    now += value
-                elif isinstance(ledger, SQLiteLedger):
-                    ledger.close()
-                    ledger = SQLiteLedger(path)
-            found = {e.key: (e.fingerprint, e.answer and e.answer.status) for e in ledger.entries()}
-            assert found == {key: (fingerprint, status) for key, (fingerprint, status, _) in model.items()}
-            if isinstance(ledger, SQLiteLedger):
-                ledger.close()
-
-        asyncio.run(run())

@@ -1,16 +1,16 @@
-"""Ledgers: what was asked for and what came of it, so that a job that died goes on where it was."""
+"""Ledgers: records of requests and their answers, from which a job that died goes on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paychainhq.ledger.base import Answer, Entry, Ledger
+from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
 
 if TYPE_CHECKING:
     from paychainhq.ledger.memory import MemoryLedger
     from paychainhq.ledger.sqlite import SQLiteLedger
 
-__all__ = ["Answer", "Entry", "Ledger", "MemoryLedger", "SQLiteLedger"]
+__all__ = ["Answer", "Entry", "Intent", "Ledger", "MemoryLedger", "SQLiteLedger"]
 
 _HOMES = {"MemoryLedger": "memory", "SQLiteLedger": "sqlite"}
 

@@ -1,4 +1,4 @@
-"""A ledger in memory: it refuses a key that comes back with another body, and answers what is finished, as long as it lives."""
+"""Ledger in memory: it refuses a key that comes back with another body, and answers what is finished, as long as it lives."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import time
 from collections.abc import Iterator
 from threading import Lock
 
-import attrs
-
 from paychainhq import config
-from paychainhq.ledger.base import Answer, Entry, State
+from paychainhq.ledger.base import Answer, Entry, Intent, State
 from paychainhq.ledger.claims import MemoryClaims
+from paychainhq.ledger.rules import changed
 
 
 class MemoryLedger:
-    """A ledger that lives as long as this object, and keeps all answers in memory.
+    """Ledger that lives as long as this object, and keeps all answers in memory.
 
     Args:
 
@@ -33,25 +32,28 @@ class MemoryLedger:
         self._lock = Lock()
         self.claims = MemoryClaims()
 
-    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+    async def begin(self, intent: Intent) -> Entry | None:
         """Record an intent; returns the entry if there is one that was not refused."""
+        name = (intent.operation, intent.key)
         with self._lock:
-            known = self._entries.get((operation, key))
-            if known is not None and known.state != "refused":
-                return known
-            self._entries.pop((operation, key), None)  # what begins anew is the newest
-            self._entries[operation, key] = Entry(operation, key, fingerprint, time.time())
-            return None
+            known = self._entries.get(name)
+            entry = changed(known, intent, None, time.time())
+            assert entry is not None
+            self._entries[name] = entry
+            return None if known is None or known.state == "refused" else known
 
-    async def finish(self, operation: str, key: str, answer: Answer) -> None:
-        """Record the answer to an intent."""
+    async def finish(self, intent: Intent, answer: Answer) -> None:
+        """Record the answer to an intent, unless the rules say that it changes nothing."""
+        name = (intent.operation, intent.key)
         with self._lock:
-            if (operation, key) in self._entries:
-                self._entries[operation, key] = attrs.evolve(self._entries[operation, key], answer=answer)
-                self._answered_at[operation, key] = time.time()
+            known = self._entries.get(name)
+            entry = changed(known, intent, answer, 0.0)
+            if entry is not None and entry is not known:
+                self._entries[name] = entry
+                self._answered_at[name] = time.time()
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
-        """Give all entries, or those in one state, oldest first."""
+        """Return all entries, or those in one state, oldest first."""
         with self._lock:
             found = list(self._entries.values())
         return iter([entry for entry in found if state in (None, entry.state)])
@@ -67,7 +69,7 @@ class MemoryLedger:
         return len(old)
 
     def forget(self, operation: str, key: str) -> None:
-        """Remove an entry: what a person does who has made sure that the request was not taken.
+        """Remove an entry, once a person has made sure that the request was not taken.
 
         Raises:
 

@@ -1,4 +1,4 @@
-"""A ledger in an SQLite file: what many tasks record at the same time is one transaction, written in a thread of its own."""
+"""Ledger in an SQLite file: what many tasks record at the same time is one transaction, written in a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from typing import Any, Self
 
 from paychainhq import config
 from paychainhq.errors import ConfigurationError, LedgerError
-from paychainhq.ledger.base import Answer, Entry, State
+from paychainhq.ledger import rows
+from paychainhq.ledger.base import Answer, Entry, Intent, State
 from paychainhq.ledger.claims import FileClaims
-from paychainhq.ledger.file import Intent, LedgerFile, Settled
+from paychainhq.ledger.file import LedgerFile
 
 _Job = tuple["_Desk", "_Group"]
-
+_Answered = tuple[Intent, Answer]
 
 # Seconds that a group waits for more: a transaction costs as much as ten entries.
 _GATHERING = 0.001
 
 
 class SQLiteLedger:
-    """A ledger in an SQLite file: it survives the death of the process, and several processes may share it.
+    """Ledger in an SQLite file: it survives the death of the process, and several processes may share it.
 
     It may be used by any number of tasks, event loops and threads. Each forked child opens the file anew.
 
@@ -57,13 +58,16 @@ class SQLiteLedger:
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
         self._finalizer = weakref.finalize(self, self._writer.stop)
 
-    async def begin(self, operation: str, key: str, fingerprint: str) -> Entry | None:
+    async def begin(self, intent: Intent) -> Entry | None:
         """Record an intent; returns the entry if there is one that was not refused."""
-        return await self._desk().begin((operation, key, fingerprint))
+        return await self._desk().begin(intent)
 
-    async def finish(self, operation: str, key: str, answer: Answer) -> None:
-        """Record the answer to an intent; returns once it is written."""
-        await self._desk().finish((answer.status, answer.request_id, answer.body, key, operation))
+    async def finish(self, intent: Intent, answer: Answer) -> None:
+        """Record the answer to an intent, unless the rules say that it changes nothing; returns once it is written.
+
+        It is written even if the task that waits for it is cancelled meanwhile.
+        """
+        await self._desk().finish((intent, answer))
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()
@@ -78,8 +82,8 @@ class SQLiteLedger:
         return desk
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
-        """Give all entries, or those in one state, oldest first. This reads the file in the thread that calls it."""
-        return self._file.entries(state)
+        """Return all entries, or those in one state, oldest first. This reads the file in the thread that calls it."""
+        return rows.read(self._file, state)
 
     def compact(self, *, older_than: float) -> int:
         """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were.
@@ -89,16 +93,16 @@ class SQLiteLedger:
         """
         before = time.time() - config.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
-        return self._file.compact(before)
+        return rows.compact(self._file, before)
 
     def forget(self, operation: str, key: str) -> None:
-        """Remove an entry: what a person does who has made sure that the request was not taken.
+        """Remove an entry, once a person has made sure that the request was not taken.
 
         Raises:
 
             LookupError: There is none.
         """
-        if not self._file.forget(operation, key):
+        if not rows.forget(self._file, operation, key):
             raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
 
     def close(self) -> None:
@@ -117,7 +121,7 @@ class SQLiteLedger:
 
 
 class _Writer:
-    """The thread that writes groups to the file, one after the other; it does not keep the ledger alive."""
+    """Thread that writes groups to the file, one after the other; it does not keep the ledger alive."""
 
     def __init__(self, file: LedgerFile) -> None:
         self.process = os.getpid()
@@ -142,7 +146,7 @@ class _Writer:
             desk, group = job
             outcome: list[Entry | None] | LedgerError | None
             try:
-                outcome = self._file.write(group.intents, group.answers)
+                outcome = rows.write(self._file, group.intents, group.answers)
             except LedgerError as error:
                 outcome = error
             with suppress(RuntimeError):  # its loop is closed: nobody waits
@@ -165,19 +169,19 @@ class _Writer:
 
 
 class _Group:
-    """What is written in one transaction, and who waits for it."""
+    """Group of intents and answers that are written in one transaction, and the futures that wait for it."""
 
     __slots__ = ("answers", "begun", "finished", "intents")
 
     def __init__(self) -> None:
         self.intents: list[Intent] = []
-        self.answers: list[Settled] = []
+        self.answers: list[_Answered] = []
         self.begun: list[asyncio.Future[Entry | None]] = []
         self.finished: list[asyncio.Future[None]] = []
 
 
 class _Desk:
-    """Where the tasks of one event loop hand in what is to be written; what comes while a group is written is the next one."""
+    """Desk of one event loop: its tasks hand in intents and answers; what comes while a group is written is the next one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: _Writer) -> None:
         self.loop = loop
@@ -193,9 +197,9 @@ class _Desk:
         self._call()
         return future
 
-    def finish(self, settled: Settled) -> asyncio.Future[None]:
+    def finish(self, answered: _Answered) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self.loop.create_future()
-        self._group.answers.append(settled)
+        self._group.answers.append(answered)
         self._group.finished.append(future)
         self._call()
         return future

@@ -1,0 +1,140 @@
+"""Rows of an SQLite ledger: how entries are written, read and removed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from paychainhq.ledger.base import Answer, Entry, Intent, State
+from paychainhq.ledger.file import LedgerFile
+from paychainhq.ledger.rules import change_of
+
+_COLUMNS = (
+    "id, operation, key, fingerprint, started_at, credential, attempt, status, request_id, body"
+    " FROM intents LEFT JOIN answers USING (id)"
+)
+_IN_STATE: dict[State | None, str] = {
+    None: "true",
+    "unfinished": "status IS NULL",
+    "finished": "status BETWEEN 200 AND 299",
+    "refused": "status NOT BETWEEN 200 AND 299",
+}
+# The rules of `rules.RULES` for the answers to an intent, in SQL.
+_ANSWER = (
+    "INSERT INTO answers (id, status, request_id, body, answered_at)"
+    " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND fingerprint = ? AND (attempt = ? OR ?)"
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, request_id = excluded.request_id, body = excluded.body,"
+    " answered_at = excluded.answered_at WHERE excluded.status BETWEEN 200 AND 299 AND answers.status NOT BETWEEN 200 AND 299"
+)
+_INTENT = (
+    "INSERT INTO intents (operation, key, fingerprint, started_at, credential, attempt) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
+)
+_AT_ONCE = 500
+
+
+def write(file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]) -> list[Entry | None] | None:
+    """Record answers and intents in one transaction; returns what was found for each intent, or None if all are new."""
+    now = time.time()
+    with file.transaction() as connection:
+        if answers:
+            connection.executemany(
+                _ANSWER,
+                [
+                    (
+                        answer.status,
+                        answer.request_id,
+                        answer.body,
+                        now,
+                        intent.key,
+                        intent.operation,
+                        intent.fingerprint,
+                        intent.attempt,
+                        answer.state == "finished",
+                    )
+                    for intent, answer in answers
+                ],
+            )
+        if not intents:
+            return None
+        before = connection.total_changes
+        connection.executemany(
+            _INTENT,
+            [(intent.operation, intent.key, intent.fingerprint, now, intent.credential, intent.attempt) for intent in intents],
+        )
+        made = connection.total_changes - before
+        if made == len(intents):
+            return None
+        (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+        new = set(range(last - made + 1, last + 1))
+        return [_begin(connection, intent, new, now) for intent in intents]
+
+
+def _begin(connection: sqlite3.Connection, intent: Intent, new: set[int], now: float) -> Entry | None:
+    """Apply the rules to an intent of a group of which some were there before; returns the entry that was found, or None."""
+    row = connection.execute(f"SELECT {_COLUMNS} WHERE key = ? AND operation = ?", (intent.key, intent.operation)).fetchone()
+    id_, entry = row[0], _entry(row[1:])
+    if id_ in new:  # made by the first of this group that names it
+        new.remove(id_)
+        return None
+    change = change_of(entry, intent)
+    if change == "start":
+        connection.execute(
+            "UPDATE intents SET fingerprint = ?, started_at = ?, credential = ?, attempt = ? WHERE id = ?",
+            (intent.fingerprint, now, intent.credential, intent.attempt, id_),
+        )
+        connection.execute("DELETE FROM answers WHERE id = ?", (id_,))
+        return None
+    if change == "take_over":
+        connection.execute("UPDATE intents SET attempt = ? WHERE id = ?", (intent.attempt, id_))
+    return entry
+
+
+def read(file: LedgerFile, state: State | None) -> Iterator[Entry]:
+    """Yield the entries in a state, or all, oldest first."""
+    last = 0
+    while True:
+        with file.connected() as connection:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT {_AT_ONCE}", (last,)
+            ).fetchall()
+        if not rows:
+            return
+        yield from (_entry(row[1:]) for row in rows)
+        last = rows[-1][0]
+
+
+def compact(file: LedgerFile, before: float) -> int:
+    """Remove the entries that were answered before a time, and return their number."""
+    removed = 0
+    while True:
+        with file.transaction() as connection:  # many short ones: others want to write meanwhile
+            ids = connection.execute(
+                f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_AT_ONCE}",  # noqa: S608  # nosec B608
+                (before,),
+            ).fetchall()
+            _remove(connection, ids)
+        if not ids:
+            return removed
+        removed += len(ids)
+
+
+def forget(file: LedgerFile, operation: str, key: str) -> bool:
+    """Remove an entry; returns whether there was one."""
+    with file.transaction() as connection:
+        ids = connection.execute("SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)).fetchall()
+        _remove(connection, ids)
+    return bool(ids)
+
+
+def _remove(connection: sqlite3.Connection, ids: list[tuple[int]]) -> None:
+    connection.executemany("DELETE FROM answers WHERE id = ?", ids)
+    connection.executemany("DELETE FROM intents WHERE id = ?", ids)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    operation, key, fingerprint, started_at, credential, attempt, status, request_id, body = row
+    answer = None if status is None else Answer(status, request_id, body)
+    return Entry(operation, key, fingerprint, started_at, answer, credential, attempt)
