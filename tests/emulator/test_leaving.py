@@ -15,7 +15,7 @@ from paychainhq.emulator.state import State
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
-    """The outbox ends also where it is woken up at the moment at which it is cancelled, however many turns of the loop lie between."""
+    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some turns of the loop earlier."""
     outbox = Outbox(State(None))
     for _ in range(20):
         task = asyncio.create_task(outbox.run())
@@ -33,7 +33,7 @@ async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
 def test_leaving_with_deliveries_under_way(answers: bool) -> None:
     """Many emulators are opened and left while webhooks are sent, retried and waited for: each leaves at once."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        url = "http://127.0.0.1:{}/".format(listening.getsockname()[1])
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
         accepting.start()
         for number in range(60):
