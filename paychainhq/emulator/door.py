@@ -30,9 +30,9 @@ class Door:
     def check(self, request: web.BaseRequest, *, control: bool) -> None:
         """Raise `RefusedError` for a request that a web page may have sent.
 
-        A page can send to any address, and give its own host name the emulator's address (DNS rebinding). The browser then sends the
-        page's name as `Host`, and its origin as `Origin`; a JSON body it sends to another origin only after a question (CORS), which
-        the emulator never grants.
+        A page can send to any address, and give its own host name the emulator's address (DNS rebinding). The browser then sends
+        the page's name as `Host`, and its origin as `Origin`. It sends a JSON body to another origin only after a preflight, which
+        the emulator refuses.
         """
         host = request.headers.get("Host", "").lower()
         if not self._is_known(host, request):

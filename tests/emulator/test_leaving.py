@@ -9,14 +9,17 @@ import threading
 import pytest
 
 from paychainhq.emulator import Emulator
-from paychainhq.emulator.outbox import Outbox
+from paychainhq.emulator.outbox import Outbox, add_endpoint
 from paychainhq.emulator.state import State
 
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
-    """The outbox ends also where it is woken up at the moment at which it is cancelled, however many turns of the loop lie between."""
-    outbox = Outbox(State(None))
+    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some turns of the loop earlier."""
+    state = State(None)
+    with state.transaction():
+        add_endpoint(state, "http://127.0.0.1:9/", "s")
+    outbox = Outbox(state)
     for _ in range(20):
         task = asyncio.create_task(outbox.run())
         for _ in range(10):
