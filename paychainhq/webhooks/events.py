@@ -36,7 +36,7 @@ def parse(
     Args:
 
         body: The body as it came, before anything has parsed it.
-        headers: The headers; their names may be in any case.
+        headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The webhook secret, or several while it is being changed.
         bearer: The token that the API sends along, if you have set one.
         max_age: Refuse a timestamp that is more seconds than that away from now, either way.
@@ -45,12 +45,13 @@ def parse(
 
         WebhookVerificationError: It is not proven to be from the API.
         DecodeError: It is, and it does not say what an event says.
-        ConfigurationError: The secrets or the token cannot be any.
+        ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the body or the headers.
 
     Source: reference/webhooks-events.
     """
-    secrets, bearer, headers = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.held(headers)
-    body = signing.checked_body(body)
+    secrets, bearer = signing.hidden(secrets), signing.hidden(bearer)
+    headers = signing.held(headers)
+    secrets, bearer, body = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.checked_body(body, headers)
     if max_age is not None:
         config.seconds("max_age", max_age)
     signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
@@ -105,6 +106,7 @@ def sign(
 
     Source: reference/webhooks-events.
     """
+    secret, bearer = signing.hidden(secret), signing.hidden(bearer)
     (secret,), bearer = signing.checked_secrets(secret), signing.checked_bearer(bearer)
     headers = {
         "Content-Type": "application/json",
