@@ -14,7 +14,8 @@ from anyio import from_thread
 from paychainhq import signing
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
-from paychainhq.webhooks.base import HELD, SPARE, WITHIN, BaseReceiver, failed, log, new_holder
+from paychainhq.webhooks import base
+from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, failed, log, new_holder
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
 from paychainhq.webhooks.threads import Threads
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from aiohttp import web
     from starlette.requests import Request
     from starlette.responses import Response
+
+
+WITHIN: float = base.WITHIN
 
 
 class Receiver(BaseReceiver):
