@@ -57,11 +57,13 @@ def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
 
 def _check_secret(secret: Secret) -> None:
     if secret.strip() != secret:
-        raise ConfigurationError(f"a webhook secret begins or ends with white space or a line break{_ADVICE}")
+        raise InvalidArgumentError(f"a webhook secret begins or ends with white space or a line break{_ADVICE}", argument="secrets")
     if not secret.isprintable():
-        raise ConfigurationError(f"a webhook secret holds a character that does not print, such as a byte order mark{_ADVICE}")
+        raise InvalidArgumentError(
+            f"a webhook secret holds a character that does not print, such as a byte order mark{_ADVICE}", argument="secrets"
+        )
     if len(secret) > 1 and secret[0] in _QUOTES and secret[-1] in _QUOTES:
-        raise ConfigurationError(f"a webhook secret stands in quotes{_ADVICE}")
+        raise InvalidArgumentError(f"a webhook secret stands in quotes{_ADVICE}", argument="secrets")
 
 
 def checked_bearer(bearer: object) -> str | None:

@@ -12,7 +12,6 @@ from typing import Protocol
 from weakref import WeakSet
 
 from paychainhq import config, signing
-from paychainhq.credentials import conceal
 from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
@@ -51,7 +50,7 @@ class BaseReceiver:
         lease: float = _LEASE,
         name: str = "",
     ) -> None:
-        secrets, bearer = signing.hidden(secrets), conceal(bearer)
+        secrets, bearer = signing.hidden(secrets), signing.hidden(bearer)
         self._secrets, self._bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
         if getattr(ledger, "claims", None) is None:
             raise ConfigurationError("ledger must keep claims, as paychainhq.ledger.SQLiteLedger does")
