@@ -29,7 +29,7 @@ _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _ADVICE = "; a file, a variable or a form may have added that: pass the secret alone"
 
 
-def hidden(secrets: Any) -> Any:
+def hidden(secrets: object) -> Any:
     """Hold secrets of any type, also in a sequence, such that no frame shows them; a check refuses what cannot be a secret."""
     if isinstance(secrets, (bytes, bytearray)):
         return SecretBytes(secrets)
@@ -45,9 +45,9 @@ def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
 
         ConfigurationError: There is none, or one that is empty, is no text, or has characters around it that no secret has.
     """
-    given = hidden(secrets)
+    masked = hidden(secrets)
     del secrets
-    given = (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ()
+    given: tuple[Secret, ...] = masked if isinstance(masked, tuple) else (masked,)
     if not given or not all(isinstance(secret, str) and secret for secret in given):
         raise ConfigurationError("secrets must be a webhook secret, or a sequence of them, as text; none may be empty")
     for secret in given:
@@ -126,7 +126,7 @@ def held(headers: Headers) -> Held:
         InvalidArgumentError: The headers are neither a mapping nor pairs.
     """
     try:
-        pairs = headers.items() if hasattr(headers, "items") else headers
+        pairs: Any = getattr(headers, "items", lambda: headers)()
         return Held(_pair(name, value) for name, value in pairs)
     except (TypeError, ValueError):
         pass  # the error may show a header
