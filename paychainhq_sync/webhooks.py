@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -60,7 +61,9 @@ class Receiver(BaseReceiver):
         Raises:
 
             InvalidArgumentError: The body is not bytes, or the headers cannot be any.
+            ConfigurationError: A transaction of Django's surrounds this call.
         """
+        _refuse_transactions()
         headers = held(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
@@ -88,7 +91,6 @@ class Receiver(BaseReceiver):
 
             if request.method != "POST":
                 return HttpResponseNotAllowed(["POST"])
-            _refuse_transactions()
             return HttpResponse(status=self.receive(request.body, request.headers))  # pyright: ignore[reportArgumentType] (untyped)
 
         vars(webhook).update(csrf_exempt=True, _non_atomic_requests=_EveryDatabase())
@@ -110,13 +112,14 @@ class _EveryDatabase(set[str]):
 
 def _refuse_transactions() -> None:
     """Raise `ConfigurationError` inside a transaction of Django's, but for those that a `TestCase` opens around each test."""
-    from django.db import connections
-
-    for connection in connections.all(initialized_only=True):
+    django = sys.modules.get("django.db")
+    if django is None or not sys.modules["django.conf"].settings.configured:
+        return
+    for connection in django.connections.all(initialized_only=True):
         if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
             raise ConfigurationError(
-                "receiver.django runs in a transaction of the view that calls it, and what the handler does could be rolled back"
-                " after it was recorded as done: mark that view with transaction.non_atomic_requests"
+                "a webhook is received in a transaction of Django's, which could roll back what its handler does after that was recorded"
+                " as done: mark the view that calls receiver.django or receive with transaction.non_atomic_requests"
             )
 
 

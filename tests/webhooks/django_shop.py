@@ -83,6 +83,10 @@ def in_a_view(request: HttpRequest) -> HttpResponse:
     return receiver.django(request)
 
 
+def receiving(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=receiver.receive(request.body, request.headers))
+
+
 class OwnView(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         return receiver.django(request)
@@ -106,6 +110,7 @@ VIEWS = {
 urlpatterns = [path(name, view) for name, view in VIEWS.items()]
 urlpatterns += [
     path("in_a_view", csrf_exempt(in_a_view)),
+    path("receiving", csrf_exempt(receiving)),
     path("atomic", transaction.atomic(receiver.django)),
 ]
 
@@ -152,9 +157,9 @@ def every_view() -> object:
 
 def surrounded() -> object:
     """Deliver to a view that is in a transaction: nothing is handled, and the event can still be."""
-    answers = {view: [deliver(f"evt_{view}", view) for _ in range(2)] for view in ("in_a_view", "atomic")}
+    answers = {view: [deliver(f"evt_{view}", view) for _ in range(2)] for view in ("in_a_view", "receiving", "atomic")}
     before = state()
-    return [answers, before, [deliver(f"evt_{view}") for view in ("in_a_view", "atomic")], state()]
+    return [answers, before, [deliver(f"evt_{view}") for view in ("in_a_view", "receiving", "atomic")], state()]
 
 
 def in_a_test_case() -> object:
