@@ -118,8 +118,8 @@ def _refuse_transactions() -> None:
     for connection in django.connections.all(initialized_only=True):
         if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
             raise ConfigurationError(
-                "a webhook is received in a transaction of Django's, which could roll back what its handler does after that was recorded"
-                " as done: mark the view that calls receiver.django or receive with transaction.non_atomic_requests"
+                "a webhook is received in a transaction of Django's, which could roll back what its handler does after that was"
+                " recorded as done: mark the view that calls receiver.django or receive with transaction.non_atomic_requests"
             )
 
 

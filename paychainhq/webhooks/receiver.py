@@ -126,8 +126,11 @@ class Receiver(BaseReceiver):
         """An endpoint of Starlette or FastAPI: `Route("/webhooks", receiver.starlette, methods=["POST"])`,
         `app.post("/webhooks")(receiver.starlette)`.
         """
-        from starlette.requests import Request
-        from starlette.responses import Response
+        try:
+            from starlette.requests import Request
+            from starlette.responses import Response
+        except ModuleNotFoundError as error:  # an AttributeError, since `hasattr` and mocks read properties
+            raise AttributeError(f"receiver.starlette needs Starlette: {error}") from error
 
         async def webhook(request: Request) -> Response:
             return Response(status_code=await self.receive(await request.body(), request.headers))

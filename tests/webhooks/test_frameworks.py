@@ -312,6 +312,16 @@ async def test_the_schema_of_fastapi() -> None:
     assert set(operation["responses"]) == {"200"}
 
 
+def test_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The receiver has no endpoint of it then, and the error says why."""
+    receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
+    assert hasattr(receiver, "starlette")
+    monkeypatch.setitem(sys.modules, "starlette.requests", None)
+    assert not hasattr(receiver, "starlette")
+    with pytest.raises(AttributeError, match="needs Starlette"):
+        receiver.starlette
+
+
 # --- a body that was read before ---
 
 
