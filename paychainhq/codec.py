@@ -149,15 +149,19 @@ def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
     return from_json(type_, parse(body, exact=has_numbers(type_)), inside)
 
 
+_WEBHOOK_ADVICE = "It is genuine, and is kept in this error's `data` or `body`; unless it is answered with 2xx, it comes again."
+
+
 def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
     """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing behind it."""
+    facts: dict[str, Any]
     try:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
-        problem = DecodeError(error.message, path=error.path, data=error.data)
+        message, facts = error.message.replace("the answer", "the webhook", 1), {"path": error.path, "data": error.data}
     except NotJSONError:
-        problem = DecodeError("the webhook's body is not JSON", body=body)
-    raise problem
+        message, facts = "the webhook's body is not JSON", {"body": body}
+    raise DecodeError(message, sent="no", advice=_WEBHOOK_ADVICE, **facts)
 
 
 # --- to JSON ---

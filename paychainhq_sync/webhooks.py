@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+import inspect
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from paychainhq.errors import ConfigurationError
 from paychainhq.signing import Headers, held
 from paychainhq.webhooks import Event, EventData, EventName, parse, sign
-from paychainhq.webhooks.receiver import FAILED, OK, BaseReceiver, new_holder
+from paychainhq.webhooks.base import BaseReceiver
+from paychainhq.webhooks.handlers import Handler, check_handler, check_result, is_async
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -16,17 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventData", "EventName", "Receiver", "parse", "sign"]
 
-log = logging.getLogger("paychainhq")
-
-Handler = Callable[[Event], object]
+_ADVICE = "nothing awaits it here; give it to paychainhq.webhooks.Receiver, or make it a plain function"
 
 
-class Receiver(BaseReceiver[Handler]):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 500 to what failed.
+class Receiver(BaseReceiver):
+    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx to what was not.
 
-    An event that has a handler is claimed by its id in the ledger, handled, marked done, and only then acknowledged. So each event
-    is handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
-    What another one is handling is answered with 503: it comes again.
+    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then acknowledged. So each event is
+    handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
+    An event that another process is handling is answered with 503: it comes again.
+
+    A handler is a plain function. When it returns, its work must be committed.
 
     Args:
 
@@ -34,8 +38,10 @@ class Receiver(BaseReceiver[Handler]):
         ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which survives them, or a `MemoryLedger`.
         bearer: The token that the API sends along, if you have set one.
         max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out. The API waits 30 s for an answer; no thread can be
-            interrupted, so a handler that takes longer than its lease may be run a second time meanwhile.
+        lease: Seconds after which the claim of a process that died runs out; more than the 25 s that a handler has. No thread can
+            be interrupted, so a handler that takes longer than its lease may be run a second time meanwhile.
+        name: The name of this receiver, part of its claims: on one ledger, receivers with different names each handle an event,
+            and receivers with the same name share the events.
 
     Raises:
 
@@ -50,46 +56,77 @@ class Receiver(BaseReceiver[Handler]):
         Args:
 
             body: The raw body.
-            headers: The headers; their names may be in any case.
+            headers: The headers, as a mapping or as pairs; their names may be in any case.
+
+        Raises:
+
+            InvalidArgumentError: The body is not bytes, or the headers cannot be any.
+            ConfigurationError: A transaction of Django's surrounds this call.
         """
+        _refuse_transactions()
         headers = held(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened
         event, handler = opened
-        holder = new_holder()
-        try:
-            status = self._claim(event, holder)
-            if status is None:
-                self._handle(event, handler, holder)
-        except Exception:  # the handler's own, or the ledger's: either way it has not been done
-            log.exception("%s: the event %s was not handled, and will come again", event.event, event.id)
-            return FAILED
-        return OK if status is None else status
+        return self._serve(event, partial(_run, handler))
 
-    def _handle(self, event: Event, handler: Handler, holder: str) -> None:
-        try:
-            handler(event)
-        except BaseException:
-            self._give_up(event, holder)
-            raise
-        self._claims.settle(event.id)
+    def _check(self, handler: Handler) -> None:
+        check_handler(handler)
+        if is_async(handler):
+            raise ConfigurationError(f"the handler is async: {_ADVICE}")
 
     # --- in a web framework ---
 
-    def django(self, request: HttpRequest) -> HttpResponse:
-        """Serve as a view of Django: `path("webhooks", receiver.django)`."""
-        from django.http import HttpResponse, HttpResponseNotAllowed
+    @property
+    def django(self) -> Callable[[HttpRequest], HttpResponse]:
+        """A view of Django: `path("webhooks", receiver.django)`. Each of Django's decorators accepts it.
 
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        headers = request.headers
-        return HttpResponse(status=self.receive(request.body, headers))  # pyright: ignore[reportArgumentType] (Django is untyped)
+        It needs no CSRF token, since the signature is its proof, and runs outside the transactions of `ATOMIC_REQUESTS`: an event
+        is recorded as done when its handler returns, and a transaction around that could still fail.
+        """
 
-    django.csrf_exempt = True  # type: ignore[attr-defined] # its signature is its proof
+        def webhook(request: HttpRequest) -> HttpResponse:
+            from django.http import HttpResponse, HttpResponseNotAllowed
+
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["POST"])
+            return HttpResponse(status=self.receive(request.body, request.headers))  # pyright: ignore[reportArgumentType] (untyped)
+
+        vars(webhook).update(csrf_exempt=True, _non_atomic_requests=_EveryDatabase())
+        return webhook
 
     def flask(self) -> Response:
         """Serve as a view of Flask: `app.add_url_rule("/webhooks", view_func=receiver.flask, methods=["POST"])`."""
         from flask import Response, request
 
         return Response(status=self.receive(request.get_data(cache=False), request.headers))
+
+
+class _EveryDatabase(set[str]):
+    """The aliases of all databases, in the form that Django's `non_atomic_requests` adds to and `ATOMIC_REQUESTS` reads."""
+
+    def __contains__(self, alias: object) -> bool:
+        return True
+
+
+def _refuse_transactions() -> None:
+    """Raise `ConfigurationError` inside a transaction of Django's, but for those that a `TestCase` opens around each test."""
+    django = sys.modules.get("django.db")
+    if django is None or not sys.modules["django.conf"].settings.configured:
+        return
+    for connection in django.connections.all(initialized_only=True):
+        if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            raise ConfigurationError(
+                "a webhook is received in a transaction of Django's, which could roll back what its handler does after that was"
+                " recorded as done: mark the view that calls receiver.django or receive with transaction.non_atomic_requests"
+            )
+
+
+def _run(handler: Handler, event: Event) -> None:
+    result = handler(event)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ConfigurationError(f"the handler returned {type(result).__name__}: {_ADVICE}")
+    check_result(result)

@@ -7,6 +7,7 @@ import sys
 
 HEAVY = [
     "aiohttp",
+    "anyio",
     "orjson",
     "asyncio",
     "ssl",
@@ -44,6 +45,14 @@ def test_gateway() -> None:
     of_gateway = loaded("from paychainhq.gateway import Gateway", "Gateway(base_url='https://x')")
     assert {"paychainhq.gateway", "paychainhq.pool"} <= of_gateway
     assert "paychainhq.models.invoices" not in of_gateway
+
+
+def test_anyio() -> None:
+    """Only the async receiver of webhooks loads anyio."""
+    others = ["import paychainhq_sync.webhooks, paychainhq.webhooks, paychainhq.emulator.local"]
+    others += ["import paychainhq, paychainhq_sync, paychainhq.gateway.webhooks", "paychainhq_sync.PayChainHQ().close()"]
+    assert "anyio" not in loaded(*others)
+    assert "anyio" in loaded("from paychainhq.webhooks import Receiver")
 
 
 def test_emulator_and_plugin() -> None:

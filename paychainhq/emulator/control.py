@@ -56,8 +56,9 @@ class Control:
         if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
             raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
         bearer = signing.checked_bearer(bearer)
+        (secret,) = signing.checked_secrets(check.text("secret", secret))
         with self.state.transaction():
-            return outbox.add_endpoint(self.state, parts.geturl(), check.text("secret", secret), bearer, number, jitter)
+            return outbox.add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
 
     def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
         minor = None if amount is None else check.positive_int("amount", amount)

@@ -81,7 +81,7 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
     Args:
 
         body: The body as it came, before anything has parsed it.
-        headers: The headers; their names may be in any case.
+        headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The application's webhook secret, or several while it is being changed.
         max_age: Refuse a timestamp that is more seconds than that away from now, either way. No page says whether a webhook that
             is sent again has a new timestamp; if yours are refused as too old, it has not.
@@ -90,13 +90,13 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
 
         WebhookVerificationError: It is not proven to be from the gateway.
         DecodeError: It is, and it holds no payment.
-        ConfigurationError: The secrets cannot be any.
+        ConfigurationError: The secrets cannot be any, or (InvalidArgumentError) the body or the headers.
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
     secrets = conceal(secrets)
-    secrets, headers = signing.checked_secrets(secrets), signing.held(headers)
-    body = signing.checked_body(body)
+    headers = signing.held(headers)
+    secrets, body = signing.checked_secrets(secrets), signing.checked_body(body, headers)
     config.seconds("max_age", max_age)
     event, written = str(signing.header(headers, _EVENT)), str(signing.header(headers, _TIMESTAMP))
     if not _SECONDS.fullmatch(written):

@@ -1,4 +1,4 @@
-"""Claims: who of several processes handles something, such as a webhook event, and whether it has been done."""
+"""Claims: which of several processes handles something, such as a webhook event, and whether it has been done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from paychainhq.ledger.file import LedgerFile
+    from paychainhq.ledger.sqlite import SQLiteLedger
 
 Claimed = Literal["claimed", "done", "held"]
 
@@ -20,7 +21,7 @@ class Claims(Protocol):
         ...
 
     def settle(self, name: str) -> None:
-        """Record, for good, that it is done."""
+        """Record, for good, that it is done, whether it is claimed, by anybody, or not."""
         ...
 
     def release(self, name: str, holder: str) -> None:
@@ -62,10 +63,17 @@ class MemoryClaims:
 
 
 class FileClaims:
-    """Claims in a ledger's file."""
+    """Claims in a ledger's file.
 
-    def __init__(self, file: LedgerFile) -> None:
+    Args:
+
+        file: The file.
+        ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is collected.
+    """
+
+    def __init__(self, file: LedgerFile, ledger: SQLiteLedger) -> None:
         self._file = file
+        self._ledger = ledger
 
     def claim(self, name: str, holder: str, lease: float) -> Claimed:
         now = time.time()
@@ -82,7 +90,11 @@ class FileClaims:
 
     def settle(self, name: str) -> None:
         with self._file.transaction() as connection:
-            connection.execute("UPDATE claims SET done_at = ? WHERE name = ?", (time.time(), name))
+            connection.execute(
+                "INSERT INTO claims (name, holder, until, done_at) VALUES (?, '', 0, ?)"
+                " ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at",
+                (name, time.time()),
+            )
 
     def release(self, name: str, holder: str) -> None:
         with self._file.transaction() as connection:

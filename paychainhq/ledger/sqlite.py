@@ -38,10 +38,6 @@ class SQLiteLedger:
         durable: Survive a power cut as well: each group of entries is forced to the disk, which takes milliseconds.
         resend_within: An unfinished request that is older than this many seconds is not sent again.
 
-    Attributes:
-
-        claims: What a webhook `Receiver` keeps in the same file.
-
     Raises:
 
         LedgerError: The file cannot be opened, or is not a ledger.
@@ -53,10 +49,14 @@ class SQLiteLedger:
             raise ConfigurationError("path must name a file; for a ledger in memory, take MemoryLedger")
         self.resend_within = config.seconds("resend_within", resend_within, zero=True)
         self._file = LedgerFile(os.fspath(path), durable=durable)
-        self.claims = FileClaims(self._file)
         self._writer = _Writer(self._file)
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
         self._finalizer = weakref.finalize(self, self._writer.stop)
+
+    @property
+    def claims(self) -> FileClaims:
+        """The claims that a webhook `Receiver` keeps in the same file; they keep this ledger alive."""
+        return FileClaims(self._file, self)
 
     async def begin(self, intent: Intent) -> Entry | None:
         """Record an intent; returns the entry if there is one that was not refused."""
@@ -83,7 +83,7 @@ class SQLiteLedger:
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
         """Return all entries, or those in one state, oldest first. This reads the file in the thread that calls it."""
-        return rows.read(self._file, state)
+        yield from rows.read(self._file, state)  # a generator of its own keeps the ledger alive
 
     def compact(self, *, older_than: float) -> int:
         """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were.

@@ -36,7 +36,7 @@ def parse(
     Args:
 
         body: The body as it came, before anything has parsed it.
-        headers: The headers; their names may be in any case.
+        headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The webhook secret, or several while it is being changed.
         bearer: The token that the API sends along, if you have set one.
         max_age: Refuse a timestamp that is more seconds than that away from now, either way.
@@ -45,14 +45,13 @@ def parse(
 
         WebhookVerificationError: It is not proven to be from the API.
         DecodeError: It is, and it does not say what an event says.
-        ConfigurationError: The secrets or the token cannot be any.
+        ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the body or the headers.
 
     Source: reference/webhooks-events.
     """
     secrets, bearer = conceal(secrets), conceal(bearer)
     headers = signing.held(headers)
-    secrets, bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
-    body = signing.checked_body(body)
+    secrets, bearer, body = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.checked_body(body, headers)
     if max_age is not None:
         config.seconds("max_age", max_age)
     signing.verify(secrets, body, signing.header(headers, _SIGNATURE))

@@ -1,4 +1,4 @@
-"""Invoice ids that webhooks have named, for `invoices.watch` to look at."""
+"""Invoice ids that webhooks have named, for `invoices.watch` to read."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from threading import Lock
 
 
 class Feed:
-    """An async iterable of invoice ids; whoever reads slowly gets each id once, however often it was named meanwhile."""
+    """An async iterable of invoice ids; a slow reader gets each id once, however often webhooks name it meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+
+        source: The object that names the ids, kept alive as long as they are read.
+    """
+
+    def __init__(self, source: object) -> None:
+        self._source = source
         self._named: dict[str, None] = {}
         self._lock = Lock()
         self._reader: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None

@@ -1,134 +1,43 @@
-"""Receiving webhooks: each event is claimed, handled, marked done, and only then acknowledged."""
+"""The async receiver of webhooks: each event is claimed, handled, recorded as done, and only then acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets as random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
-from weakref import WeakSet
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from paychainhq import config, signing
-from paychainhq.credentials import conceal
-from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
-from paychainhq.ledger.claims import Claims
+from anyio import from_thread
+
+from paychainhq import signing
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
-from paychainhq.webhooks.events import parse
-from paychainhq.webhooks.feed import Feed
+from paychainhq.webhooks import base
+from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, failed, log, new_holder
+from paychainhq.webhooks.handlers import Handler, check_result, is_async
+from paychainhq.webhooks.threads import Threads
 
 if TYPE_CHECKING:
     from aiohttp import web
     from starlette.requests import Request
     from starlette.responses import Response
 
-log = logging.getLogger("paychainhq")
 
-H = TypeVar("H")
-Handler = Callable[[Event], Awaitable[object]]
-
-WITHIN = 25.0  # the API waits 30 s for an answer
-_LEASE = 60.0  # it asks again a minute later
-
-OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
+WITHIN: float = base.WITHIN
 
 
-class Keeper(Protocol):
-    """A ledger that keeps claims: `SQLiteLedger`, `MemoryLedger`."""
+class Receiver(BaseReceiver):
+    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx to what was not.
 
-    @property
-    def claims(self) -> Claims: ...
+    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then acknowledged. So each event is
+    handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
+    An event that another process is handling is answered with 503: it comes again.
 
-
-class BaseReceiver(Generic[H]):
-    """What the async and the blocking receiver have in common: everything but the waiting."""
-
-    def __init__(
-        self,
-        *,
-        secrets: str | Sequence[str],
-        ledger: Keeper,
-        bearer: str | None = None,
-        max_age: float | None = None,
-        lease: float = _LEASE,
-    ) -> None:
-        secrets, bearer = conceal(secrets), conceal(bearer)
-        self._secrets, self._bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
-        self._claims: Claims = getattr(ledger, "claims", None) or _no_claims()
-        self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
-        self._lease = config.seconds("lease", lease)
-        self._handlers: dict[str, H] = {}
-        self._feeds: WeakSet[Feed] = WeakSet()
-
-    def on(self, event: str) -> Callable[[H], H]:
-        """Handle the events of a name: `@receiver.on("invoice.paid")`.
-
-        Args:
-
-            event: The name; events of other names are acknowledged, and nothing else is done about them.
-
-        Raises:
-
-            ConfigurationError: It has a handler already.
-        """
-        if event in self._handlers:
-            raise ConfigurationError(f"{event} has a handler already")
-
-        def register(handler: H) -> H:
-            self._handlers[event] = handler
-            return handler
-
-        return register
-
-    def invoice_ids(self) -> Feed:
-        """Return the ids of the invoices that webhooks name from now on, for `pay.invoices.watch(..., seen=...)`."""
-        feed = Feed()
-        self._feeds.add(feed)
-        return feed
-
-    def _opened(self, body: bytes, headers: Headers) -> tuple[Event, H] | int:
-        """Return an event and its handler, or the status that answers what has none."""
-        try:
-            event = parse(body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age)
-        except WebhookVerificationError as error:
-            log.warning("a webhook was refused: %s", error)
-            return BAD_REQUEST
-        except DecodeError as error:
-            log.warning("a webhook is from the API, and is not understood: %s", error)
-            return FAILED
-        if event.invoice_id is not None:
-            for feed in list(self._feeds):
-                feed.name(event.invoice_id)
-        handler = self._handlers.get(event.event)
-        return OK if handler is None else (event, handler)
-
-    def _claim(self, event: Event, holder: str) -> int | None:
-        """Claim an event; returns None, or the status that answers what is not to be handled now."""
-        claimed = self._claims.claim(event.id, holder, self._lease)
-        return None if claimed == "claimed" else OK if claimed == "done" else HELD
-
-    def _give_up(self, event: Event, holder: str) -> None:
-        try:
-            self._claims.release(event.id, holder)
-        except LedgerError as error:
-            log.warning("the claim on the event %s stays until it runs out: %s", event.id, error)
-
-
-def _no_claims() -> Claims:
-    raise ConfigurationError("ledger must keep claims, as paychainhq.ledger.SQLiteLedger does")
-
-
-def new_holder() -> str:
-    return random.token_hex(8)
-
-
-class Receiver(BaseReceiver[Handler]):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 500 to what failed.
-
-    An event that has a handler is claimed by its id in the ledger, handled, marked done, and only then acknowledged. So each event
-    is handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
-    What another one is handling is answered with 503: it comes again.
+    A handler is an `async def`, or a plain function, which runs in a thread; there, `anyio.from_thread.run(event.fetch, pay)`
+    awaits. A cancelled delivery cancels an `async def`, and waits for a plain function. When a handler returns, its work must be
+    committed.
 
     Args:
 
@@ -136,7 +45,9 @@ class Receiver(BaseReceiver[Handler]):
         ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which survives them, or a `MemoryLedger`.
         bearer: The token that the API sends along, if you have set one.
         max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out. A handler has 25 s, since the API waits 30.
+        lease: Seconds after which the claim of a process that died runs out; more than the 25 s that a handler has.
+        name: The name of this receiver, part of its claims: on one ledger, receivers with different names each handle an event,
+            and receivers with the same name share the events.
 
     Raises:
 
@@ -145,37 +56,62 @@ class Receiver(BaseReceiver[Handler]):
     Source: reference/webhooks-events.
     """
 
+    @functools.cached_property
+    def _threads(self) -> Threads:
+        return Threads()
+
     async def receive(self, body: bytes, headers: Headers) -> int:
         """Handle one webhook and return the HTTP status that answers it.
 
         Args:
 
             body: The raw body.
-            headers: The headers; their names may be in any case.
+            headers: The headers, as a mapping or as pairs; their names may be in any case.
+
+        Raises:
+
+            InvalidArgumentError: The body is not bytes, or the headers cannot be any.
         """
         headers = signing.held(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened
         event, handler = opened
-        holder = new_holder()
-        try:
-            async with asyncio.timeout(WITHIN):
-                status = await asyncio.to_thread(self._claim, event, holder)
-                if status is None:
-                    await self._handle(event, handler, holder)
-        except Exception:  # the handler's own, or the ledger's: either way it has not been done
-            log.exception("%s: the event %s was not handled, and will come again", event.event, event.id)
-            return FAILED
-        return OK if status is None else status
+        return await (self._in_loop(event, handler) if is_async(handler) else self._in_thread(event, handler))
 
-    async def _handle(self, event: Event, handler: Handler, holder: str) -> None:
+    async def _in_loop(self, event: Event, handler: Handler) -> int:
+        """Claim an event, await its handler and record it as done; returns the status that answers it."""
+        began, holder = time.monotonic(), new_holder()
         try:
-            await handler(event)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._give_up, event, holder))
+            status = await self._threads.write(self._claim, event, holder)
+        except asyncio.CancelledError:  # the event may be claimed by now
+            await self._threads.write(self._give_up, event, holder)
             raise
-        await asyncio.to_thread(self._claims.settle, event.id)
+        except Exception as error:  # noqa: BLE001 (logged: the ledger's)
+            return failed(event, error)
+        if status is not None:
+            return status
+        try:
+            async with asyncio.timeout(max(began + WITHIN - time.monotonic(), 0)):
+                await asyncio.sleep(0)  # a delivery that is cancelled or late by now does not begin its handler
+                result = handler(event)
+                check_result(await result if inspect.isawaitable(result) else result)
+        except BaseException as error:
+            await self._threads.write(self._give_up, event, holder)
+            if isinstance(error, Exception) or _is_stray(error):
+                return failed(event, error)
+            raise
+        return await self._threads.write(self._settle, event, began)
+
+    async def _in_thread(self, event: Event, handler: Handler) -> int:
+        """Claim an event, run its plain handler and record it as done, all in one thread; returns the status that answers it."""
+        serve = functools.partial(self._serve, event, functools.partial(_run, handler))
+        answer = await self._threads.handle(serve, WITHIN + SPARE)
+        if isinstance(answer, bool):
+            state = "is still running in its thread, and is recorded when it ends" if answer else "found no free thread in time"
+            log.warning("%s: the handler of the event %s %s; the event will come again", event.event, event.id, state)
+            return HELD
+        return answer
 
     # --- in a web framework ---
 
@@ -185,8 +121,37 @@ class Receiver(BaseReceiver[Handler]):
 
         return web.Response(status=await self.receive(await request.read(), request.headers))
 
-    async def starlette(self, request: Request) -> Response:
-        """Serve as an endpoint of Starlette or FastAPI: `app.add_route("/webhooks", receiver.starlette, methods=["POST"])`."""
-        from starlette.responses import Response
+    @property
+    def starlette(self) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint of Starlette or FastAPI: `Route("/webhooks", receiver.starlette, methods=["POST"])`,
+        `app.post("/webhooks")(receiver.starlette)`.
+        """
+        try:
+            from starlette.requests import Request
+            from starlette.responses import Response
+        except ModuleNotFoundError as error:  # an AttributeError, since `hasattr` and mocks read properties
+            raise AttributeError(f"receiver.starlette needs Starlette: {error}") from error
 
-        return Response(status_code=await self.receive(await request.body(), request.headers))
+        async def webhook(request: Request) -> Response:
+            return Response(status_code=await self.receive(await request.body(), request.headers))
+
+        # FastAPI resolves annotations, and finds these names in no module.
+        webhook.__annotations__ = {"request": Request, "return": Response}
+        return webhook
+
+
+def _run(handler: Handler, event: Event) -> None:
+    """Call a handler in this thread; an awaitable that it returns is awaited in the event loop."""
+    result = handler(event)
+    check_result(from_thread.run(_within, result) if inspect.isawaitable(result) else result)
+
+
+async def _within(awaitable: Awaitable[object]) -> object:
+    async with asyncio.timeout(WITHIN):
+        return await awaitable
+
+
+def _is_stray(error: BaseException) -> bool:
+    """Return whether an error is a cancellation that nobody has requested of this task."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from paychainhq import LedgerError
+import paychainhq_sync.webhooks
+from paychainhq import LedgerError, webhooks
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 
 AnyLedger = MemoryLedger | SQLiteLedger
@@ -112,3 +115,48 @@ def test_claims_outlive_the_ledger(tmp_path: Path) -> None:
         ledger.claims.claim("new", "a", 10)
     with SQLiteLedger(tmp_path / "ledger.db") as again:
         assert [again.claims.claim(name, "b", 10) for name in ("done", "held", "new")] == ["done", "held", "claimed"]
+
+
+def test_what_nobody_holds_can_be_done(ledger: AnyLedger) -> None:
+    """What is done is recorded also after its claim was given up, was compacted away, or was never made."""
+    claims = ledger.claims
+    claims.claim("given up", "a", 10)
+    claims.release("given up", "a")
+    for name in ("given up", "never claimed"):
+        claims.settle(name)
+        claims.settle(name)
+        assert claims.claim(name, "b", 10) == "done"
+
+
+def test_parts_keep_their_ledger(tmp_path: Path) -> None:
+    """Claims, entries and a job's ledger work although nothing else refers to the ledger; the file is closed after them."""
+    path = tmp_path / "ledger.db"
+    with SQLiteLedger(path) as ledger:
+        for number in range(1200):  # more than are read at once
+            ledger._file.write([("invoices.create", f"k{number}", "f")], [])
+    claims = SQLiteLedger(path).claims
+    entries = SQLiteLedger(path).entries()
+    next(entries)
+    gc.collect()
+    assert claims.claim("e", "a", 10) == "claimed"
+    assert len(list(entries)) == 1199
+    file = weakref.ref(claims._file)
+    assert file() is not None
+    del claims, entries
+    assert file() is None, "no reference cycle keeps the file"
+
+
+@pytest.mark.parametrize("receiver", [webhooks.Receiver, paychainhq_sync.webhooks.Receiver])
+def test_a_receiver_keeps_its_ledger(tmp_path: Path, receiver: type[webhooks.Receiver]) -> None:
+    """Views of it and feeds keep the receiver in turn, and nothing of that is a cycle."""
+    path = tmp_path / "ledger.db"
+    made = receiver(secrets="whsec_1", ledger=SQLiteLedger(path))
+    ledger = weakref.ref(made._ledger)
+    parts: list[object] = [getattr(made, name) for name in ("starlette", "aiohttp", "django", "flask") if hasattr(made, name)]
+    parts.append(made.invoice_ids())
+    del made
+    gc.collect()
+    while parts:
+        assert ledger() is not None
+        parts.pop()
+    assert ledger() is None

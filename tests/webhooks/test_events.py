@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import random
@@ -17,9 +18,13 @@ from multidict import CIMultiDict
 from starlette.datastructures import Headers
 from werkzeug.datastructures import Headers as FlaskHeaders
 
+import paychainhq_sync.webhooks
 from paychainhq import ConfigurationError, DecodeError, InvalidArgumentError, WebhookVerificationError, codec, webhooks
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
+from paychainhq.gateway import webhooks as gateway_webhooks
+from paychainhq.ledger import MemoryLedger
 from tests.faces import PayChainHQ
+from tests.security.leaks import traced
 from tests.webhooks.samples import BODY, PAID, SECRET, signed, webhook
 
 
@@ -162,7 +167,7 @@ def test_two_signatures_are_none() -> None:
 
 def test_another_secret_proves_nothing() -> None:
     """Neither does one that only begins like it."""
-    for secret in ("other", SECRET[:-1], SECRET + " "):
+    for secret in ("other", SECRET[:-1], SECRET + "x"):
         with pytest.raises(WebhookVerificationError):
             webhooks.parse(BODY, signed(BODY), secrets=secret)
 
@@ -214,18 +219,104 @@ def test_ten_thousand_mutations() -> None:
 # --- what cannot be meant, and what cannot be read ---
 
 
-@pytest.mark.parametrize("secrets", ["", [], ["x", ""], None, 7, b"bytes", [None], {"a": "b"}])
+@pytest.mark.parametrize("secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}, {"set"}])
 def test_secrets_that_are_none(secrets: Any) -> None:
     """A mistake of the caller's is no forgery."""
     with pytest.raises(ConfigurationError, match="secret"):
         webhooks.parse(BODY, signed(BODY), secrets=secrets)
 
 
-@pytest.mark.parametrize("body", [BODY.decode(), PAID, None])
+AROUND = ["{}\n", "{}\r\n", " {}", "{}\t", "\n{}", "\u00a0{}", "{}\u2028", "\ufeff{}", "\ufeff{}\n", "{}\x00", "{}\u200b", "a\n{}"]
+QUOTED = ['"{}"', "'{}'", "`{}`", "\u201c{}\u201d"]
+
+
+@pytest.mark.parametrize("around", [*AROUND, *QUOTED])
+def test_a_secret_with_something_around_it(around: str) -> None:
+    """A file, a variable or a form has added that: every webhook would be refused, so the secret is, wherever it is given."""
+    secret = around.format(SECRET)
+    ledger = MemoryLedger()
+    uses: list[Callable[[], object]] = [
+        *[lambda given=given: webhooks.parse(BODY, signed(BODY), secrets=given) for given in (secret, [SECRET, secret], (secret,))],
+        lambda: webhooks.sign(BODY, secret=secret),
+        lambda: webhooks.Receiver(secrets=secret, ledger=ledger),
+        lambda: paychainhq_sync.webhooks.Receiver(secrets=[secret], ledger=ledger),
+        lambda: gateway_webhooks.parse(BODY, {}, secrets=secret),
+        lambda: gateway_webhooks.sign(BODY, secret=secret),
+    ]
+    for use in uses:
+        with pytest.raises(ConfigurationError, match="pass the secret alone") as caught:
+            use()
+        assert SECRET not in traced(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["s", "'", "a b", "it's", '"a', "\u00e9\u4e2d", "whsec_+/=="])
+def test_a_secret_of_unusual_characters(secret: str) -> None:
+    """Nothing is known of how a secret is made, so all that prints is taken."""
+    assert webhooks.parse(BODY, webhooks.sign(BODY, secret=secret), secrets=secret).id == "evt_2b3f1fa0"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"secrets": [SECRET, ""]}, {"secrets": SECRET.encode()}, {"bearer": "a\nb"}, {"bearer": b"token"}]
+)
+def test_a_refused_setting_shows_no_secret(wrong: dict[str, Any]) -> None:
+    """Neither the one that is wrong nor its neighbours."""
+    settings: dict[str, Any] = {"secrets": [SECRET], "bearer": "token-9", **wrong}
+    uses: list[Callable[[], object]] = [
+        lambda: webhooks.parse(BODY, signed(BODY), **settings),
+        lambda: webhooks.Receiver(ledger=MemoryLedger(), **settings),
+        lambda: paychainhq_sync.webhooks.Receiver(ledger=MemoryLedger(), **settings),
+    ]
+    for use in uses:
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        shown = traced(caught.value)
+        assert not [secret for secret in (SECRET, "token-9", "b'token'", "a\\nb") if secret in shown]
+
+
+@pytest.mark.parametrize("body", [BODY.decode(), PAID, None, list(BODY), 7])
 def test_a_body_that_is_not_raw(body: Any) -> None:
-    """It would have been other bytes: the caller is told so."""
-    with pytest.raises(InvalidArgumentError, match="raw bytes"):
-        webhooks.parse(body, signed(BODY), secrets=SECRET)
+    """It would have been other bytes: the caller is told so, and what to do."""
+    for module in (webhooks, gateway_webhooks):
+        with pytest.raises(InvalidArgumentError, match=r"raw bytes.*before anything parses it") as caught:
+            module.parse(body, signed(BODY), secrets=SECRET)
+        assert caught.value.argument == "body"
+
+
+@pytest.mark.parametrize("headers", [None, 7, "X-Webhook-Signature: 1", ["x"], [("a", "b", "c")], [1, 2], b"raw", object()])
+def test_headers_that_are_none(headers: Any) -> None:
+    """The caller's mistake is named, also by a receiver."""
+    blocking = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
+    uses: list[Callable[[], object]] = [
+        lambda: webhooks.parse(BODY, headers, secrets=SECRET),
+        lambda: gateway_webhooks.parse(BODY, headers, secrets=SECRET),
+        lambda: blocking.receive(BODY, headers),
+        lambda: asyncio.run(webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger()).receive(BODY, headers)),
+    ]
+    for use in uses:
+        with pytest.raises(InvalidArgumentError, match="headers must be") as caught:
+            use()
+        assert caught.value.argument == "headers"
+
+
+def test_headers_as_pairs() -> None:
+    """A list of pairs will do, also the raw one of an ASGI scope; a header that is there twice is still one too many."""
+    pairs = list(signed(BODY).items())
+    raw = [(name.lower().encode(), value.encode()) for name, value in pairs]
+    for given in (pairs, tuple(pairs), iter(pairs), [list(pair) for pair in pairs], raw, iter(raw)):
+        assert webhooks.parse(BODY, given, secrets=SECRET).id == "evt_2b3f1fa0"  # type: ignore[arg-type]
+    with pytest.raises(WebhookVerificationError, match="twice"):
+        webhooks.parse(BODY, [*pairs, pairs[1]], secrets=SECRET)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "content-length", "CONTENT-LENGTH"])
+def test_a_body_that_was_read_before(name: str) -> None:
+    """An empty body whose headers give it a length is named as such; one that is empty on the wire is not."""
+    for module in (webhooks, gateway_webhooks):
+        with pytest.raises(WebhookVerificationError, match="has read it before"):
+            module.parse(b"", {**signed(BODY), name: "614"}, secrets=SECRET)
+        with pytest.raises(WebhookVerificationError) as caught:
+            module.parse(b"", {**signed(BODY), name: "0"}, secrets=SECRET)
+        assert "read it before" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +338,10 @@ def test_what_is_from_the_api_and_says_something_else(body: bytes, path: str | N
         webhooks.parse(body, signed(body), secrets=SECRET)
     assert caught.value.path == path
     assert (caught.value.body if path is None else caught.value.data) is not None
+    assert caught.value.sent == "no"
+    assert "answer" not in str(caught.value).replace("answered with 2xx", "")
+    assert "request" not in str(caught.value)
+    assert "comes again" in str(pickle.loads(pickle.dumps(caught.value)))
 
 
 def test_no_frame_shows_a_secret() -> None:

@@ -6,7 +6,8 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,57 +17,187 @@ import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
-from fastapi import FastAPI
-from flask import Flask
+from fastapi import APIRouter, FastAPI
+from flask import Blueprint, Flask
+from flask import request as flask_request
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 import paychainhq_sync.webhooks
-from paychainhq.ledger import SQLiteLedger
+from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver
 from tests.webhooks.samples import BODY, SECRET, signed, webhook
 
-# --- the applications, as a user would write them ---
+# --- the applications, as a user would write them; each is mounted in every way that its framework documents ---
 
 
-def starlette(receiver: Receiver) -> Any:
+def starlette_route(receiver: Receiver) -> Any:
     return Starlette(routes=[Route("/webhooks", receiver.starlette, methods=["POST"])])
 
 
-def fastapi(receiver: Receiver) -> Any:
+def starlette_add_route(receiver: Receiver) -> Any:
+    app = Starlette()
+    app.router.add_route("/webhooks", receiver.starlette, methods=["POST"])
+    return app
+
+
+def starlette_mount(receiver: Receiver) -> Any:
+    return Starlette(routes=[Mount("/webhooks", routes=[Route("/", receiver.starlette, methods=["POST"])])])
+
+
+def starlette_class(receiver: Receiver) -> Any:
+    class Webhooks(HTTPEndpoint):
+        async def post(self, request: Request) -> Response:
+            return await receiver.starlette(request)
+
+    return Starlette(routes=[Route("/webhooks", Webhooks)])
+
+
+def fastapi_add_route(receiver: Receiver) -> Any:
     app = FastAPI()
     app.add_route("/webhooks", receiver.starlette, methods=["POST"])
     return app
 
 
-def flask(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+def fastapi_post(receiver: Receiver) -> Any:
+    app = FastAPI()
+    app.post("/webhooks")(receiver.starlette)
+    return app
+
+
+def fastapi_add_api_route(receiver: Receiver) -> Any:
+    app = FastAPI()
+    app.add_api_route("/webhooks", receiver.starlette, methods=["POST"], include_in_schema=False)
+    return app
+
+
+def fastapi_router(receiver: Receiver) -> Any:
+    app, router = FastAPI(), APIRouter(prefix="/webhooks")
+    router.post("")(receiver.starlette)
+    app.include_router(router)
+    return app
+
+
+def fastapi_routes(receiver: Receiver) -> Any:
+    return FastAPI(routes=[Route("/webhooks", receiver.starlette, methods=["POST"])])
+
+
+def fastapi_own_endpoint(receiver: Receiver) -> Any:
+    app = FastAPI()
+
+    @app.post("/webhooks")
+    async def webhooks(request: Request) -> Response:
+        return await receiver.starlette(request)
+
+    return app
+
+
+def aiohttp_add_post(receiver: Receiver) -> Any:
+    app = web.Application()
+    app.router.add_post("/webhooks", receiver.aiohttp)
+    return app
+
+
+def aiohttp_add_route(receiver: Receiver) -> Any:
+    app = web.Application()
+    app.router.add_route("POST", "/webhooks", receiver.aiohttp)
+    return app
+
+
+def aiohttp_routes(receiver: Receiver) -> Any:
+    app = web.Application()
+    app.add_routes([web.post("/webhooks", receiver.aiohttp)])
+    return app
+
+
+def aiohttp_table(receiver: Receiver) -> Any:
+    app, table = web.Application(), web.RouteTableDef()
+    table.post("/webhooks")(receiver.aiohttp)
+    app.add_routes(table)
+    return app
+
+
+def aiohttp_view(receiver: Receiver) -> Any:
+    class Webhooks(web.View):
+        async def post(self) -> web.Response:
+            return await receiver.aiohttp(self.request)
+
+    app = web.Application()
+    app.router.add_view("/webhooks", Webhooks)
+    return app
+
+
+def aiohttp_subapp(receiver: Receiver) -> Any:
+    app, inner = web.Application(), web.Application()
+    inner.router.add_post("", receiver.aiohttp)
+    app.add_subapp("/webhooks", inner)
+    return app
+
+
+def flask_add_url_rule(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
     app = Flask("shop")
     app.add_url_rule("/webhooks", view_func=receiver.flask, methods=["POST"])
     return app
 
 
-def django(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+def flask_route(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+    app = Flask("shop")
+    app.route("/webhooks", methods=["POST"])(receiver.flask)
+    return app
+
+
+def flask_post(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+    app = Flask("shop")
+    app.post("/webhooks")(receiver.flask)
+    return app
+
+
+def flask_blueprint(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+    app, blueprint = Flask("shop"), Blueprint("hooks", "shop")
+    blueprint.post("/webhooks")(receiver.flask)
+    app.register_blueprint(blueprint)
+    return app
+
+
+def django(receiver: paychainhq_sync.webhooks.Receiver, pattern: str = "path") -> Any:
+    from django import urls
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application
-    from django.urls import path
+    from django.urls import path, re_path
 
-    urls = ModuleType("tests_webhooks_urls")
-    urls.urlpatterns = [path("webhooks", receiver.django)]  # type: ignore[attr-defined]
-    sys.modules[urls.__name__] = urls
+    own = ModuleType("tests_webhooks_urls")
+    patterns = [
+        re_path("^webhooks$", receiver.django) if pattern == "re_path" else path("webhooks", receiver.django, name="webhooks")
+    ]
+    own.urlpatterns = [path("", urls.include(patterns))] if pattern == "include" else patterns  # type: ignore[attr-defined]
+    sys.modules[own.__name__] = own
     if not settings.configured:
         middleware = ["django.middleware.csrf.CsrfViewMiddleware"]  # it refuses what is not exempt
         settings.configure(ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY="x", MIDDLEWARE=middleware)
-    settings.ROOT_URLCONF = urls.__name__
+    settings.ROOT_URLCONF = own.__name__
+    urls.clear_url_caches()
     return get_wsgi_application()
+
+
+ASYNC = [
+    *[starlette_route, starlette_add_route, starlette_mount, starlette_class],
+    *[fastapi_add_route, fastapi_post, fastapi_add_api_route, fastapi_router, fastapi_routes, fastapi_own_endpoint],
+    *[aiohttp_add_post, aiohttp_add_route, aiohttp_routes, aiohttp_table, aiohttp_view, aiohttp_subapp],
+]
+BLOCKING = [
+    *[flask_add_url_rule, flask_route, flask_post, flask_blueprint],
+    *[django, partial(django, pattern="re_path"), partial(django, pattern="include")],
+]
 
 
 # --- their servers ---
 
 
 @asynccontextmanager
-async def aiohttp_server(receiver: Receiver) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_post("/webhooks", receiver.aiohttp)
+async def aiohttp_server(app: web.Application) -> AsyncIterator[str]:
     runner = web.AppRunner(app)
     await runner.setup()
     try:
@@ -139,26 +270,29 @@ def failing_once(seen: list[str]) -> Callable[[Event], None]:
     return handle
 
 
-@pytest.mark.parametrize("framework", ["aiohttp", "starlette", "fastapi"])
-async def test_an_async_application(framework: str, tmp_path: Path) -> None:
-    """A line of routing is all that an application needs."""
+def serving(app: Any) -> AbstractAsyncContextManager[str]:
+    return aiohttp_server(app) if isinstance(app, web.Application) else asgi_server(app)
+
+
+@pytest.mark.parametrize("app", ASYNC)
+@pytest.mark.parametrize("kind", ["async", "plain"])
+async def test_an_async_application(app: Callable[[Receiver], Any], kind: str, tmp_path: Path) -> None:
+    """A line of routing is all that an application needs, for handlers of both kinds."""
     seen: list[str] = []
     handle = failing_once(seen)
+
+    async def paid(event: Event) -> None:
+        await asyncio.sleep(0)
+        handle(event)
+
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         receiver = Receiver(secrets=SECRET, ledger=ledger)
-
-        @receiver.on("invoice.paid")
-        async def paid(event: Event) -> None:
-            await asyncio.sleep(0)
-            handle(event)
-
-        apps = {"starlette": starlette, "fastapi": fastapi}
-        serving = asgi_server(apps[framework](receiver)) if framework in apps else aiohttp_server(receiver)
-        async with serving as url:
-            await story(url, seen)
+        receiver.on("invoice.paid")(paid if kind == "async" else handle)
+        async with serving(app(receiver)) as url:
+            await story(f"{url}/" if app is starlette_mount else url, seen)
 
 
-@pytest.mark.parametrize("app", [flask, django])
+@pytest.mark.parametrize("app", BLOCKING)
 async def test_a_blocking_application(app: Callable[[Any], Any], tmp_path: Path) -> None:
     """The same with plain functions; no CSRF token is asked for."""
     seen: list[str] = []
@@ -167,3 +301,64 @@ async def test_a_blocking_application(app: Callable[[Any], Any], tmp_path: Path)
         receiver.on("invoice.paid")(failing_once(seen))
         with wsgi_server(app(receiver)) as url:
             await story(url, seen)
+
+
+async def test_the_schema_of_fastapi() -> None:
+    """The endpoint asks for no parameters, and answers nothing that a schema describes."""
+    app = fastapi_post(Receiver(secrets=SECRET, ledger=MemoryLedger()))
+    (operation,) = app.openapi()["paths"]["/webhooks"].values()
+    assert "parameters" not in operation
+    assert "requestBody" not in operation
+    assert set(operation["responses"]) == {"200"}
+
+
+def test_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The receiver has no endpoint of it then, and the error says why."""
+    receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
+    assert hasattr(receiver, "starlette")
+    monkeypatch.setitem(sys.modules, "starlette.requests", None)
+    assert not hasattr(receiver, "starlette")
+    with pytest.raises(AttributeError, match="needs Starlette"):
+        receiver.starlette
+
+
+# --- a body that was read before ---
+
+
+def aiohttp_read(receiver: Receiver) -> Any:
+    @web.middleware
+    async def reading(request: web.Request, handler: Any) -> web.StreamResponse:
+        await request.content.read()
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    app = web.Application(middlewares=[reading])
+    app.router.add_post("/webhooks", receiver.aiohttp)
+    return app
+
+
+def flask_read(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+    app = flask_add_url_rule(receiver)
+    app.before_request(lambda: len(flask_request.get_data(cache=False)) and None)
+    return app
+
+
+def flask_stream(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
+    app = flask_add_url_rule(receiver)
+    app.before_request(lambda: len(flask_request.stream.read()) and None)
+    return app
+
+
+@pytest.mark.parametrize("app", [aiohttp_read, flask_read, flask_stream])
+async def test_a_body_that_was_read_before(app: Callable[[Any], Any], caplog: pytest.LogCaptureFixture) -> None:
+    """The log names that, and does not speak of a wrong signature."""
+    async with AsyncExitStack() as stack:
+        if app is aiohttp_read:
+            url = await stack.enter_async_context(serving(app(Receiver(secrets=SECRET, ledger=MemoryLedger()))))
+        else:
+            receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
+            url = stack.enter_context(wsgi_server(app(receiver)))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        async with session.post(url, data=BODY, headers=signed(BODY)) as response:
+            assert response.status == 400
+    assert "has read it before" in caplog.text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ import pytest
 import paychainhq_sync.webhooks
 from paychainhq import ConfigurationError, LedgerError
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.ledger import MemoryLedger
-from paychainhq.webhooks import Event, Receiver
+from paychainhq.ledger import MemoryLedger, SQLiteLedger
+from paychainhq.webhooks import Event, Receiver, base
 from paychainhq.webhooks import receiver as receivers
 from tests import faces
 from tests.webhooks.samples import SECRET, signed, webhook
@@ -144,14 +146,15 @@ async def test_the_claim_of_a_process_that_died_runs_out() -> None:
 
 
 class BrokenClaims:
-    """Claims whose disk fails at one step."""
+    """Claims whose disk fails at one step, for ever or so many times."""
 
-    def __init__(self, step: str) -> None:
-        self.step = step
+    def __init__(self, step: str, failures: float = math.inf) -> None:
+        self.step, self.failures = step, failures
         self.claims = self
 
     def _do(self, step: str) -> None:
-        if step == self.step:
+        if step == self.step and self.failures:
+            self.failures -= 1
             raise LedgerError("the disk is full")
 
     def claim(self, name: str, holder: str, lease: float) -> str:
@@ -166,12 +169,27 @@ class BrokenClaims:
 
 
 @pytest.mark.parametrize(("step", "handled"), [("claim", 0), ("settle", 1)])
-async def test_a_ledger_that_fails_lets_the_event_come_again(step: str, handled: int, caplog: pytest.LogCaptureFixture) -> None:
-    """What is not recorded as done is not acknowledged, even if its handler has run."""
+async def test_a_ledger_that_fails_lets_the_event_come_again(
+    step: str, handled: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not recorded as done is not acknowledged, even if its handler has run, and the log says whether it has."""
     backend = Backend(ledger=BrokenClaims(step))
+    monkeypatch.setattr(base, "WITHIN", 0.0)
+    monkeypatch.setattr(base, "SPARE", 0.3)
     assert await backend.receive(webhook("evt_1")) == 500
     assert len(backend.seen) == handled
     assert "the disk is full" in caplog.text
+    assert ("has run, and that could not be recorded" in caplog.text) == (handled == 1)
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_a_ledger_that_fails_for_a_moment_is_asked_again(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event is recorded as done by a later attempt of the same delivery."""
+    monkeypatch.setattr(base, "_FIRST_PAUSE", 0.01)
+    claims = BrokenClaims("settle", failures)
+    backend = Backend(ledger=claims)
+    assert await backend.receive(webhook("evt_1")) == 200
+    assert (backend.seen, claims.failures) == (["evt_1"], 0)
 
 
 async def test_a_claim_that_cannot_be_given_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -225,10 +243,12 @@ async def test_a_server_that_stops_gives_the_event_back() -> None:
 
 async def test_settings_that_cannot_work() -> None:
     """They are told when the receiver is made, or its handler named."""
-    wrong: list[dict[str, Any]] = [{"secrets": ""}, {"secrets": []}, {"ledger": object()}, {"max_age": -1}, {"lease": 0}]
+    wrong: list[dict[str, Any]] = [{"secrets": ""}, {"secrets": []}, {"ledger": object()}, {"max_age": -1}]
+    wrong += [{"lease": lease} for lease in (0, 1, 24.9, 25.0)] + [{"name": None}, {"name": 7}, {"secrets": "whsec_1\n"}]
     for settings in wrong:
         with pytest.raises(ConfigurationError):
             Backend(**settings)
+    Backend(lease=25.1)
     with pytest.raises(ConfigurationError, match="handler already"):
         Backend().receiver.on("invoice.paid")
 
@@ -279,3 +299,59 @@ async def test_refusals_show_no_secret(caplog: pytest.LogCaptureFixture) -> None
     assert await backend.receive(body, signed(body, bearer="token-9")) == 500
     shown = caplog.text + repr(vars(backend.receiver))
     assert not [secret for secret in (SECRET, "old-secret", "token-9") if secret in shown]
+
+
+# --- the claim on an event ---
+
+
+async def test_receivers_with_different_names_each_handle_an_event() -> None:
+    """Those with the same name share it, whatever characters the names and the ids have."""
+    ledger = MemoryLedger()
+    named = {name: [Backend(ledger=ledger, name=name) for _ in range(2)] for name in ("", "mail", "stock", "a,b", '["', "\u00e9")}
+    events = ["evt_1", "b", '["mail","evt_1"]x', ":evt_1"]
+    for event in events:
+        for backends in named.values():
+            assert [await backend.receive(webhook(event)) for backend in backends] == [200, 200]
+    for first, second in named.values():
+        assert first.seen == events
+        assert second.seen == []
+
+
+async def test_a_receiver_without_a_name_claims_the_bare_id() -> None:
+    """So a ledger that was written before receivers had names counts."""
+    backend = Backend()
+    backend.ledger.claims.claim("evt_old", "a process before the update", 100)
+    backend.ledger.claims.settle("evt_old")
+    assert await backend.receive(webhook("evt_old")) == 200
+    assert await backend.receive(webhook("evt_new")) == 200
+    assert backend.seen == ["evt_new"]
+    assert backend.ledger.claims.claim("evt_new", "a process before the update", 100) == "done"
+
+
+async def test_a_lost_lease_does_not_lose_that_it_is_done(tmp_path: Path) -> None:
+    """Whoever has taken it over fails afterwards, and gives up what is done by then."""
+    with SQLiteLedger(tmp_path / "ledger.db") as file:
+        for ledger in (MemoryLedger(), file):
+            backend = Backend(ledger=ledger)
+            claims: Any = ledger.claims
+
+            def lose(claims: Any = claims) -> None:
+                claims.settle("another")  # makes the file, if nothing has
+                with_no_lease(claims)
+                assert claims.claim("evt_1", "another process", 100) == "claimed"
+
+            backend.within = lose
+            assert await backend.receive(webhook("evt_1")) == 200
+            claims.release("evt_1", "another process")
+            backend.within = lambda: None
+            assert await backend.receive(webhook("evt_1")) == 200
+            assert backend.seen == ["evt_1"]
+
+
+def with_no_lease(claims: Any) -> None:
+    """Let all leases run out now."""
+    if hasattr(claims, "_held"):
+        claims._held.clear()
+    else:
+        with claims._file.transaction() as connection:
+            connection.execute("DELETE FROM claims WHERE done_at IS NULL")

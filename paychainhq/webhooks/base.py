@@ -1,0 +1,183 @@
+"""The part that the async and the blocking receiver of webhooks have in common: settings, handlers, and claims."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets as random
+import time
+from asyncio import CancelledError
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from weakref import WeakSet
+
+from paychainhq import config, signing
+from paychainhq.credentials import conceal
+from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
+from paychainhq.ledger.claims import Claims
+from paychainhq.models.webhooks import Event
+from paychainhq.signing import Headers
+from paychainhq.webhooks.events import parse
+from paychainhq.webhooks.feed import Feed
+from paychainhq.webhooks.handlers import H, Handler, check_handler
+
+log = logging.getLogger("paychainhq")
+
+WITHIN = 25.0  # seconds that a handler has: the API waits 30 for an answer
+SPARE = 3.0  # seconds after that in which the result is recorded
+_LEASE = 60.0  # seconds after which the API sends an event again for the first time
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
+
+
+class Keeper(Protocol):
+    """A ledger that keeps claims: `SQLiteLedger`, `MemoryLedger`."""
+
+    @property
+    def claims(self) -> Claims: ...
+
+
+class BaseReceiver:
+    """Settings, handlers and claims of a receiver."""
+
+    def __init__(
+        self,
+        *,
+        secrets: str | Sequence[str],
+        ledger: Keeper,
+        bearer: str | None = None,
+        max_age: float | None = None,
+        lease: float = _LEASE,
+        name: str = "",
+    ) -> None:
+        secrets, bearer = conceal(secrets), conceal(bearer)
+        self._secrets, self._bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
+        if getattr(ledger, "claims", None) is None:
+            raise ConfigurationError("ledger must keep claims, as paychainhq.ledger.SQLiteLedger does")
+        self._ledger = ledger
+        self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
+        self._lease = config.seconds("lease", lease)
+        if self._lease <= WITHIN:
+            raise ConfigurationError(f"lease must be longer than the {WITHIN:g} s that a handler has, or two would run at once")
+        if not isinstance(name, str):
+            raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
+        self._name = name
+        self._handlers: dict[str, Handler] = {}
+        self._feeds: WeakSet[Feed] = WeakSet()
+
+    def on(self, event: str) -> Callable[[H], H]:
+        """Handle the events of a name: `@receiver.on("invoice.paid")`.
+
+        Args:
+
+            event: The name; events of other names are acknowledged, and nothing else is done about them.
+
+        Raises:
+
+            ConfigurationError: The name has a handler already, or the handler cannot be one.
+        """
+        if event in self._handlers:
+            raise ConfigurationError(f"{event} has a handler already")
+
+        def register(handler: H) -> H:
+            self._check(handler)
+            self._handlers[event] = handler
+            return handler
+
+        return register
+
+    def invoice_ids(self) -> Feed:
+        """Return the ids of the invoices that webhooks name from now on, for `pay.invoices.watch(..., seen=...)`."""
+        feed = Feed(self)
+        self._feeds.add(feed)
+        return feed
+
+    def _check(self, handler: Handler) -> None:
+        """Raise `ConfigurationError` unless this receiver can run the handler."""
+        check_handler(handler)
+
+    def _opened(self, body: bytes, headers: Headers) -> tuple[Event, Handler] | int:
+        """Return an event and its handler, or the status that answers a webhook without one."""
+        try:
+            event = parse(body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age)
+        except WebhookVerificationError as error:
+            log.warning("a webhook was refused: %s", error)
+            return BAD_REQUEST
+        except DecodeError as error:
+            log.warning("a webhook is from the API, and is not understood: %s", error)
+            return FAILED
+        if event.invoice_id is not None:
+            for feed in list(self._feeds):
+                feed.name(event.invoice_id)
+        handler = self._handlers.get(event.event)
+        return OK if handler is None else (event, handler)
+
+    # --- claims; these methods wait for the disk ---
+
+    def _claim_of(self, event: Event) -> str:
+        """Return the name of the claim on an event; without a name of the receiver, it is the event's id."""
+        return json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":")) if self._name else event.id
+
+    def _claim(self, event: Event, holder: str) -> int | None:
+        """Claim an event; returns None, or the status that answers an event that is not to be handled now."""
+        claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
+        return None if claimed == "claimed" else OK if claimed == "done" else HELD
+
+    def _give_up(self, event: Event, holder: str) -> None:
+        try:
+            self._ledger.claims.release(self._claim_of(event), holder)
+        except LedgerError as error:
+            log.warning("the claim on the event %s stays until it runs out: %s", event.id, error)
+
+    def _settle(self, event: Event, began: float) -> int:
+        """Record that an event is done, with retries as long as the API waits; returns the status that answers it.
+
+        Args:
+
+            event: The event, whose handler has run.
+            began: When its delivery began, in seconds of `time.monotonic`.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self._ledger.claims.settle(self._claim_of(event))
+                return OK
+            except Exception as error:
+                if time.monotonic() + pause > began + WITHIN + SPARE:
+                    log.exception(
+                        "%s: the handler of the event %s has run, and that could not be recorded: the event will come again,"
+                        " and its handler may run again",
+                        event.event,
+                        event.id,
+                    )
+                    return FAILED
+                log.info("the ledger could not record that the event %s is done, and is asked again: %s", event.id, error)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _serve(self, event: Event, handler: Handler) -> int:
+        """Claim an event, run its handler and record it as done, all in this thread; returns the status that answers it."""
+        began, holder = time.monotonic(), new_holder()
+        try:
+            status = self._claim(event, holder)
+            if status is not None:
+                return status
+            try:
+                handler(event)
+            except BaseException:
+                self._give_up(event, holder)
+                raise
+        except (Exception, CancelledError) as error:  # noqa: BLE001 (logged; no thread can be cancelled: the handler raised that)
+            return failed(event, error)
+        return self._settle(event, began)
+
+
+def new_holder() -> str:
+    return random.token_hex(8)
+
+
+def failed(event: Event, error: BaseException) -> int:
+    """Log an error, the handler's or the ledger's, and return the status that answers the event."""
+    log.error("%s: the event %s was not handled, and will come again", event.event, event.id, exc_info=error)
+    return FAILED
