@@ -20,7 +20,7 @@ LAYERS = [
     {"answers"},
     {"middleware"},
     {"ledger"},
-    {"flight", "gate", "recording", "route"},
+    {"failures", "fast_path", "flight", "gate", "recording", "route", "session_path"},
     {"pool"},
     {"transport"},
     {"calls"},
