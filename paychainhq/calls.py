@@ -15,6 +15,7 @@ import attrs
 from paychainhq import answers, arguments, codec, config
 from paychainhq.config import RetryPolicy
 from paychainhq.credentials import Auth, SecretBytes
+from paychainhq.echo import check_echo
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 from paychainhq.exchange import COMMON_HEADERS, Request, Response, make_request, make_response_info
 from paychainhq.idempotency import new_key
@@ -107,10 +108,16 @@ class Caller:
     async def _send(self, request: Request) -> Response:
         # The answers about API keys hold secrets: no file is to keep them.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
-            return await self.transport.send(request)
+            return self._compared(request, await self.transport.send(request))
         record = Record(self.ledger, self.transport.route.name)
-        response = await self.transport.send(request, record)
+        response = self._compared(request, await self.transport.send(request, record))
         await record.finish(request, response)
+        return response
+
+    def _compared(self, request: Request, response: Response) -> Response:
+        """Return a response; raises `DecodeError` if it is that to another request."""
+        if self.transport.route.session is not None:  # its connections cannot be checked before they are used
+            check_echo(request, response)
         return response
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Mapping
-from operator import attrgetter, is_
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -34,33 +33,57 @@ _MOST_INFORMATIONAL = 100
 # --- whether a request may go this way ---
 
 # Mocks, recorders and instrumentations replace these to see each request.
-_SEAMS: tuple[tuple[type, tuple[str, ...]], ...] = (
-    (aiohttp.ClientSession, ("_request", "request", "get", "post", "put", "patch", "delete")),
-    (aiohttp.TCPConnector, ("connect", "_create_connection")),
-    (aiohttp.ClientRequest, ("__init__", "send")),
-    (aiohttp.ClientResponse, ("start", "read")),
+_SESSION, _CONNECTOR, _REQUEST, _RESPONSE = (
+    aiohttp.ClientSession,
+    aiohttp.TCPConnector,
+    aiohttp.ClientRequest,
+    aiohttp.ClientResponse,
 )
-_OWNED_NAMES = tuple((owner, name) for owner, names in _SEAMS for name in names)
-_READERS = tuple((owner, attrgetter(*names)) for owner, names in _SEAMS)
-_verified: tuple[Any, ...] = (None,) * len(_OWNED_NAMES)
+_DOORS = ("_request", "request", "get", "post", "put", "patch", "delete")
+_SEAMS = (
+    *((_SESSION, name) for name in _DOORS),
+    (_CONNECTOR, "connect"),
+    (_CONNECTOR, "_create_connection"),
+    (_REQUEST, "send"),
+    (_RESPONSE, "start"),
+)
+_known: Sequence[Any] = (None,) * len(_SEAMS)
 
 
 def is_genuine() -> bool:
     """Return whether nothing stands in for a function of aiohttp that handles a request.
 
-    Functions are verified once, and compared by identity afterwards: a proxy may be equal to what it wraps. Being unchanged since
-    the import would prove nothing, as the import may happen inside a mock.
+    Functions are verified once, and compared by identity afterwards. That they are unchanged since the import would prove nothing,
+    as the import may happen inside a mock.
     """
-    global _verified  # noqa: PLW0603 (a cache)
-    try:
-        functions = tuple(function for owner, read in _READERS for function in read(owner))
-    except AttributeError:
+    return _are(*_known) or _verify()
+
+
+def _are(_request: Any, request: Any, get: Any, post: Any, put: Any, patch: Any, delete: Any, *others: Any) -> bool:
+    """Return whether these are the functions of `_SEAMS`; written out, because a loop costs three times as much on each request."""
+    connect, create, send, start = others
+    return (
+        _SESSION._request is _request
+        and _SESSION.request is request
+        and _SESSION.get is get
+        and _SESSION.post is post
+        and _SESSION.put is put
+        and _SESSION.patch is patch
+        and _SESSION.delete is delete
+        and _CONNECTOR.connect is connect
+        and _CONNECTOR._create_connection is create
+        and _REQUEST.send is send
+        and _RESPONSE.start is start
+    )
+
+
+def _verify() -> bool:
+    """Verify each function where it is defined, and note them if all are aiohttp's."""
+    global _known  # noqa: PLW0603 (a cache)
+    functions = [getattr(owner, name, None) for owner, name in _SEAMS]
+    if not all(is_of_aiohttp(*seam, function) for seam, function in zip(_SEAMS, functions, strict=True)):
         return False
-    if all(map(is_, functions, _verified)):
-        return True
-    if not all(map(is_of_aiohttp, *zip(*_OWNED_NAMES, strict=True), functions)):
-        return False
-    _verified = functions
+    _known = functions
     return True
 
 
@@ -107,7 +130,7 @@ def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Dest
         tls: The TLS context, or True for aiohttp's default.
     """
     try:
-        if not is_genuine() or type(session) is not aiohttp.ClientSession or not _is_plain(session):
+        if not is_genuine() or type(session) is not _SESSION or not _is_plain(session):
             return None
         _try_out()
         return Destination("GET", url, loop=asyncio.get_running_loop(), ssl=tls)
@@ -117,7 +140,7 @@ def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Dest
 
 def _is_plain(session: aiohttp.ClientSession) -> bool:
     """Return whether a session has nothing that is to see each request, such as the trace config of an instrumentation."""
-    replaced = vars(session).keys() & {name for _, name in _OWNED_NAMES}
+    replaced = vars(session).keys() & set(_DOORS)
     return type(session.connector) is Connector and len(session.trace_configs) == 1 and not session._middlewares and not replaced
 
 

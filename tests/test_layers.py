@@ -17,7 +17,7 @@ LAYERS = [
     {"models"},
     {"decoding", "operations"},
     {"codec"},
-    {"answers"},
+    {"answers", "echo"},
     {"middleware"},
     {"ledger"},
     {"failures", "fast_path", "flight", "gate", "recording", "route", "session_path"},
