@@ -22,6 +22,7 @@ from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make
 from paychainhq.failures import (
     FAILURES,
     MisfitError,
+    RefusedError,
     SessionClosedError,
     StrayCancellationError,
     describe,
@@ -160,6 +161,12 @@ class Pool:
         flight.left = False
         try:
             return await fast_path.fly(connector, destination, data, flight)
+        except aiohttp.ClientError:  # some of these are ValueErrors too
+            raise
+        except ValueError as error:  # the host name has a label that DNS does not allow
+            if flight.left:
+                raise
+            raise RefusedError from error
         except (AttributeError, TypeError) as error:  # aiohttp has changed in a way that was not noticed when it was tried out
             self._destination = None
             log.warning("aiohttp %s does not do what the fast path relies on: requests go through its session", aiohttp.__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,6 +14,9 @@ from paychainhq.failures import RefusedError, SentTwiceError, SessionClosedError
 from paychainhq.fast_path import is_of_aiohttp
 from paychainhq.flight import NO_TIMEOUT, READ_AT_ONCE, Connector, Flight, current_flight, is_drained, read_body
 from paychainhq.forking import tracked_socket
+
+# aiohttp warns of longer bodies as bytes, which it writes in one piece.
+_WRITTEN_AT_ONCE = 2**20
 
 
 def make_session(max_connections: int) -> aiohttp.ClientSession:
@@ -62,7 +66,8 @@ async def through_session(
     complete = False
     try:
         async with AsyncExitStack() as stack:
-            reply = await _enter(stack, session, method, url, {"data": body, "headers": headers, **options})
+            data = body if body is None or len(body) <= _WRITTEN_AT_ONCE else io.BytesIO(body)
+            reply = await _enter(stack, session, method, url, {"data": data, "headers": headers, **options})
             flight.status = reply.status
             content, complete = await read_body(reply.content)
             if not complete:
