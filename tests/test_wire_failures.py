@@ -141,7 +141,7 @@ async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool
             assert task is not None
             if inner:
                 task.cancel()
-            await pool_of(pay).send(a_read()) if pay._caller.transport._wiring else await pay.prices.list()  # type: ignore[union-attr]
+            await pool_of(pay).send(a_read()) if pay._caller.transport._wiring else await pay.prices.list()
 
         task = asyncio.create_task(call())
         if not inner:
@@ -266,15 +266,15 @@ class Deaf(RawServer):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        self.open.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         if b"GET" not in head:
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(answer({"error": {"code": "TOO_LARGE", "message": "no"}}, 413))
-            self.deaf.append(writer)
             return
         writer.write(answer(PRICES))
 
-    deaf: list[asyncio.StreamWriter]
+    open: list[asyncio.StreamWriter]
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
@@ -282,15 +282,16 @@ class Deaf(RawServer):
 async def test_an_early_answer(way: str, tls: bool) -> None:
     """A connection that still has a request in its buffer is closed, and its buffer freed, not used again."""
     server = Deaf(tls=server_tls() if tls else None)
-    server.deaf = []
+    server.open = []
     async with server, client_of(way, server.url, **({"ssl": trusting()} if tls else {})) as pay:
         with pytest.raises(PayChainError) as caught:
             await pay.request("POST", "/api/v1/new", body={"x": "y" * 40_000_000})
         assert getattr(caught.value, "status", None) == 413
         assert idle(pay) == []
         await pay.prices.list()
-        for writer in server.deaf:
+        for writer in server.open:
             writer.transport.abort()
+        await asyncio.sleep(0.05)
     assert server.accepted == 2
 
 
