@@ -57,12 +57,12 @@ class Connector(aiohttp.TCPConnector):
 
     async def connect(self, *args: Any, **options: Any) -> Connection:
         connection = await super().connect(*args, **options)
-        while connection.protocol is not None and connection.protocol.should_close:
+        while getattr(connection.protocol, "should_close", False):
             connection.close()
             connection = await super().connect(*args, **options)
         flight = current_flight.get()
         if flight is not None:
-            flight.transport = connection.transport
+            flight.transport = getattr(connection, "transport", None)
         return connection
 
 
