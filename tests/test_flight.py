@@ -178,7 +178,7 @@ async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
             await asyncio.sleep(0)
             turns += bool(server.requests)
 
-    async with RawServer(packed) as server, client(server.url) as pay:
+    async with RawServer(packed) as server, client(server.url, retry=None, timeout=60) as pay:
         waiting = asyncio.create_task(others())
         with pytest.raises(DecodeError, match="longer than"):
             await pay.prices.list()
