@@ -65,3 +65,11 @@ class Deadline:
         self._members.discard(self)
         if self.ended and self.task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+def delivered_cancellations(task: asyncio.Task[Any]) -> int:
+    """Return how often a task has been cancelled, without a cancellation that is still to be delivered.
+
+    A `CancelledError` was requested by somebody only if `task.cancelling()` is above this number.
+    """
+    return task.cancelling() - bool(getattr(task, "_must_cancel", False))

@@ -15,6 +15,7 @@ from yarl import URL
 from paychainhq.config import at_least, is_loopback, is_loopback_url
 from paychainhq.credentials import Secret, conceal
 from paychainhq.errors import ConfigurationError
+from paychainhq.fast_path import tls_of
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +55,7 @@ def make_route(
         if session is None:
             ssl = _default_tls()
         else:
-            _refuse_unverified("the connector of session", getattr(session.connector, "_ssl", None))
+            _refuse_unverified("the connector of session", tls_of(session))
     if proxy is None and trust_env:
         proxy = _environment_proxy(base_url)
     address, proxy_headers = (None, {}) if proxy is None else _take_proxy_apart(proxy)

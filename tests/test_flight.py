@@ -11,7 +11,7 @@ import aiohttp
 import attrs
 import pytest
 
-from paychainhq import ConnectionFailedError, DecodeError, RateLimit, ServerError, flight
+from paychainhq import ConnectionFailedError, DecodeError, RateLimit, ServerError, fast_path, pool
 from paychainhq.exchange import Next, Request, Response
 from paychainhq.flight import LARGEST_BODY
 from tests.engine import INVOICE, PRICES, client, info, invoice, states
@@ -21,25 +21,19 @@ from tests.support import RawServer, Recorded, answer
 @pytest.fixture(params=["the short way", "through the session"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "through the session":
-        monkeypatch.setattr(flight, "_FITS", False)
+        monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     return str(request.param)
 
 
 def test_this_aiohttp_fits() -> None:
     """The names inside aiohttp that the short way stands on are there: if this fails, calls work, but slower."""
-    assert flight.aiohttp_fits()
+    assert fast_path.is_genuine()
 
 
 def test_an_aiohttp_that_is_mocked_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mock in the place of aiohttp's session is to see each request."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", lambda *_: None)
-    assert not flight.aiohttp_fits()
-
-
-def test_a_name_that_is_missing_is_noticed() -> None:
-    """A function of aiohttp that takes other arguments than those that are known does not fit."""
-    assert flight._takes(aiohttp.BaseConnector.connect, "req", "traces", "timeout")
-    assert not flight._takes(aiohttp.BaseConnector.connect, "req", "route")
+    assert not fast_path.is_genuine()
 
 
 async def requests_of_a_day(url: str) -> None:
@@ -58,7 +52,7 @@ async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatc
     page = {"data": [], "pagination": {"page": 1, "limit": 2, "total": 0, "totalPages": 0, "hasMore": False}}
     said: list[list[Recorded]] = []
     for fits in (True, False):
-        monkeypatch.setattr(flight, "_FITS", fits)
+        monkeypatch.setattr(fast_path, "is_genuine", lambda fits=fits: fits)
         script = [answer(INVOICE), answer(page), answer(INVOICE), answer(PRICES), answer({"count": 1}), answer({})]
         async with RawServer(*script) as server:
             await requests_of_a_day(server.url)
@@ -70,7 +64,7 @@ async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatc
 async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client of its own, without a proxy, does not go through aiohttp's session."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        monkeypatch.setattr(aiohttp.ClientRequest, "send", None)
+        monkeypatch.setattr(pool, "through_session", None)
         await invoice(pay)
 
 
@@ -184,7 +178,7 @@ async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
             await asyncio.sleep(0)
             turns += bool(server.requests)
 
-    async with RawServer(packed) as server, client(server.url) as pay:
+    async with RawServer(packed) as server, client(server.url, retry=None, timeout=60) as pay:
         waiting = asyncio.create_task(others())
         with pytest.raises(DecodeError, match="longer than"):
             await pay.prices.list()
@@ -274,7 +268,7 @@ async def test_a_call_that_is_cancelled_gives_its_connection_up(way: str) -> Non
 
 async def test_a_key_does_not_show_in_a_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of a request, which hold the key, show nothing where they are shown."""
-    assert "pk_secret" not in repr(flight.message("GET", "/", "x-api-key: pk_secret\r\n", None, None))
+    assert "pk_secret" not in repr(fast_path.message("GET", "/", "x-api-key: pk_secret\r\n", None, None))
     async with RawServer(answer(INVOICE)) as server, client(server.url, api_key="pk_secret") as pay:
         await invoice(pay)
         pool: Any = pay._caller.transport._wiring.pool  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paychainhq import RetryPolicy, flight
+from paychainhq import RetryPolicy, fast_path
 from tests import faces
 from tests.engine import client
 from tests.faces import PayChainHQ
@@ -45,7 +45,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Each of the ways; the last one is for the async face only."""
     monkeypatch.setattr(faces, "current", "sync" if request.param == BLOCKING else "async")
     if request.param == LONG:
-        monkeypatch.setattr(flight, "_FITS", False)
+        monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     return Way(request.param)
 
 
