@@ -119,7 +119,7 @@ class Lifecycle(RuleBasedStateMachine):
         model = self.models[id_]
         missing = model.asked - model.paid
         if amount is None and missing <= 0:
-            with pytest.raises(ValueError, match="nothing is missing"):
+            with pytest.raises(ValueError, match="no remaining amount"):
                 self.emulator.pay(id_, amount, token)
             return
         answered = self.emulator.pay(id_, amount, token)

@@ -250,7 +250,7 @@ async def test_controls_that_cannot_be_meant(emulator: Emulator, gateway: Gatewa
             emulator.pay_gateway(payment_id, amount)
     assert emulator.confirm_gateway(payment_id) == "OPEN"
     emulator.pay_gateway(payment_id)
-    with pytest.raises(ValueError, match="nothing is missing"):
+    with pytest.raises(ValueError, match="no remaining amount"):
         emulator.pay_gateway(payment_id)
 
 
@@ -310,7 +310,7 @@ async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> Non
     """Faults know the gateway's operations, and speak its language; what came is recorded with the token masked."""
     emulator.fault("payments.get", 503)
     payment_id = await new(gateway)
-    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (503, {"message": "the emulator was asked to answer 503"})
+    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (503, {"message": "the emulator injected the status 503"})
     assert [request.operation for request in emulator.requests] == ["payments.create", "payments.get"]
     first = emulator.requests[0]
     assert (first.path, first.status, first.headers["Accept"]) == ("/gateway/api/payment/checkout", 201, "application/json")
