@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class EventName(StrEnum):
-    """Name of an event. No page lists all names, so any text is valid."""
+    """Name of an event: no page lists all names, so any text is valid."""
 
     INVOICE_PAID = "invoice.paid"
 
