@@ -37,8 +37,8 @@ class Billing:
     ) -> SubscriptionChange:
         """Request another plan or billing interval; requires a dashboard session.
 
-        The response to an upgrade holds an invoice to pay. A downgrade or a change from annual to monthly takes effect at the end of
-        the current cycle: then `invoice` and `payment_instructions` are None.
+        The response to an upgrade holds an invoice to pay. A downgrade or a change from annual to monthly takes effect at the end
+        of the current cycle: then `invoice` and `payment_instructions` are None.
 
         Args:
             plan_code: The plan, such as `"GROWTH"`.
