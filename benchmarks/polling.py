@@ -1,4 +1,4 @@
-"""Following open invoices: the pages of the list against a read for each. `python -m benchmarks.polling 100 1000 10000`."""
+"""Polling of open invoices: pages of the list against single reads. `python -m benchmarks.polling 100 1000 10000`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _read(pay: PayChainHQ, count: int, concurrency: int) -> None:
 
 
 def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -> dict[str, list[float]]:
-    """Return the microseconds of CPU an invoice that a pass over all of them takes, by list and by reads, round by round."""
+    """Return the CPU microseconds per invoice of one pass over all of them, by list and by reads, for each round."""
     ways = {
         "list": Job(lambda count, _: _listed(pay, count)),
         "reads": Job(lambda count, concurrency: _read(pay, count, concurrency)),
@@ -53,15 +53,14 @@ def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -
             cpu, _ = slices.spent(runner.get_loop(), ways[name], count, _CONCURRENCY)
             found[name].append(round(cpu / count * 1e6, 2))
         order.reverse()
-    return {name: costs[1:] for name, costs in found.items()}  # the first warmed up
+    return {name: costs[1:] for name, costs in found.items()}  # the first round is a warm-up
 
 
 async def watched(target: Target, count: int, seconds: float) -> dict[str, float]:
-    """Watch that many open invoices among ten times as many paid ones; none changes, once all have been sighted.
+    """Watch open invoices among ten times as many paid ones; no status changes after the first read.
 
     Returns:
-
-        `sweeps`; `pages` of any list, a sweep; `cpu_us` an invoice and sweep; `reads`, single ones; `bytes`, of memory an invoice.
+        `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single ones; `bytes`, per invoice.
     """
     asked: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""The report: what was reached, all figures, and what has changed since the last committed run."""
+"""Report: bars, all figures, and changes since the last committed run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ def report(
     changed: Sequence[Change] | None,
     plots: Iterable[str],
 ) -> str:
-    """Write the report in Markdown.
+    """Return the report in Markdown.
 
     Args:
-
         results: The run: its date, its form, the `machine` that it ran on.
-        parts: What each part found.
+        parts: The results of the parts.
         figures: The figures.
-        changed: What has moved since the last committed run, or None if there is none.
+        changed: The changes since the last committed run, or None if there is none.
         plots: The files of the plots.
     """
     machine = results["machine"]
@@ -86,7 +85,7 @@ def _changed(changed: Sequence[Change] | None) -> str:
 
 
 def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) -> str:
-    """Write one group: a line for each client, a column for each concurrency."""
+    """Format one group: a line for each client, a column for each concurrency."""
     numbers = sorted(found, key=int)
     rows = []
     for name in next(iter(found.values())):
@@ -100,7 +99,7 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
-    """Say whether the server was the bottleneck: it never is where the client's core is busy, or far below what it can do."""
+    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the rate is far below capacity."""
     creating = parts.get("creating", {})
     capacity = max((spread(works["bare"]["per_second"]).median for works in creating.values()), default=0)
     if not capacity:
