@@ -1,4 +1,4 @@
-"""The matrix as text: a line for each cell in the terminal, and a page with a line for each fault and operation."""
+"""Matrix as text: a line for each cell in the terminal, and a page with a line for each fault and operation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ which is then what ends their calls.
 
 
 def line(report: Report) -> str:
-    """Say in one line what came of a cell."""
+    """Format the report of a cell in one line."""
     cell = report.cell
     where = f"{cell.fault.name:44} {cell.form:6} {_operation(report):22} {cell.face:5} {cell.load:2}"
     more = f"lag {report.lag:.2f}, grew by {report.growth >> 20} MiB"
@@ -74,7 +74,7 @@ def line(report: Report) -> str:
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
-    """Write the page about the whole matrix; reports come in groups of four, in the order of its columns."""
+    """Return the page about the whole matrix; reports come in groups of four, in the order of its columns."""
     worst = max(reports, key=lambda report: report.slowest - report.limit)
     return _PAGE.format(
         faults=len(FAULTS),
