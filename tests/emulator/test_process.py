@@ -104,7 +104,7 @@ def connect_until_refused(url: str, connected: threading.Event) -> list[socket.s
     return callers
 
 
-async def test_it_works_in_async_code() -> None:
+async def test_async_context_manager() -> None:
     """`async with` is equivalent, and does not block the caller's loop."""
     async with Emulator() as emulator, aiohttp.ClientSession() as session:
         async with session.get(f"{emulator.url}/api/v1/invoices/inv_123") as response:
@@ -113,7 +113,7 @@ async def test_it_works_in_async_code() -> None:
         assert emulator.pay("inv_123") == "confirming"
 
 
-def test_it_can_run_again() -> None:
+def test_a_stopped_emulator_can_run_again() -> None:
     """Each run has a new state; two concurrent runs need two emulators."""
     emulator = Emulator()
     for _ in range(2):
@@ -145,7 +145,7 @@ def test_the_dashboard_session_suits_the_client() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::"])
-def test_it_stays_on_loopback(host: str) -> None:
+def test_loopback_is_the_default(host: str) -> None:
     """Other addresses require an explicit option."""
     with pytest.raises(ValueError, match="not loopback"):
         Emulator(host=host)

@@ -136,7 +136,7 @@ def test_an_invoice_for_an_unknown_customer_is_refused(api: Api) -> None:
 
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
-    """This applies to bodies and queries; null stands for an omitted field."""
+    """Bodies and queries may hold them; null stands for an omitted field."""
     assert api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status == 200
 
 

@@ -191,7 +191,7 @@ def test_an_effect_without_its_stored_reply_does_not_happen(api: Api, monkeypatc
 
 
 async def test_expect_100_continue_is_answered(emulator: Emulator) -> None:
-    """curl and others send `Expect: 100-continue` before a large body."""
+    """Clients such as curl send `Expect: 100-continue` before a large body."""
     async with (
         asyncio.timeout(30),
         aiohttp.ClientSession(headers={"x-api-key": API_KEY}) as session,
