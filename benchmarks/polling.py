@@ -62,10 +62,10 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
     Returns:
         `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single ones; `bytes`, per invoice.
     """
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
 
     async def counting(request: Request, send: Next) -> Response:
-        asked["pages of what is pending" if "status=pending" in request.path else request.operation.name] += 1
+        requests["pending pages" if "status=pending" in request.path else request.operation.name] += 1
         return await send(request)
 
     async with PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, middleware=[counting]) as pay:
@@ -79,7 +79,7 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
             assert change.error is None
         del change
         after = _settled_memory()
-        asked.clear()
+        requests.clear()
         began = machine.cpu_seconds()
         waiting = asyncio.ensure_future(anext(watch))
         done, _ = await asyncio.wait([waiting], timeout=seconds)
@@ -88,11 +88,11 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
         waiting.cancel()
         await asyncio.wait([waiting])
         await watch.aclose()
-    sweeps = asked["pages of what is pending"] * _PAGE / count
+    sweeps = requests["pending pages"] * _PAGE / count
     return {
         "sweeps": round(sweeps, 2),
-        "pages": round((asked["pages of what is pending"] + asked["invoices.list"]) / sweeps, 1) if sweeps else 0.0,
-        "reads": asked["invoices.get"],
+        "pages": round((requests["pending pages"] + requests["invoices.list"]) / sweeps, 1) if sweeps else 0.0,
+        "reads": requests["invoices.get"],
         "cpu_us": round(cpu / sweeps / count * 1e6, 2) if sweeps else 0.0,
         "bytes": round((after - before) * 2**20 / count, 1),
     }

@@ -13,13 +13,13 @@ _GROUPS = {
     "creating": "Creating an invoice, default event loop",
     "uvloop": "The same, both sides on uvloop",
     "tls": "The same, over TLS",
-    "malloc": "The same, with glibc's allocator left as it is",
+    "malloc": "The same, with glibc's default allocator settings",
     "others": "Other clients",
 }
 
 _ABOUT = """\
 Figures are CPU of the client process a request, user and system, all threads, as a ratio to the other side in the same process and
-the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` says how they are taken."""
+the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""
 
 
 def report(
@@ -43,14 +43,14 @@ def report(
         "# Benchmarks",
         f"{results['date']}, {results['form']} form. " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".",
         _ABOUT,
-        "## What was to be reached",
+        "## Bars",
         _reached(figures),
         "## Since the last committed run",
         _changed(changed),
         *(f"## {title}\n\n{_creating(group, parts[group], figures)}" for group, title in _GROUPS.items() if group in parts),
         *_server(parts),
         *_latency(parts),
-        "## Everything else",
+        "## Other figures",
         _table(["figure", "median", "quartiles"], ([name, *_cells(value)] for name, value in figures.items() if " @" not in name)),
         *(f"![{name}]({name})" for name in plots),
     ]
@@ -80,7 +80,7 @@ def _changed(changed: Sequence[Change] | None) -> str:
     if changed is None:
         return "There are no committed results to compare with."
     if not changed:
-        return "Nothing has moved by more than the spread."
+        return "No figure has changed by more than the spread."
     return "\n".join(f"- {'**worse**' if change.worse else 'better'}: {change}" for change in changed)
 
 
@@ -109,10 +109,10 @@ def _server(parts: dict[str, Any]) -> list[str]:
         for name, series in works.items():
             speed, cost = spread(series["per_second"]).median, spread(series["cpu_us"]).median
             rows.append([name, number, f"{speed:,.0f}", f"{speed / capacity:.0%}", f"{speed * cost / 1e6:.0%}"])
-    heads = ["client", "at once", "requests a second", "of what the server can do", "client's core busy"]
+    heads = ["client", "at once", "requests a second", "of the server's capacity", "client's core busy"]
     return [
         "## The server",
-        f"The bare protocol got up to {capacity:,.0f} answers a second from it: what it can do at least.",
+        f"The bare protocol reached {capacity:,.0f} responses a second: the least that the server can send.",
         _table(heads, rows),
     ]
 

@@ -74,18 +74,18 @@ def get(call: Call) -> object:
 def get_public(call: Call) -> object:
     row = _find(call, call.path["invoice_id"])
     standing = lifecycle.standing(call.state, row)
-    asked = int(row["raw"])
-    label, missing = _progress(asked, standing)
+    requested = int(row["raw"])
+    label, missing = _progress(requested, standing)
     expired = row["status"] == InvoiceStatus.PENDING and call.state.now() >= row["expires_at"]
     return {
         "id": row["id"],
         "status": row["status"],
         # Assumption: no page distinguishes `state` from `status`. Here, `state` reflects expiry at once.
         "state": InvoiceStatus.EXPIRED.value if expired else row["status"],
-        "amount": money.amount(row, asked),
+        "amount": money.amount(row, requested),
         "paidAmount": money.amount(row, standing.paid),
         "paymentProgress": {
-            "percentPaid": money.percent(standing.paid, asked),
+            "percentPaid": money.percent(standing.paid, requested),
             "status": label,
             "remainingAmount": {"display": money.display(missing, row["decimals"])},
         },
@@ -153,8 +153,8 @@ def _metadata(row: Row) -> dict[str, object]:
 
 def _detail(call: Call, row: Row) -> dict[str, object]:
     standing = lifecycle.standing(call.state, row)
-    asked = int(row["raw"])
-    shortfall = max(asked - standing.in_time, 0) if row["settled_by_tolerance"] else 0
+    requested = int(row["raw"])
+    shortfall = max(requested - standing.in_time, 0) if row["settled_by_tolerance"] else 0
     return {
         "id": row["id"],
         "status": row["status"],
@@ -162,7 +162,7 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
         **_tolerance(row),
         "toleranceRaw": str(standing.tolerance),
         "toleranceShortfall": money.amount(row, shortfall),
-        "amount": money.amount(row, asked),
+        "amount": money.amount(row, requested),
         "paidAmount": money.amount(row, standing.paid),
         "depositAddress": row["deposit_address"],
         "paymentSummary": {"paymentsReceived": standing.received},
@@ -170,9 +170,9 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
     }
 
 
-def _progress(asked: int, standing: lifecycle.Standing) -> tuple[str, int]:
+def _progress(requested: int, standing: lifecycle.Standing) -> tuple[str, int]:
     """Return the payer's label and the missing amount. Assumption: only "Paid within tolerance" appears in a sample."""
-    missing = asked - standing.paid
+    missing = requested - standing.paid
     if missing < 0:
         return "Overpaid", 0
     if missing == 0:

@@ -56,11 +56,11 @@ def quote(call: Call) -> object:
     network = catalog.find_network(token, chain, call.query.get("networkId"))
     if network is None:
         refuse_field("token", f"{token} cannot be withdrawn on {chain}")
-    asked = Fraction(call.query["amount"]) * Fraction(catalog.PRICES[token])
-    feasible = asked <= _AVAILABLE_USD
-    sweep = feasible and (asked > _TREASURY_USD or call.query.get("forceSweepAll", False))
+    requested = Fraction(call.query["amount"]) * Fraction(catalog.PRICES[token])
+    feasible = requested <= _AVAILABLE_USD
+    sweep = feasible and (requested > _TREASURY_USD or call.query.get("forceSweepAll", False))
     return {
-        "requestedAmountUSD": money.json_number(asked),
+        "requestedAmountUSD": money.json_number(requested),
         "token": token,
         "chain": chain,
         "networkId": network.id,
@@ -74,10 +74,10 @@ def quote(call: Call) -> object:
             {
                 "type": "exact_withdrawal",
                 "label": "Withdraw Exact Amount",
-                "payoutUSD": money.json_number(asked),
+                "payoutUSD": money.json_number(requested),
                 "sweepCount": _SWEEPS if sweep else 0,
                 "totalCostUSD": money.json_number(_COST_USD),
-                "feePercent": money.json_number(round(_COST_USD / asked * 100, 2)),
+                "feePercent": money.json_number(round(_COST_USD / requested * 100, 2)),
                 "available": feasible,
             }
         ],
