@@ -68,7 +68,7 @@ clean:
 	$(PIP) install --group test
 	touch $@
 
-.venv-bench/installed: pyproject.toml  # an environment of its own: the clients that are compared, and no tool of ours
+.venv-bench/installed: pyproject.toml  # a separate environment: the compared clients, without development tools
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --upgrade 'pip>=25.1'
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --editable . --group bench

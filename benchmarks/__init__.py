@@ -1,1 +1,1 @@
-"""What a request costs, here and in other clients: `make bench` measures it all."""
+"""Benchmarks of the cost of a request, in this package and in other clients: `make bench` runs them all."""

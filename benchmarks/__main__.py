@@ -24,7 +24,7 @@ _RESULTS = Path(__file__).with_name("results")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a quick look of a minute; its results stay in results/short")
+    parser.add_argument("--short", action="store_true", help="a quick run of a minute; its results stay in results/short")
     parser.add_argument(
         "--only", nargs="+", default=[part.name for part in PARTS], help="these parts; the others keep their results"
     )

@@ -1,4 +1,4 @@
-"""What has to be reached: a bar and an aim for each figure."""
+"""Bars: a limit and an aim for each figure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from benchmarks.slices import Spread
 
 @attrs.frozen
 class Bar:
-    """What one figure has to reach.
+    """Limit and aim of one figure.
 
     Attributes:
-
-        measure: What is measured, in words.
+        measure: The measured quantity, in words.
         figure: The figure's name.
-        bar: What it must not exceed; or, if `at_least`, not fall below.
-        aim: What it should reach.
-        at_least: Whether more is better.
+        bar: The largest acceptable value; with `at_least`, the smallest.
+        aim: The desired value.
+        at_least: Whether larger values are better.
     """
 
     measure: str
@@ -27,11 +26,11 @@ class Bar:
     at_least: bool = False
 
     def reached(self, value: float, limit: float) -> bool:
-        """Whether a value keeps to a limit."""
+        """Return whether a value is within a limit."""
         return value >= limit if self.at_least else value <= limit
 
     def verdict(self, figure: Spread | None) -> str:
-        """Say what has been reached, and by how much not."""
+        """Return the verdict on a figure: aim reached, bar reached, or the relative distance to the bar."""
         if figure is None:
             return "not measured"
         if self.reached(figure.median, self.aim):

@@ -1,4 +1,4 @@
-"""Figures against those of the last committed run."""
+"""Comparison of figures with those of the last committed run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from benchmarks.bars import BARS
 from benchmarks.slices import Spread
 
 _ROOT = Path(__file__).parents[1]
-_NOISE = 0.03  # by which medians move from run to run
+_NOISE = 0.03  # variation of medians between runs
 _MORE_IS_BETTER = {bar.figure for bar in BARS if bar.at_least}
 
 
 @attrs.frozen
 class Change:
-    """A figure that has moved by more than chance does."""
+    """Significant change of a figure."""
 
     figure: str
     before: Spread
@@ -38,9 +38,9 @@ def committed(path: str = "benchmarks/results/latest.json") -> dict[str, Any] | 
 
 
 def changes(before: Mapping[str, Spread], now: Mapping[str, Spread]) -> list[Change]:
-    """Return what has moved: the quartiles do not overlap, and the medians differ by more than 3 %.
+    """Return the changed figures: their quartiles do not overlap, and their medians differ by more than 3 %.
 
-    A figure that is taken once a run, such as the growth of a long job, is left to its bar: nothing is known of how it varies.
+    A figure with one sample a run, such as the growth of a long job, is judged by its bar only: its variation is unknown.
     """
     found = []
     for name in sorted(before.keys() & now.keys()):

@@ -1,4 +1,4 @@
-"""What decoding costs beside parsing alone: a page of 100 invoices, and one invoice. `python -m benchmarks.decoding`."""
+"""Cost of decoding beside parsing alone: a page of 100 invoices, and one invoice. `python -m benchmarks.decoding`."""
 
 from __future__ import annotations
 

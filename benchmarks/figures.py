@@ -1,4 +1,4 @@
-"""From what the parts found to the figures of the report: each a median with its quartiles, under a name that stays."""
+"""Figures of the report from the results of the parts: medians with quartiles, under stable names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST_SAMPLE = 10_000
 
 
 def figures(parts: dict[str, Any]) -> dict[str, Spread]:
-    """Return all figures; a part that was not run has none."""
+    """Return all figures; a part that did not run has none."""
     return dict(sorted(_all(parts)))
 
 

@@ -1,4 +1,4 @@
-"""What an import costs: fresh processes, in turn, and only the import itself. `python -m benchmarks.imports`."""
+"""Cost of an import: in fresh processes, alternating, the import only. `python -m benchmarks.imports`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def measured(rounds: int) -> dict[str, list[float]]:
     """Return the milliseconds of CPU that each statement takes, round by round."""
     found: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     order = list(STATEMENTS)
-    for _ in range(rounds + 1):  # the first fills the disk's cache
+    for _ in range(rounds + 1):  # the first run fills the disk's cache
         for name in order:
             command = [sys.executable, "-c", _SCRIPT.format(STATEMENTS[name])]
             spent = subprocess.run(command, check=True, capture_output=True, text=True).stdout

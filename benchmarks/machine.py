@@ -1,4 +1,4 @@
-"""The machine: which core does what, what has been spent, and what is installed."""
+"""Machine of a run: cores, CPU time, memory, and installed versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ["paychainhq", "aiohttp", "orjson", "attrs", "uvloop", "httpx", "stri
 _STEADY = {"MALLOC_TOP_PAD_": "16777216"}
 
 
-@functools.cache  # as it was before this process chose one
+@functools.cache  # the affinity from before this process changed it
 def cores() -> tuple[int, int]:
     """Return the core for the server and the core for the client: the first and the last that this process may use."""
     usable = sorted(os.sched_getaffinity(0))
@@ -23,21 +23,21 @@ def cores() -> tuple[int, int]:
 
 
 def stay_on(core: int) -> None:
-    """Keep this process, with the threads and processes that it will start, on one core."""
+    """Pin this process, with its future threads and processes, to one core."""
     os.sched_setaffinity(0, {core})
 
 
 def steady_malloc() -> None:
-    """Begin this program again with a setting of glibc's under which asyncio's receive buffers always cost little.
+    """Restart this program with a setting of glibc under which asyncio's receive buffers are always cheap.
 
-    Without it a program is in one of two states, by chance, and aiohttp is dearer in one of them: see docs/benchmarks.md.
+    Without it, a program is in one of two states, by chance, and aiohttp is slower in one of them: see docs/benchmarks.md.
     """
     if _STEADY.items() - os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | _STEADY)
 
 
 def cpu_seconds() -> float:
-    """Return what this process has used so far, user and system, all threads."""
+    """Return the CPU seconds of this process so far, user and system, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
@@ -49,7 +49,7 @@ def resident_mib() -> float:
 
 
 def description() -> dict[str, str]:
-    """Tell what was measured on: the interpreter, the processor, and the versions of what is installed."""
+    """Describe the machine: interpreter, processor, and versions of the installed packages."""
     processors = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
     found = {"python": platform.python_version(), "processor": next(iter(names), platform.machine()), "cores": str(os.cpu_count())}

@@ -1,7 +1,7 @@
-"""One group of clients in one process: `python -m benchmarks.measure aiohttp create create_many`.
+"""Measurement of one group of clients in one process: `python -m benchmarks.measure aiohttp create create_many`.
 
-It stays on the last core, starts the server on the first, and prints the ratios to the peer that is named first. A peer that is not
-installed is left out.
+The process runs on the last core, starts the server on the first, and prints the ratios to the first named peer. A peer that is not
+installed is skipped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def measured(
     """Measure peers in this process, with a server of their own.
 
     Returns:
-
         By concurrency and peer: CPU and throughput, slice by slice, and percentiles of latency if asked for.
     """
     with server.running() as (plain, secure), asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner:
@@ -81,7 +80,7 @@ def _at(
 
 
 def table(found: dict[str, Any], base: str) -> str:
-    """Write the ratios of a group for people."""
+    """Format the ratios of a group as text."""
     lines = []
     for concurrency, works in found.items():
         lines.append(f"concurrency {concurrency}: {base} {slices.spread(works[base]['cpu_us']).median:.1f} us a request")

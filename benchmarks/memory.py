@@ -1,4 +1,4 @@
-"""A long job: its memory and its speed, from the first requests to the last. `python -m benchmarks.memory 1000000`."""
+"""Long job: memory and throughput from the first requests to the last. `python -m benchmarks.memory 1000000`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ _CONCURRENCY = 32
 
 
 async def measured(target: Target, count: int, *, sample_every: int, ledger: Path | None = None) -> list[dict[str, float]]:
-    """Run one job through `create_many`, from a generator, and look at the process now and then.
+    """Run one job through `create_many`, from a generator, and sample the process periodically.
 
     Args:
-
         target: The server.
-        count: How many requests the job has.
-        sample_every: How many outcomes lie between two samples.
+        count: The number of requests of the job.
+        sample_every: The number of outcomes between two samples.
         ledger: The file of a ledger, or None for a job without one.
 
     Returns:
-
         At each sample: `done`, `rss_mib`, and `elapsed_s` and `cpu_s` since the beginning.
     """
     options: dict[str, Any] = {}

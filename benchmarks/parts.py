@@ -1,4 +1,4 @@
-"""What is run, each part in a process of its own: the long form for the record, the short one for a quick look."""
+"""Parts of a run, each in its own process: in the long form for the record, or in the short form for a quick check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OURS = ["create", "create_many", "create_many+sqlite"]
 
 @attrs.frozen
 class Part:
-    """One process: a module of this package, and its arguments in the long and the short form."""
+    """Process of a run: a module of this package, and its arguments in the long and the short form."""
 
     name: str
     module: str
@@ -22,7 +22,7 @@ class Part:
     short: str
 
     def run(self, *, short: bool) -> Any:
-        """Run it, and return what it found."""
+        """Run the module, and return its result."""
         arguments = (self.short if short else self.long).split()
         command = [sys.executable, "-m", f"benchmarks.{self.module}", *arguments]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

@@ -1,4 +1,4 @@
-"""The plots, as SVG files."""
+"""Plots, as SVG files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from benchmarks.slices import spread
 
 mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "paychainhq"  # the same figures give the same file
+mpl.rcParams["svg.hashsalt"] = "paychainhq"  # equal figures give equal files
 
 
 def draw(parts: dict[str, Any], folder: Path) -> list[str]:
-    """Draw what was measured into a folder, and return the names of the files."""
+    """Draw the results into a folder, and return the names of the files."""
     drawn = []
     for name, (draw_one, needed) in _PLOTS.items():
         if needed in parts:
@@ -32,7 +32,7 @@ def draw(parts: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _creating(parts: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
-    """Gather, for each client, its series by concurrency."""
+    """Return, for each client, its series by concurrency."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for group in ("others", "creating"):
         for number, works in parts.get(group, {}).items():

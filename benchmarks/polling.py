@@ -1,4 +1,4 @@
-"""Following open invoices: the pages of the list against a read for each. `python -m benchmarks.polling 100 1000 10000`."""
+"""Polling of open invoices: pages of the list against single reads. `python -m benchmarks.polling 100 1000 10000`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _read(pay: PayChainHQ, count: int, concurrency: int) -> None:
 
 
 def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -> dict[str, list[float]]:
-    """Return the microseconds of CPU an invoice that a pass over all of them takes, by list and by reads, round by round."""
+    """Return the CPU microseconds per invoice of one pass over all of them, by list and by reads, for each round."""
     ways = {
         "list": Job(lambda count, _: _listed(pay, count)),
         "reads": Job(lambda count, concurrency: _read(pay, count, concurrency)),
@@ -53,20 +53,19 @@ def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -
             cpu, _ = slices.spent(runner.get_loop(), ways[name], count, _CONCURRENCY)
             found[name].append(round(cpu / count * 1e6, 2))
         order.reverse()
-    return {name: costs[1:] for name, costs in found.items()}  # the first warmed up
+    return {name: costs[1:] for name, costs in found.items()}  # the first round is a warm-up
 
 
 async def watched(target: Target, count: int, seconds: float) -> dict[str, float]:
-    """Watch that many open invoices among ten times as many paid ones; none changes, once all have been sighted.
+    """Watch open invoices among ten times as many paid ones; no status changes after the first read.
 
     Returns:
-
-        `sweeps`; `pages` of any list, a sweep; `cpu_us` an invoice and sweep; `reads`, single ones; `bytes`, of memory an invoice.
+        `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single ones; `bytes`, per invoice.
     """
-    asked: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
 
     async def counting(request: Request, send: Next) -> Response:
-        asked["pages of what is pending" if "status=pending" in request.path else request.operation.name] += 1
+        requests["pending pages" if "status=pending" in request.path else request.operation.name] += 1
         return await send(request)
 
     async with PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, middleware=[counting]) as pay:
@@ -80,7 +79,7 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
             assert change.error is None
         del change
         after = _settled_memory()
-        asked.clear()
+        requests.clear()
         began = machine.cpu_seconds()
         waiting = asyncio.ensure_future(anext(watch))
         done, _ = await asyncio.wait([waiting], timeout=seconds)
@@ -89,11 +88,11 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
         waiting.cancel()
         await asyncio.wait([waiting])
         await watch.aclose()
-    sweeps = asked["pages of what is pending"] * _PAGE / count
+    sweeps = requests["pending pages"] * _PAGE / count
     return {
         "sweeps": round(sweeps, 2),
-        "pages": round((asked["pages of what is pending"] + asked["invoices.list"]) / sweeps, 1) if sweeps else 0.0,
-        "reads": asked["invoices.get"],
+        "pages": round((requests["pending pages"] + requests["invoices.list"]) / sweeps, 1) if sweeps else 0.0,
+        "reads": requests["invoices.get"],
         "cpu_us": round(cpu / sweeps / count * 1e6, 2) if sweeps else 0.0,
         "bytes": round((after - before) * 2**20 / count, 1),
     }

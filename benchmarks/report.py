@@ -1,4 +1,4 @@
-"""The report: what was reached, all figures, and what has changed since the last committed run."""
+"""Report: bars, all figures, and changes since the last committed run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _GROUPS = {
     "creating": "Creating an invoice, default event loop",
     "uvloop": "The same, both sides on uvloop",
     "tls": "The same, over TLS",
-    "malloc": "The same, with glibc's allocator left as it is",
+    "malloc": "The same, with glibc's default allocator settings",
     "others": "Other clients",
 }
 
 _ABOUT = """\
 Figures are CPU of the client process a request, user and system, all threads, as a ratio to the other side in the same process and
-the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` says how they are taken."""
+the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""
 
 
 def report(
@@ -29,14 +29,13 @@ def report(
     changed: Sequence[Change] | None,
     plots: Iterable[str],
 ) -> str:
-    """Write the report in Markdown.
+    """Return the report in Markdown.
 
     Args:
-
         results: The run: its date, its form, the `machine` that it ran on.
-        parts: What each part found.
+        parts: The results of the parts.
         figures: The figures.
-        changed: What has moved since the last committed run, or None if there is none.
+        changed: The changes since the last committed run, or None if there is none.
         plots: The files of the plots.
     """
     machine = results["machine"]
@@ -44,14 +43,14 @@ def report(
         "# Benchmarks",
         f"{results['date']}, {results['form']} form. " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".",
         _ABOUT,
-        "## What was to be reached",
+        "## Bars",
         _reached(figures),
         "## Since the last committed run",
         _changed(changed),
         *(f"## {title}\n\n{_creating(group, parts[group], figures)}" for group, title in _GROUPS.items() if group in parts),
         *_server(parts),
         *_latency(parts),
-        "## Everything else",
+        "## Other figures",
         _table(["figure", "median", "quartiles"], ([name, *_cells(value)] for name, value in figures.items() if " @" not in name)),
         *(f"![{name}]({name})" for name in plots),
     ]
@@ -81,12 +80,12 @@ def _changed(changed: Sequence[Change] | None) -> str:
     if changed is None:
         return "There are no committed results to compare with."
     if not changed:
-        return "Nothing has moved by more than the spread."
+        return "No figure has changed by more than the spread."
     return "\n".join(f"- {'**worse**' if change.worse else 'better'}: {change}" for change in changed)
 
 
 def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) -> str:
-    """Write one group: a line for each client, a column for each concurrency."""
+    """Format one group: a line for each client, a column for each concurrency."""
     numbers = sorted(found, key=int)
     rows = []
     for name in next(iter(found.values())):
@@ -100,7 +99,7 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
-    """Say whether the server was the bottleneck: it never is where the client's core is busy, or far below what it can do."""
+    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the rate is far below capacity."""
     creating = parts.get("creating", {})
     capacity = max((spread(works["bare"]["per_second"]).median for works in creating.values()), default=0)
     if not capacity:
@@ -110,10 +109,10 @@ def _server(parts: dict[str, Any]) -> list[str]:
         for name, series in works.items():
             speed, cost = spread(series["per_second"]).median, spread(series["cpu_us"]).median
             rows.append([name, number, f"{speed:,.0f}", f"{speed / capacity:.0%}", f"{speed * cost / 1e6:.0%}"])
-    heads = ["client", "at once", "requests a second", "of what the server can do", "client's core busy"]
+    heads = ["client", "at once", "requests a second", "of the server's capacity", "client's core busy"]
     return [
         "## The server",
-        f"The bare protocol got up to {capacity:,.0f} answers a second from it: what it can do at least.",
+        f"The bare protocol reached {capacity:,.0f} responses a second: the least that the server can send.",
         _table(heads, rows),
     ]
 

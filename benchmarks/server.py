@@ -1,4 +1,4 @@
-"""A server that costs next to nothing: a bare protocol with canned answers, in a process and on a core of its own.
+"""Minimal server: a bare protocol with canned responses, in a separate process on a separate core.
 
 `python -m benchmarks.server` prints its two ports, plain and TLS, and serves until its standard input is closed.
 """
@@ -39,7 +39,7 @@ _CREATED = _answer(work.ANSWER)
 
 @functools.lru_cache(maxsize=200_000)
 def _read(target: str, open_invoices: int) -> bytes:
-    """Answer a GET: one invoice, or a page of the list, in which all that is open is pending, and ten times as many are paid."""
+    """Return the response to a GET: one invoice, or a page of the list, with all open ones pending and ten times as many paid."""
     parts = urlsplit(target)
     if parts.path != work.INVOICES:
         return _answer(work.READ | {"id": parts.path.rpartition("/")[2]})
@@ -51,7 +51,7 @@ def _read(target: str, open_invoices: int) -> bytes:
 
 
 def _body_length(head: bytes) -> int:
-    """Return the Content-Length, in whatever case its name is written."""
+    """Return the Content-Length; the header's name may be in any case."""
     at = head.find(_LENGTH)
     while head[at + 7 : at + 14].lower() != b"length:":
         at = head.index(_LENGTH, at + 7)
@@ -59,7 +59,7 @@ def _body_length(head: bytes) -> int:
 
 
 class Canned(asyncio.Protocol):
-    """One connection: a POST creates an invoice, a GET reads one or a page."""
+    """Connection: a POST creates an invoice, a GET reads one or a page."""
 
     def __init__(self, open_invoices: int) -> None:
         self._open_invoices = open_invoices
@@ -97,7 +97,7 @@ async def _serve(open_invoices: int) -> None:
 
 @contextlib.contextmanager
 def running(*, open_invoices: int = 100) -> Iterator[tuple[work.Target, work.Target]]:
-    """Run the server on the first core: gives where it is, plain and over TLS."""
+    """Run the server on the first core, and provide its plain and TLS addresses."""
     core, _ = machine.cores()
     command = [sys.executable, "-m", "benchmarks.server", str(core), str(open_invoices)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

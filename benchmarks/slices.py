@@ -1,4 +1,4 @@
-"""Comparing things that run in turn: slices of half a second, in an order that alternates, and what each cost."""
+"""Comparison of several workloads in slices of half a second, in alternating order, with the cost of each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ _FIRST = 200
 
 @attrs.frozen
 class Series:
-    """What one thing cost, slice by slice.
+    """Cost of one workload, by slice.
 
     Attributes:
-
-        cpu_us: Microseconds of CPU a request.
-        per_second: Requests a second, by the clock.
+        cpu_us: CPU microseconds per request.
+        per_second: Requests per second of real time.
     """
 
     cpu_us: list[float] = attrs.field(factory=list)
@@ -34,7 +33,7 @@ class Series:
 
 @attrs.frozen
 class Spread:
-    """A median with its quartiles."""
+    """Median with its quartiles."""
 
     low: float
     median: float
@@ -55,15 +54,14 @@ def ratios(costs: Sequence[float], base: Sequence[float]) -> list[float]:
 def compare(
     loop: asyncio.AbstractEventLoop, works: Mapping[str, Work], concurrency: int, rounds: int, seconds: float
 ) -> dict[str, Series]:
-    """Run each in turn, so that whatever the machine does meanwhile meets them all.
+    """Run the workloads in turn, so that disturbances of the machine affect all of them alike.
 
     Args:
-
         loop: The event loop to run on.
-        works: What is compared, by name.
-        concurrency: How many calls are under way at once; plain functions are called one after the other.
-        rounds: How many slices of each.
-        seconds: How long a slice is, about.
+        works: The workloads, by name.
+        concurrency: The number of concurrent calls; plain functions are called one after the other.
+        rounds: The number of slices of each workload.
+        seconds: The approximate length of a slice.
     """
     counts = {name: _count(loop, work, concurrency, seconds) for name, work in works.items()}
     series = {name: Series() for name in works}
@@ -78,7 +76,7 @@ def compare(
 
 
 def latencies(loop: asyncio.AbstractEventLoop, call: Work, count: int, concurrency: int) -> list[float]:
-    """Return how long each of some calls took, in milliseconds, sorted."""
+    """Return the latencies of calls in milliseconds, sorted."""
     taken: list[float] = []
     asynchronous = cast(Callable[[], Awaitable[object]], call)
 
@@ -92,7 +90,7 @@ def latencies(loop: asyncio.AbstractEventLoop, call: Work, count: int, concurren
 
 
 def run(loop: asyncio.AbstractEventLoop, work: Work, count: int, concurrency: int) -> None:
-    """Do some work so many times."""
+    """Run a workload `count` times."""
     if isinstance(work, Job):
         loop.run_until_complete(_awaited(work.run(count, concurrency)))
     elif inspect.iscoroutinefunction(work):
@@ -103,7 +101,7 @@ def run(loop: asyncio.AbstractEventLoop, work: Work, count: int, concurrency: in
 
 
 def _count(loop: asyncio.AbstractEventLoop, work: Work, concurrency: int, seconds: float) -> int:
-    """Warm up, and find how many fit into a slice."""
+    """Warm up, and return the number of repetitions that fit into a slice."""
     first = max(_FIRST, 4 * concurrency)
     run(loop, work, first, concurrency)
     _, elapsed = spent(loop, work, first, concurrency)
@@ -111,8 +109,8 @@ def _count(loop: asyncio.AbstractEventLoop, work: Work, concurrency: int, second
 
 
 def spent(loop: asyncio.AbstractEventLoop, work: Work, count: int, concurrency: int) -> tuple[float, float]:
-    """Do some work so many times, and return the seconds of CPU and by the clock that it took."""
-    gc.collect()  # nobody pays for what another left behind
+    """Run a workload `count` times, and return its seconds of CPU and of real time."""
+    gc.collect()  # excludes garbage of the workload before
     began, started = machine.cpu_seconds(), time.perf_counter()
     run(loop, work, count, concurrency)
     return machine.cpu_seconds() - began, time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""The work that every client does: an invoice is asked for, and the answer to it."""
+"""Work of every client: one request for an invoice, and its response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARGUMENTS: dict[str, Any] = {
     "underpayment_tolerance_bps": 50,
     "underpayment_tolerance_max_usd": "0.50",
 }
-"""What `invoices.create` takes."""
+"""Arguments of `invoices.create`."""
 
 BODY: dict[str, Any] = {
     "customerId": "cus_123",
@@ -34,7 +34,7 @@ BODY: dict[str, Any] = {
     "underpaymentToleranceBps": 50,
     "underpaymentToleranceMaxUsd": "0.50",
 }
-"""What goes over the wire for it."""
+"""Body of that request on the wire."""
 
 _AMOUNT = {
     "raw": "150000000",
@@ -72,11 +72,11 @@ READ: dict[str, Any] = {
     "depositAddress": "0xE5fa2F71065fD49823D33EdD84ecFD2D6245c916",
     "paymentSummary": {"paymentsReceived": 0},
 }
-"""A single read, which has other fields than a creation."""
+"""Response to a single read, whose fields differ from those of a creation."""
 
 
 def page(number: int, size: int, total: int) -> dict[str, Any]:
-    """Return one page of a list of that many open invoices, as `invoices.list` gives it."""
+    """Return one page of a list of open invoices, as in the response to `invoices.list`."""
     first = (number - 1) * size
     items = [
         {
@@ -97,13 +97,12 @@ def page(number: int, size: int, total: int) -> dict[str, Any]:
 
 @attrs.frozen
 class Target:
-    """Where the work is done.
+    """Server under test.
 
     Attributes:
-
         url: The server, without a path.
         cafile: The certificate to trust, for TLS.
-        connections: How many a pool may open.
+        connections: The largest number of connections of a pool.
     """
 
     url: str
@@ -112,5 +111,5 @@ class Target:
 
     @property
     def invoices(self) -> str:
-        """Where an invoice is asked for."""
+        """URL for the creation of an invoice."""
         return self.url + INVOICES

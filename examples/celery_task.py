@@ -1,10 +1,10 @@
-"""A Celery task that creates the invoice of an order, however often it is delivered.
+"""Celery task that creates the invoice of an order, once even if the task is delivered several times.
 
-    celery --app celery_task worker          the worker; PAYCHAIN_API_KEY and so on are taken from the environment
+    celery --app celery_task worker          the worker; PAYCHAIN_API_KEY and so on come from the environment
     python examples/celery_task.py           a broker of files, a worker with two processes, and the emulator: all in one
 
-The client is made once, when the module is loaded; the worker's processes are forked after that, and each opens connections of its
-own. The idempotency key is the order's, so that a task that is delivered twice, or tried again, creates one invoice.
+The client is created once, when the module is loaded. The worker's processes are forked after that, and each opens its own
+connections. The idempotency key is derived from the order, so a task that is delivered twice, or retried, creates one invoice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def create_invoice(self: Task, order_id: int, amount: str) -> str:
     try:
         return pay.invoices.create(amount, "USDC", "eth", idempotency_key=f"shop-order-{order_id}").id
     except (ConnectionFailedError, RequestTimeoutError, RateLimitError, ServerError) as error:
-        # The state of the server or the network, not of this order: the same key is tried again later.
+        # A failure of the server or the network, not of this order: retry later with the same key.
         raise self.retry(exc=error, countdown=1) from error
 
 

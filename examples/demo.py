@@ -1,10 +1,10 @@
-"""The main job: orders go in, invoices come out, and are followed until they are settled.
+"""Main job: read orders, create invoices, and follow them until they are settled.
 
     python examples/demo.py [OUTPUT_FOLDER]
 
-It starts a local PayChainHQ (the emulator), reads `orders.csv`, creates a customer and an invoice for each order, lets simulated
-payers pay, follows all invoices to their end, and writes one line per order to `results.jsonl` in the output folder. The
-emulator keeps its state there too: run it again, and nothing is created twice.
+The demo starts a local PayChainHQ (the emulator), reads `orders.csv`, creates a customer and an invoice for each order, lets
+simulated payers pay, watches all invoices until their status is terminal, and writes one line per order to `results.jsonl` in the
+output folder. The emulator keeps its state there too: a second run creates nothing twice.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def count_invoices(pay: PayChainHQ) -> int:
 
 
 async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, str]:
-    """Create each customer once; returns their ids by the names that the orders use."""
+    """Create each customer once; return their ids by the names in the orders."""
     names = sorted({order["customer"] for order in orders})
     requests = [CustomerRequest(name, f"{name}@example.com", reference=name) for name in names]
     ids = {}
@@ -65,7 +65,7 @@ async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, 
 
 
 async def create_invoices(pay: PayChainHQ, orders: list[Row], customers: dict[str, str]) -> tuple[list[Result], dict[int, Invoice]]:
-    """Create an invoice for each order; returns a result for each line of the file, and the invoices by its number."""
+    """Create an invoice for each order; return a result for each line of the file, and the invoices by line number."""
     results: list[Result] = [{"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)]
     lines: dict[int, int] = {}
 
@@ -99,7 +99,7 @@ async def create_invoices(pay: PayChainHQ, orders: list[Row], customers: dict[st
 
 
 async def simulate_payers(pay: PayChainHQ, emulator: Emulator, orders: list[Row], invoices: dict[int, Invoice]) -> None:
-    """Pay what is still open as the file says that its payer does, and confirm it."""
+    """Pay the open invoices as the file specifies for each payer, and confirm the payments."""
     open_ids = {invoice.id async for invoice in pay.invoices.list(status="pending", limit=100)}
     shares = {"exact": Decimal(1), "within-tolerance": Decimal("0.998"), "over": Decimal("1.10"), "short": Decimal("0.50")}
     for index, invoice in invoices.items():
@@ -112,12 +112,12 @@ async def simulate_payers(pay: PayChainHQ, emulator: Emulator, orders: list[Row]
             amount = (invoice.amount.display * shares[payer]).quantize(Decimal("0.000001"))
             emulator.pay(invoice.id, amount=str(amount))
         emulator.confirm(invoice.id)
-    # Those who never pay, and those who pay too little, let the invoice expire: an hour and a little passes.
+    # Invoices without a payment, or with an underpayment, expire: advance the clock by a little more than an hour.
     emulator.advance(LIFETIME + 60)
 
 
 async def follow(pay: PayChainHQ, invoices: dict[int, Invoice], results: list[Result]) -> None:
-    """Follow all invoices to their end."""
+    """Watch all invoices until their status is terminal."""
     lines = {invoice.id: index for index, invoice in invoices.items()}
     print(f"following {len(lines)} invoices")
     async for change in pay.invoices.watch(invoices.values(), interval=0.5):
@@ -127,7 +127,7 @@ async def follow(pay: PayChainHQ, invoices: dict[int, Invoice], results: list[Re
 
 
 async def progress(what: str, total: int, outcomes: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Pass outcomes through, and say how far they have come."""
+    """Pass outcomes through, and print the progress."""
     done = failed = 0
     async for outcome in outcomes:
         done += 1

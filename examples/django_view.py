@@ -1,9 +1,9 @@
-"""Three Django views: one creates the invoice of an order, one shows its state, one creates those of all open orders.
+"""Three Django views: creation of an order's invoice, its state, and creation of the invoices of all open orders.
 
     python examples/django_view.py
 
-One client is made for the whole process, also where the server forks its workers afterwards. `create_many` reads the query set in
-the view's own thread, as Django's ORM asks for. Run as a program, this calls its own views against the emulator.
+The whole process shares one client, also if the server forks its workers afterwards. `create_many` reads the query set in
+the view's own thread, as Django's ORM requires. Run as a program, this file calls its own views against the emulator.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Order(models.Model):
 def create_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
     order = get_object_or_404(Order, id=order_id)
     try:
-        # The key is the order's: whoever reloads the page gets the same invoice again.
+        # The key is derived from the order: a reload of the page returns the same invoice.
         invoice = pay.invoices.create(order.amount, "USDC", "eth", idempotency_key=f"shop-order-{order.pk}")
     except APIError as error:
         return JsonResponse({"error": error.code, "request_id": error.request_id}, status=502)

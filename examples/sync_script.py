@@ -1,4 +1,4 @@
-"""A script without asyncio: what is open is listed, paid by a simulated payer, and waited for."""
+"""Script without asyncio: list the open invoices, let a simulated payer pay, and wait for the payment."""
 
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import InvoiceRequest, NotFoundError, PayChainHQ

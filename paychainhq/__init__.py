@@ -1,6 +1,6 @@
 """The PayChainHQ SDK for Python.
 
-What is not used is not loaded: each name is imported when it is first asked for.
+Each public name is imported on its first use, so that unused modules are not loaded.
 """
 
 from __future__ import annotations

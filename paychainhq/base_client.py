@@ -1,4 +1,4 @@
-"""What the clients have in common: views, an end, and that they cannot be pickled."""
+"""Base of the clients: views, closing, and a ban on pickling."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from paychainhq.calls import Caller
 
 UNCHANGED: Any = object()
-"""The default of an option of a view that is to be as it was."""
+"""Default of a view's option that keeps the client's value."""
 
 
 class BaseClient:
-    """A client, whatever it is a client of; its class says which id of the caller's its repr shows."""
+    """Client of any API. A subclass names the id that its repr shows."""
 
     _shows: ClassVar[str]
     _caller: Caller
@@ -29,7 +29,7 @@ class BaseClient:
         return view
 
     async def close(self) -> None:
-        """Close the connections; it may be called twice, and does nothing on a view."""
+        """Close the connections; a second call, or a call on a view, does nothing."""
         if not self._is_view:
             await self._caller.transport.close()
 

@@ -1,4 +1,4 @@
-"""The client."""
+"""Client of the PayChainHQ API."""
 
 from __future__ import annotations
 
@@ -39,22 +39,21 @@ class PayChainHQ(BaseClient):
     Its connections are opened by the first call and belong to the event loop that made it.
 
     Args:
-
         api_key: The standard key.
         payout_key: The payout key, for operations that move funds.
         contract_key: The key for contract execution.
         dashboard: A dashboard session, for the operations that take no key.
-        business_id: The business that operations are about where they are not told otherwise.
+        business_id: The business of the operations, unless a call names another one.
         environment: `"live"`, or `"sandbox"`, whose base URL is not published and must come with `base_url`.
-        base_url: Where the API is, with or without `/api/v1`.
-        timeout: Seconds that a whole call may take, all attempts and waits included.
-        retry: How failures that may pass are met; None turns repeating off.
+        base_url: The address of the API, with or without `/api/v1`.
+        timeout: The deadline of a call in seconds, all attempts and waits included.
+        retry: The policy for transient failures; None turns retries off.
         rate_limit: One or several limits on the requests of this client.
-        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, on which each mutation that has an idempotency
-            key is recorded before it is sent; it stays yours to close. One file belongs to one environment.
-        middleware: Async callables `(request, send) -> response` that see each call once, around its attempts; the first is
+        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records each mutation that has an
+            idempotency key before it is sent; it stays yours to close. One file belongs to one environment.
+        middleware: Async callables `(request, send) -> response`, called once for each call, around its attempts; the first is
             outermost.
-        max_connections: How many requests may be under way at once.
+        max_connections: The largest number of concurrent requests.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
         ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
             system's certificates.
@@ -63,7 +62,6 @@ class PayChainHQ(BaseClient):
         allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
 
     Raises:
-
         ConfigurationError: The settings cannot work, or would endanger a key.
 
     Source: seed 000; the base URL: the public guide to the REST API.
@@ -93,7 +91,7 @@ class PayChainHQ(BaseClient):
         trust_env: bool = False,
         allow_insecure_http: bool = False,
     ) -> None:
-        # The first lines, so that no frame ever shows a key or a password that it was given.
+        # The first lines, so that no traceback shows a key or a password in a frame's variables.
         api_key, payout_key, contract_key = conceal(api_key), conceal(payout_key), conceal(contract_key)
         dashboard, base_url, proxy = conceal(dashboard), conceal(base_url), conceal(proxy)
         credentials = Credentials(api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard)
@@ -119,14 +117,13 @@ class PayChainHQ(BaseClient):
 
     @classmethod
     def from_env(cls, **settings: Any) -> PayChainHQ:
-        """Make a client from environment variables.
+        """Return a client with settings from environment variables.
 
         `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names; `PAYCHAIN_PAYOUT_KEY`,
         `PAYCHAIN_CONTRACT_KEY` and `PAYCHAIN_ENVIRONMENT` are this package's.
 
         Args:
-
-            settings: Arguments of the constructor, which win over the environment.
+            settings: Arguments of the constructor, which take precedence over the environment.
         """
         settings = {name: value if name == "business_id" else conceal(value) for name, value in settings.items()}
         return cls(**{**config.environment_settings(), **settings})
@@ -138,13 +135,12 @@ class PayChainHQ(BaseClient):
         retry: RetryPolicy | None = UNCHANGED,
         business_id: str | None = UNCHANGED,
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing it closes nothing.
+        """Return a view of this client with other options; it shares the connections, and closing it does nothing.
 
         Args:
-
-            timeout: Seconds that a whole call may take.
-            retry: How failures are met; None turns repeating off.
-            business_id: The business that operations are about.
+            timeout: The deadline of a call in seconds.
+            retry: The policy for transient failures; None turns retries off.
+            business_id: The business of the operations.
         """
         return self._view(timeout=timeout, retry=retry, business_id=business_id)
 
@@ -161,52 +157,50 @@ class PayChainHQ(BaseClient):
         """Send a request that this package does not model yet, with the same retries, limits and errors.
 
         Args:
-
             method: The HTTP method.
             path: A path under `/api/`.
             body: Plain JSON, or None for no body.
             query: The query's names and values.
-            auth: Which credential it takes: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or None.
-            idempotency_key: The key under which this is done once. A mutation without one is never repeated after it may have
-                been taken. Withdrawals need one (seed 001).
+            auth: The credential: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or None.
+            idempotency_key: The idempotency key. A mutation without one is never repeated once the server may have received it.
+                Withdrawals need one (seed 001).
 
         Returns:
-
-            The answer as plain JSON, with exact integers and with fractions as floats; None where there is no content.
+            The response as plain JSON, with exact integers and with fractions as floats; None without content.
         """
         return await self._caller.request(method, path, body, query, auth, idempotency_key)
 
     @cached_property
     def api_keys(self) -> APIKeys:
-        """API keys: a dashboard session makes, lists and revokes them."""
+        """API keys: created, listed and revoked by a dashboard session."""
         from paychainhq.resources.api_keys import APIKeys
 
         return APIKeys(self._caller)
 
     @cached_property
     def balances(self) -> Balances:
-        """What the business holds."""
+        """Balances of the business."""
         from paychainhq.resources.balances import Balances
 
         return Balances(self._caller)
 
     @cached_property
     def billing(self) -> Billing:
-        """What PayChainHQ itself charges: plan, usage, invoices."""
+        """Charges of PayChainHQ to the business: plan, usage, invoices."""
         from paychainhq.resources.billing import Billing
 
         return Billing(self._caller)
 
     @cached_property
     def businesses(self) -> Businesses:
-        """The business: identity, payment methods, settings."""
+        """Business: identity, payment methods, settings."""
         from paychainhq.resources.businesses import Businesses
 
         return Businesses(self._caller)
 
     @cached_property
     def contract_integrations(self) -> ContractIntegrations:
-        """The contracts that the business has integrated."""
+        """Contracts that the business has integrated."""
         from paychainhq.resources.contract_integrations import ContractIntegrations
 
         return ContractIntegrations(self._caller)
@@ -227,7 +221,7 @@ class PayChainHQ(BaseClient):
 
     @cached_property
     def networks(self) -> Networks:
-        """The networks that are supported."""
+        """Supported networks."""
         from paychainhq.resources.networks import Networks
 
         return Networks(self._caller)
@@ -241,14 +235,14 @@ class PayChainHQ(BaseClient):
 
     @cached_property
     def supported_assets(self) -> SupportedAssets:
-        """The public catalogue of deposit rails."""
+        """Public catalogue of deposit rails."""
         from paychainhq.resources.supported_assets import SupportedAssets
 
         return SupportedAssets(self._caller)
 
     @cached_property
     def tokens(self) -> Tokens:
-        """The tokens that are supported."""
+        """Tokens that the business can use."""
         from paychainhq.resources.tokens import Tokens
 
         return Tokens(self._caller)

@@ -1,4 +1,4 @@
-"""Instances of frozen classes, quickly: attrs' own frozen `__init__` costs several times as much as storing the fields."""
+"""Fast construction of frozen classes: attrs' own frozen `__init__` costs several times as much as storing the fields."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ T = TypeVar("T")
 
 
 def twin(cls: type[Any]) -> type[Any]:
-    """Make a class of the same layout whose instances can be filled field by field, and then turned into `cls`."""
+    """Return a class of the same layout whose instances are filled field by field, and then converted to `cls`."""
     namespace = {
         "__slots__": cls.__dict__["__slots__"],
         "__setattr__": object.__setattr__,
-        "__delattr__": object.__delattr__,  # without it, each store takes the slow way through Python
+        "__delattr__": object.__delattr__,  # without this, each store takes the slow path through Python
         "__init__": object.__init__,
         "__orig_bases__": cls.__dict__.get("__orig_bases__", cls.__bases__),
     }
     metaclass: Any = type(cls)
     made: type[Any] = metaclass(cls.__name__, cls.__bases__, namespace)
     if hasattr(made, "__abstractmethods__"):
-        made.__abstractmethods__ = frozenset()  # the frozen class has them
+        made.__abstractmethods__ = frozenset()  # those of the frozen class are implemented there
     return made
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return a function that makes instances of a frozen class, all fields given in their order, and nothing checked.
+    """Return a function that makes instances of a frozen class from all fields in their order, without checks.
 
-    The class must have no slot for weak references, which would make its layout another one than its twin's.
+    The class must have no slot for weak references, which would make its layout differ from its twin's.
     """
     fields = [field.name for field in attrs.fields(cast(Any, cls))]
     lines = [

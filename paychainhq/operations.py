@@ -1,6 +1,6 @@
-"""Every operation of the API, each described once; the client, the emulator, the documentation and the tests read this.
+"""Operation table of the API, read by the client, the emulator, the documentation and the tests.
 
-Where nothing else is said, an operation is from the seed documents; `source` names the page of the six that are not.
+Operations are from the seed documents by default; `source` names the page of the six that are not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Idempotency = Literal["required", "recommended", "unsupported"]
 
 @attrs.frozen
 class Parameter:
-    """One field of a body or a query: what it may hold, whether it must be there, and what it is called on the wire."""
+    """Field of a body or a query: its check, whether it is required, and its name on the wire."""
 
     check: Check
     required: bool = False
@@ -46,21 +46,20 @@ def _rows(parameters: Mapping[str, Parameter]) -> tuple[_Row, ...]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Operation(Generic[T]):
-    """One endpoint, as data.
+    """Endpoint, as data.
 
     Attributes:
-
-        name: `"invoices.create"`: the resource and the method that reach it.
+        name: The resource and the method of the client, such as `"invoices.create"`.
         method: The HTTP method.
         path: The path, with `{placeholders}` for ids.
-        response_type: What its answer is decoded into.
-        auth: The credential that it takes, or None if it is public.
-        idempotency: Whether the documents give it an `Idempotency-Key`; `"unsupported"` where they give none.
+        response_type: The type of the decoded response.
+        auth: The required credential, or None for a public operation.
+        idempotency: Whether the documents give it an `Idempotency-Key`; `"unsupported"` if they give none.
         body: The fields of its body by their names in Python.
-        query: The fields of its query, likewise.
-        holds_secret: Whether what is sent, or what comes back, holds a secret: it is then kept from showing.
-        inside: The one field of the answer that holds the result; None if that is the whole answer.
-        source: Where it is documented, if not in the seed documents.
+        query: The fields of its query by their names in Python.
+        holds_secret: Whether the request or the response holds a secret, which is then masked.
+        inside: The one field of the response that holds the result; None if the whole response does.
+        source: The page that documents it, if not in the seed documents.
     """
 
     name: str
@@ -77,7 +76,7 @@ class Operation(Generic[T]):
     placeholders: tuple[str, ...] = attrs.field(
         init=False, repr=False, default=attrs.Factory(lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True)
     )
-    # The same as above, as it is needed for each call: the path in pieces, and the fields as rows.
+    # Derived from the above once, for speed of each call: the path in pieces, and the fields as rows.
     _start: str = attrs.field(init=False, repr=False)
     _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
     _body: tuple[_Row, ...] = attrs.field(init=False, repr=False)
@@ -95,7 +94,7 @@ class Operation(Generic[T]):
         return self._response()
 
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-        """Check the arguments and return the path (with its query) and the body; None stands for an argument left out."""
+        """Check the arguments and return the path (with its query) and the body; None stands for an omitted argument."""
         try:
             path = self._start
             for name, rest in self._rest:
@@ -120,7 +119,7 @@ def _checked(rows: tuple[_Row, ...], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def path_with_query(path: str, query: Mapping[str, Any]) -> str:
-    """Append a query, with booleans as JSON writes them."""
+    """Append a query, with booleans in JSON spelling."""
     if not query:
         return path
     written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
@@ -401,4 +400,4 @@ CONTRACT_INTEGRATIONS_LIST = Operation(
 OPERATIONS: Mapping[str, Operation[Any]] = {
     operation.name: operation for operation in list(globals().values()) if isinstance(operation, Operation)
 }
-"""All operations by name, in the order of this file."""
+"""Operations by name, in the order of this file."""

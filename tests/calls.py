@@ -1,4 +1,4 @@
-"""One call for each operation: the arguments that make its documented command, and the client that can make every call."""
+"""Calls: for each operation the arguments of its documented command, and a client that can make every call."""
 
 from __future__ import annotations
 
@@ -106,11 +106,11 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
 
 KEYED = [name for name, operation in OPERATIONS.items() if operation.idempotency != "unsupported"]
 
-HUGE = 10**5000  # Python refuses to print it
+HUGE = 10**5000  # beyond the digits that Python converts to text
 
 
 def short(value: object) -> str:
-    """Name a test by one of its values."""
+    """Return a test id for one of its values."""
     return "huge" if value is HUGE or (isinstance(value, dict) and value.get("n") is HUGE) else ascii(value)[:40]
 
 
@@ -127,14 +127,14 @@ def client(server: RawServer) -> PayChainHQ:
 
 
 def call(pay: PayChainHQ, operation: str, arguments: Mapping[str, Any]) -> Awaitable[Any]:
-    """Call the method that an operation is named after."""
+    """Call the method of an operation."""
     resource, method = operation.split(".")
     result: Awaitable[Any] = getattr(getattr(pay, resource), method)(**arguments)
     return result
 
 
 def documented_answer(operation: str) -> bytes:
-    """Return the answer that the documents show; an update of the settings, for which they show none, is answered like a read."""
+    """Return the documented response; an update of the settings, which has none, gets that of a read."""
     shown = "businesses.invoice_settings" if operation == "businesses.update_invoice_settings" else operation
     return answer(BY_NAME[shown].response)
 
@@ -152,5 +152,5 @@ async def refused(make: Callable[[PayChainHQ], Awaitable[Any]], argument: str) -
 
 
 async def refused_fields(operation: str, fields: Mapping[str, Any], argument: str) -> InvalidArgumentError:
-    """Assert the same of a documented call with other fields."""
+    """Assert the same for a documented call with other fields."""
     return await refused(lambda pay: call(pay, operation, {**CALLS[operation], **fields}), argument)

@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import faces
 
-# A machine that is busy is no failure of what is tested.
+# A busy machine must not fail a test.
 settings.register_profile(
     "patient",
     parent=settings.get_profile(settings.get_current_profile_name()),
@@ -33,7 +33,7 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 
 @pytest.fixture(autouse=True)
 def untouched_logger() -> Iterator[None]:
-    """What a test (or an example of the documentation) sets on the package's logger ends with it."""
+    """Restore the package's logger after a test, or an example of the documentation, has changed it."""
     logger = logging.getLogger("paychainhq")
     level = logger.level
     yield
@@ -41,7 +41,7 @@ def untouched_logger() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses `face` over both faces, but for those that say why not."""
+    """Run each test with the fixture `face` in both faces, unless a marker names a reason against it."""
     if "face" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("async_only")
         metafunc.parametrize("face", faces.FACES[:1] if only else faces.FACES, indirect=True)
@@ -49,6 +49,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which face `tests.faces.PayChainHQ` makes."""
+    """Return the face that `tests.faces.PayChainHQ` makes."""
     monkeypatch.setattr(faces, "current", request.param)
     return str(request.param)

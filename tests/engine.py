@@ -1,4 +1,4 @@
-"""What the tests of the engine share: a quick policy, clients of a test server, and two clocks that need no waiting."""
+"""Helpers of the engine's tests: a fast retry policy, clients of a test server, and two clocks that skip waits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRICES = BY_NAME["prices.list"].response
 
 
 def client(url: str, **settings: Any) -> PayChainHQ:
-    """Return a client with a standard key that repeats quickly."""
+    """Return a client with a standard key and short retry waits."""
     return PayChainHQ(**{"api_key": KEY, "business_id": "biz_123", "base_url": url, "retry": QUICK, "timeout": 10, **settings})
 
 
@@ -33,23 +33,23 @@ def invoice(pay: PayChainHQ, **arguments: Any) -> Coroutine[Any, Any, Any]:
 
 
 def error_body(code: str, message: str = "no", **more: Any) -> dict[str, Any]:
-    """The documented envelope of an error."""
+    """Return the documented envelope of an error."""
     return {"error": {"code": code, "message": message, **more}}
 
 
 def info(result: Model) -> ResponseInfo:
-    """What a fetched result tells about its exchange."""
+    """Return the response metadata of a fetched result."""
     assert result.response is not None
     return result.response
 
 
 def states(error: PayChainError) -> list[int | str | None]:
-    """What became of each attempt."""
+    """Return the result of each attempt: a status, or an error."""
     return [attempt.status if attempt.error is None else attempt.error for attempt in error.attempts]
 
 
 class Clock:
-    """The clock of the running loop; a sleep moves it on instead of waiting, and is noted in `waits`."""
+    """Clock of the running loop; a sleep advances it instead of waiting, and is recorded in `waits`."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -61,7 +61,7 @@ class Clock:
 
 @contextmanager
 def skipping_clock() -> Iterator[Clock]:
-    """Skip the sleeps of the running loop (and of no other), on which sockets work as ever."""
+    """Skip the sleeps of the running loop (and of no other), while sockets work as usual."""
     loop, clock, sleep = asyncio.get_running_loop(), Clock(), asyncio.sleep
 
     async def skip(seconds: float) -> None:
@@ -81,7 +81,7 @@ def skipping_clock() -> Iterator[Clock]:
 
 
 class _Selector(selectors.DefaultSelector):
-    """Instead of waiting for nothing, moves the time on."""
+    """Selector that advances the time instead of waiting."""
 
     now = 0.0
 
@@ -102,6 +102,6 @@ class _TimelessLoop(asyncio.SelectorEventLoop):
 
 
 def run_timeless(work: Coroutine[Any, Any, T]) -> T:
-    """Run work that uses no sockets on a loop whose time begins at 0 and passes only where all of it waits."""
+    """Run a coroutine without sockets on a loop whose time begins at 0 and passes only while all tasks wait."""
     with asyncio.Runner(loop_factory=_TimelessLoop) as runner:
         return runner.run(work)

@@ -1,7 +1,7 @@
-"""One test body for both faces: `PayChainHQ` and `Gateway` here are async clients, or blocking ones behind the same `await`s.
+"""Faces: one test body for both. `PayChainHQ` and `Gateway` here are async clients, or blocking ones behind the same `await`s.
 
-A module that takes its client from here and says `pytestmark = pytest.mark.usefixtures("face")` has each of its tests run twice.
-A test that looks at the event loop itself, or makes no client, is marked `async_only` with the reason.
+A module with `pytestmark = pytest.mark.usefixtures("face")` that imports its client from here has each of its tests run twice.
+A test that inspects the event loop itself, or makes no client, is marked `async_only` with the reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
 
     class Gateway:
-        """Makes clients of the gateway, of the current face."""
+        """Factory of gateway clients of the current face."""
 
         def __new__(cls, **settings: Any) -> Any:
             return (
@@ -43,7 +43,7 @@ else:
             return made if current == "async" else _Client(made)
 
     class PayChainHQ:
-        """Makes clients of the current face."""
+        """Factory of clients of the current face."""
 
         def __new__(cls, **settings: Any) -> Any:
             return paychainhq.PayChainHQ(**settings) if current == "async" else _Client(paychainhq_sync.PayChainHQ(**settings))
@@ -56,7 +56,7 @@ else:
 
 
 class _Client:
-    """A blocking client; each of its calls is made in a worker thread."""
+    """Blocking client whose calls run in a worker thread."""
 
     def __init__(self, blocking: Any) -> None:
         self._blocking = blocking
@@ -103,7 +103,7 @@ class _Resource:
 
 
 class _List:
-    """What the async face gives for a list that has not been fetched yet."""
+    """List that has not been fetched yet, as in the async face."""
 
     def __init__(self, fetch: Callable[[], paychainhq_sync.models.Page[Any]]) -> None:
         self._fetch = fetch
@@ -151,7 +151,7 @@ class _Stream:
 
 
 class _Page(paychainhq_sync.models.Page[Any]):
-    """The blocking page, iterated over in worker threads."""
+    """Blocking page, with iteration in worker threads."""
 
     __slots__ = ()
 

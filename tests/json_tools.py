@@ -1,4 +1,4 @@
-"""Walking through parsed JSON and models, for the tests of both."""
+"""Traversal of parsed JSON and models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN = {"zzNew": {"deep": [1, None, {"x": "y"}]}, "zzNull": None, "zz_snake":
 
 
 def objects_in(data: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every object in parsed JSON, with its path."""
+    """Yield every object in parsed JSON, with its path."""
     if isinstance(data, dict):
         yield path, data
     steps = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
@@ -31,12 +31,12 @@ def objects_in(data: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any
 
 
 def keys_in(data: Any) -> list[Path]:
-    """The path of every key in parsed JSON."""
+    """Return the path of every key in parsed JSON."""
     return [(*path, key) for path, found in objects_in(data) for key in found]
 
 
 def changed(data: Any, path: Path, change: Callable[[Any, Any], None]) -> Any:
-    """A copy of parsed JSON in which `change(container, last step)` was done at a path."""
+    """Return a copy of parsed JSON with `change(container, last step)` applied at a path."""
     result = copy.deepcopy(data)
     container = result
     for step in path[:-1]:
@@ -54,17 +54,17 @@ def replaced(data: Any, path: Path, value: Any) -> Any:
 
 
 def written(path: Path) -> str:
-    """A path as errors write it."""
+    """Return a path in the notation of errors."""
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def first_spelling(path: Path) -> Path:
-    """What a missing field is called in an error, if the wire has several names for it."""
+    """Return the path of a missing field in an error, for a field with several wire names."""
     return (*path[:-1], {"paymentMethods": "data", "plans": "data", "amountUsd": "amountUSD"}.get(str(path[-1]), path[-1]))
 
 
 def models_in(value: Any) -> Iterator[Model]:
-    """A model and all models inside it."""
+    """Yield a model and all models inside it."""
     if isinstance(value, tuple):
         for item in value:
             yield from models_in(item)
@@ -83,7 +83,7 @@ def decoded(name: str) -> Any:
 
 
 def model_or_error(type_: Any, data: Any) -> Any:
-    """What the JSON is decoded into, or the DecodeError by which it is refused."""
+    """Return the decoded model, or the DecodeError."""
     try:
         return from_json(type_, data)
     except DecodeError as error:
@@ -97,7 +97,7 @@ def refusal(type_: Any, data: Any) -> DecodeError:
 
 
 def with_unknown_fields(data: Any) -> Any:
-    """A copy of parsed JSON with unknown fields in every object."""
+    """Return a copy of parsed JSON with unknown fields in every object."""
     result = copy.deepcopy(data)
     for _, found in list(objects_in(result)):
         found.update(copy.deepcopy(UNKNOWN))

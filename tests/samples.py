@@ -1,6 +1,6 @@
-"""The documented commands and answers, as data: the seed documents' 30 operations, and what other public pages show of six more.
+"""Documented commands and responses, as data: 30 operations of the seed documents, and six of other public pages.
 
-Of those six, `businesses.update_invoice_settings` has no sample: its page is not known to its end.
+Of those six, `businesses.update_invoice_settings` has no sample: its page is incomplete.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from paychainhq.operations import OPERATIONS, Operation
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """One documented operation: its cURL command, taken apart, and the answer shown with it.
+    """Sample of one documented operation: its cURL command in parts, and the response shown with it.
 
-    `curl`, `headers`, `query` and `body` are those of the command; the samples from the other pages have none.
+    `curl`, `headers`, `query` and `body` are from the command; samples of the other pages have none.
     """
 
     operation: str
@@ -33,12 +33,12 @@ class Sample:
 
     @property
     def described(self) -> Operation[Any]:
-        """How the package describes the operation."""
+        """Return the package's description of the operation."""
         return OPERATIONS[self.operation]
 
     @property
     def type(self) -> Any:
-        """What the answer is decoded into."""
+        """Return the type of the decoded response."""
         return self.described.response_type
 
 

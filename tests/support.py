@@ -1,4 +1,4 @@
-"""A raw HTTP server on a real socket: it records what comes and answers from a script; and a way to the tools."""
+"""Raw HTTP server on a real socket: it records requests and answers from a script. Also a loader for the tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paychainhq.emulator.server import stop_listening
 
 @attrs.frozen
 class Recorded:
-    """One request as it came over the wire; header names are in lower case."""
+    """Request as received; header names are in lower case."""
 
     method: str
     target: str
@@ -30,16 +30,16 @@ class Recorded:
 
     @property
     def json(self) -> Any:
-        """The body as JSON, or None without a body."""
+        """Return the body as JSON, or None without a body."""
         return json.loads(self.body) if self.body else None
 
 
 Behaviour = bytes | Callable[[Recorded, asyncio.StreamWriter], Awaitable[None]]
-"""What a request meets: bytes that are written as they are, or a coroutine function that writes or closes as it likes."""
+"""Behaviour for a request: bytes to write, or a coroutine function that writes or closes."""
 
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
-    """Return an HTTP answer with a JSON body; bytes are taken as the body itself."""
+    """Return an HTTP response with a JSON body; bytes are the body itself."""
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
     given = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
@@ -47,23 +47,23 @@ def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 async def close(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     writer.close()
 
 
 async def reset(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Break the connection off with a TCP reset."""
+    """Reset the connection."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def silence(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Never answer, until the server ends."""
+    """Send nothing until the server ends."""
     await asyncio.Event().wait()
 
 
 def cut(whole: bytes, missing: int = 1) -> Behaviour:
-    """Return a behaviour that sends an answer but for its last bytes, and closes."""
+    """Return a behaviour that sends a response without its last bytes, and closes."""
 
     async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(whole[:-missing])
@@ -73,7 +73,7 @@ def cut(whole: bytes, missing: int = 1) -> Behaviour:
 
 
 class RawServer:
-    """Meets each request with the next behaviour of its script; the last one stays."""
+    """Server that answers each request with the next behaviour of its script, repeating the last one."""
 
     def __init__(self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.script = list(script)
@@ -111,7 +111,7 @@ class RawServer:
                 else:
                     await behaviour(request, writer)
         except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
-            pass  # the other side, or the server, has ended
+            pass  # the client or the server has closed
         finally:
             self._connections.discard(task)
             writer.close()
@@ -127,11 +127,11 @@ async def _read(reader: asyncio.StreamReader) -> Recorded:
 
 
 def load_tool(name: str) -> ModuleType:
-    """Import a script of `tools/`, which is no package."""
+    """Import a script of `tools/`, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where its own classes look for their annotations
+    sys.modules[name] = module  # its own classes look up their annotations there
     spec.loader.exec_module(module)
     return module

@@ -225,7 +225,7 @@ def test_every_method_documents_each_of_its_arguments(name: str) -> None:
     """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a single id speaks for itself)."""
     docstring = inspect.getdoc(METHODS[name]) or ""
     arguments = [argument for argument in inspect.signature(METHODS[name]).parameters if argument != "self"]
-    documented = re.search(r"^Args:\n\n(.*?)(?:^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    documented = re.search(r"^Args:\n+(.*?)(?:^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
     listed = re.findall(r"^    (\w+): \S", documented[1], re.MULTILINE) if documented else []
     assert SENTENCE.fullmatch(docstring.partition("\n")[0])
     assert "\nSource: " in docstring

@@ -1,4 +1,4 @@
-"""Write docs/operations.md from the descriptions of the operations; with --check, say whether it is up to date.
+"""Write docs/operations.md from the operation table; with --check, report whether the page is up to date.
 
 python tools/operations_table.py [--check]
 """
@@ -88,7 +88,7 @@ def _type_name(type_: type[Any]) -> str:
 
 
 def _source(operation: Operation[Any], package: str) -> str:
-    """What the method's docstring says of where it is documented."""
+    """Return the sources of an operation, as in the docstring of its method."""
     resource, _, method = operation.name.partition(".")
     module = import_module(f"{package}.resources.{resource}")
     (cls,) = (

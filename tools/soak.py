@@ -1,10 +1,10 @@
-"""Calls that are cancelled at any point, by the thousand: no reply may reach another call, and nothing may be left behind.
+"""Stress test of cancellation: thousands of calls, many of them cancelled at random points.
 
     python tools/soak.py [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
 
-A server in a process of its own answers each read with the id that was asked for, at once, late, or in pieces, and now and then
-with an error or by hanging up. Each reply is checked against its request. At the end there must be as many tasks and open
-descriptors as at the beginning, and the pool must take as many requests at once as ever.
+A server in a separate process answers each read with the requested id, at once, late, or in pieces, and sometimes with an error
+or a closed connection. No call may receive the response of another one. At the end there must be as many tasks and open
+descriptors as at the beginning, and the pool must allow as many concurrent requests as before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATIENCE = 5.0
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer one connection's requests, each with its own id."""
+    """Answer the requests of one connection, each with its own id."""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -77,7 +77,7 @@ def serving() -> Iterator[str]:
 
 
 class Soak:
-    """The calls of one client, and what became of them."""
+    """Calls of one client, and their outcomes."""
 
     def __init__(self, pay: PayChainHQ, calls: int, cancelled: float, chance: random.Random) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class Soak:
             self.outcomes["cancelled" if call.cancelled() else call.result()] += 1
 
     async def _wait_a_little(self) -> None:
-        """Some turns of the loop, or some milliseconds: so cancelling meets every place at which a call waits."""
+        """Wait for some turns of the loop or some milliseconds, so that cancellation reaches every suspension point of a call."""
         if self._chance.random() < 0.7:
             for _ in range(self._chance.randrange(30)):
                 await asyncio.sleep(0)
@@ -119,7 +119,7 @@ def descriptors() -> int:
 
 
 async def soak(url: str, calls: int, cancelled: float, connections: int, seed: int) -> list[str]:
-    """Run it, print what happened, and return what was wrong."""
+    """Run the calls, print the outcomes, and return the problems found."""
     tasks, files, started = len(asyncio.all_tasks()), descriptors(), time.monotonic()
     retry = RetryPolicy(attempts=2, first=0.001, cap=0.01)
     async with PayChainHQ(api_key="k", base_url=url, max_connections=connections, retry=retry, timeout=30) as pay:
@@ -158,7 +158,7 @@ def main() -> int:
     if given.serve:
         asyncio.run(serve())
     with serving() as url:
-        asyncio.run(asyncio.sleep(0))  # what a first loop leaves open is there before anything is counted
+        asyncio.run(asyncio.sleep(0))  # opens the descriptors of a first loop before they are counted
         problems = asyncio.run(soak(url, given.calls, given.cancelled / 100, given.connections, given.seed))
     gc.collect()
     for problem in problems[:20]:

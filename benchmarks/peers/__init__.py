@@ -1,7 +1,7 @@
-"""The clients that are compared, each doing the same work as its users do it.
+"""Peers: clients that do the same work, each in its usual way.
 
-A peer is a function of a `Target` that opens it: an async context manager that gives either a call, a coroutine function or a plain
-one, which creates one invoice, or a `Job`, which creates many.
+A peer is a function of a `Target` that returns an async context manager. Its value is either a call, a coroutine function or a
+plain one, which creates one invoice, or a `Job`, which creates many.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.work import Target
 
 @attrs.frozen
 class Job:
-    """Work that brings its own concurrency: `run(count, concurrency)`."""
+    """Work with its own concurrency: `run(count, concurrency)`."""
 
     run: Callable[[int, int], Awaitable[None]]
 
@@ -41,7 +41,7 @@ PEERS = {
 
 
 def peer(name: str) -> Callable[[Target], AbstractAsyncContextManager[Work]]:
-    """Return a peer by its name."""
+    """Return a peer by name."""
     module, _, function = PEERS[name].partition(":")
     opened: Callable[[Target], AbstractAsyncContextManager[Work]] = getattr(
         importlib.import_module(f"benchmarks.peers.{module}"), function

@@ -1,4 +1,4 @@
-"""aiohttp, as one writes it by hand: no types, no key of its own, no retry, no limit. Everything else is measured against it."""
+"""Hand-written aiohttp, the base of all ratios: no types, no key of its own, no retry, no limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bare asyncio protocol with a parser by hand: the limit of what a client in Python can reach."""
+"""Bare asyncio protocol with a hand-written parser: the limit for a client in Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.work import BODY, INVOICES, KEY, Target
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time: `ask` writes it and returns a future of the answer's body."""
+    """Connection with one request at a time: `ask` writes it and returns a future of the response body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -39,7 +39,7 @@ class _Connection(asyncio.Protocol):
         self._answer.set_result(data[head + 4 : end])
 
     def close(self) -> None:
-        self._transport.abort()  # over TLS, a farewell would outlive the loop
+        self._transport.abort()  # over TLS, close_notify would outlive the loop
 
 
 @asynccontextmanager

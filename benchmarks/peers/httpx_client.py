@@ -1,4 +1,4 @@
-"""httpx, as one writes it by hand."""
+"""Hand-written httpx client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""openai-python with its default transport: the same fields, into a model of its kind."""
+"""openai-python with its default transport: the same fields, decoded into a model of its kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.work import BODY, INVOICES, KEY, Target
 
 
 class Amount(openai.BaseModel):
-    """What is asked for."""
+    """Requested amount."""
 
     raw: str
     decimals: int
@@ -23,7 +23,7 @@ class Amount(openai.BaseModel):
 
 
 class ProviderRegistration(openai.BaseModel):
-    """Whether the address may be shared."""
+    """Registration of the deposit address."""
 
     status: str
     ready: bool
@@ -31,7 +31,7 @@ class ProviderRegistration(openai.BaseModel):
 
 
 class Invoice(openai.BaseModel):
-    """An invoice, with the fields of the answer."""
+    """Invoice, with the fields of the response."""
 
     id: str
     businessId: str  # noqa: N815

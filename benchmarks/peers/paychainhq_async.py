@@ -1,4 +1,4 @@
-"""This package: one call at a time, and whole jobs, with all that it does by default."""
+"""paychainhq with default settings: single calls, and whole jobs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _numbers = itertools.count()
 
 
 def client(target: Target) -> PayChainHQ:
-    """Return a client as its users make it."""
+    """Return a client with default settings."""
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else None
     return PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, ssl=context, max_connections=target.connections)
 
 
 def requests(count: int) -> Iterator[InvoiceRequest]:
-    """Give that many orders, none of which was there before in this process."""
+    """Yield orders with references that are new in this process."""
     for number in itertools.islice(_numbers, count):
         yield InvoiceRequest(**ARGUMENTS, reference=f"order-{number}")
 

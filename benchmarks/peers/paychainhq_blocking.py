@@ -1,4 +1,4 @@
-"""The sync face of this package, in one thread."""
+"""paychainhq_sync, in one thread."""
 
 from __future__ import annotations
 

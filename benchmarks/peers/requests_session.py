@@ -1,4 +1,4 @@
-"""A `requests.Session` in one thread, as one writes it by hand."""
+"""Hand-written `requests.Session` client, in one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stripe-python over its fastest transport, aiohttp: the same fields, as a form, into one of its own objects."""
+"""stripe-python over its fastest transport, aiohttp: the same fields, as a form, decoded into one of its own objects."""
 
 from __future__ import annotations
 

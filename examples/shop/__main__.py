@@ -1,6 +1,6 @@
-"""The shop and an emulated PayChainHQ, in one command: `python examples/shop [--port 8080] [--no-webhooks]`.
+"""Shop with an emulated PayChainHQ, in one command: `python examples/shop [--port 8080] [--no-webhooks]`.
 
-An emulated payer pays each new invoice a few seconds after it was made, and the chain confirms it a few seconds later.
+An emulated payer pays each new invoice a few seconds after its creation, and the chain confirms it a few seconds later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from paychainhq.ledger import SQLiteLedger
 
 
 async def payer(pay: PayChainHQ, emulator: Emulator, seconds: float) -> None:
-    """Pay whatever is open, and let the chain confirm it."""
+    """Pay every open invoice, and let the chain confirm the payment."""
     while True:
         await asyncio.sleep(seconds)
         confirming = [invoice async for invoice in pay.invoices.list(status="confirming")]
@@ -54,9 +54,9 @@ async def main(port: int, webhooks: bool, interval: float, seconds: float, folde
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--no-webhooks", action="store_true", help="as if all of them were lost")
-    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two looks at an open invoice")
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long payer and chain take")
+    parser.add_argument("--no-webhooks", action="store_true", help="send no webhooks, as if all were lost")
+    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two reads of an open invoice")
+    parser.add_argument("--seconds", type=float, default=4.0, help="delay of the payer and of the chain in seconds")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""A shop that is paid with PayChainHQ: an order, a page to pay at, a webhook, and a watch in case no webhook comes.
+"""Shop with payment by PayChainHQ: an order, a payment page, a webhook, and a watch in case no webhook arrives.
 
-The page asks the shop, and the shop asks PayChainHQ: no key and no address of the API reaches a browser.
+The page sends its requests to the shop, and the shop to PayChainHQ: no key and no address of the API reaches a browser.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ ARTICLES = {"Coffee, 1 kg": "24.50", "Grinder": "189.00"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline'",
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",  # the page's address is all that it takes to see the order
+    "Referrer-Policy": "no-referrer",  # the page's address alone gives access to the order
 }
 
 log = logging.getLogger("shop")
 
 
 class Shop:
-    """The shop's pages, and the two ways in which it learns that an order is paid."""
+    """Pages of the shop, and the two sources of payment notifications."""
 
     def __init__(self, pay: PayChainHQ, ledger: SQLiteLedger, orders: Orders, webhook_secret: str, interval: float = 5.0) -> None:
         self._pay = pay
@@ -94,10 +94,10 @@ class Shop:
             raise web.HTTPNotFound(text="There is no such order.")
         return web.json_response({"status": order["status"], "paid": order["paid_at"] is not None}, headers=HEADERS)
 
-    # --- what PayChainHQ is asked, and what it tells ---
+    # --- requests to PayChainHQ, and its events ---
 
     async def _invoice(self, order_id: str) -> Invoice:
-        """Create the invoice of an order. The order is the key: asked again after a crash, it is the same invoice."""
+        """Create the invoice of an order. The key is derived from the order: a repeat after a crash returns the same invoice."""
         order = self._orders.get(order_id)
         assert order is not None
         invoice = await self._pay.invoices.create(
@@ -107,26 +107,26 @@ class Shop:
         return invoice
 
     async def _told(self, event: Event) -> None:
-        """A webhook says that an invoice is paid. What counts is what the invoice says now."""
+        """Handle a webhook. Only the current state of the invoice counts, not the event."""
         self._note(await event.fetch(self._pay))
 
     def _follow(self, invoice: Invoice | str) -> None:
-        """Watch an invoice, so that no lost webhook costs an order.
+        """Watch an invoice, so that a lost webhook costs no order.
 
-        Where many are open, one watch follows them all for less.
+        With many open invoices, one watch for all of them needs fewer requests.
         """
         task = asyncio.create_task(self._watch(invoice))
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
     async def _watch(self, invoice: Invoice | str) -> None:
-        seen = self._receiver.invoice_ids()  # what webhooks name is looked at at once
+        seen = self._receiver.invoice_ids()  # invoices named by webhooks are read at once
         try:
             async for change in self._pay.invoices.watch([invoice], interval=self._interval, seen=seen):
                 if change.invoice is not None:
                     self._note(change.invoice)
         except PayChainError:
-            log.exception("nobody follows the invoice %s any more", invoice)
+            log.exception("the watch of invoice %s has failed", invoice)
 
     def _note(self, invoice: Invoice) -> None:
         if not invoice.is_settled:

@@ -1,4 +1,4 @@
-"""The shop's own memory: orders, in an SQLite file."""
+"""Storage of the shop's orders, in an SQLite file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paychainhq.models import Invoice
 
 
 class Orders:
-    """Orders and what became of them. Each is marked paid once, whoever says so first, and however often."""
+    """Orders and their statuses. Each order is marked paid once, however many sources report the payment."""
 
     def __init__(self, path: str) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -24,12 +24,12 @@ class Orders:
         self._db.close()
 
     def add(self, article: str, price: str) -> str:
-        order_id = secrets.token_urlsafe(12)  # who knows it may see the order
+        order_id = secrets.token_urlsafe(12)  # the id gives access to the order
         self._db.execute("INSERT INTO orders (id, article, price, status) VALUES (?, ?, ?, 'new')", (order_id, article, price))
         return order_id
 
     def invoiced(self, order_id: str, invoice: Invoice) -> None:
-        """Keep what only the create call gives: where to pay, and until when."""
+        """Store the data that only the creation returns: address and expiry."""
         expires_at = invoice.expires_at.isoformat() if invoice.expires_at else None
         amount = format(invoice.amount.display, "f")
         self._db.execute(
@@ -39,11 +39,11 @@ class Orders:
         )
 
     def update(self, invoice_id: str, status: str) -> None:
-        """Show a new status; what is paid stays paid."""
+        """Set a new status; a paid order stays paid."""
         self._db.execute("UPDATE orders SET status = ? WHERE invoice_id = ? AND paid_at IS NULL", (status, invoice_id))
 
     def mark_paid(self, invoice_id: str) -> bool:
-        """Mark an order paid, and return whether it was this call that did so: whoever gets True ships it."""
+        """Mark an order paid, and return whether this call did so: only then ship the order."""
         now = datetime.now(UTC).isoformat()
         done = self._db.execute(
             "UPDATE orders SET status = 'paid', paid_at = ? WHERE invoice_id = ? AND paid_at IS NULL", (now, invoice_id)
@@ -55,6 +55,6 @@ class Orders:
         return row
 
     def open(self) -> list[sqlite3.Row]:
-        """The orders that are neither paid nor at their end: after a restart they are taken up again."""
+        """Return the orders without a terminal status, which a restarted shop resumes."""
         states = "('new', 'pending', 'confirming', 'partially_paid')"
         return self._db.execute(f"SELECT * FROM orders WHERE status IN {states}").fetchall()

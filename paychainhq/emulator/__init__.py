@@ -1,6 +1,6 @@
-"""A local, stateful PayChainHQ on a real socket, to try and to test against without an account.
+"""Local, stateful emulator of PayChainHQ on a real socket, for trials and tests without an account.
 
-Importing this package costs next to nothing: the server is loaded when one of its names is first used.
+The server is loaded on the first use of one of the names below, so that the import of this package stays cheap.
 """
 
 from __future__ import annotations

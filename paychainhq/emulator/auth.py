@@ -1,4 +1,4 @@
-"""Who may ask for what: keys and their kinds, permissions, dashboard sessions."""
+"""Authorization: keys and their kinds, permissions, dashboard sessions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from paychainhq.emulator.seed import BUSINESS_ID, digest
 from paychainhq.emulator.state import State
 from paychainhq.operations import Operation
 
-# Assumption: no public page names the header of a dashboard session; these two are the emulator's own.
+# Assumption: no public page names the header of a dashboard session. These two names are the emulator's own.
 DASHBOARD_HEADER = "X-Emulator-Dashboard-Session"
 DASHBOARD_SESSION = "emulator-dashboard-session"
 
-# Assumption: no page says which operation needs which permission. These are the words that the samples use; as none of them names
-# one for settings, billing or reference data, `business:read` has to do, so that the documented set of five reaches everything.
+# Assumption: no page maps operations to permissions. These are the words of the samples. No sample has one for settings, billing
+# or reference data, so `business:read` covers these and the documented set of five permissions reaches every operation.
 SCOPES = {
     "customers.create": "customers:create",
     "customers.list": "customers:read",
@@ -34,7 +34,7 @@ _ANY_OTHER = "business:read"
 
 
 def authenticate(state: State, operation: Operation[Any], headers: Mapping[str, str], path: Mapping[str, str]) -> str:
-    """Return the id of the credential, or refuse the request."""
+    """Return the id of the credential, or raise `RefusedError`."""
     credential = ""
     if operation.auth == "dashboard":
         credential = _dashboard(headers)
@@ -61,7 +61,7 @@ def _standard_key(state: State, operation: Operation[Any], headers: Mapping[str,
     )
     if key is None:
         raise RefusedError(401, "UNAUTHORIZED", "missing or invalid API key")
-    # Assumption: no page says what another kind of key gets on a standard operation.
+    # Assumption: no page documents the response to another kind of key on a standard operation.
     if key["kind"] != "standard":
         raise RefusedError(403, "FORBIDDEN", f"a {key['kind']} key cannot do this: use a standard key")
     scope = SCOPES.get(operation.name, _ANY_OTHER)
@@ -72,6 +72,6 @@ def _standard_key(state: State, operation: Operation[Any], headers: Mapping[str,
 
 
 def allows(permissions: Iterable[str], scope: str) -> bool:
-    """Whether one of the permissions is this scope, or its family's wildcard."""
+    """Return whether the permissions contain this scope or its family's wildcard."""
     family = scope.partition(":")[0]
     return any(permission in (scope, f"{family}:*") for permission in permissions)

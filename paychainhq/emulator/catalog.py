@@ -1,7 +1,7 @@
-"""The reference data: networks, tokens, prices, plans and the contract integration, as in the documents' samples and a few more.
+"""Reference data: networks, tokens, prices, plans and the contract integration of the documents' samples, plus a few more.
 
-Assumption: all but the samples' own rows (USDC on Base, the first three plans, the counter program) is invented, or from the
-vendor's pricing page; prices never change, and a token has the same decimals on every network.
+Assumption: all rows but the samples' own (USDC on Base, the first three plans, the counter program) are invented, or from the
+vendor's pricing page. Prices never change, and a token has the same decimals on every network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DECIMALS = {"USDC": 6, "ETH": 18, "SOL": 9, "BTC": 8}
 
 @attrs.frozen
 class Network:
-    """A network, and the tokens on it with their contract addresses (None for a chain's own coin)."""
+    """Network, and the tokens on it with their contract addresses (None for a chain's own coin)."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ NETWORKS = {
 
 
 def find_network(token: str, chain: str, network_id: str | None) -> Network | None:
-    """The active network that an asset is on: the named one, or the chain's first."""
+    """Return the active network of an asset: the named one, or the chain's first."""
     for network in NETWORKS.values():
         if network.active and network.chain == chain and token in network.tokens and network_id in (None, network.id):
             return network
@@ -100,7 +100,7 @@ PLANS: dict[str, dict[str, object]] = {
         "payoutApiWithdrawalQuota": 10000,
     },
 }
-# The documents contradict themselves: the plans' sample calls GROWTH not annual, everything else says that it alone is.
+# The documents contradict each other: the sample of plans marks GROWTH as not annual, every other page marks only GROWTH as annual.
 ANNUAL_FEES = {"GROWTH": "1069.200000000000"}
 
 CONTRACT_INTEGRATION: dict[str, object] = {

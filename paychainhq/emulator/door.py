@@ -16,7 +16,6 @@ class Door:
     """The hosts under which one emulator is reached.
 
     Args:
-
         host: The address that the emulator listens on.
         port: The port that it listens on.
         allowed: Further hosts, as `"name"` (with any port) or `"name:port"`.

@@ -1,4 +1,4 @@
-"""Refusals: what the emulator answers instead of a result."""
+"""Refusals: errors that the emulator returns instead of a result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class RefusedError(Exception):
-    """A request that is answered with the error envelope, and that leaves the state as it was."""
+    """Request that is refused with the error envelope and leaves the state unchanged."""
 
     def __init__(self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class RefusedError(Exception):
         return {"error": error}
 
     def as_gateway(self) -> tuple[int, dict[str, object]]:
-        """The status and the body with which the gateway says the same: in Laravel's way."""
+        """Return the status and the body of the same refusal in the gateway's (Laravel's) format."""
         if not self.details:
             return self.status, {"message": self.message}
         errors: dict[str, list[str]] = {}
@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 def refuse_field(field: str, message: str) -> NoReturn:
-    # Assumption: the pages show `details` only as an empty array; here each entry names a field and what is wrong with it.
+    # Assumption: the pages show `details` only as an empty array. Here, each entry names a field and its problem.
     refuse_fields([{"field": field, "message": message}])
 
 

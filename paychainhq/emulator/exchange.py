@@ -1,4 +1,4 @@
-"""One request on its way through the emulator, and the answer to it."""
+"""Request in progress in the emulator, with its response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paychainhq.emulator.routing import GATEWAY, Route
 from paychainhq.emulator.state import State
 
 BROKEN = object()
-"""Stands for a body that is not JSON."""
+"""Marker of a body that is not JSON."""
 
 
 def dump(value: object) -> bytes:
@@ -26,19 +26,18 @@ def dump(value: object) -> bytes:
 
 @attrs.define(eq=False)
 class Exchange:
-    """What a fault may do with a request: have it handled, answer it, wait, or break the connection.
+    """Request as a fault handles it: a fault can execute it, respond, wait, or break the connection.
 
     Attributes:
-
-        request: The request, as aiohttp has it.
-        path: Its path as it was sent, without the query.
-        body: Its parsed body; None if it has none, `BROKEN` if it is not JSON (or more than a megabyte).
-        route: The operation that it asks for and the values in its path, or None.
-        request_id: The `x-request-id` of the answer.
-        scope: What the request's idempotency key covers, once it has been handled.
-        in_flight: The scopes that are being handled.
+        request: The request, as an aiohttp object.
+        path: The path as sent, without the query.
+        body: The parsed body. None if there is none, `BROKEN` if it is not JSON (or larger than a megabyte).
+        route: The operation and the values in its path, or None.
+        request_id: The `x-request-id` of the response.
+        scope: The scope of the request's idempotency key, once the request has been handled.
+        in_flight: The scopes of the requests that are being handled.
         closing: Set when the emulator stops.
-        perform: What carries the request out, or refuses it.
+        perform: The function that executes or refuses the request.
     """
 
     request: web.BaseRequest
@@ -53,7 +52,7 @@ class Exchange:
     scope: Scope | None = None
 
     def handle(self) -> Reply:
-        """Carry the request out, at once and as a whole."""
+        """Execute the request in one step, as a whole."""
         try:
             return self.perform(self)
         except RefusedError as refused:

@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong, where, and how often."""
+"""Faults on demand: kind, operation and count."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS
 
 Fault = Callable[[Exchange], Awaitable[web.StreamResponse | None]]
-"""Plays one fault and returns the response, or None if the request is never answered."""
+"""Function that produces one fault. It returns the response, or None if the request never gets one."""
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -28,7 +28,7 @@ _CODES = {
     409: "CONFLICT",
     429: "RATE_LIMIT_EXCEEDED",
 }
-# RST instead of FIN: what is lost when a host or a middlebox goes away.
+# RST instead of FIN, as after the loss of a host or a middlebox.
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -83,7 +83,7 @@ def _slow(argument: str) -> Fault:
 
     async def slow(exchange: Exchange) -> web.StreamResponse:
         reply = exchange.handle()
-        # A repeat that meets this one unfinished does not own its key, and must not give it back.
+        # A repeat that overlaps with this request does not own the key, and must not release it.
         owned: set[Scope] = {exchange.scope} - exchange.in_flight if exchange.scope else set()
         exchange.in_flight |= owned
         try:
@@ -96,9 +96,12 @@ def _slow(argument: str) -> Fault:
 
 
 def _status(status: int, retry_after: str) -> Fault:
-    """Answer with an error and do nothing. Assumption: a status that no page gives a code for, such as 503, is `INTERNAL_ERROR`."""
+    """Return a fault that answers with an error and changes nothing.
+
+    Assumption: a status without a documented code, such as 503, has the code `INTERNAL_ERROR`.
+    """
     headers = {"Retry-After": str(math.ceil(_number(retry_after)))} if retry_after else {}
-    refused = RefusedError(status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator was asked to answer {status}")
+    refused = RefusedError(status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator injected the status {status}")
 
     async def refuse(exchange: Exchange) -> web.StreamResponse:
         response = exchange.respond(exchange.refusal(refused))
@@ -121,7 +124,7 @@ _KINDS: dict[str, Fault] = {
 
 
 def parse(kind: object) -> Fault:
-    """Return the fault that a kind names, or raise ValueError."""
+    """Return the fault of a kind, or raise ValueError."""
     name, _, argument = str(kind).partition(":")
     if name in _KINDS and not argument:
         return _KINDS[name]
@@ -143,7 +146,7 @@ class _Planned:
 
 
 class Faults:
-    """The faults that are still to come, in the order in which they were asked for."""
+    """Planned faults, in the order of their requests."""
 
     def __init__(self) -> None:
         self._planned: list[_Planned] = []
@@ -156,7 +159,7 @@ class Faults:
         self._planned.append(_Planned(str(operation), parse(kind), times))
 
     def take(self, operation: str | None) -> Fault | None:
-        """Use up one fault for a request, if there is one."""
+        """Consume one planned fault of an operation and return it, or return None."""
         for planned in self._planned:
             if planned.operation in ("*", operation):
                 planned.times -= 1

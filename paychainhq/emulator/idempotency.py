@@ -1,4 +1,4 @@
-"""Replies that are given again: what an `Idempotency-Key` does."""
+"""Idempotency keys: stored responses, replayed for a repeated key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADER = "Idempotency-Key"
 
 @attrs.frozen
 class Scope:
-    """What a key belongs to: the documents use one key for six operations, so it is not the business alone."""
+    """Scope of a key. The documents use one key for six operations, so the scope is narrower than the business."""
 
     credential: str
     method: str
@@ -29,19 +29,19 @@ class Scope:
 
 @attrs.frozen
 class Reply:
-    """An answer, ready to be sent or stored."""
+    """Response, ready to be sent or stored."""
 
     status: int
     body: bytes
 
 
 def scope_of(operation: Operation[Any], credential: str, path: str, key: str | None) -> Scope | None:
-    """Return what the key of a request covers, or None if it has none or the operation takes none."""
+    """Return the scope of a request's key, or None without a key or for an operation that accepts none."""
     if operation.idempotency == "unsupported":
         return None
     if key is None:
         if operation.idempotency == "required":
-            # Assumption: which error this is, no page says; nor what a key may look like.
+            # Assumption: no page gives this error, nor the format of a key.
             refuse_field(HEADER, "this header is required")
         return None
     try:
@@ -51,7 +51,7 @@ def scope_of(operation: Operation[Any], credential: str, path: str, key: str | N
 
 
 def fingerprint(body: object) -> str:
-    """A digest by which two bodies are told apart; the order of their fields does not count."""
+    """Return a digest that distinguishes two bodies, regardless of the order of their fields."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
@@ -60,7 +60,7 @@ def in_progress() -> RefusedError:
 
 
 def recall(state: State, scope: Scope, body: object) -> Reply | None:
-    """Return the stored reply, None if there is none, or refuse the key if it was used with another body."""
+    """Return the stored response, None if there is none, or refuse the key if another body used it."""
     row = state.find(
         "SELECT fingerprint, status, body FROM replies WHERE credential = ? AND method = ? AND path = ? AND idempotency_key = ?",
         *attrs.astuple(scope),
@@ -73,9 +73,9 @@ def recall(state: State, scope: Scope, body: object) -> Reply | None:
 
 
 def remember(state: State, scope: Scope, body: object, reply: Reply) -> None:
-    """Store a reply, in the transaction of its effect.
+    """Store a response, in the transaction of its effect.
 
-    Assumption: only successes are stored, for ever; a request that was refused can be mended and sent under its old key.
+    Assumption: only successes are stored, without expiry. A refused request can be corrected and sent with the same key.
     """
     state.insert(
         "replies",

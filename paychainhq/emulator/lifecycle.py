@@ -1,4 +1,4 @@
-"""What happens to an invoice: payments, confirmations, tolerance, expiry, cancellation."""
+"""Lifecycle of an invoice: payments, confirmations, tolerance, expiry, cancellation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from paychainhq.emulator import catalog, money
 from paychainhq.emulator.state import Row, State
 from paychainhq.models.invoices import InvoiceStatus as Status
 
-# Assumption: "expired invoices may remain raw-pending briefly" does not say how long that is.
+# Assumption: "expired invoices may remain raw-pending briefly" gives no duration.
 RAW_PENDING_MS = 30_000
 DEFAULT_LIFETIME_S = 86_400
 # Assumption: no page gives a longest lifetime.
@@ -19,13 +19,12 @@ _PAYABLE = (Status.PENDING, Status.CONFIRMING, Status.PARTIALLY_PAID)
 
 @attrs.frozen
 class Standing:
-    """What has come in for an invoice, in raw units of its token.
+    """Payments received for an invoice, in raw units of its token.
 
     Attributes:
-
-        received: How many payments were seen, of whatever token.
-        paid: What was deposited in the invoice's own token.
-        in_time: The part of it that came before the invoice expired.
+        received: The number of payments seen, of any token.
+        paid: The sum of the deposits in the invoice's own token.
+        in_time: The part of `paid` from before the invoice expired.
         tolerance: The largest shortfall that still settles.
     """
 
@@ -65,7 +64,7 @@ def find(state: State, invoice_id: str) -> Row:
 
 
 def expire(state: State) -> None:
-    """End the invoices whose time has passed, a short while after it has."""
+    """Expire the invoices whose `expiresAt` and grace period have passed."""
     state.run(
         "UPDATE invoices SET status = 'expired' WHERE status IN ('pending', 'partially_paid') AND expires_at <= ?",
         state.now() - RAW_PENDING_MS,
@@ -73,17 +72,17 @@ def expire(state: State) -> None:
 
 
 def pay(state: State, invoice_id: str, amount: str | None, token: str | None) -> str:
-    """Let a payment be seen on chain and return the invoice's status.
+    """Record a payment seen on chain and return the invoice's status.
 
-    Assumption: a payment of another token, one after `expiresAt`, and one to an invoice that has come to its end are recorded, and
-    move nothing.
+    Assumption: a payment of another token, after `expiresAt`, or to an invoice with a terminal status is recorded and changes no
+    status.
     """
     invoice = find(state, invoice_id)
     token = token or invoice["token"]
     if amount is None:
         missing = int(invoice["raw"]) - standing(state, invoice).paid
         if missing <= 0:
-            raise ValueError(f"nothing is missing on {invoice_id}: say how much to pay")
+            raise ValueError(f"{invoice_id} has no remaining amount: pass an amount")
         amount = money.display(missing, invoice["decimals"])
     elif token == invoice["token"]:
         money.to_raw(amount, invoice["decimals"])
@@ -96,7 +95,7 @@ def pay(state: State, invoice_id: str, amount: str | None, token: str | None) ->
 
 
 def confirm(state: State, invoice_id: str) -> str:
-    """Give what has been paid its confirmations, settle the invoice by it, and return the invoice's status."""
+    """Confirm the payments seen so far, settle the invoice accordingly, and return its status."""
     invoice = find(state, invoice_id)
     if invoice["status"] != Status.CONFIRMING:
         return str(invoice["status"])
@@ -113,12 +112,12 @@ def confirm(state: State, invoice_id: str) -> str:
 
 
 def cancel(state: State, invoice_id: str) -> int:
-    """Cancel an invoice and return how many that were. Assumption: once a payment was seen, it is none."""
+    """Cancel an invoice and return the number of cancelled invoices. Assumption: 0 once a payment was seen."""
     return state.run("UPDATE invoices SET status = 'cancelled' WHERE id = ? AND status = 'pending'", invoice_id)
 
 
 def override(state: State, invoice_id: str, status: Status) -> None:
-    """Set a status by hand."""
+    """Set a status unconditionally."""
     _set_status(state, invoice_id, status)
 
 

@@ -1,4 +1,4 @@
-"""Exact amounts: between what people write and the smallest unit of a token, and how much may be missing."""
+"""Exact amounts: conversion between display units and a token's smallest unit, tolerance, percentages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from paychainhq.emulator.state import Row
 
 
 def to_raw(amount: str, decimals: int) -> int:
-    """Turn a display amount into the smallest unit; ValueError if the token does not have that many decimal places."""
+    """Convert a display amount into the smallest unit; raise ValueError for more decimal places than the token has."""
     whole, _, places = amount.partition(".")
     places = places.rstrip("0")
     if len(places) > decimals:
@@ -17,31 +17,31 @@ def to_raw(amount: str, decimals: int) -> int:
 
 
 def display(raw: int, decimals: int) -> str:
-    """Write a raw amount in display units, as short as it can be said exactly."""
+    """Format a raw amount in display units, exactly and without trailing zeros."""
     digits = str(raw).rjust(decimals + 1, "0")
     whole, places = digits[: len(digits) - decimals], digits[len(digits) - decimals :].rstrip("0")
     return f"{whole}.{places}" if places else whole
 
 
 def tolerance_raw(raw: int, decimals: int, bps: int, max_usd: str, price_usd: str) -> int:
-    """The largest shortfall that still settles: `bps` of the amount, but no more than `max_usd`; rounded down."""
+    """Return the largest shortfall that still settles: `bps` of the amount, at most `max_usd`, rounded down."""
     cap = Fraction(max_usd) / Fraction(price_usd) * 10**decimals
     return min(raw * bps // 10_000, int(cap))
 
 
 def percent(part: int, whole: int) -> str:
-    """`"99.83"`: rounded down, so that what is not all is never shown as 100."""
+    """Format a percentage such as `"99.83"`, rounded down, so that a partial amount never appears as 100."""
     hundredths = part * 10_000 // whole
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def json_number(value: Fraction) -> int | float:
-    """A number for the one answer that writes money as JSON numbers, which are exact as far as a float's 15 digits go."""
+    """Return a JSON number for the one response that writes money as JSON numbers: exact within the 15 digits of a float."""
     return int(value) if value.denominator == 1 else float(value)
 
 
 def amount(invoice: Row, raw: int) -> dict[str, object]:
-    """An amount of an invoice's token, as the documents write it."""
+    """Return an amount of an invoice's token in the documents' format."""
     return {
         "raw": str(raw),
         "decimals": invoice["decimals"],

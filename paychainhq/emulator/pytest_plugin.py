@@ -1,4 +1,4 @@
-"""The pytest fixture `paychain_emulator`. Every pytest run loads this module, so it imports nothing that it does not need."""
+"""Pytest fixture `paychain_emulator`. Every pytest run loads this module, so its imports are deferred."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def paychain_emulator() -> Iterator[Emulator]:
-    """A fresh PayChainHQ emulator with its state in memory."""
+    """Provide a fresh PayChainHQ emulator with its state in memory."""
     from paychainhq.emulator import Emulator
 
     with Emulator() as emulator:

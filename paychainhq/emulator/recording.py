@@ -1,4 +1,4 @@
-"""What the emulator received, for tests to look at."""
+"""Log of the requests that the emulator received, for assertions in tests."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _KEPT = 20_000
 
 @attrs.frozen(kw_only=True)
 class ReceivedRequest:
-    """One request, as it came in.
+    """Received request.
 
     Attributes:
-
-        request_id: The `x-request-id` that it was answered with.
+        request_id: The `x-request-id` of the response.
         method: The HTTP method.
-        path: The path as it was sent, without the query.
+        path: The path as sent, without the query.
         query: The fields of the query.
-        headers: The headers, names in any case; credentials compare as usual and do not show in a repr.
+        headers: The headers, names in any case. Credentials compare as usual and are masked in a repr.
         body: The parsed JSON body, or None.
-        operation: The operation's name, or None for a path that is none.
-        status: The status that was answered, or None if no answer was (or has yet been) given.
+        operation: The operation's name, or None for an unknown path.
+        status: The status of the response, or None if there is none (yet).
     """
 
     request_id: str
@@ -41,14 +40,14 @@ class ReceivedRequest:
 
 
 def mask(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Copy headers, with the credentials in them held so that they do not show."""
+    """Copy headers, with masked credentials."""
     return CIMultiDictProxy(
         CIMultiDict((name, Secret(value) if name.lower() in _CREDENTIAL_HEADERS else value) for name, value in headers.items())
     )
 
 
 class Recording:
-    """The latest requests, oldest first."""
+    """Latest requests, oldest first."""
 
     def __init__(self) -> None:
         self._requests: dict[str, ReceivedRequest] = {}

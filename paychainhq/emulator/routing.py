@@ -1,4 +1,4 @@
-"""Which operation a request asks for, read from the operation table."""
+"""Routing: from method and path to an operation of the operation table."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS, Operation
 
 GATEWAY = "/gateway"
-"""Where the gateway is on the same server."""
+"""Prefix of the gateway on the same server."""
 
 Segments = tuple[str, ...]
 Route = tuple[Operation[Any], Mapping[str, str]]
-"""An operation, and the values of the placeholders in its path."""
+"""Operation, and the values of the placeholders in its path."""
 
 
 def _is_placeholder(segment: str) -> bool:
@@ -29,7 +29,7 @@ def _routes() -> dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]]:
         segments = tuple(path.split("/"))
         routes.setdefault((operation.method, len(segments)), []).append((segments, operation))
     for candidates in routes.values():
-        # A word wins over a placeholder: /businesses/lookup/x is no customer, balance or invoice of a business called "lookup".
+        # A literal segment precedes a placeholder: /businesses/lookup/x is not a resource of a business named "lookup".
         candidates.sort(key=lambda route: [_is_placeholder(segment) for segment in route[0]])
     return routes
 
@@ -38,7 +38,7 @@ _ROUTES = _routes()
 
 
 def find_route(method: str, raw_path: str) -> Route | None:
-    """Return what a request asks for, or None if there is no such route."""
+    """Return the operation of a request and the values in its path, or None without such a route."""
     given = raw_path.split("/")
     for segments, operation in _ROUTES.get((method, len(given)), ()):
         if all(there if _is_placeholder(expected) else there == expected for expected, there in zip(segments, given, strict=True)):

@@ -1,4 +1,4 @@
-"""How the two APIs sign their webhooks, and how often they send them."""
+"""Webhook schemes of the two APIs: signature and retry schedule."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ def _signed(row: Row, seconds: float) -> dict[str, str]:
 
 
 def _signed_by_gateway(row: Row, seconds: float) -> dict[str, str]:
-    """Assumption: no page says whether a webhook that is sent again has a new timestamp; it has."""
+    """Return the headers. Assumption: no page says whether a repeated webhook has a new timestamp. Here it has."""
     return gateway_webhooks.sign(row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds)
 
 
 @attrs.frozen
 class Scheme:
-    """How webhooks of one kind are sent.
+    """Webhook scheme.
 
     Attributes:
-
         schedule: Seconds before each repeat, counted from the attempt before it.
-        patience: Seconds that the endpoint has for its answer.
-        sign: Makes the headers.
+        patience: Seconds until an attempt without a response has failed.
+        sign: The function that returns the headers.
     """
 
     schedule: Sequence[int]
@@ -44,8 +43,7 @@ class Scheme:
 
 
 SCHEMES = {
-    # Assumption: the page says "up to 5 times" and gives five delays. They are taken as what comes after the first attempt, so
-    # there are six.
+    # Assumption: the page says "up to 5 times" and gives five delays. Here they follow the first attempt, which makes six attempts.
     "paychain": Scheme((60, 300, 900, 3600, 21_600), 30.0, _signed),
     "gateway": Scheme((60, 600, 3600, 10_800, 43_200, 86_400), 10.0, _signed_by_gateway),
 }

@@ -1,4 +1,4 @@
-"""What a fresh emulator begins with: the documents' sample data, with its dates moved so that nothing has expired."""
+"""Initial data: the documents' samples, with their dates moved so that nothing has expired."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 BUSINESS_ID = "biz_123"
 API_KEY = "pk_live_your_business_key"
 TEST_API_KEY = "pk_test_emulator_key"
-"""A second standard key that does not look like a live one, for clients with `environment="sandbox"`."""
+"""Second standard key, without the prefix of a live one, for clients with `environment="sandbox"`."""
 PAYOUT_KEY = "pk_test_emulator_payout_key"
 CONTRACT_KEY = "pk_test_emulator_contract_key"
 GATEWAY_CLIENT_ID = "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
 GATEWAY_CLIENT_TOKEN = "emulator-client-token"  # noqa: S105 (it opens nothing but the emulator)
 GATEWAY_READ_TOKEN = "emulator-read-token"  # noqa: S105
-"""A client token of the scope `payments.get` alone."""
+"""Client token with the scope `payments.get` only."""
 GATEWAY_OAUTH_TOKEN = "emulator-oauth-token"  # noqa: S105
 
 STANDARD_PERMISSIONS = ["business:read", "customers:*", "invoices:*", "payments:read", "events:read"]
@@ -44,12 +44,12 @@ _PAYOUT_POLICY = {
 
 
 def digest(key: str) -> str:
-    """What is stored of a key: a state file gives no key away."""
+    """Return the digest that is stored instead of a key, so that a state file reveals no key."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def plant(state: State) -> None:
-    """Fill an empty database."""
+    """Insert the initial data into an empty database."""
     from paychainhq.emulator.gateway import tables
 
     now = state.now()
@@ -92,12 +92,12 @@ def plant(state: State) -> None:
         tolerance_bps=50,
         tolerance_max_usd="0.50",
     )
-    # The documented command for a billing payment names inv_123, the documented list bill_inv_123: this one answers to both.
+    # The documented command for a billing payment uses inv_123, the documented list bill_inv_123: this invoice has both ids.
     state.insert("billing_invoices", id="bill_inv_123", alias="inv_123", status="open", amount_usd="245.20", due_at=now + 6 * DAY)
 
 
 def _plant_keys(state: State, now: int) -> None:
-    # key_123 is not the key that the documented commands send: revoking it, as one of them does, leaves the others working.
+    # key_123 is not the key of the documented commands, so a command that revokes key_123 leaves the other commands working.
     keys: list[tuple[str, str, str, str, list[str], object]] = [
         ("key_emulator", API_KEY, "standard", "Emulator default", STANDARD_PERMISSIONS, None),
         ("key_emulator_test", TEST_API_KEY, "standard", "Emulator test", STANDARD_PERMISSIONS, None),

@@ -1,4 +1,4 @@
-"""What the emulator remembers: one SQLite database, in memory or in a file, and the clock that everything is judged by."""
+"""State of the emulator: one SQLite database, in memory or in a file, and the emulated clock."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paychainhq.emulator.gateway.tables import SCHEMA as _GATEWAY_SCHEMA
 
 _VERSION = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Python's dates end with the year 9999; what is dated ahead of the clock must have room.
+# Python's dates end with the year 9999; dates ahead of the clock need room.
 _LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
-# Times are milliseconds since 1970. Amounts are text: raw amounts of 18 decimals do not fit SQLite's integers.
+# Times are milliseconds since 1970. Amounts are text: raw amounts of 18 decimals exceed SQLite's integers.
 _SCHEMA = """
 CREATE TABLE clock (ahead INTEGER NOT NULL);
 CREATE TABLE business (
@@ -67,7 +67,7 @@ Value = str | int | bytes | None
 
 
 def iso(milliseconds: int | None) -> str | None:
-    """Write a time as the documents do: `2026-03-14T09:20:00.000Z`."""
+    """Format a time as the documents do: `2026-03-14T09:20:00.000Z`."""
     if milliseconds is None:
         return None
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
@@ -75,11 +75,10 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 class State:
-    """The database and the clock. It belongs to the thread that made it.
+    """Database and clock. Only the thread that created it may use it.
 
     Args:
-
-        path: A SQLite file, which is created if it does not exist; None keeps everything in memory.
+        path: A SQLite file, created if missing. None keeps the state in memory.
     """
 
     def __init__(self, path: str | PathLike[str] | None) -> None:
@@ -98,13 +97,13 @@ class State:
         if version == 0:
             from paychainhq.emulator.seed import plant
 
-            # A process that is killed loses nothing that was committed; only a power cut could take the last moments.
+            # A killed process loses no committed data. Only a power cut could lose the last commits.
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_GATEWAY_SCHEMA} PRAGMA user_version = {_VERSION};")
             with self._db:
                 plant(self)
         elif version != _VERSION:
-            raise ValueError(f"{path} was written by another version of the emulator: delete it to begin anew")
+            raise ValueError(f"{path} was written by another version of the emulator: delete it to start with an empty state")
         self._db.execute("PRAGMA synchronous = NORMAL")
 
     def close(self) -> None:
@@ -113,7 +112,7 @@ class State:
     # --- the clock ---
 
     def now(self) -> int:
-        """The emulator's time in milliseconds since 1970: real time plus what it was advanced by."""
+        """Return the emulator's time in milliseconds since 1970: real time plus all advances."""
         return time.time_ns() // 1_000_000 + getattr(self, "_ahead", 0)
 
     def advance(self, milliseconds: int) -> None:
@@ -127,13 +126,13 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside happens, or nothing does."""
+        """Run the block in one transaction: commit it, or roll it back on an exception."""
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
             yield
 
     def run(self, sql: str, *values: Value) -> int:
-        """Execute one statement and return how many rows it changed."""
+        """Execute one statement and return the number of changed rows."""
         return self._db.execute(sql, values).rowcount
 
     def find(self, sql: str, *values: Value) -> Row | None:
@@ -141,7 +140,7 @@ class State:
         return row
 
     def get(self, sql: str, *values: Value) -> Row:
-        """The same for a row that must be there."""
+        """Return the one row of a query; the row must exist."""
         row = self.find(sql, *values)
         assert row is not None
         return row

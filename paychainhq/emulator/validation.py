@@ -1,4 +1,4 @@
-"""Checks of what a request carries, by the same descriptions that the client checks its arguments with."""
+"""Validation of requests, with the same parameter descriptions that the client uses for its arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paychainhq.operations import Parameter
 
 
 def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, Any]:
-    """Return the known fields of a body under their names on the wire. Assumption: unknown fields are ignored."""
+    """Return the known fields of a body under their wire names. Assumption: unknown fields are ignored."""
     if not parameters:
         return {}
     if not isinstance(body, Mapping):
@@ -21,7 +21,7 @@ def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, A
 
 
 def check_query(parameters: Mapping[str, Parameter], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the known fields of a query under their names on the wire, numbers and booleans read from their text."""
+    """Return the known fields of a query under their wire names, with numbers and booleans parsed from text."""
     return _check(parameters, query, _check_text)
 
 

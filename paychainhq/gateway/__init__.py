@@ -1,4 +1,4 @@
-"""The bearer-token payment gateway of the fifth seed document (004), which each operator runs on a host of their own."""
+"""Bearer-token payment gateway (seed 004), which each operator runs on a host of their own."""
 
 from paychainhq.gateway import webhooks
 from paychainhq.gateway.client import Gateway

@@ -1,4 +1,4 @@
-"""One call of the gateway, which has a client id where PayChainHQ has a business id."""
+"""Calls of the gateway, with a client id in place of PayChainHQ's business id."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def _checked_client_id(instance: object, field: attrs.Attribute[Any], value: obj
 
 @attrs.frozen(kw_only=True)
 class GatewayCaller(Caller):
-    """Makes calls of the gateway with one set of options."""
+    """Caller of the gateway's operations with one set of options."""
 
     client_id: str | None = attrs.field(validator=_checked_client_id)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's own client id where the body needs one and the caller named neither application nor site."""
+        """Add the client's own client id if the body needs one and the call names neither application nor site."""
         if "client_id" not in operation.body or given.get("client_id") is not None or given.get("site_id") is not None:
             return given
         if self.client_id is None:

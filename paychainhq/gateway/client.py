@@ -1,4 +1,4 @@
-"""The client of the gateway."""
+"""Client of the gateway."""
 
 from __future__ import annotations
 
@@ -34,19 +34,18 @@ class Gateway(BaseClient):
     Its connections are opened by the first call and belong to the event loop that made it.
 
     Args:
-
-        base_url: Where your gateway is, with or without `/api`.
+        base_url: The address of your gateway, with or without `/api`.
         client_token: The client token, for payments.
         oauth_token: An OAuth2 access token, for applications and refunds; without a client token it is used for payments too.
-        client_id: The client id of the application that payments belong to where they are not told otherwise.
+        client_id: The client id of the application of payments, unless a call names another one.
         webhook_secret: The application's webhook secret, for `parse_webhook`.
-        scopes: What the client token may do, if you know: then an operation that it may not is refused before anything is sent.
-        timeout: Seconds that a whole call may take, all attempts and waits included.
-        retry: How failures that may pass are met; None turns repeating off. What may have changed something is never repeated.
+        scopes: The scopes of the client token, if known: an operation outside them is refused before anything is sent.
+        timeout: The deadline of a call in seconds, all attempts and waits included.
+        retry: The policy for transient failures; None turns retries off. A request that may have had an effect is not repeated.
         rate_limit: One or several limits on the requests of this client.
-        middleware: Async callables `(request, send) -> response` that see each call once, around its attempts; the first is
+        middleware: Async callables `(request, send) -> response`, called once for each call, around its attempts; the first is
             outermost.
-        max_connections: How many requests may be under way at once.
+        max_connections: The largest number of concurrent requests.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
         ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
             system's certificates.
@@ -55,7 +54,6 @@ class Gateway(BaseClient):
         allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your tokens can then be read on the way.
 
     Raises:
-
         ConfigurationError: The settings cannot work, or would endanger a token.
 
     Source: seed 004.
@@ -83,7 +81,7 @@ class Gateway(BaseClient):
         trust_env: bool = False,
         allow_insecure_http: bool = False,
     ) -> None:
-        # The first lines, so that no frame ever shows a token or a password that it was given.
+        # The first lines, so that no traceback shows a token or a password in a frame's variables.
         client_token, oauth_token, webhook_secret = conceal(client_token), conceal(oauth_token), conceal(webhook_secret)
         base_url, proxy = conceal(base_url), conceal(proxy)
         transport = make_transport(
@@ -103,25 +101,23 @@ class Gateway(BaseClient):
 
     @classmethod
     def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
-        """Make a client from environment variables.
+        """Return a client with settings from environment variables.
 
         `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names; for the base URL there is none.
 
         Args:
-
-            base_url: Where your gateway is.
-            settings: Arguments of the constructor, which win over the environment.
+            base_url: The address of your gateway.
+            settings: Arguments of the constructor, which take precedence over the environment.
         """
         settings = {name: value if name == "client_id" else conceal(value) for name, value in settings.items()}
         return cls(base_url=conceal(base_url), **{**config.environment_settings(names=VARIABLES), **settings})
 
     def with_options(self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing it closes nothing.
+        """Return a view of this client with other options; it shares the connections, and closing it does nothing.
 
         Args:
-
-            timeout: Seconds that a whole call may take.
-            retry: How failures are met; None turns repeating off.
+            timeout: The deadline of a call in seconds.
+            retry: The policy for transient failures; None turns retries off.
         """
         view = self._view(timeout=timeout, retry=retry)
         view._webhook_secrets = self._webhook_secrets
@@ -130,19 +126,17 @@ class Gateway(BaseClient):
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify a webhook with this client's secret and decode it, as `paychainhq.gateway.webhooks.parse` does.
 
-        The name of the event is in a header that is not signed: let `event.payment` decide, which is.
+        The name of the event is in a header that is not signed: decide by `event.payment`, which is signed.
 
         Args:
-
-            body: The body as it came, before anything has parsed it.
+            body: The raw body, unparsed.
             headers: The headers; their names may be in any case.
-            max_age: Refuse a timestamp that is more seconds than that away from now, either way.
+            max_age: Refuse a timestamp that differs from now by more than this number of seconds, either way.
 
         Raises:
-
-            WebhookVerificationError: It is not proven to be from the gateway.
-            DecodeError: It is, and it holds no payment.
-            MissingCredentialError: This client was given no webhook secret.
+            WebhookVerificationError: The webhook is not verified as the gateway's.
+            DecodeError: The webhook is verified, but holds no payment.
+            MissingCredentialError: This client has no webhook secret.
 
         Source: the gateway's pages on webhook security and webhook events.
         """
@@ -152,14 +146,14 @@ class Gateway(BaseClient):
 
     @cached_property
     def applications(self) -> Applications:
-        """Payment applications: what payments belong to."""
+        """Payment applications, which own payments."""
         from paychainhq.gateway.resources.applications import Applications
 
         return Applications(self._caller)
 
     @cached_property
     def payments(self) -> Payments:
-        """Payments on a hosted page, or as your own page instructs."""
+        """Payments on a hosted page, or on a page of your own."""
         from paychainhq.gateway.resources.payments import Payments
 
         return Payments(self._caller)

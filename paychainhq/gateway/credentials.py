@@ -1,4 +1,4 @@
-"""The gateway's tokens, and what each may do."""
+"""Tokens of the gateway and their scopes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SCOPES: Mapping[str, str] = {
     "payments.get": "payments.get",
     "payments.instructions": "payments.user-instructions.get",
 }
-"""The scope that a client token needs for an operation."""
+"""Scope that an operation requires of a client token."""
 
 EVERY_SCOPE = "*"
 
 VARIABLES = {"PAYMENT_CLIENT_ID": "client_id", "PAYMENT_CLIENT_TOKEN": "client_token", "WEBHOOK_SECRET": "webhook_secret"}
-"""The documented environment variables, and what they set."""
+"""Documented environment variables, and the settings that they provide."""
 
 
 def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -32,13 +32,12 @@ def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object
 
 @attrs.frozen(kw_only=True)
 class Tokens:
-    """The tokens of one client: opaque, so that nothing is asked of them but that a header can hold them.
+    """Tokens of one client. They are opaque: the only check is that a header can hold them.
 
     Args:
-
         client_token: For a server that creates and reads payments.
-        oauth_token: For what the dashboard does; it can do what a client token can, too.
-        scopes: What the client token may do, where the caller knows.
+        oauth_token: For operations of the dashboard; also valid for those of a client token.
+        scopes: The scopes of the client token, if known.
     """
 
     client_token: str | None = key()
@@ -46,7 +45,7 @@ class Tokens:
     scopes: Collection[str] | None = attrs.field(default=None, validator=_checked_scopes)
 
     def require(self, auth: Auth | None, operation: str) -> None:
-        """Raise `MissingCredentialError`, before anything is sent, if there is no token that may do this."""
+        """Raise `MissingCredentialError`, before anything is sent, if no token permits this operation."""
         if auth == "oauth_token" and self.oauth_token is None:
             raise MissingCredentialError(
                 f"{operation} needs Gateway(oauth_token=...), which this client was not given: a client token cannot do this",
@@ -69,7 +68,7 @@ class Tokens:
         )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the header that authenticates an operation: the client token, where it is one that takes either."""
+        """Return the authentication header of an operation: the client token, if either token is valid for it."""
         self.require(auth, operation)
         token = self.oauth_token if auth == "oauth_token" or self.client_token is None else self.client_token
         return {"Authorization": conceal(f"Bearer {token}")}

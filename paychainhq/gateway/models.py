@@ -1,4 +1,4 @@
-"""The gateway's values: payments, applications, refunds."""
+"""Models of the gateway: payments, applications, refunds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import attrs
 from paychainhq.errors import DecodeError
 from paychainhq.models.base import Model, number
 
-# Scheme and host, once found, are not given back to the path.
+# Scheme and host match possessively, so that they never count as a part of the path.
 _LAST_SEGMENT = re.compile(r"(?:[^/?#]+:)?+(?://[^/?#]*)?+[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment stands; there is no status of expiry: it is the checkout link that expires."""
+    """Status of a payment; there is no status of expiry, since only the checkout link expires."""
 
     OPEN = "OPEN"
     FOUND = "FOUND"
@@ -30,21 +30,20 @@ class PaymentStatus(StrEnum):
     REFUND = "REFUND"
 
 
-# CONFIRMED comes only after the merchant's webhook has answered, so that whoever has none may wait for it for ever.
+# CONFIRMED requires a response of the merchant's webhook: without a webhook, a payment never becomes CONFIRMED.
 PAID = frozenset({PaymentStatus.RECEIVED, PaymentStatus.CONFIRMED})
-# Assumption: no page marks the statuses after which nobody pays any more. These are those that lead nowhere but to a refund.
+# Assumption: no page marks the terminal statuses. These are the ones from which only a refund follows.
 DECIDED = PAID | {PaymentStatus.CANCELLED, PaymentStatus.ERROR, PaymentStatus.REFUND}
 
 
 @attrs.frozen(kw_only=True)
 class Money(Model):
-    """An amount of fiat money: reckon with `amount`.
+    """Amount of fiat money: calculate with `amount`.
 
     Attributes:
-
         amount: The amount in minor units: 10000 is 100.00.
-        value: The same in major units.
-        formatted: The same for people; which currency it shows is not to be relied on.
+        value: The amount in major units.
+        formatted: The amount for display; its currency is not reliable.
     """
 
     _not_null: ClassVar[frozenset[str]] = frozenset({"value"})
@@ -56,11 +55,10 @@ class Money(Model):
 
 @attrs.frozen(kw_only=True)
 class Checkout(Model):
-    """A payment that has just been created, as the link that its payer goes to.
+    """Payment that has just been created, with the link to its checkout page.
 
     Attributes:
-
-        checkout_url: The signed link to the hosted page; what may stand in it beside id, expiry and signature is not signed.
+        checkout_url: The signed link to the hosted page; parameters other than id, expiry and signature are not signed.
 
     Source: the gateway's pages on payment endpoints and the checkout.
     """
@@ -69,13 +67,12 @@ class Checkout(Model):
 
     @property
     def payment_id(self) -> str:
-        """The payment's id, which is the last part of the link's path.
+        """Id of the payment: the last segment of the link's path.
 
         Raises:
-
-            DecodeError: The link has no such part; the payment has been created all the same.
+            DecodeError: The link has no such segment; the payment has been created all the same.
         """
-        # Assumption: the answer holds no id, and the page on the checkout shows it in the link.
+        # Assumption: the response holds no id, and the page on the checkout shows the id in the link.
         found = _LAST_SEGMENT.fullmatch(self.checkout_url)
         if found is None:
             raise DecodeError("the checkout URL holds no payment id", path="$.checkoutUrl", data={"checkoutUrl": self.checkout_url})
@@ -84,22 +81,21 @@ class Checkout(Model):
 
 @attrs.frozen(kw_only=True)
 class Payment(Model):
-    """A payment.
+    """Payment.
 
     Attributes:
-
         id: The payment's id.
-        status: Where it stands.
+        status: The status.
         reference: Your own name for it.
-        reference_label: The text that people see.
-        currency_code: The fiat currency that it is priced in.
-        settlement_currency_code: The currency that it is settled in.
-        amount: What was asked for.
-        received_amount: What has come in.
-        settled_amount: What was settled.
-        date: When it was created, as it seems: no page says.
-        found_at: When its transaction was seen.
-        confirmed_at: When that was confirmed.
+        reference_label: The reference text for display.
+        currency_code: The fiat currency of the price.
+        settlement_currency_code: The currency of the settlement.
+        amount: The requested amount.
+        received_amount: The received amount.
+        settled_amount: The settled amount.
+        date: The time of its creation, presumably: no page documents it.
+        found_at: The time at which its transaction was seen.
+        confirmed_at: The time at which the transaction was confirmed.
         refund: Whether it may be refunded; named by the page on refunds, and in no sample.
 
     Source: the gateway's pages on the status of payments, payment endpoints and webhook events.
@@ -122,18 +118,18 @@ class Payment(Model):
 
     @property
     def is_paid(self) -> bool:
-        """Whether the full amount is there, confirmed on chain: `RECEIVED`, or `CONFIRMED` once your webhook has answered."""
+        """Return whether the full amount is confirmed on chain: `RECEIVED`, or `CONFIRMED` after your webhook's response."""
         return self.status in PAID
 
     @property
     def is_decided(self) -> bool:
-        """Whether nothing is left to wait for: it is paid, or is not going to be."""
+        """Return whether the status is terminal: paid, or not payable any more."""
         return self.status in DECIDED
 
 
 @attrs.frozen(kw_only=True)
 class SiteSetting(Model):
-    """Which amounts an application takes for paid."""
+    """Tolerance of an application for amounts other than the price."""
 
     id: str | None = None
     title: str | None = None
@@ -143,7 +139,7 @@ class SiteSetting(Model):
 
 @attrs.frozen(kw_only=True)
 class Site(Model):
-    """The merchant's site that an application is for, and where its webhooks go."""
+    """Merchant's site of an application, and the address of its webhooks."""
 
     id: str | None = None
     title: str | None = None
@@ -154,16 +150,15 @@ class Site(Model):
 
 @attrs.frozen(kw_only=True)
 class Application(Model):
-    """A payment application: what payments belong to.
+    """Payment application, which owns payments.
 
     Attributes:
-
         id: The application's id.
         name: Its name.
-        client_id: What names it in requests; no secret.
-        site: The site that it is for.
-        currency_whitelist: The codes of the cryptocurrencies that it takes.
-        deleted_at: When it was deleted, as it seems: no page says.
+        client_id: Its id in requests; not a secret.
+        site: Its site.
+        currency_whitelist: The codes of the accepted cryptocurrencies.
+        deleted_at: The time of its deletion, presumably: no page documents it.
 
     Source: the gateway's pages on application endpoints and applications.
     """
@@ -179,23 +174,22 @@ class Application(Model):
 
 
 class RefundStatus(StrEnum):
-    """Where a refund request stands; no page names another one."""
+    """Status of a refund request; no page names another one."""
 
     PENDING = "PENDING"
 
 
 @attrs.frozen(kw_only=True)
 class Refund(Model):
-    """A request to refund a payment, which an administrator of the platform has to approve.
+    """Refund request, which an administrator of the platform has to approve.
 
     Attributes:
-
         id: The request's id.
         payment_id: The payment.
-        status: Where the request stands.
-        refund_amount: How much it is about.
-        blockchain_address: Where to, if it is refunded in crypto.
-        refunded_at: When it was carried out.
+        status: The status of the request.
+        refund_amount: The amount to refund.
+        blockchain_address: The receiving address of a refund in crypto.
+        refunded_at: The time of the refund.
 
     Source: the gateway's page on refunds.
     """

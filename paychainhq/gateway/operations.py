@@ -1,6 +1,6 @@
-"""Every operation of the gateway that a merchant's server calls, each described once; `source` names its page.
+"""Operation table of the gateway: every operation for a merchant's server, with its page as `source`.
 
-The checkout's own calls, which browsers make with the signature of a checkout link, are not here.
+The checkout's own calls, which browsers send with the signature of a checkout link, are not included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _minor_units(name: str, value: object) -> int:
 
 
 def _moment(name: str, value: object) -> str:
-    """A time with its zone: an aware datetime, or its text in ISO 8601."""
+    """Return a time with its zone in ISO 8601, from an aware datetime or such a text."""
     written = ""
     with suppress(ValueError, OverflowError):
         value = check.content(value)
@@ -94,7 +94,7 @@ PAYMENTS_METHODS = Operation(
     name="payments.methods",
     method="GET",
     path="/api/checkout/{payment_id}/payment-methods",
-    auth="any_token",  # the page shows none, and seed 004 has it on every request
+    auth="any_token",  # the page shows none; seed 004 requires one for every request
     response=lambda: object,
     source="payment instructions",
 )
@@ -155,4 +155,4 @@ REFUNDS_CREATE = Operation(
 OPERATIONS: Mapping[str, Operation[Any]] = {
     operation.name: operation for operation in list(globals().values()) if isinstance(operation, Operation)
 }
-"""All operations of the gateway by name, in the order of this file."""
+"""Operations of the gateway by name, in the order of this file."""

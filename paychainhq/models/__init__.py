@@ -1,4 +1,4 @@
-"""The values of the API. Each name loads the one module of its domain when it is first used."""
+"""Values of the API. Each name loads only the module of its domain, on first use."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from paychainhq.models.chains import Chain
 
 
 class KeyKind(StrEnum):
-    """What a key is for."""
+    """Kind of an API key."""
 
     STANDARD = "standard"
     PAYOUT = "payout"
@@ -22,7 +22,7 @@ class KeyKind(StrEnum):
 
 
 class DestinationPolicy(StrEnum):
-    """Whether a payout key may pay to its allowed destinations only, or to any."""
+    """Restriction of a payout key's destinations: its allowed destinations only, or any."""
 
     ALLOWLIST = "allowlist"
     ANY = "any"
@@ -30,7 +30,7 @@ class DestinationPolicy(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Destination(Model):
-    """An address that a payout key may pay to; `label` is the operator's name for it."""
+    """Address that a payout key may pay to; `label` is the operator's name for it."""
 
     chain: Chain | str
     address: str
@@ -39,15 +39,14 @@ class Destination(Model):
 
 @attrs.frozen(kw_only=True)
 class PayoutLimit(Model):
-    """How much a payout key may pay out of one token on one network.
+    """Payout limit of a key for one token on one network.
 
     Attributes:
-
         chain: The chain family.
         network_id: The network, such as `sol-mainnet`.
         token: The token.
-        max_amount: The most that one withdrawal may be.
-        daily_amount: The most that all withdrawals of a rolling day may be.
+        max_amount: The largest amount of one withdrawal.
+        daily_amount: The largest sum of all withdrawals in a rolling day.
     """
 
     chain: Chain | str
@@ -59,22 +58,21 @@ class PayoutLimit(Model):
 
 @attrs.frozen(kw_only=True)
 class KeyPolicy(Model):
-    """What a payout or contract execution key may do; which fields are there depends on the kind of key.
+    """Policy of a payout or contract execution key; the kind of key determines which fields are set.
 
     Attributes:
-
-        destination_policy: Payout: whether `destinations` bounds where it may pay to.
-        destinations: Payout: where it may pay to (`allowedDestinations` in the list of keys).
+        destination_policy: Payout: whether `destinations` restricts the addresses that it may pay to.
+        destinations: Payout: the addresses that it may pay to (`allowedDestinations` in the list of keys).
         allowed_chains: Payout: the chain families.
         allowed_network_ids: The networks.
         allowed_tokens: Payout: the tokens.
-        limits: Payout: how much of which token.
+        limits: Payout: the limits by token and network.
         ip_allowlist: Payout: the IPv4 addresses or CIDR blocks that it may be used from.
-        allowed_action_ids: Contract execution: the actions that it may quote and execute, as they were when it was made.
+        allowed_action_ids: Contract execution: the actions that it may quote and execute, as of its creation.
         allowed_contract_addresses: Contract execution: the contracts of those actions.
         allowed_function_signatures: Contract execution: the functions of those actions.
 
-    Source: seed 001. The answer to a creation may echo fewer destinations and limits than were sent.
+    Source: seed 001. The response to a creation may echo fewer destinations and limits than were sent.
     """
 
     destination_policy: DestinationPolicy | str | None = None
@@ -91,18 +89,17 @@ class KeyPolicy(Model):
 
 @attrs.frozen(kw_only=True)
 class ApiKey(Model):
-    """An active key, as the list shows it: never with its secret.
+    """Active key as listed, without its secret.
 
     Attributes:
-
-        id: The key's id, by which it is revoked.
+        id: The key's id, for `api_keys.revoke`.
         name: The operator's name for it.
-        kind: What it is for.
+        kind: The kind of key.
         permissions: Its scopes, such as `invoices:*`.
-        last_used_at: When it was last used, or None.
-        expires_at: When it ends by itself, or None.
-        created_at: When it was created.
-        payout_policy: What binds a payout key; None for the others.
+        last_used_at: The time of its last use, or None.
+        expires_at: The time of its expiry, or None.
+        created_at: The time of its creation.
+        payout_policy: The policy of a payout key; None for other kinds.
 
     Source: seed 001, "List API keys".
     """
@@ -119,18 +116,17 @@ class ApiKey(Model):
 
 @attrs.frozen(kw_only=True)
 class CreatedApiKey(Model):
-    """A key that was just created: the only answer that ever holds its secret, so store `api_key` at once.
+    """Key that was just created. No other response holds its secret, so store `api_key` at once.
 
     Attributes:
-
-        id: The key's id, by which it is revoked.
+        id: The key's id, for `api_keys.revoke`.
         name: The operator's name for it.
-        kind: What it is for.
-        api_key: The secret: an ordinary `str` whose repr is masked, and which pickling loses.
+        kind: The kind of key.
+        api_key: The secret: an ordinary `str` with a masked repr; pickling drops it.
         permissions: Its scopes.
-        expires_at: When it ends by itself, or None.
-        created_at: When it was created.
-        policy: What binds a payout or contract execution key; None for a standard key.
+        expires_at: The time of its expiry, or None.
+        created_at: The time of its creation.
+        policy: The policy of a payout or contract execution key; None for a standard key.
         warning: The server's advice about storing it.
 
     Source: seed 001, "Create standard API key", "Create payout API key" and "Create contract execution API key".
@@ -149,7 +145,7 @@ class CreatedApiKey(Model):
 
 @attrs.frozen(kw_only=True)
 class Revocation(Model):
-    """The answer to a revocation: with `ok`, requests with that key are refused from now on.
+    """Result of a revocation. If `ok` is true, requests with that key are refused from now on.
 
     Source: seed 001, "Revoke API key".
     """

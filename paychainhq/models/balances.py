@@ -1,4 +1,4 @@
-"""Balances by asset, and what is open in total."""
+"""Balances by asset, and totals of open items."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from paychainhq.models.chains import Chain
 
 @attrs.frozen(kw_only=True)
 class Balance(Model):
-    """What the business holds of one token on one network.
+    """Balance of one token on one network.
 
     Attributes:
-
         chain: The chain family.
         network_id: The network, such as `base-mainnet`.
         token: The token.
-        available: What is there, in the token's display unit.
-        withdrawable: What of it could be withdrawn, in the same unit.
+        available: The balance in the token's display unit.
+        withdrawable: The part of the balance that could be withdrawn, in the same unit.
 
     Source: workflows/reconcile-balances.
     """
@@ -35,15 +34,14 @@ class Balance(Model):
 
 @attrs.frozen(kw_only=True)
 class BalanceTotal(Model):
-    """What is under way in total.
+    """Totals of open invoices and withdrawals.
 
     Attributes:
+        open_invoice_count: The number of open invoices.
+        in_flight_withdrawal_count: The number of withdrawals in progress.
+        next_open_invoice_expiry_at: The expiry of the open invoice that expires next, or None.
 
-        open_invoice_count: How many invoices are open.
-        in_flight_withdrawal_count: How many withdrawals are under way.
-        next_open_invoice_expiry_at: When the next open invoice ends, or None.
-
-    Source: workflows/reconcile-balances. The page speaks of totals in US dollars too, but shows none: they would be in `extra`.
+    Source: workflows/reconcile-balances. The page mentions totals in US dollars too, but shows none: they would be in `extra`.
     """
 
     open_invoice_count: int | None = None

@@ -1,4 +1,4 @@
-"""What all models have in common: the object that they came from, and the exchange that brought it."""
+"""Base of all models, with the source object and the exchange of each."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def cached(function: C) -> C:
-    """`functools.cache`, without losing the function's type."""
+    """Cache a function like `functools.cache`, with the function's type preserved."""
     return cast(C, functools.cache(function))
 
 
 def hidden(alias: str) -> Any:
-    """A field that is no field of the API: it takes no part in equality or repr.
+    """Return a field that is not part of the API and takes no part in equality or repr.
 
-    Its alias keeps its underscore, since attrs would drop it, and a price has a `source` of its own.
+    Its alias keeps its underscore: attrs would drop it, and a price has its own `source`.
     """
     return attrs.field(default=None, eq=False, repr=False, kw_only=True, alias=alias)
 
 
 def wire(*names: str, default: Any = None) -> Any:
-    """An optional field whose name on the wire is not its own in camelCase; several names are several spellings."""
+    """Return an optional field with other wire names than its own in camelCase; several names are alternative spellings."""
     return attrs.field(default=default, metadata={"names": names})
 
 
 def digits() -> Any:
-    """An optional integer that the wire writes as a string of digits, such as a raw amount."""
+    """Return an optional integer field that the wire writes as a string of digits, such as a raw amount."""
     return attrs.field(default=None, metadata={"digits": True})
 
 
 def number(*names: str, default: Any = None) -> Any:
-    """A decimal that the wire writes as a JSON number; `names` as in `wire`."""
+    """Return a decimal field that the wire writes as a JSON number; `names` as in `wire`."""
     return attrs.field(default=default, metadata={"number": True, "names": names})
 
 
 @cached
 def field_names(cls: type[Model]) -> Mapping[str, tuple[str, ...]]:
-    """What each field of a model goes by on the wire, the usual spelling first."""
+    """Return the wire names of each field of a model, the usual spelling first."""
     fields = [field for field in attrs.fields(cls) if not field.name.startswith("_")]
     return {field.name: field.metadata.get("names") or (wire_name(field.name),) for field in fields}
 
 
 @attrs.frozen
 class Model:
-    """A value of the API: immutable, compared by its fields, and lossless.
+    """Value of the API: immutable, compared by its fields, and lossless.
 
-    `to_json` gives back the object it was made from, with what `attrs.evolve` has changed.
+    `to_json` returns the source object, with the changes of `attrs.evolve`.
     """
 
-    # The one field that stands for the whole where the wire has a bare string or array instead of an object.
+    # The one field that holds the value if the wire has a bare string or array instead of an object.
     _bare: ClassVar[tuple[str, type] | None] = None
-    # Fields that may be missing, but that are never null: money is read strictly.
+    # Optional fields that must not be null: money is parsed strictly.
     _not_null: ClassVar[frozenset[str]] = frozenset()
 
     _source: Any = hidden("_source")
@@ -66,12 +66,12 @@ class Model:
 
     @property
     def response(self) -> ResponseInfo | None:
-        """How this result came about, or None for a value inside another, and for one that was not fetched."""
+        """Attempts and response metadata of this result; None for a nested value or one that was not fetched."""
         return self._response
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The fields that the server sent and this package does not know."""
+        """Fields that the server sent and this package does not define."""
         if not isinstance(self._source, dict):
             return {}
         known = {name for names in field_names(type(self)).values() for name in names}

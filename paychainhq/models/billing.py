@@ -1,4 +1,4 @@
-"""What the platform charges the business: plan, subscription, billing invoices, usage."""
+"""Charges of the platform to the business: plan, subscription, billing invoices, usage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paychainhq.models.base import Model, digits, number, wire
 
 
 class PlanCode(StrEnum):
-    """A plan. Assumption: the codes of Scale and Enterprise, which are named but not shown, are written like the others."""
+    """Plan. Assumption: the codes of Scale and Enterprise, which are named but not shown, are written like the others."""
 
     FREE = "FREE"
     STARTUP = "STARTUP"
@@ -22,14 +22,14 @@ class PlanCode(StrEnum):
 
 
 class BillingMode(StrEnum):
-    """How often a plan is paid for."""
+    """Billing interval of a plan."""
 
     PREPAID_MONTHLY = "prepaid_monthly"
     PREPAID_ANNUAL = "prepaid_annual"
 
 
 class BillingInvoiceStatus(StrEnum):
-    """Where a billing invoice stands."""
+    """Status of a billing invoice."""
 
     OPEN = "open"
     PENDING = "pending"
@@ -38,7 +38,7 @@ class BillingInvoiceStatus(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class BillingBusiness(Model):
-    """The business as billing sees it."""
+    """Business, as shown by the billing operations."""
 
     id: str
     active_plan_code: PlanCode | str | None = None
@@ -48,19 +48,18 @@ class BillingBusiness(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingPolicy(Model):
-    """The prices of the current plan; its `billing_mode` may differ from the subscription's.
+    """Prices of the current plan; `billing_mode` may differ from the subscription's.
 
     Attributes:
-
         plan_code: The plan.
-        billing_mode: How often it is paid for.
+        billing_mode: The billing interval.
         monthly_fee_usd: The price of a month, in US dollars.
-        annual_eligible: Whether it can be paid for by the year.
+        annual_eligible: Whether the plan can be billed annually.
         annual_base_fee_usd: The price of a year, in US dollars.
-        annual_discount_percent: What a year is cheaper by, in percent.
+        annual_discount_percent: The discount of annual billing, in percent.
         invoice_fee_rate: The fee on invoices as a fraction: 0.0065 is 0.65 %.
-        linked_payout_free_quota: How many linked payouts of a cycle are free.
-        intro_active: Whether an introductory price holds.
+        linked_payout_free_quota: The number of linked payouts of a cycle that are free.
+        intro_active: Whether an introductory price is active.
     """
 
     plan_code: PlanCode | str
@@ -76,7 +75,7 @@ class BillingPolicy(Model):
 
 @attrs.frozen(kw_only=True)
 class Subscription(Model):
-    """The running subscription and its cycle."""
+    """Current subscription and its cycle."""
 
     id: str
     plan_code: PlanCode | str
@@ -89,7 +88,7 @@ class Subscription(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingProfile(Model):
-    """The current plan, its prices and the subscription to it.
+    """Current plan, its prices and its subscription.
 
     Source: seed 003, "Get billing profile".
     """
@@ -101,21 +100,20 @@ class BillingProfile(Model):
 
 @attrs.frozen(kw_only=True)
 class Plan(Model):
-    """A plan that can be subscribed to.
+    """Plan that is available for subscription.
 
     Attributes:
-
         code: The plan's code, for `billing.change_subscription`.
-        name: Its name for people.
+        name: The display name.
         monthly_base_fee_usd: The price of a month, in US dollars.
         invoice_fee_rate: The fee on invoices as a fraction: 0.0065 is 0.65 %.
-        tier: The tier that it belongs to.
-        annual_eligible: Whether it can be paid for by the year.
+        tier: The plan's tier.
+        annual_eligible: Whether the plan can be billed annually.
         annual_base_fee_usd: The price of a year, in US dollars.
-        annual_discount_percent: What a year is cheaper by, in percent.
+        annual_discount_percent: The discount of annual billing, in percent.
         intro_monthly_fee_usd: The price of each of the first months, in US dollars.
-        intro_cycles: How many cycles that introductory price holds for.
-        payout_api_withdrawal_quota: How many withdrawals by payout key a cycle includes.
+        intro_cycles: The number of cycles with that introductory price.
+        payout_api_withdrawal_quota: The number of withdrawals by payout key that a cycle includes.
 
     Source: seed 003, "List billing plans".
     """
@@ -135,16 +133,15 @@ class Plan(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingInvoice(Model):
-    """What the business owes to the platform: not an invoice to a customer.
+    """Debt of the business to the platform; not an invoice to a customer.
 
     Attributes:
-
         id: The billing invoice's id.
-        status: Where it stands.
-        amount_usd: What it is about, in US dollars (`amountUSD` in lists, `amountUsd` in a subscription change).
-        due_at: When it has to be paid; in lists only.
-        network_id: Where it is to be paid; in a subscription change only.
-        token: In what it is to be paid; in a subscription change only.
+        status: The status.
+        amount_usd: The amount in US dollars (`amountUSD` in lists, `amountUsd` in a subscription change).
+        due_at: The due date; in lists only.
+        network_id: The network to pay on; in a subscription change only.
+        token: The token to pay in; in a subscription change only.
 
     Source: seed 003, "List billing invoices" and "Request billing subscription change".
     """
@@ -159,7 +156,7 @@ class BillingInvoice(Model):
 
 @attrs.frozen(kw_only=True)
 class PaymentInstructions(Model):
-    """How to pay a billing invoice; `expected_amount_raw` is in the token's smallest unit."""
+    """Payment instructions of a billing invoice; `expected_amount_raw` is in the token's smallest unit."""
 
     network_id: str
     token: str
@@ -168,18 +165,17 @@ class PaymentInstructions(Model):
 
 @attrs.frozen(kw_only=True)
 class SubscriptionChange(Model):
-    """What came of a request for another plan or mode: an invoice to pay, or a downgrade at the end of the cycle.
+    """Result of a request for another plan or mode: an invoice to pay, or a downgrade at the end of the cycle.
 
     Attributes:
+        state: The next step; the documents show `payment_required`.
+        from_plan_code: The current plan.
+        to_plan_code: The requested plan.
+        billing_mode: The requested billing interval.
+        invoice: The billing invoice to pay, if any.
+        payment_instructions: The payment instructions, if any.
 
-        state: What happens next; the documents show `payment_required`.
-        from_plan_code: The plan so far.
-        to_plan_code: The plan asked for.
-        billing_mode: How often it is to be paid for.
-        invoice: What has to be paid, if anything.
-        payment_instructions: How, if anything.
-
-    Source: seed 003, "Request billing subscription change"; the answer to a downgrade is not shown there.
+    Source: seed 003, "Request billing subscription change"; the response to a downgrade is not shown there.
     """
 
     state: str
@@ -192,7 +188,7 @@ class SubscriptionChange(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingCycle(Model):
-    """The time that is billed as one."""
+    """Billing period."""
 
     start: datetime
     end: datetime
@@ -200,7 +196,7 @@ class BillingCycle(Model):
 
 @attrs.frozen(kw_only=True)
 class LinkedPayoutUsage(Model):
-    """How many linked payouts there were in the cycle, and how many it includes."""
+    """Linked payouts of a cycle: used and included."""
 
     count: int
     quota: int | None = None
@@ -208,7 +204,7 @@ class LinkedPayoutUsage(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingUsage(Model):
-    """What the current cycle has used up.
+    """Usage in the current cycle.
 
     Source: seed 003, "Get billing usage".
     """
@@ -219,12 +215,11 @@ class BillingUsage(Model):
 
 @attrs.frozen(kw_only=True)
 class BillingPayment(Model):
-    """The answer to a payment that was attached to a billing invoice.
+    """Result of attaching a payment to a billing invoice.
 
     Attributes:
-
-        ok: Whether it was taken.
-        status: Where the billing invoice stands now.
+        ok: Whether the payment was accepted.
+        status: The billing invoice's status after it.
         replayed: Whether the same transaction had been attached to it before.
 
     Source: seed 003, "Attach billing payment".

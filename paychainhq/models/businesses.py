@@ -1,4 +1,4 @@
-"""The business itself, and its settings for invoices."""
+"""Business, and its settings for invoices."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from paychainhq.models.base import Model
 
 @attrs.frozen(kw_only=True)
 class Business(Model):
-    """A business; a lookup gives only its id, alias, name and status.
+    """Business; a lookup returns only its id, alias, name and status.
 
     Attributes:
-
         id: The business's id.
-        name: Its name for people.
-        status: Where it stands; the documents show `active`.
-        billing_alias: The alias by which `businesses.lookup` finds it too.
-        treasury_address: Where its funds are gathered; not in a lookup.
-        created_at: When it was created; not in a lookup.
-        updated_at: When it was last changed; not in a lookup.
+        name: The display name.
+        status: The status; the documents show `active`.
+        billing_alias: The alias, which `businesses.lookup` accepts too.
+        treasury_address: The address that collects its funds; not in a lookup.
+        created_at: The time of its creation; not in a lookup.
+        updated_at: The time of its last change; not in a lookup.
 
     Source: seed 001, "Get business details" and "Look up business by ID or billing alias".
     """
@@ -38,15 +37,14 @@ class Business(Model):
 
 @attrs.frozen(kw_only=True)
 class InvoiceSettings(Model):
-    """How small a shortfall invoices forgive unless they say otherwise: the smaller of the two bounds counts.
+    """Default tolerance for underpaid invoices: the smaller of the two bounds applies.
 
     Attributes:
-
-        business_id: Whose settings these are.
+        business_id: The business.
         invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in hundredths of a percent.
-        invoice_underpayment_tolerance_max_usd: The most that may be missing, in US dollars.
+        invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US dollars.
 
-    Source: reference/settings-compliance. Assumption: an update answers with the same fields as a read; no page shows its answer.
+    Source: reference/settings-compliance. Assumption: an update returns the same fields as a read; no page shows its response.
     """
 
     business_id: str | None = None

@@ -1,4 +1,4 @@
-"""Chain families and their tokens: what invoices, networks, payment methods and others have in common."""
+"""Chain families and their tokens, shared by the models of several domains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paychainhq.models.base import Model
 
 
 class Chain(StrEnum):
-    """A chain family; another public page calls the first one `evm`."""
+    """Chain family; another public page calls the first one `evm`."""
 
     ETH = "eth"
     BTC = "btc"
@@ -19,15 +19,14 @@ class Chain(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class SupportedToken(Model):
-    """A token that can be received on a network.
+    """Token that can be received on a network.
 
     Attributes:
-
         symbol: The token, such as `USDC`.
-        name: Its name for people.
+        name: The display name.
         contract_address: Its contract on that network.
-        decimals: How many decimal places separate raw amounts from displayed ones.
-        deposit_enabled: Whether deposits are taken at the moment.
+        decimals: The number of decimal places between raw and display amounts.
+        deposit_enabled: Whether deposits are accepted now.
 
     Source: seed 003, "List supported networks" and "List supported assets".
     """

@@ -1,4 +1,4 @@
-"""Contract integrations: the contracts and programs that a business has registered."""
+"""Contract integrations: contracts and programs that a business has registered."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from paychainhq.models.chains import Chain
 
 @attrs.frozen(kw_only=True)
 class ContractOperation(Model):
-    """Something that can be done with a contract, or asked of it.
+    """Operation of a contract: a write or a query.
 
     Attributes:
-
         operation_kind: The kind, such as `solana_instruction`.
         name: Its name in the interface.
         signature: Its full signature.
         selector: Its selector in hexadecimal.
-        state_mutability: Whether it changes anything, such as `view` or `nonpayable`.
-        inputs: What it takes, as the interface describes it.
-        outputs: What it gives, likewise.
+        state_mutability: Its effect on state, such as `view` or `nonpayable`.
+        inputs: Its inputs, as in the interface.
+        outputs: Its outputs, as in the interface.
     """
 
     operation_kind: str
@@ -38,25 +37,24 @@ class ContractOperation(Model):
 
 @attrs.frozen(kw_only=True)
 class ContractIntegration(Model):
-    """A registered contract or program.
+    """Registered contract or program.
 
     Attributes:
-
         id: The integration's id.
-        business_id: Whose it is.
-        name: Its name for people.
+        business_id: The business.
+        name: The display name.
         chain: The chain family.
-        interface_type: How its interface is described, such as `anchor_idl`.
+        interface_type: The format of its interface, such as `anchor_idl`.
         network_id: The network, such as `sol-devnet`.
-        contract_address: Where it is.
-        program_id: Where it is, in the words of Solana.
+        contract_address: The contract's address.
+        program_id: The program's address (Solana).
         abi_hash: The hash of its interface.
-        status: Where it stands; the documents show `active`.
+        status: The status; the documents show `active`.
         turnkey_smart_contract_interface_id: The signing provider's id of the interface, or None.
-        turnkey_last_synced_at: When the signing provider last took it over, or None.
-        turnkey_sync_error: Why it did not, or None.
-        available_write_operations: What can be done with it.
-        available_query_operations: What can be asked of it.
+        turnkey_last_synced_at: The time of the last synchronization with the signing provider, or None.
+        turnkey_sync_error: The error of that synchronization, or None.
+        available_write_operations: The operations that write.
+        available_query_operations: The operations that read.
 
     Source: reference/contracts-automation. Assumption: the three `turnkey` fields, null there, are an id, a time and a text.
     """

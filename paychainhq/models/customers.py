@@ -10,7 +10,7 @@ from paychainhq.models.chains import Chain
 
 @attrs.frozen(kw_only=True)
 class CustomerAddress(Model):
-    """A customer's own deposit address on one chain family."""
+    """Permanent deposit address of a customer on one chain family."""
 
     chain_family: Chain | str
     address: str
@@ -18,14 +18,13 @@ class CustomerAddress(Model):
 
 @attrs.frozen(kw_only=True)
 class Customer(Model):
-    """A customer of the business.
+    """Customer of the business.
 
     Attributes:
-
         id: The customer's id.
         external_ref: The business's own name for the customer.
-        email: The customer's address, where one was given.
-        addresses: The customer's deposit addresses; it may be empty while the business wallet is not ready.
+        email: The customer's e-mail address, if one was given.
+        addresses: The customer's deposit addresses; empty while the business wallet is not ready.
 
     Source: seed 002, "Create customer", "List customers" and "Get customer".
     """

@@ -16,7 +16,7 @@ from paychainhq.models.chains import Chain
 
 
 class InvoiceStatus(StrEnum):
-    """Where an invoice stands: `pending`, `confirming` and `paid` are in the seed documents, the others on other public pages."""
+    """Status of an invoice: `pending`, `confirming` and `paid` are in the seed documents, the others on other public pages."""
 
     PENDING = "pending"
     CONFIRMING = "confirming"
@@ -30,18 +30,17 @@ class InvoiceStatus(StrEnum):
 
 
 SETTLED = frozenset({InvoiceStatus.PAID, InvoiceStatus.OVERPAID})
-# Assumption: no page marks the terminal states. A status that is not known here is not terminal.
+# Assumption: no page marks the terminal statuses. An unknown status is not terminal.
 TERMINAL = SETTLED | {InvoiceStatus.EXPIRED, InvoiceStatus.FAILED, InvoiceStatus.CANCELLED}
 
 
 @attrs.frozen(kw_only=True)
 class Amount(Model):
-    """An amount of a token.
+    """Amount of a token.
 
     Attributes:
-
         raw: The amount in the token's smallest unit.
-        decimals: How many decimal places separate `raw` from `display`.
+        decimals: The number of decimal places between `raw` and `display`.
         display: The amount in the token's display unit.
         symbol: The token.
         chain: The chain family.
@@ -61,7 +60,7 @@ class Amount(Model):
 
 @attrs.frozen(kw_only=True)
 class ProviderRegistration(Model):
-    """Whether the deposit address is registered with the provider; do not share an invoice before it is `ready`."""
+    """Registration of the deposit address with the provider; do not share an invoice before it is `ready`."""
 
     status: str
     ready: bool | None = None
@@ -70,26 +69,25 @@ class ProviderRegistration(Model):
 
 @attrs.frozen(kw_only=True)
 class PaymentSummary(Model):
-    """What has been paid on an invoice."""
+    """Sum of the payments on an invoice."""
 
     payments_received: int | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Invoice(Model):
-    """A payable invoice; which fields are there depends on the operation that it came from.
+    """Payable invoice; the operation that returned it determines which fields are set.
 
     Attributes:
-
         id: The invoice's id.
-        status: The raw status, as the server keeps it; see `effective_status`.
-        amount: What is asked for.
-        deposit_address: Where to pay; not in lists.
-        expires_at: When it ends; only on creation and in lists.
-        paid_amount: What was really deposited: a settlement by tolerance does not add the shortfall to it.
+        status: The raw status, as stored by the server; see `effective_status`.
+        amount: The requested amount.
+        deposit_address: The address to pay to; not in lists.
+        expires_at: The time of expiry; only on creation and in lists.
+        paid_amount: The amount really deposited: a settlement by tolerance does not add the shortfall to it.
         settled_by_tolerance: Whether a small shortfall was accepted.
         tolerance_raw: The largest accepted shortfall in the token's smallest unit.
-        tolerance_shortfall: How much was missing.
+        tolerance_shortfall: The missing amount.
         provider_registration: Whether the deposit address may be shared yet; only on creation.
 
     Source: seed 002.
@@ -118,17 +116,17 @@ class Invoice(Model):
 
     @property
     def is_settled(self) -> bool:
-        """Whether the raw status says that it is paid: only then may the order be fulfilled."""
+        """Return whether the raw status is a paid one: fulfil the order only then."""
         return self.status in SETTLED
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the raw status is one that does not change any more."""
+        """Return whether the raw status is terminal."""
         return self.status in TERMINAL
 
     @property
     def is_shareable(self) -> bool:
-        """Whether the provider's registration says that the deposit address is ready to be shown to a payer."""
+        """Return whether the provider has registered the deposit address, so that a payer may see it."""
         registration = self.provider_registration
         return registration is not None and (registration.status == "ready" or registration.ready is True)
 
@@ -136,12 +134,10 @@ class Invoice(Model):
         """Return the status with expiry taken into account: an expired invoice can stay raw `pending` for a while.
 
         Args:
-
-            now: The time to judge by (aware); the local clock if left out. Prefer the server's.
+            now: The time to compare `expires_at` with (aware); by default the local clock. Prefer the server's.
 
         Raises:
-
-            InvalidArgumentError: `now` is no time, or has no zone.
+            InvalidArgumentError: `now` is no datetime, or has no zone.
         """
         if now is not None and (not isinstance(now, datetime) or now.utcoffset() is None):
             raise InvalidArgumentError("now must be a datetime with its zone, such as datetime.now(UTC)", argument="now")
@@ -151,7 +147,7 @@ class Invoice(Model):
 
 @attrs.frozen(kw_only=True)
 class PaymentProgress(Model):
-    """How far the payment has come, for a payer's eyes.
+    """Progress of the payment, for display to the payer.
 
     `status` is a label ("Paid within tolerance") that can be shown while the invoice is still `confirming`: it settles nothing.
     """
@@ -163,7 +159,7 @@ class PaymentProgress(Model):
 
 @attrs.frozen(kw_only=True)
 class PublicInvoice(Model):
-    """The payer-facing view of an invoice: not to be the sole source of a reconciliation.
+    """Payer-facing view of an invoice: not to be the sole source of a reconciliation.
 
     Source: seed 002, "Get public invoice payload".
     """
@@ -181,10 +177,10 @@ class PublicInvoice(Model):
 
 @attrs.frozen(kw_only=True)
 class Cancellation(Model):
-    """The answer to a cancellation.
+    """Result of a cancellation.
 
-    `count` is how many invoices were cancelled. That 0 means none is a reading of the documents, and after a repeat of the
-    request it does not even mean that: read the invoice.
+    `count` is the number of cancelled invoices. The documents imply that 0 means none; after a repeat of the request it does
+    not mean even that: read the invoice.
     """
 
     count: int

@@ -1,4 +1,4 @@
-"""Answers that hold several: a `Page` of many, or a `Listing` of all."""
+"""Results with several items: a `Page` of a list, or a `Listing` of all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Pagination(Model):
-    """Where a page stands among all pages."""
+    """Position of a page among all pages."""
 
     page: int
     limit: int
@@ -24,25 +24,24 @@ class Pagination(Model):
 
 
 class Place(Protocol):
-    """Where a page stands in the list that it was fetched for."""
+    """Position of a page in the list that it was fetched from."""
 
     def items(self, page: Page[T], /) -> AsyncGenerator[T, None]:
-        """Give the items of the page and of all later ones."""
+        """Yield the items of the page and of all later ones."""
         ...
 
     def pages(self, page: Page[T], /) -> AsyncGenerator[Page[T], None]:
-        """Give the page and all later ones."""
+        """Yield the page and all later ones."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class Page(Model, Generic[T]):
-    """One page of a list; `async for` gives its items and then those of all later pages.
+    """Page of a list; `async for` yields its items and then those of all later pages.
 
     Attributes:
-
         items: The items of this page.
-        pagination: Where it stands, or None where the server does not say (billing invoices).
+        pagination: The position of the page, or None if the server does not send one (billing invoices).
     """
 
     items: tuple[T, ...] = wire("data", default=attrs.NOTHING)
@@ -70,13 +69,12 @@ async def _only(page: Page[T]) -> AsyncIterator[T]:
 
 @attrs.frozen(kw_only=True)
 class Listing(Model, Sequence[T], Generic[T]):
-    """All of a kind: an immutable sequence of them, with the other fields of the answer.
+    """Complete list: an immutable sequence of the items, with the other fields of the response.
 
     Attributes:
-
         items: The items as a tuple.
-        count: How many the server says there are, where it says so.
-        business_id: Whose they are, where the server says so.
+        count: The number of items according to the server, if it sends one.
+        business_id: The business, if the server sends it.
     """
 
     _bare: ClassVar[tuple[str, type] | None] = ("items", list)

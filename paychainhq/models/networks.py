@@ -12,18 +12,17 @@ from paychainhq.models.chains import Chain, SupportedToken
 
 @attrs.frozen(kw_only=True)
 class Network(Model):
-    """A network, and the tokens that can be received on it.
+    """Network, with the tokens that can be received on it.
 
     Attributes:
-
         network_id: The network's id, such as `base-mainnet`.
-        name: Its name for people.
+        name: The display name.
         chain: The chain family.
-        type: The kind of network, in capitals here (`MAINNET`); payment methods write it in small letters.
+        type: The kind of network, in upper case here (`MAINNET`); payment methods have it in lower case.
         is_active: Whether it is in use.
-        deposit_enabled: Whether deposits are taken at the moment.
+        deposit_enabled: Whether deposits are accepted now.
         minimum_deposit_usd: The smallest deposit, in US dollars.
-        dust_threshold_usd: What counts as too little to be moved, in US dollars.
+        dust_threshold_usd: The amount below which funds are not moved, in US dollars.
         supported_tokens: The tokens.
 
     Source: seed 003, "List supported networks".

@@ -12,16 +12,15 @@ from paychainhq.models.base import Model
 
 @attrs.frozen(kw_only=True)
 class Price(Model):
-    """The price of a token, for display: the books need a better source than this one alone.
+    """Price of a token, for display: accounts need a better source than this one alone.
 
     Attributes:
-
         symbol: The token.
-        usd: What one of it costs, in US dollars.
-        source: Who says so, such as `coingecko`.
-        stale: Whether the server takes the price for outdated.
-        priced_at: When it was taken; not in lists.
-        ttl_ms: How long it may be kept, in milliseconds; not in lists.
+        usd: The price of one token, in US dollars.
+        source: The source of the price, such as `coingecko`.
+        stale: Whether the server considers the price outdated.
+        priced_at: The time of the price; not in lists.
+        ttl_ms: The cache lifetime, in milliseconds; not in lists.
 
     Source: seed 003, "List prices" and "Get token price".
     """

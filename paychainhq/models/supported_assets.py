@@ -12,23 +12,22 @@ from paychainhq.models.chains import Chain, SupportedToken
 
 @attrs.frozen(kw_only=True)
 class PaymentMethod(Model):
-    """A network on which payments can be received, and the tokens in which.
+    """Network for payments, with the tokens accepted on it.
 
     Attributes:
-
         network_id: The network's id, such as `base-mainnet`.
         tokens: The tokens.
-        network_name: The network's name for people.
-        display_name: What to show to a payer.
+        network_name: The network's display name.
+        display_name: The method's display name for a payer.
         chain: The chain family.
         chain_family: The chain family again.
-        network_type: The kind of network, in small letters here (`mainnet`); `networks.list` writes it in capitals.
-        status: Where the method stands; the documents show `active`.
-        deposit_enabled: Whether deposits are taken at the moment.
-        customer_permanent_addresses: Whether customers have lasting addresses on it.
-        required_confirmations: After how many confirmations a payment is settled.
+        network_type: The kind of network, in lower case here (`mainnet`); `networks.list` has it in upper case.
+        status: The status; the documents show `active`.
+        deposit_enabled: Whether deposits are accepted now.
+        customer_permanent_addresses: Whether customers have permanent addresses on it.
+        required_confirmations: The number of confirmations after which a payment is settled.
         minimum_deposit_usd: The smallest deposit, in US dollars.
-        dust_threshold_usd: What counts as too little to be moved, in US dollars.
+        dust_threshold_usd: The amount below which funds are not moved, in US dollars.
 
     Source: seed 003, "List supported assets" and "List business payment methods".
     """

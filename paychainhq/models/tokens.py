@@ -10,15 +10,14 @@ from paychainhq.models.chains import Chain
 
 @attrs.frozen(kw_only=True)
 class Token(Model):
-    """A token on a network.
+    """Token on a network.
 
     Attributes:
-
         symbol: The token, such as `USDC`.
-        name: Its name for people.
+        name: The display name.
         chain: The chain family.
         network_id: The network, such as `base-mainnet`.
-        decimals: How many decimal places separate raw amounts from displayed ones.
+        decimals: The number of decimal places between raw and display amounts.
         is_active: Whether it is in use.
         contract_address: Its contract on that network; not in lists.
 

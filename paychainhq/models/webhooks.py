@@ -1,4 +1,4 @@
-"""Webhook events: notices that something has changed."""
+"""Webhook events: notifications of changes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,25 @@ if TYPE_CHECKING:
 
 
 class EventName(StrEnum):
-    """What an event is called: no page lists them all, so any text may come."""
+    """Name of an event: no page lists all names, so any text is valid."""
 
     INVOICE_PAID = "invoice.paid"
 
 
 @attrs.frozen(kw_only=True)
 class EventData(Model):
-    """What an event says of its object: as it was when the event was made, which may be long ago.
+    """Data of an event: its object as of the creation of the event, which may be long ago.
 
     Attributes:
-
-        invoice_id: The invoice that it is about, or None.
-        withdrawal_id: The withdrawal that it is about, or None.
+        invoice_id: The invoice, or None.
+        withdrawal_id: The withdrawal, or None.
         business_id: The business.
         status: The object's raw status at that time.
-        amount: What was asked for.
-        paid_amount: What had been deposited.
+        amount: The requested amount.
+        paid_amount: The amount deposited by then.
         settled_by_tolerance: Whether a small shortfall was accepted.
         tolerance_raw: The largest accepted shortfall in the token's smallest unit.
-        shortfall_raw: How much was missing, in the token's smallest unit.
+        shortfall_raw: The missing amount in the token's smallest unit.
         tx_hash: The transaction.
     """
 
@@ -57,14 +56,13 @@ class EventData(Model):
 
 @attrs.frozen(kw_only=True)
 class Event(Model):
-    """A notice of the API. Events may come twice, late, and in any order: read the object before you act on it.
+    """Event of the API. Events may arrive twice, late, and in any order: read the object before you act on it.
 
     Attributes:
-
-        id: The event's id, the same each time it is delivered.
+        id: The event's id, the same for each delivery.
         event: Its name, such as `invoice.paid`.
-        data: What it says of its object.
-        timestamp: When it was made.
+        data: The state of its object.
+        timestamp: The time of its creation.
 
     Source: reference/webhooks-events.
     """
@@ -76,12 +74,12 @@ class Event(Model):
 
     @property
     def invoice_id(self) -> str | None:
-        """The invoice that this is about, or None."""
+        """Invoice of the event, or None."""
         return self.data.invoice_id
 
     @property
     def withdrawal_id(self) -> str | None:
-        """The withdrawal that this is about, or None."""
+        """Withdrawal of the event, or None."""
         return self.data.withdrawal_id
 
     @overload
@@ -89,15 +87,13 @@ class Event(Model):
     @overload
     def fetch(self, pay: paychainhq_sync.PayChainHQ) -> Invoice: ...
     def fetch(self, pay: PayChainHQ | paychainhq_sync.PayChainHQ) -> Coroutine[Any, Any, Invoice] | Invoice:
-        """Read the invoice that this is about as it is now, which is what counts.
+        """Return the current state of the event's invoice, on which decisions should be based.
 
         Args:
-
-            pay: A client; of an async one the result is to be awaited.
+            pay: A client. With an async client, await the result.
 
         Raises:
-
-            InvalidArgumentError: The event is about no invoice.
+            InvalidArgumentError: The event has no invoice.
         """
         if self.invoice_id is None:
             raise InvalidArgumentError(f"the event {self.id} ({self.event}) is about no invoice", argument="invoice_id")

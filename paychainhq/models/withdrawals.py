@@ -1,4 +1,4 @@
-"""Withdrawal quotes; this is the one place where the API writes money as JSON numbers."""
+"""Withdrawal quotes, the one part of the API that writes money as JSON numbers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from paychainhq.models.chains import Chain
 
 @attrs.frozen(kw_only=True)
 class WithdrawalOption(Model):
-    """One way to carry out a withdrawal.
+    """Option for the execution of a withdrawal.
 
     Attributes:
-
         type: The kind of option; the documents show `exact_withdrawal`.
-        label: Its name for people.
-        payout_usd: What would be paid out, in US dollars.
-        sweep_count: How many addresses would be swept first.
-        total_cost_usd: What it would cost, in US dollars.
-        fee_percent: That cost in percent.
+        label: The display name.
+        payout_usd: The payout, in US dollars.
+        sweep_count: The number of addresses that would be swept first.
+        total_cost_usd: The cost, in US dollars.
+        fee_percent: The cost in percent.
         available: Whether it can be chosen.
     """
 
@@ -36,21 +35,20 @@ class WithdrawalOption(Model):
 
 @attrs.frozen(kw_only=True)
 class WithdrawalQuote(Model):
-    """Whether and how a withdrawal could be made now: no promise that it will be.
+    """Feasibility and options of a withdrawal at present; not a promise of its execution.
 
     Attributes:
-
-        requested_amount_usd: What was asked for, in US dollars.
+        requested_amount_usd: The requested amount, in US dollars.
         token: The token.
         chain: The chain family.
         network_id: The network, such as `base-mainnet`.
-        treasury_balance_usd: What the treasury holds, in US dollars.
-        total_available_usd: What it would hold after a sweep, in US dollars.
-        addresses_with_funds: How many addresses hold something.
+        treasury_balance_usd: The treasury's balance, in US dollars.
+        total_available_usd: The treasury's balance after a sweep, in US dollars.
+        addresses_with_funds: The number of addresses with funds.
         sweep_needed: Whether addresses have to be swept first.
-        recommended: Which option the server recommends.
+        recommended: The option that the server recommends.
         message: The quote in a sentence.
-        options: The ways to carry it out.
+        options: The options.
 
     Source: reference/withdrawals-treasury.
     """

@@ -1,1 +1,1 @@
-"""The methods that users call, one file a domain."""
+"""Methods of the public API, one file a domain."""

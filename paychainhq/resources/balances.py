@@ -9,29 +9,27 @@ from paychainhq.resources.base import Resource
 
 
 class Balances(Resource):
-    """What the business holds."""
+    """Balances of the business."""
 
     __slots__ = ()
 
     async def list(self, *, business_id: str | None = None) -> Listing[Balance]:
-        """List what the business holds of each token on each network.
+        """List the balance of each token on each network.
 
         Args:
-
-            business_id: Whose balances; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: the public page workflows/reconcile-balances.
         """
         return await self._caller.call(operations.BALANCES_LIST, {"business_id": business_id})
 
     async def total(self, *, business_id: str | None = None) -> BalanceTotal:
-        """Return what is under way in total: open invoices and withdrawals.
+        """Return the totals of open invoices and withdrawals.
 
-        The page speaks of totals in US dollars too but shows none; if they come, they are in the result's `extra`.
+        The page mentions totals in US dollars too but shows none; if the server sends any, they are in the result's `extra`.
 
         Args:
-
-            business_id: Whose total; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: the public page workflows/reconcile-balances.
         """

@@ -1,4 +1,4 @@
-"""What all resources have in common."""
+"""Base class of all resources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from paychainhq.calls import Caller
 
 
 class Resource:
-    """A group of operations, bound to a client's connections and options."""
+    """Group of operations that share a client's connections and options."""
 
     __slots__ = ("_caller",)
 

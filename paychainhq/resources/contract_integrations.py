@@ -9,16 +9,15 @@ from paychainhq.resources.base import Resource
 
 
 class ContractIntegrations(Resource):
-    """The contracts that the business has integrated."""
+    """Contracts that the business has integrated."""
 
     __slots__ = ()
 
     async def list(self, *, business_id: str | None = None) -> Listing[ContractIntegration]:
-        """List the contracts and programs that the business has registered, with what can be done with each.
+        """List the contracts and programs that the business has registered, with the operations of each.
 
         Args:
-
-            business_id: Whose contracts; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: the public page reference/contracts-automation.
         """

@@ -22,22 +22,22 @@ class Customers(Resource):
     async def create(
         self, external_ref: str, email: str | None = None, *, business_id: str | None = None, idempotency_key: str | None = None
     ) -> Customer:
-        """Create a customer, with deposit addresses that stay.
+        """Create a customer with permanent deposit addresses.
 
-        For somebody who pays once and is not known, create an invoice without a customer instead. The addresses can be missing
-        while the business wallet is not ready.
+        For a one-off payer, create an invoice without a customer instead. The addresses can be missing while the business wallet is
+        not ready.
 
         Args:
 
             external_ref: Your own name for the customer.
             email: The customer's e-mail address.
-            business_id: Whose customer it is; by default the client's.
-            idempotency_key: The key under which this is done once; by default a new one.
+            business_id: The business; by default the client's.
+            idempotency_key: The idempotency key; by default a new one.
 
         Raises:
 
-            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
-            BadRequestError: The server does not accept the fields, or the state of the business does not allow it.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
+            BadRequestError: The server does not accept the fields, or the state of the business does not allow the creation.
 
         Source: seed 002, "Create customer".
         """
@@ -98,9 +98,9 @@ class Customers(Resource):
 
         Args:
 
-            page: The page to begin with, from 1.
+            page: The first page, from 1.
             limit: Customers a page; 20 by default.
-            business_id: Whose customers; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: seed 002, "List customers".
         """
@@ -112,7 +112,7 @@ class Customers(Resource):
         Args:
 
             customer_id: The customer's id at PayChainHQ, not your own name for it.
-            business_id: Whose customer it is; by default the client's.
+            business_id: The business; by default the client's.
 
         Raises:
 

@@ -9,14 +9,14 @@ from paychainhq.resources.base import Resource
 
 
 class Networks(Resource):
-    """The networks that are supported."""
+    """Supported networks."""
 
     __slots__ = ()
 
     async def list(self) -> Listing[Network]:
         """List the networks for invoices and withdrawals; sends no key.
 
-        What other operations take is a network's `network_id`, never its name for people.
+        Other operations take a network's `network_id`, never its display name.
 
         Source: seed 003, "List supported networks".
         """

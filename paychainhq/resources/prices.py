@@ -9,14 +9,14 @@ from paychainhq.resources.base import Resource
 
 
 class Prices(Resource):
-    """Cached token prices in US dollars: hints for a screen, not a truth to keep books by."""
+    """Cached token prices in US dollars, for display and not for accounts."""
 
     __slots__ = ()
 
     async def list(self) -> Listing[Price]:
         """List the cached prices of all tokens in US dollars; sends no key.
 
-        They are for display: never the only source of your accounts.
+        The prices are for display: never the only source of your accounts.
 
         Source: seed 003, "List prices".
         """
@@ -25,14 +25,12 @@ class Prices(Resource):
     async def get(self, symbol: str) -> Price:
         """Return the latest cached price of one token in US dollars; sends no key.
 
-        It is for display, never the only source of your accounts; `priced_at`, `ttl_ms` and `stale` say how old it is.
+        The price is for display, never the only source of your accounts; `priced_at`, `ttl_ms` and `stale` give its age.
 
         Args:
-
             symbol: The token's symbol, such as `"USDC"`.
 
         Raises:
-
             NotFoundError: There is no price of such a token.
 
         Source: seed 003, "Get token price".

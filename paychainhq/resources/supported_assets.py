@@ -9,18 +9,17 @@ from paychainhq.resources.base import Resource
 
 
 class SupportedAssets(Resource):
-    """The public catalogue of deposit rails."""
+    """Public catalogue of deposit rails."""
 
     __slots__ = ()
 
     async def list(self, include_inactive: bool | None = None) -> Listing[PaymentMethod]:
-        """List the networks and tokens in which the platform takes deposits; sends no key.
+        """List the networks and tokens in which the platform accepts deposits; sends no key.
 
-        This is the catalogue of the platform: what one business can be paid in is told by `businesses.payment_methods`.
+        This is the catalogue of the platform: `businesses.payment_methods` lists the methods of one business.
 
         Args:
-
-            include_inactive: Also those that are not in use; by default not.
+            include_inactive: Include inactive methods; by default not.
 
         Source: seed 003, "List supported assets".
         """

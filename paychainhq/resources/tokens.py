@@ -9,7 +9,7 @@ from paychainhq.resources.base import Resource
 
 
 class Tokens(Resource):
-    """The tokens that the business can use; unlike the other reference data, they take the standard key."""
+    """Tokens that the business can use. Unlike other reference data, they require the standard key."""
 
     __slots__ = ()
 
@@ -24,11 +24,9 @@ class Tokens(Resource):
         """List the tokens of one network.
 
         Args:
-
             network_id: The network, such as `"base-mainnet"`.
 
         Raises:
-
             NotFoundError: There is no such network.
 
         Source: seed 003, "List tokens by network".
@@ -39,11 +37,9 @@ class Tokens(Resource):
         """Return a token with its decimals and its contract address.
 
         Args:
-
             symbol: The token's symbol, such as `"USDC"`.
 
         Raises:
-
             NotFoundError: There is no such token.
 
         Source: seed 003, "Get token details".

@@ -9,7 +9,7 @@ from paychainhq.resources.base import Resource
 
 
 class Withdrawals(Resource):
-    """Quotes for withdrawals; making one is not modelled, since no document shows it (`pay.request` is the way)."""
+    """Quotes for withdrawals. No document shows how to make a withdrawal, so there is no method for it (use `pay.request`)."""
 
     __slots__ = ()
 
@@ -23,22 +23,20 @@ class Withdrawals(Resource):
         *,
         business_id: str | None = None,
     ) -> WithdrawalQuote:
-        """Ask whether and how an amount could be withdrawn now; nothing is moved.
+        """Quote a withdrawal as of now; nothing is moved.
 
-        It is no promise: confirmations, the treasury and the network's rules at that time decide whether the withdrawal is made.
+        A quote is no promise: confirmations, the treasury and the network's rules at that time decide whether it is executed.
 
         Args:
-
-            amount: How much, in the token's display unit: a `str`, an `int` or a `Decimal`.
+            amount: The amount in the token's display unit: a `str`, an `int` or a `Decimal`.
             token: The token's symbol, such as `"USDC"`.
             chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
             network_id: The network, such as `"base-mainnet"`.
-            force_sweep_all: Gather small remainders of addresses too, which still guarantees nothing; by default not.
-            business_id: Whose funds; by default the client's.
+            force_sweep_all: Sweep small remainders of addresses too, which still guarantees nothing; by default not.
+            business_id: The business; by default the client's.
 
         Raises:
-
-            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
 
         Source: the public page reference/withdrawals-treasury.
         """

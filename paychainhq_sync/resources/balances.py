@@ -10,7 +10,7 @@ from paychainhq_sync._engine import complete
 
 
 class Balances:
-    """What the business holds."""
+    """Balances of the business."""
 
     __slots__ = ("_async",)
 
@@ -18,24 +18,22 @@ class Balances:
         self._async = resource
 
     def list(self, *, business_id: str | None = None) -> Listing[Balance]:
-        """List what the business holds of each token on each network.
+        """List the balance of each token on each network.
 
         Args:
-
-            business_id: Whose balances; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: the public page workflows/reconcile-balances.
         """
         return complete(self._async.list(business_id=business_id)).result()
 
     def total(self, *, business_id: str | None = None) -> BalanceTotal:
-        """Return what is under way in total: open invoices and withdrawals.
+        """Return the totals of open invoices and withdrawals.
 
-        The page speaks of totals in US dollars too but shows none; if they come, they are in the result's `extra`.
+        The page mentions totals in US dollars too but shows none; if the server sends any, they are in the result's `extra`.
 
         Args:
-
-            business_id: Whose total; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: the public page workflows/reconcile-balances.
         """

@@ -12,7 +12,7 @@ from paychainhq_sync._engine import complete
 
 
 class Businesses:
-    """The business: identity, payment methods, settings."""
+    """Business: identity, payment methods, settings."""
 
     __slots__ = ("_async",)
 
@@ -23,11 +23,9 @@ class Businesses:
         """Return the business that the key belongs to.
 
         Args:
-
-            business_id: Which business; by default the client's.
+            business_id: The business; by default the client's.
 
         Raises:
-
             NotFoundError: There is no such business, or the key is another's.
 
         Source: seed 001, "Get business details".
@@ -35,14 +33,12 @@ class Businesses:
         return complete(self._async.get(business_id)).result()
 
     def lookup(self, id_or_alias: str) -> Business:
-        """Find a business by its id or its billing alias; only its id, alias, name and status are given.
+        """Find a business by its id or its billing alias; return only its id, alias, name and status.
 
         Args:
-
             id_or_alias: The id, or an alias such as `"bill_acme_001"`.
 
         Raises:
-
             NotFoundError: There is no such business.
 
         Source: seed 001, "Look up business by ID or billing alias".
@@ -53,12 +49,10 @@ class Businesses:
         """List the networks and tokens in which this business can be paid, in the environment of its key.
 
         Args:
-
-            include_inactive: Also those that are not in use; by default not.
-            business_id: Which business; by default the client's.
+            include_inactive: Include inactive methods; by default not.
+            business_id: The business; by default the client's.
 
         Raises:
-
             NotFoundError: There is no such business, or the key is another's.
 
         Source: seed 003, "List business payment methods".
@@ -66,14 +60,12 @@ class Businesses:
         return complete(self._async.payment_methods(include_inactive, business_id=business_id)).result()
 
     def invoice_settings(self, *, business_id: str | None = None) -> InvoiceSettings:
-        """Return how small a shortfall the invoices of the business forgive, where they do not say otherwise.
+        """Return the default tolerance for underpaid invoices.
 
         Args:
-
-            business_id: Which business; by default the client's.
+            business_id: The business; by default the client's.
 
         Raises:
-
             NotFoundError: There is no such business, or the key is another's.
 
         Source: the public page reference/settings-compliance.
@@ -88,23 +80,20 @@ class Businesses:
         business_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> InvoiceSettings:
-        """Change how small a shortfall the invoices of the business forgive; the smaller of the two bounds counts.
+        """Change the default tolerance for underpaid invoices; the smaller of the two bounds applies.
 
         Args:
-
             invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in basis points (hundredths of a
                 percent), at most 300.
-            invoice_underpayment_tolerance_max_usd: The most that may be missing, in US dollars: at most 100.00.
-            business_id: Which business; by default the client's.
-            idempotency_key: The key under which this is done once (the page requires one); by default a new one.
+            invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US dollars: at most 100.00.
+            business_id: The business; by default the client's.
+            idempotency_key: The idempotency key (required by the page); by default a new one.
 
         Returns:
-
-            The settings. Assumption: they have the fields of a read, since no page shows this answer.
+            The settings. Assumption: they have the fields of a read, since no page shows this response.
 
         Raises:
-
-            InvalidArgumentError: A bound cannot be meant as given, or is beyond what the page allows; nothing was sent.
+            InvalidArgumentError: A bound is invalid, or beyond the documented limit; nothing was sent.
 
         Source: the public page reference/settings-compliance.
         """

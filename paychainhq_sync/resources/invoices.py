@@ -45,24 +45,24 @@ class Invoices:
 
         Args:
 
-            amount: What is asked for, in the token's display unit: a `str`, an `int` or a `Decimal`.
+            amount: The requested amount in the token's display unit: a `str`, an `int` or a `Decimal`.
             token: The token's symbol, such as `"USDC"`.
             chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
             network_id: The network, such as `"base-mainnet"`.
-            customer_id: The customer whose permanent address is to be paid to; leave it out for a one-off payer.
+            customer_id: The customer whose permanent address receives the payment; omit it for a one-off payer.
             expires_in: The invoice's lifetime in seconds.
             description: A text for the payer: it is public.
-            underpayment_tolerance_bps: The shortfall that is accepted, in hundredths of a percent of the amount; by default what
-                the business has set, or 0. The smaller of the two tolerances counts.
-            underpayment_tolerance_max_usd: The largest shortfall that is accepted, in US dollars; likewise.
-            metadata: Data of your own, as JSON (named on one public page only, its limits on none).
-            business_id: Whose invoice it is; by default the client's.
-            idempotency_key: The key under which this is done once; by default a new one.
+            underpayment_tolerance_bps: The accepted shortfall in hundredths of a percent of the amount; by default the setting of
+                the business, or 0. The smaller of the two tolerances applies.
+            underpayment_tolerance_max_usd: The largest accepted shortfall in US dollars; likewise.
+            metadata: Data of your own, as JSON (documented on one public page only, without limits).
+            business_id: The business; by default the client's.
+            idempotency_key: The idempotency key; by default a new one.
 
         Raises:
 
-            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
-            BadRequestError: The server does not accept the fields, or the state of the business does not allow it.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
+            BadRequestError: The server does not accept the fields, or the state of the business does not allow the creation.
 
         Source: seed 002, "Create invoice"; `metadata`: the public page on workflows.
         """
@@ -155,9 +155,9 @@ class Invoices:
 
             status: Only those with this raw status.
             customer_id: Only those of this customer.
-            page: The page to begin with, from 1.
+            page: The first page, from 1.
             limit: Invoices a page; 20 by default.
-            business_id: Whose invoices; by default the client's.
+            business_id: The business; by default the client's.
 
         Source: seed 002, "List invoices".
         """
@@ -166,7 +166,7 @@ class Invoices:
     def get(self, invoice_id: str) -> Invoice:
         """Return an invoice of the business with its payment and tolerance.
 
-        `paid_amount` is always what was really deposited: a settlement by tolerance does not add the shortfall to it.
+        `paid_amount` is always the amount really deposited: a settlement by tolerance does not add the shortfall to it.
 
         Raises:
 
@@ -177,9 +177,9 @@ class Invoices:
         return complete(self._async.get(invoice_id)).result()
 
     def get_public(self, invoice_id: str) -> PublicInvoice:
-        """Return what a payer may see of an invoice; sends no key.
+        """Return the payer's view of an invoice; sends no key.
 
-        It is for payment pages, not to be your sole source of a reconciliation.
+        It is for payment pages, not the sole source of a reconciliation.
 
         Raises:
 
@@ -190,20 +190,20 @@ class Invoices:
         return complete(self._async.get_public(invoice_id)).result()
 
     def cancel(self, invoice_id: str, *, business_id: str | None = None, idempotency_key: str | None = None) -> Cancellation:
-        """Cancel an invoice that has not come to a point of no return.
+        """Cancel an invoice that has not reached an irreversible state.
 
-        Once deposits have begun, cancelling may do nothing: look at `count`, and read the invoice.
+        Once deposits have begun, cancelling may do nothing: check `count`, and read the invoice.
 
         Args:
 
             invoice_id: The invoice.
-            business_id: Whose invoice it is; by default the client's.
-            idempotency_key: The key under which this is done once; by default a new one.
+            business_id: The business; by default the client's.
+            idempotency_key: The idempotency key; by default a new one.
 
         Raises:
 
             NotFoundError: There is no such invoice, or another business owns it.
-            BadRequestError: Its state does not allow it.
+            BadRequestError: Its state does not allow the cancellation.
 
         Source: seed 002, "Cancel invoice".
         """
@@ -212,13 +212,13 @@ class Invoices:
     def update_status(self, invoice_id: str, status: str, *, idempotency_key: str | None = None) -> Invoice:
         """Override an invoice's status, or trigger its reconciliation: for manual recovery only.
 
-        It is not how payments are confirmed: rely on webhooks and reads for that.
+        Payments are not confirmed this way: rely on webhooks and reads.
 
         Args:
 
             invoice_id: The invoice.
-            status: The target status, or a directive of reconciliation.
-            idempotency_key: The key under which this is done once; by default a new one.
+            status: The target status, or a reconciliation directive.
+            idempotency_key: The idempotency key; by default a new one.
 
         Source: seed 002, "Patch invoice status for reconciliation".
         """

@@ -10,7 +10,7 @@ from paychainhq_sync._engine import complete
 
 
 class Networks:
-    """The networks that are supported."""
+    """Supported networks."""
 
     __slots__ = ("_async",)
 
@@ -20,7 +20,7 @@ class Networks:
     def list(self) -> Listing[Network]:
         """List the networks for invoices and withdrawals; sends no key.
 
-        What other operations take is a network's `network_id`, never its name for people.
+        Other operations take a network's `network_id`, never its display name.
 
         Source: seed 003, "List supported networks".
         """

@@ -10,7 +10,7 @@ from paychainhq_sync._engine import complete
 
 
 class Tokens:
-    """The tokens that the business can use; unlike the other reference data, they take the standard key."""
+    """Tokens that the business can use. Unlike other reference data, they require the standard key."""
 
     __slots__ = ("_async",)
 
@@ -28,11 +28,9 @@ class Tokens:
         """List the tokens of one network.
 
         Args:
-
             network_id: The network, such as `"base-mainnet"`.
 
         Raises:
-
             NotFoundError: There is no such network.
 
         Source: seed 003, "List tokens by network".
@@ -43,11 +41,9 @@ class Tokens:
         """Return a token with its decimals and its contract address.
 
         Args:
-
             symbol: The token's symbol, such as `"USDC"`.
 
         Raises:
-
             NotFoundError: There is no such token.
 
         Source: seed 003, "Get token details".

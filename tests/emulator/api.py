@@ -1,4 +1,4 @@
-"""A plain HTTP client for the tests of the emulator: nothing of the package's own client takes part."""
+"""Plain HTTP client for the tests of the emulator, independent of the package's own client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORDER: Mapping[str, Any] = {"amount": "150", "token": "USDC", "chain": "eth"}
 
 @attrs.frozen
 class Answer:
-    """What came back."""
+    """Response."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,25 +33,25 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The code in the error envelope."""
+        """Code in the error envelope."""
         return str(self.json["error"]["code"])
 
     @property
     def fields(self) -> list[str]:
-        """The fields that the error's details name."""
+        """Fields named by the error's details."""
         return [detail["field"] for detail in self.json["error"]["details"]]
 
 
 @attrs.frozen
 class Api:
-    """Sends requests to one emulator; with the standard key, unless other headers are given."""
+    """Sender of requests to one emulator, with the standard key unless other headers are given."""
 
     emulator: Emulator
 
     def __call__(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, key: str | None = None
     ) -> Answer:
-        """Send one request; `body` is JSON, or bytes as they are; `key` is an idempotency key."""
+        """Send one request; `body` is JSON, or raw bytes; `key` is an idempotency key."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"x-api-key": API_KEY} if headers is None else headers
         sent = {"Content-Type": "application/json", **headers, **({"Idempotency-Key": key} if key else {})}
@@ -64,11 +64,11 @@ class Api:
                 return Answer(error.code, dict(error.headers), error.read())
 
     def dashboard(self, method: str, path: str, body: object = None, key: str | None = None) -> Answer:
-        """The same with a dashboard session."""
+        """Send one request with a dashboard session."""
         return self(method, path, body, self.emulator.dashboard.headers, key)
 
     def create(self, **fields: object) -> str:
-        """Create an invoice of 150 USDC on Base, but for the fields given, and return its id."""
+        """Create an invoice of 150 USDC on Base, with the given fields changed, and return its id."""
         answer = self("POST", INVOICES, {**ORDER, **fields})
         assert answer.status == 200, answer.body
         return str(answer.json["id"])
@@ -80,7 +80,7 @@ class Api:
         return self("GET", f"/api/v1/invoices/{invoice_id}").json
 
     def count(self) -> int:
-        """How many invoices there are."""
+        """Return the number of invoices."""
         return int(self("GET", INVOICES).json["pagination"]["total"])
 
 

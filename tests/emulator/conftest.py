@@ -1,4 +1,4 @@
-"""A fresh emulator, and a plain client for it."""
+"""Fixtures: a fresh emulator, and a plain client of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the single operations say, beyond their shapes."""
+"""Responses of single operations, beyond their shapes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STANDARD = ["business:read", "customers:*", "invoices:*", "payments:read", "even
 
 
 def test_the_business_shows_when_it_was_changed(api: Api) -> None:
-    """A change of settings is one of the business."""
+    """A change of settings counts as a change of the business."""
     before = api("GET", BUSINESS).json
     api.emulator.advance(60)
     api("PATCH", f"{BUSINESS}/settings/invoices", {"invoiceUnderpaymentToleranceBps": 10}, key="s")
@@ -33,7 +33,7 @@ def test_the_business_shows_when_it_was_changed(api: Api) -> None:
     ],
 )
 def test_settings_change_by_field(api: Api, change: dict[str, Any], bps: int, cap: str) -> None:
-    """What is left out stays, zero is a value, and money comes back as it was written."""
+    """Omitted fields are unchanged, zero is a value, and money is returned as written."""
     settings = api("PATCH", f"{BUSINESS}/settings/invoices", change, key="s").json
     assert (settings["invoiceUnderpaymentToleranceBps"], settings["invoiceUnderpaymentToleranceMaxUsd"]) == (bps, cap)
 
@@ -69,7 +69,7 @@ def test_a_key_with_a_lifetime_expires_after_days(api: Api) -> None:
 
 
 def test_a_payout_key_for_any_destination_lists_none(api: Api) -> None:
-    """In the answer and, under its other name, in the list."""
+    """Neither in the response nor, under its other name, in the list."""
     created = api.dashboard(
         "POST", f"{BUSINESS}/payout-api-keys", {"name": "n", "limits": [LIMIT], "destinationPolicy": "any"}
     ).json
@@ -80,14 +80,14 @@ def test_a_payout_key_for_any_destination_lists_none(api: Api) -> None:
 
 
 def test_a_contract_key_keeps_its_actions(api: Api) -> None:
-    """The policy names what was asked for."""
+    """The policy contains the requested actions."""
     created = api.dashboard("POST", f"{BUSINESS}/contract-api-keys", {"name": "n", "actionIds": ["b", "a"]}).json
     assert created["policy"]["allowedActionIds"] == ["b", "a"]
     assert created["kind"] == "contract_execution"
 
 
 def test_a_customer_may_have_no_email(api: Api) -> None:
-    """And the same reference twice makes two customers, with addresses of their own."""
+    """Also, two creations with the same reference make two customers with separate addresses."""
     first, second = (api("POST", CUSTOMERS, {"externalRef": "r"}).json for _ in range(2))
     assert first["email"] is None
     assert first["id"] != second["id"]

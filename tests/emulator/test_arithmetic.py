@@ -1,4 +1,4 @@
-"""Amounts and lifecycles against simple models of them: exact for any number, right after any order of events."""
+"""Amounts and lifecycles against simple models: exact for any number, right after any order of events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ decimal_places = st.sampled_from([0, 6, 8, 9, 18])
 
 @given(raw=raws, decimals=decimal_places)
 def test_an_amount_survives_being_written(raw: int, decimals: int) -> None:
-    """Raw to display and back is the same number, and the display is the number that it says."""
+    """Conversion to display and back returns the same number, and the display has the same value."""
     written = money.display(raw, decimals)
     assert money.to_raw(written, decimals) == raw
     assert Fraction(written) == Fraction(raw, 10**decimals)
@@ -27,7 +27,7 @@ def test_an_amount_survives_being_written(raw: int, decimals: int) -> None:
 
 @given(amount=st.decimals(min_value=0, max_value=10**12, places=9), decimals=decimal_places)
 def test_an_amount_is_exact_or_refused(amount: Decimal, decimals: int) -> None:
-    """Either every digit counts, or the token has too few decimal places."""
+    """Every digit counts, or the amount is refused because the token has fewer decimal places."""
     exact = Fraction(amount) * 10**decimals
     if exact.denominator == 1:
         assert money.to_raw(format(amount, "f"), decimals) == exact
@@ -44,7 +44,7 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, decimals: int) -> None:
     price=st.sampled_from(["1.000000000000000000", "3200.5", "0.000000000001"]),
 )
 def test_tolerance_is_never_too_large(raw: int, decimals: int, bps: int, cap: Decimal, price: str) -> None:
-    """It is the largest whole number that exceeds neither the share nor the cap."""
+    """The tolerance is the largest whole number within both the share and the cap."""
     tolerance = money.tolerance_raw(raw, decimals, bps, str(cap), price)
     share = Fraction(raw * bps, 10_000)
     value = Fraction(10**decimals) * Fraction(cap) / Fraction(price)
@@ -71,12 +71,12 @@ def test_only_all_of_it_is_a_hundred_percent(part: int, whole: int) -> None:
     ],
 )
 def test_times_are_written_as_in_the_documents(milliseconds: int | None, text: str | None) -> None:
-    """With milliseconds and Z."""
+    """The format has milliseconds and Z."""
     assert iso(milliseconds) == text
 
 
 class Model:
-    """What should become of an invoice of 1000 raw units with a tolerance of 10 that expires after 100 s."""
+    """Model of an invoice of 1000 raw units with a tolerance of 10 that expires after 100 s."""
 
     def __init__(self) -> None:
         self.status = "pending"
@@ -108,7 +108,7 @@ class Model:
 
 
 class FrozenState(State):
-    """A state whose clock goes only when it is told to."""
+    """State whose clock moves on request only."""
 
     clock = 1_800_000_000_000
 

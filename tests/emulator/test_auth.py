@@ -1,4 +1,4 @@
-"""Who may do what: kinds of keys, permissions, dashboard sessions, public operations."""
+"""Authorization: kinds of keys, permissions, dashboard sessions, public operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_key(api: Api, **fields: object) -> tuple[str, dict[str, str]]:
 
 
 def test_the_samples_cover_all_auth_modes() -> None:
-    """The parametrized tests below see every operation but the one that has no sample."""
+    """The parametrized tests below cover every operation but the one without a sample."""
     assert len(STANDARD) + len(DASHBOARD) + len(PUBLIC) >= len(OPERATIONS) - 1
     assert len(DASHBOARD) == 6
 
@@ -35,7 +35,7 @@ def test_the_samples_cover_all_auth_modes() -> None:
 @each_standard
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "pk_live_other"}], ids=["none", "empty", "unknown"])
 def test_a_standard_operation_needs_a_known_key(api: Api, sample: Sample, headers: dict[str, str]) -> None:
-    """Without a key, or with one that does not exist, the answer is 401 UNAUTHORIZED."""
+    """Without a key, or with an unknown one, the response is 401 UNAUTHORIZED."""
     answer = api(sample.method, sample.path, sample.body, headers)
     assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
 
@@ -43,7 +43,7 @@ def test_a_standard_operation_needs_a_known_key(api: Api, sample: Sample, header
 @each_standard
 @pytest.mark.parametrize("key", [PAYOUT_KEY, CONTRACT_KEY], ids=["payout", "contract"])
 def test_another_kind_of_key_is_forbidden_on_a_standard_operation(api: Api, sample: Sample, key: str) -> None:
-    """A payout or contract key is known, and may not do what standard keys do."""
+    """A payout or contract key is valid, but not for standard operations."""
     answer = api(sample.method, sample.path, sample.body, {"x-api-key": key})
     assert (answer.status, answer.code) == (403, "FORBIDDEN")
 
@@ -60,7 +60,7 @@ def test_a_dashboard_operation_needs_a_session(api: Api, sample: Sample) -> None
 
 @each_public
 def test_a_public_operation_needs_nothing(api: Api, sample: Sample) -> None:
-    """Public operations answer whoever asks."""
+    """Public operations answer requests without credentials."""
     assert api(sample.method, sample.path, headers={}).status == 200
 
 
@@ -72,7 +72,7 @@ def test_both_default_keys_work(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/businesses/biz_other", "/api/v1/businesses/biz_other/invoices/inv_123"])
 def test_another_business_is_not_found(api: Api, path: str) -> None:
-    """A key sees its own business only."""
+    """A key has access to its own business only."""
     answer = api("GET" if path.endswith("other") else "DELETE", path)
     assert (answer.status, answer.code) == (404, "NOT_FOUND")
 
@@ -119,7 +119,7 @@ def test_a_created_key_ends_with_its_lifetime(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["payout-api-keys", "contract-api-keys"])
 def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str) -> None:
-    """A created payout or contract key is what it says it is."""
+    """A created payout or contract key has its documented kind."""
     body = {"name": "x", "limits": [LIMIT], "destinationPolicy": "any", "actionIds": ["a"]}
     created = api.dashboard("POST", f"{BUSINESS}/{kind}", body).json
     assert created["apiKey"].startswith("biz_live_")
@@ -130,7 +130,7 @@ def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str
     "scope", ["*", "apiKeys:*", "payments:*", "payouts:create", "payouts:read", "payouts:*", "contracts:sign", "contracts:*"]
 )
 def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> None:
-    """The documented scopes are refused with the documented code, whatever else is asked for."""
+    """The documented scopes are refused with the documented code, along with any other permissions."""
     answer = api.dashboard("POST", API_KEYS, {"name": "x", "permissions": ["invoices:*", scope]})
     assert (answer.status, answer.code) == (400, "HIGH_RISK_SCOPE_NOT_ALLOWED")
     assert scope in answer.json["error"]["details"][0]["message"]
@@ -147,7 +147,7 @@ def test_the_key_list_shows_no_key(api: Api) -> None:
 
 
 def test_last_use_is_shown_in_the_key_list(api: Api) -> None:
-    """A key that was never used says so."""
+    """The time is None for a key that was never used."""
     key_id, headers = new_key(api)
 
     def last_used() -> object:
@@ -159,7 +159,7 @@ def test_last_use_is_shown_in_the_key_list(api: Api) -> None:
 
 
 def test_an_allowlist_needs_destinations(api: Api) -> None:
-    """The default destination policy is an allowlist, and that must name somebody."""
+    """The default destination policy is an allowlist, which must not be empty."""
     answer = api.dashboard("POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT]})
     assert (answer.status, answer.fields) == (400, ["destinations"])
     answer = api.dashboard("POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT], "destinationPolicy": "some"})

@@ -1,4 +1,4 @@
-"""The control requests below `/_emulator/`: what other processes drive the emulator with."""
+"""Control requests below `/_emulator/`, by which other processes drive the emulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def control(api: Api, name: str, body: object = None, method: str = "POST") -> A
 
 
 def test_an_invoice_is_paid_and_confirmed(api: Api) -> None:
-    """With an amount, and with what is missing."""
+    """A payment takes the given amount, or the remaining one."""
     assert control(api, "pay", {"invoiceId": "inv_123", "amount": "149"}).json == {"invoiceId": "inv_123", "status": "confirming"}
     assert control(api, "confirm", {"invoiceId": "inv_123"}).json == {"invoiceId": "inv_123", "status": "partially_paid"}
     assert control(api, "pay", {"invoiceId": "inv_123"}).json["status"] == "confirming"
@@ -22,26 +22,26 @@ def test_an_invoice_is_paid_and_confirmed(api: Api) -> None:
 
 
 def test_a_payment_may_name_its_token(api: Api) -> None:
-    """As the method's argument does."""
+    """The field `token` works like the method's argument."""
     assert control(api, "pay", {"invoiceId": "inv_123", "amount": "1", "token": "ETH"}).json["status"] == "pending"
 
 
 def test_the_clock_is_set_forward(api: Api) -> None:
-    """The next read goes by the new time."""
+    """The next read uses the new time."""
     invoice_id = api.create(expiresIn=60)
     assert control(api, "advance", {"seconds": 90.5}).json == {"ok": True}
     assert api.invoice(invoice_id)["status"] == "expired"
 
 
 def test_a_fault_is_planned(api: Api) -> None:
-    """It meets operations, and never a control request."""
+    """The fault applies to an operation, and never to a control request."""
     assert control(api, "fault", {"operation": "*", "kind": "503", "times": 2}).json == {"ok": True}
     assert control(api, "requests", method="GET").json == {"data": []}
     assert [api("GET", INVOICES).status for _ in range(3)] == [503, 503, 200]
 
 
 def test_the_requests_are_listed_without_credentials(api: Api) -> None:
-    """What was sent and answered; keys and sessions are masked."""
+    """The list has requests and statuses; keys and sessions are masked."""
     api("POST", f"{INVOICES}?a=b", ORDER)
     api.dashboard("GET", API_KEYS)
     first, second = control(api, "requests", method="GET").json["data"]
@@ -52,7 +52,7 @@ def test_the_requests_are_listed_without_credentials(api: Api) -> None:
 
 
 def test_control_requests_are_not_recorded(api: Api) -> None:
-    """The record is of what the client under test sends."""
+    """The log contains the requests of the client under test only."""
     control(api, "advance", {"seconds": 1})
     assert api.emulator.requests == ()
 
@@ -74,8 +74,8 @@ def test_control_requests_are_not_recorded(api: Api) -> None:
         ("fault", b"{"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(api: Api, name: str, body: object) -> None:
-    """It is a 400 in the envelope."""
+def test_invalid_control_is_refused(api: Api, name: str, body: object) -> None:
+    """The response is a 400 in the envelope."""
     answer = control(api, name, body)
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_meant_is_refused(api: Api, name: str, body: object) -> N
         ("GET", "", None),
     ],
 )
-def test_what_does_not_exist_is_not_found(api: Api, method: str, name: str, body: object) -> None:
-    """Invoices and controls alike."""
+def test_unknown_invoice_or_control_is_not_found(api: Api, method: str, name: str, body: object) -> None:
+    """The response is a 404 in both cases."""
     answer = control(api, name, body, method)
     assert (answer.status, answer.code) == (404, "NOT_FOUND")

@@ -1,4 +1,4 @@
-"""The documented cURL commands, run with curl as they stand, and the shapes of all documented answers."""
+"""Documented cURL commands, run with curl unchanged, and the shapes of all documented responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.samples import DOCUMENTED, SAMPLES, Sample
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
-# What the sample shows of an item in another list, or not at all: on some items it is there and null.
+# Fields that the sample of another list has, or no sample at all: null on some items.
 MAY_BE_NULL = {"contractAddress", "expiresAt", "lastUsedAt", "payoutPolicy"}
 
 
@@ -33,7 +33,7 @@ def run_curl(emulator: Emulator, sample: Sample) -> tuple[int, Any]:
 
 
 def assert_shape(actual: Any, sample: Any, path: str = "$") -> None:
-    """The same fields of the same types; each item of a list looks like one of the sample's."""
+    """Assert the same fields of the same types; each item of a list is like one of the sample's."""
     if isinstance(sample, dict) and isinstance(actual, dict):
         assert actual.keys() == sample.keys(), path
         for name, value in sample.items():
@@ -43,7 +43,7 @@ def assert_shape(actual: Any, sample: Any, path: str = "$") -> None:
         for item in actual:
             assert any(has_shape(item, documented) for documented in sample), f"{path}: {item}"
     elif sample is not None:
-        # A JSON number may be whole in one answer and not in another; true is no number.
+        # A JSON number may be whole in one response and not in another; true is not a number.
         assert isinstance(actual, (int, float) if type(sample) in (int, float) else type(sample)), path
         assert isinstance(actual, bool) == isinstance(sample, bool), path
 
@@ -67,13 +67,13 @@ def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> Non
 @needs_curl
 @pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
 def test_a_documented_command_works_on_a_fresh_emulator(emulator: Emulator, sample: Sample) -> None:
-    """It answers 2xx with the documented shape; a dashboard operation, whose command carries no credential, 401."""
+    """The status is 2xx with the documented shape; 401 for a dashboard operation, whose command carries no credential."""
     assert_answered_as_documented(sample, *run_curl(emulator, sample))
 
 
 @needs_curl
 def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
-    """One after the other on the same emulator, with their one idempotency key and all."""
+    """The commands run one after the other on the same emulator, all with their one idempotency key."""
     assert len(DOCUMENTED) == 30
     for sample in DOCUMENTED:
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
@@ -82,7 +82,7 @@ def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
 
 @needs_curl
 def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
-    """A second run meets the first one's keys and states, and is answered as well; nothing is created twice."""
+    """A second run finds the keys and states of the first one, and succeeds as well; nothing is created twice."""
     for sample in (*DOCUMENTED, *DOCUMENTED):
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
     assert Api(emulator).count() == 2
@@ -90,7 +90,7 @@ def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.operation)
 def test_an_answer_has_the_documented_shape(api: Api, sample: Sample) -> None:
-    """With the credential that it needs, each operation answers what its page shows; and the models can read it without loss."""
+    """With its credential, each operation returns the documented shape, and the models decode it without loss."""
     path = sample.path
     if sample.operation == "withdrawals.quote":
         path += "?amount=500&token=USDC&chain=eth"
@@ -104,17 +104,17 @@ def test_an_answer_has_the_documented_shape(api: Api, sample: Sample) -> None:
 
 
 def test_every_operation_has_a_handler() -> None:
-    """The operation table and the handlers name the same things."""
+    """The operation table and the handlers have the same names."""
     assert set(HANDLERS) == set(OPERATIONS)
 
 
 def test_the_seed_data_is_that_of_the_samples(api: Api) -> None:
-    """Where the emulator has the samples' objects it has their values, but for dates."""
+    """Objects of the samples have the samples' values, dates excepted."""
     by_name = {sample.operation: sample.response for sample in SAMPLES}
     assert api("GET", f"{BUSINESS}/customers/cus_123").json == by_name["customers.get"]
     assert api("GET", "/api/v1/businesses/lookup/biz_123").json == by_name["businesses.lookup"]
     assert api("GET", "/api/v1/businesses/lookup/bill_acme_001").json == by_name["businesses.lookup"]
-    # Equal as values: 149.5 here is 149.50 there.
+    # Compared by value: 149.5 equals 149.50.
     balances = by_name["balances.list"]
     kind = OPERATIONS["balances.list"].response_type
     assert list(from_json(kind, api("GET", f"{BUSINESS}/balances").json)) == list(from_json(kind, balances))
@@ -136,14 +136,14 @@ def test_the_seed_data_is_that_of_the_samples(api: Api) -> None:
         ("amount=0.00000000000000000000000000000000001&token=ETH&chain=eth", False, True),
     ],
 )
-def test_a_quote_depends_on_what_is_there(api: Api, query: str, sweep: bool, available: bool) -> None:
+def test_a_quote_depends_on_the_balance(api: Api, query: str, sweep: bool, available: bool) -> None:
     """The treasury covers small amounts, sweeping larger ones, and nothing the largest."""
     quote = api("GET", f"{BUSINESS}/withdrawals/quote?{query}").json
     assert (quote["sweepNeeded"], quote["options"][0]["available"]) == (sweep, available)
 
 
 def test_a_payout_key_is_created_as_documented(api: Api) -> None:
-    """What was asked for comes back, with what follows from the limits."""
+    """The response has the requested values, and the values derived from the limits."""
     sample = next(sample for sample in SAMPLES if sample.operation == "api_keys.create_payout")
     created = api.dashboard("POST", sample.path, sample.body).json
     policy = created["policy"]
@@ -162,7 +162,7 @@ def test_a_payout_key_is_created_as_documented(api: Api) -> None:
     ],
 )
 def test_a_plan_changes_when_it_is_paid(api: Api, body: dict[str, str], state: str) -> None:
-    """An upgrade comes with an invoice, and holds once that is paid; a downgrade is scheduled."""
+    """An upgrade has an invoice, and takes effect with its payment; a downgrade is scheduled."""
     change = api.dashboard("POST", "/api/v1/billing/subscription/change", body).json
     assert (change["state"], change["fromPlanCode"], change["toPlanCode"]) == (state, "GROWTH", body["planCode"])
     before = api("GET", "/api/v1/billing/me").json
@@ -189,7 +189,7 @@ def test_a_plan_must_exist(api: Api, body: dict[str, str], field: str) -> None:
 
 
 def test_metadata_is_given_back(api: Api) -> None:
-    """On creation and on reading, and in no public answer."""
+    """Metadata is in the responses to a creation and a read, and in no public response."""
     metadata = {"order": "order_123", "lines": [1, None, {"ü": True}]}
     created = api("POST", INVOICES, {**ORDER, "metadata": metadata}).json
     assert created["metadata"] == api.invoice(created["id"])["metadata"] == metadata

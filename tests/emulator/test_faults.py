@@ -1,4 +1,4 @@
-"""Faults on request: each kind as a client sees it, whether the request was handled, and how often it happens."""
+"""Faults on demand: each kind as seen by a client, its effect, and its count."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.emulator.api import BUSINESS, INVOICES, ORDER, Api, until_received
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Any:
-    """No fault leaves a complaint of the server in the log."""
+    """Assert that no fault leaves an error of the server in the log."""
     with caplog.at_level(logging.INFO):
         yield
     assert [record for record in caplog.records if record.name.startswith(("aiohttp", "asyncio"))] == []
 
 
 async def create(emulator: Emulator, *, key: str = "k", total: float = 30) -> tuple[int, bytes, Any]:
-    """Create an invoice over a connection of its own; return status, body and headers."""
+    """Create an invoice over a separate connection; return status, body and headers."""
     timeout = aiohttp.ClientTimeout(total=total)
     headers = {"x-api-key": API_KEY, "Idempotency-Key": key}
     async with (
@@ -60,7 +60,7 @@ def test_an_error_status_comes_in_the_envelope_and_does_nothing(
 
 
 async def test_a_dropped_request_is_not_handled(emulator: Emulator) -> None:
-    """The connection closes without an answer, before anything was done."""
+    """The connection closes without a response, before any effect."""
     emulator.fault("invoices.create", "drop")
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await create(emulator)
@@ -79,7 +79,7 @@ async def test_a_reset_request_is_handled(emulator: Emulator) -> None:
 
 
 async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> None:
-    """Headers and half the body come; the invoice is there, and the same key gives the whole answer."""
+    """Headers and half of the body arrive; the invoice exists, and the same key returns the whole response."""
     emulator.fault("invoices.create", "truncate")
     with pytest.raises(aiohttp.ClientPayloadError):
         await create(emulator)
@@ -90,8 +90,8 @@ async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize("kind", ["bad_json", "html", "empty"])
-async def test_an_answer_that_is_no_json(emulator: Emulator, kind: str) -> None:
-    """It is a 200 with a request id, the request was handled, and the body cannot be parsed."""
+async def test_an_answer_that_is_not_json(emulator: Emulator, kind: str) -> None:
+    """The status is 200 with a request id, the request was handled, and the body cannot be parsed."""
     emulator.fault("invoices.create", kind)
     status, body, headers = await create(emulator)
     assert status == 200
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_no_json(emulator: Emulator, kind: str) -> None:
 
 
 async def test_silence_is_no_answer_at_all(emulator: Emulator) -> None:
-    """The request is neither handled nor answered, and others are meanwhile."""
+    """The request is neither handled nor answered, while others are."""
     emulator.fault("invoices.create", "silence")
     with pytest.raises(asyncio.TimeoutError):
         await create(emulator, total=0.2)
@@ -112,7 +112,7 @@ async def test_silence_is_no_answer_at_all(emulator: Emulator) -> None:
 
 
 async def test_a_slow_answer_is_handled_at_once(emulator: Emulator) -> None:
-    """A client that gives up has its invoice; until the answer would be out, its key is in progress."""
+    """A client that gives up has its invoice; until the response is due, its key is in progress."""
     emulator.fault("invoices.create", "slow:600")
     with pytest.raises(asyncio.TimeoutError):
         await create(emulator, total=0.2)
@@ -122,21 +122,21 @@ async def test_a_slow_answer_is_handled_at_once(emulator: Emulator) -> None:
 
 
 def test_a_slow_answer_comes(api: Api) -> None:
-    """After its time it is the ordinary answer."""
+    """After the delay, the response is the ordinary one."""
     api.emulator.fault("*", "slow:0.01")
     assert api("GET", BUSINESS).json["id"] == "biz_123"
     assert api.emulator.requests[0].status == 200
 
 
 def test_faults_come_in_order_and_are_used_up(api: Api) -> None:
-    """Each as often as asked for, then all is well."""
+    """Each fault occurs as often as requested; later requests succeed."""
     api.emulator.fault("invoices.list", 503, times=2)
     api.emulator.fault("invoices.list", 429)
     assert [api("GET", INVOICES).status for _ in range(5)] == [503, 503, 429, 200, 200]
 
 
-def test_a_fault_meets_its_operation_only(api: Api) -> None:
-    """Others pass, and do not use it up; `*` meets any, unknown paths included."""
+def test_a_fault_applies_to_its_operation_only(api: Api) -> None:
+    """Other operations succeed and do not consume it; `*` applies to any request, unknown paths included."""
     api.emulator.fault("invoices.create", 503)
     assert api("GET", INVOICES).status == 200
     assert api("POST", INVOICES, ORDER).status == 503
@@ -145,13 +145,13 @@ def test_a_fault_meets_its_operation_only(api: Api) -> None:
 
 
 def test_a_fault_comes_before_the_credential_is_checked(api: Api) -> None:
-    """A gateway that is down does not look at keys."""
+    """A gateway that is down checks no keys."""
     api.emulator.fault("*", 503)
     assert api("GET", INVOICES, headers={}).status == 503
 
 
 def test_a_fault_after_handling_keeps_an_error_what_it_is(api: Api) -> None:
-    """A slow or broken answer to a bad request is still that request's answer."""
+    """A slow or broken response to a bad request remains the response to that request."""
     api.emulator.fault("*", "slow:0")
     assert api("POST", INVOICES, {}).status == 400
 
@@ -177,15 +177,15 @@ def test_a_fault_after_handling_keeps_an_error_what_it_is(api: Api) -> None:
         ("*", 503, 1.5),
     ],
 )
-def test_a_fault_that_does_not_exist_is_told_at_once(api: Api, operation: str, kind: Any, times: Any) -> None:
-    """It is a ValueError when it is asked for, and nothing is planned."""
+def test_an_unknown_fault_is_refused_at_once(api: Api, operation: str, kind: Any, times: Any) -> None:
+    """The result is a ValueError, and no fault is planned."""
     with pytest.raises(ValueError):
         api.emulator.fault(operation, kind, times)
     assert api("GET", "/api/v1/prices").status == 200
 
 
-async def test_stopping_lets_everybody_go() -> None:
-    """Whoever waits in silence is cut off, whoever waits for a slow answer gets it."""
+async def test_stopping_releases_waiting_clients() -> None:
+    """A client without a response is disconnected, one with a slow response receives it."""
     with Emulator() as emulator:
         emulator.fault("invoices.create", "slow:600")
         emulator.fault("invoices.create", "silence")
@@ -199,7 +199,7 @@ async def test_stopping_lets_everybody_go() -> None:
 
 
 async def test_a_client_that_hangs_up_in_its_body_does_no_harm(emulator: Emulator) -> None:
-    """Half a request is no request."""
+    """A partial request is not handled."""
     port = int(emulator.url.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: 100\r\n\r\n{{".encode())

@@ -1,4 +1,4 @@
-"""What an `Idempotency-Key` does: replay, mismatch, in progress, and what a key belongs to."""
+"""Idempotency keys: replay, mismatch, requests in progress, and scope."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRANSACTION = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0x1"}
 
 
 def test_a_repeat_gets_the_stored_answer(api: Api) -> None:
-    """The same key and body give the same answer under a new request id, and nothing happens twice."""
+    """The same key and body return the same response under a new request id, without a second effect."""
     first, second = (api("POST", INVOICES, ORDER, key="k1") for _ in range(2))
     assert (second.status, second.body) == (first.status, first.body)
     assert second.headers["x-request-id"] != first.headers["x-request-id"]
@@ -22,20 +22,20 @@ def test_a_repeat_gets_the_stored_answer(api: Api) -> None:
 
 
 def test_the_stored_answer_is_the_first_one(api: Api) -> None:
-    """A replay shows the invoice as it was created, whatever became of it."""
+    """A replay shows the invoice as created, regardless of later changes."""
     first = api("POST", INVOICES, ORDER, key="k1")
     api("DELETE", f"{INVOICES}/{first.json['id']}")
     assert api("POST", INVOICES, ORDER, key="k1").body == first.body
 
 
 def test_the_order_of_fields_does_not_count(api: Api) -> None:
-    """Two bodies that say the same are the same."""
+    """Two bodies with the same fields are equal."""
     first = api("POST", INVOICES, ORDER, key="k1")
     assert api("POST", INVOICES, dict(reversed(list(ORDER.items()))), key="k1").body == first.body
 
 
 def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
-    """It is 409 IDEMPOTENCY_KEY_MISMATCH, and creates nothing."""
+    """The response is 409 IDEMPOTENCY_KEY_MISMATCH, and nothing is created."""
     api("POST", INVOICES, ORDER, key="k1")
     answer = api("POST", INVOICES, {**ORDER, "amount": "151"}, key="k1")
     assert (answer.status, answer.code) == (409, "IDEMPOTENCY_KEY_MISMATCH")
@@ -43,7 +43,7 @@ def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
 
 
 def test_without_a_key_each_request_counts(api: Api) -> None:
-    """Nothing else recognizes a repeat."""
+    """No other property identifies a repeat."""
     assert api.create() != api.create()
 
 
@@ -59,19 +59,19 @@ def test_a_key_belongs_to_credential_method_and_path(api: Api) -> None:
 
 
 def test_a_refused_request_leaves_its_key_free(api: Api) -> None:
-    """Only successes are stored: the mended request may use the key."""
+    """Only successes are stored: a corrected request may use the key."""
     assert api("POST", INVOICES, {**ORDER, "token": "DOGE"}, key="k1").status == 400
     assert api("POST", INVOICES, ORDER, key="k1").status == 200
 
 
 def test_a_replay_needs_a_credential(api: Api) -> None:
-    """A stored answer is shown to nobody who might not have asked for it."""
+    """A stored response requires the same credential as its request."""
     api("POST", INVOICES, ORDER, key="k1")
     assert api("POST", INVOICES, ORDER, {}, key="k1").status == 401
 
 
 def test_a_repeat_of_a_cancellation_is_a_replay(api: Api) -> None:
-    """With a key a second cancellation says 1 again; without one it says that nothing was cancelled."""
+    """With a key, a repeated cancellation returns 1 again; without one it returns 0."""
     counts = [api("DELETE", f"{INVOICES}/inv_123", key=key).json["count"] for key in ("k1", "k1", None)]
     assert counts == [1, 1, 0]
 
@@ -89,13 +89,13 @@ def test_a_required_key_must_be_there(api: Api, method: str, path: str, body: ob
 
 
 def test_a_key_is_ignored_where_the_documents_give_none(api: Api) -> None:
-    """Creating an API key twice makes two, key or not."""
+    """Two creations of an API key make two keys, with or without an idempotency key."""
     first, second = (api.dashboard("POST", API_KEYS, {"name": "n"}, key="k1").json["id"] for _ in range(2))
     assert first != second
 
 
 def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
-    """While the first request waits for its answer, the same key gets 409; another key, and another path, do not."""
+    """While the first request waits for its response, the same key gets 409; another key or path does not."""
     api.emulator.fault("invoices.create", "slow:600")
     answers: list[Answer] = []
     waiting = threading.Thread(target=lambda: answers.append(api("POST", INVOICES, ORDER, key="k1")))
@@ -107,21 +107,21 @@ def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
     assert api("POST", INVOICES, ORDER, key="k2").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": TEST_API_KEY}, key="k1").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": API_KEY}).status == 200
-    # Stopping lets the first request go: it was handled, and is answered.
+    # Stopping releases the first request, which was handled and is answered.
     api.emulator.__exit__(None, None, None)
     waiting.join()
     assert [answer.status for answer in answers] == [200]
 
 
 def test_after_a_slow_answer_the_key_replays(api: Api) -> None:
-    """Once the slow answer is out, the same key gives it again."""
+    """Once the slow response is sent, the same key returns it again."""
     api.emulator.fault("invoices.create", "slow:0")
     first, second = (api("POST", INVOICES, ORDER, key="k1") for _ in range(2))
     assert second.body == first.body
 
 
 def test_a_billing_payment_is_known_by_its_transaction(api: Api) -> None:
-    """The same transaction under a new key is replayed; on another billing invoice it is a conflict."""
+    """The same transaction with a new key is a replay; on another billing invoice it is a conflict."""
     assert api("POST", PAY, TRANSACTION, key="k1").json == {"ok": True, "status": "paid", "replayed": False}
     assert api("POST", PAY, TRANSACTION, key="k2").json == {"ok": True, "status": "paid", "replayed": True}
     change = api.dashboard("POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"}).json

@@ -1,4 +1,4 @@
-"""Invoices from creation to their end: payments, confirmations, tolerance, expiry, cancellation, the clock."""
+"""Lifecycle of invoices: payments, confirmations, tolerance, expiry, cancellation, the clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STRICT = {"underpaymentToleranceBps": 0, "underpaymentToleranceMaxUsd": "0"}
 
 
 def usdc(display: str, raw: str) -> dict[str, object]:
-    """An amount of USDC on Base, as the API writes it."""
+    """Return an amount of USDC on Base in the API's format."""
     return {"raw": raw, "decimals": 6, "display": display, "symbol": "USDC", "chain": "eth", "networkId": "base-mainnet"}
 
 
@@ -32,8 +32,8 @@ def usdc(display: str, raw: str) -> dict[str, object]:
         ("1000", "overpaid", False, usdc("0", "0")),
     ],
 )
-def test_an_invoice_settles_by_what_was_paid(api: Api, amount: str, status: str, by_tolerance: bool, shortfall: object) -> None:
-    """Exact, within tolerance (its edge included), short, over; what was paid is always what was deposited."""
+def test_an_invoice_settles_by_the_amount_paid(api: Api, amount: str, status: str, by_tolerance: bool, shortfall: object) -> None:
+    """Exact, within tolerance (its limit included), short, over; the paid amount is always the deposited one."""
     invoice_id = api.create(**TOLERANT)
     assert api.emulator.pay(invoice_id, amount) == "confirming"
     assert api.invoice(invoice_id)["status"] == "confirming"
@@ -46,7 +46,7 @@ def test_an_invoice_settles_by_what_was_paid(api: Api, amount: str, status: str,
 
 
 def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
-    """149.75 of 150 USDC, paid and confirmed, gives the sample of the business invoice, field for field."""
+    """149.75 of 150 USDC, paid and confirmed, returns the sample of the business invoice, field for field."""
     from tests.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -55,7 +55,7 @@ def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
 
 
 def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> None:
-    """Before its confirmations it gives the sample of the public invoice, where the label runs ahead of the status."""
+    """Before its confirmations, the public invoice equals the sample, whose label is ahead of the status."""
     from tests.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -76,7 +76,7 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
             {"amount": "1", "token": "ETH", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0.50"},
             "156250000000000",
         ),
-        # A cap that no number of satoshi meets is rounded down.
+        # A cap that is no whole number of satoshi is rounded down.
         (
             {"amount": "1", "token": "BTC", "chain": "btc", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0.50"},
             "555",
@@ -84,12 +84,12 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
     ],
 )
 def test_tolerance_is_the_smaller_of_share_and_cap(api: Api, fields: dict[str, Any], tolerance: str) -> None:
-    """min(amount x bps / 10000, cap in USD), rounded down; the business's defaults where the invoice gives none."""
+    """min(amount x bps / 10000, cap in USD), rounded down; by default with the settings of the business."""
     assert api.invoice(api.create(**fields))["toleranceRaw"] == tolerance
 
 
 def test_an_override_of_the_defaults_holds_for_later_invoices(api: Api) -> None:
-    """Settings change what new invoices get, not what there is."""
+    """Settings apply to new invoices, not to existing ones."""
     before = api.create()
     settings = api(
         "PATCH",
@@ -108,14 +108,14 @@ def test_an_override_of_the_defaults_holds_for_later_invoices(api: Api) -> None:
 
 @pytest.mark.parametrize("field", ["invoiceUnderpaymentToleranceBps", "invoiceUnderpaymentToleranceMaxUsd"])
 def test_settings_have_documented_bounds(api: Api, field: str) -> None:
-    """At most 300 basis points and 100.00 USD."""
+    """The limits are 300 basis points and 100.00 USD."""
     path = f"{BUSINESS}/settings/invoices"
     assert api("PATCH", path, {field: 301 if field.endswith("Bps") else "100.01"}, key="a").fields == [field]
     assert api("PATCH", path, {field: 300 if field.endswith("Bps") else "100.00"}, key="b").status == 200
 
 
 def test_a_top_up_completes_a_short_payment(api: Api) -> None:
-    """A partially paid invoice goes on with the next payment; what is missing is the default."""
+    """A partially paid invoice accepts another payment, by default of the remaining amount."""
     invoice_id = api.create(**STRICT)
     api.emulator.pay(invoice_id, "100")
     assert api.emulator.confirm(invoice_id) == "partially_paid"
@@ -135,7 +135,7 @@ def test_payments_before_confirmation_add_up(api: Api) -> None:
 
 @pytest.mark.parametrize("token", ["ETH", "BTC", "SHIB"])
 def test_another_token_never_settles(api: Api, token: str) -> None:
-    """Native gas and unsupported tokens are seen, and count for nothing."""
+    """Native gas and unsupported tokens are recorded, and do not count."""
     invoice_id = api.create()
     assert api.emulator.pay(invoice_id, "150", token) == "pending"
     assert api.emulator.confirm(invoice_id) == "pending"
@@ -149,7 +149,7 @@ def test_a_confirmation_without_a_payment_changes_nothing(api: Api) -> None:
 
 
 def test_an_expired_invoice_stays_raw_pending_for_a_while(api: Api) -> None:
-    """`state` says at once that it is over, `status` half a minute later, in single reads and lists alike."""
+    """`state` is expired at once, `status` half a minute later, in single reads and lists alike."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.advance(59)
     assert api.public(invoice_id)["state"] == "pending"
@@ -163,7 +163,7 @@ def test_an_expired_invoice_stays_raw_pending_for_a_while(api: Api) -> None:
 
 
 def test_a_partially_paid_invoice_expires_too(api: Api) -> None:
-    """A top-up that never comes ends it; what was paid stays visible."""
+    """Without a top-up the invoice expires; the paid amount stays visible."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.pay(invoice_id, "1")
     api.emulator.confirm(invoice_id)
@@ -173,7 +173,7 @@ def test_a_partially_paid_invoice_expires_too(api: Api) -> None:
 
 
 def test_a_payment_in_time_settles_after_expiry(api: Api) -> None:
-    """An invoice that is confirming when its time ends is not cut off."""
+    """An invoice that is confirming at its `expiresAt` still settles."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.pay(invoice_id)
     api.emulator.advance(3600)
@@ -182,7 +182,7 @@ def test_a_payment_in_time_settles_after_expiry(api: Api) -> None:
 
 @pytest.mark.parametrize("after", [60, 3600], ids=["still raw pending", "expired"])
 def test_a_late_payment_is_recorded_only(api: Api, after: int) -> None:
-    """It shows in `paidAmount`, and the invoice expires all the same."""
+    """The payment is part of `paidAmount`, and the invoice expires all the same."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.advance(after)
     assert api.emulator.pay(invoice_id, "150") != "confirming"
@@ -193,7 +193,7 @@ def test_a_late_payment_is_recorded_only(api: Api, after: int) -> None:
 
 
 def test_a_late_payment_does_not_help_one_in_time(api: Api) -> None:
-    """What came after the end does not settle what was short before it."""
+    """A payment after `expiresAt` does not settle an earlier shortfall."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.pay(invoice_id, "100")
     api.emulator.advance(60)
@@ -214,15 +214,15 @@ def test_only_a_pending_invoice_is_cancelled(api: Api) -> None:
 
 @pytest.mark.parametrize("status", ["paid", "cancelled", "expired", "failed", "overpaid"])
 def test_a_payment_to_an_ended_invoice_is_recorded_only(api: Api, status: str) -> None:
-    """It shows in `paidAmount`, and the status stays."""
+    """The payment is part of `paidAmount`, and the status is unchanged."""
     api("PATCH", "/api/v1/invoices/inv_123/status", {"status": status})
     assert api.emulator.pay("inv_123", "150") == status
     assert api.emulator.confirm("inv_123") == status
     assert api.invoice("inv_123")["paidAmount"]["display"] == "150"
 
 
-def test_a_status_can_be_set_by_hand(api: Api) -> None:
-    """A known status is set and the business invoice comes back; another word is refused."""
+def test_a_status_can_be_overridden(api: Api) -> None:
+    """A known status is set and the business invoice returned; another word is refused."""
     answer = api("PATCH", "/api/v1/invoices/inv_123/status", {"status": "paid"})
     assert answer.json == api.invoice("inv_123")
     assert answer.json["status"] == "paid"
@@ -263,7 +263,7 @@ def test_the_payer_sees_progress(api: Api, paid: str | None, percent: str, label
     ],
 )
 def test_raw_amounts_are_exact(api: Api, fields: dict[str, Any], raw: str) -> None:
-    """An amount is its display times ten to the token's decimals, however long; paying it settles it to the last digit."""
+    """The raw amount is the display amount times ten to the token's decimals; paying it settles the invoice exactly."""
     invoice_id = api.create(**fields, **STRICT)
     assert api.invoice(invoice_id)["amount"]["raw"] == raw
     api.emulator.pay(invoice_id)
@@ -281,7 +281,7 @@ def test_the_default_lifetime_is_a_day(api: Api) -> None:
 
 
 def test_dates_follow_the_emulators_clock(api: Api) -> None:
-    """The `Date` of every answer is the clock that invoices expire by, also of errors."""
+    """The `Date` of every response, errors included, is the clock that determines expiry."""
     api.emulator.advance(10 * 86_400)
     for path in ("/api/v1/prices", "/api/v1/nothing", BUSINESS):
         ahead = parsedate_to_datetime(api("GET", path, headers={}).headers["Date"]) - datetime.now(UTC)
@@ -289,7 +289,7 @@ def test_dates_follow_the_emulators_clock(api: Api) -> None:
 
 
 def test_a_settled_invoice_counts_in_the_balances(api: Api) -> None:
-    """What settled invoices brought is added up by asset; open ones count as open."""
+    """Amounts of settled invoices are summed by asset; open invoices count as open."""
     invoice_id = api.create(amount="0.25")
     assert api("GET", f"{BUSINESS}/balances/total").json["openInvoiceCount"] == 2
     api.emulator.pay(invoice_id)
@@ -300,21 +300,21 @@ def test_a_settled_invoice_counts_in_the_balances(api: Api) -> None:
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1e3", "0.0000001", 1.5, "one", True])
 def test_a_payment_must_be_an_amount(emulator: Emulator, amount: Any) -> None:
-    """What is no exact positive amount of the token is a ValueError, and nothing is recorded."""
+    """Anything but an exact positive amount of the token is a ValueError, and nothing is recorded."""
     with pytest.raises(ValueError):
         emulator.pay("inv_123", amount)
     assert Api(emulator).invoice("inv_123")["paymentSummary"] == {"paymentsReceived": 0}
 
 
-def test_a_payment_of_nothing_needs_an_amount(emulator: Emulator) -> None:
-    """Where nothing is missing, the default would be nothing."""
+def test_a_payment_without_a_remaining_amount_needs_an_amount(emulator: Emulator) -> None:
+    """The default would be the remaining amount, which is 0."""
     emulator.pay("inv_123")
-    with pytest.raises(ValueError, match="nothing is missing"):
+    with pytest.raises(ValueError, match="no remaining amount"):
         emulator.pay("inv_123")
 
 
 def test_an_unknown_invoice_cannot_be_paid(emulator: Emulator) -> None:
-    """It is a LookupError that names it."""
+    """The result is a LookupError that names the invoice."""
     with pytest.raises(LookupError, match="inv_unknown"):
         emulator.pay("inv_unknown")
     with pytest.raises(LookupError, match="inv_unknown"):
@@ -323,6 +323,6 @@ def test_an_unknown_invoice_cannot_be_paid(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), True, "5"])
 def test_time_goes_forward_only(emulator: Emulator, seconds: Any) -> None:
-    """What is no duration is a ValueError."""
+    """An invalid duration is a ValueError."""
     with pytest.raises(ValueError, match="seconds"):
         emulator.advance(seconds)

@@ -1,4 +1,4 @@
-"""The invoice's lifecycle against a small model, through the API and through the controls, on a clock that only they move."""
+"""Lifecycle of invoices against a small model, through the API and the controls, with a clock that only these move."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from paychainhq.emulator import Emulator, state
 from tests.emulator.api import INVOICES, Api
 
-# Decimal places and price in USD, as the reference data has them.
+# Decimal places and price in USD, as in the reference data.
 TOKENS = {"USDC": (6, 1), "ETH": (18, 3200), "BTC": (8, 90_000), "SOL": (9, 160)}
 CHAINS = {"USDC": "eth", "ETH": "eth", "BTC": "btc", "SOL": "sol"}
 STILL_RAW_PENDING = 30
@@ -31,7 +31,7 @@ amounts = st.one_of(
 
 @attrs.define
 class Model:
-    """What is known of one invoice; amounts are exact."""
+    """Model of one invoice, with exact amounts."""
 
     token: str
     asked: Fraction
@@ -47,7 +47,7 @@ class Model:
 
     @property
     def shortfall(self) -> Fraction:
-        """What is missing if only that counts which came in time."""
+        """Shortfall of the payments before expiry."""
         return self.asked - sum((amount for token, amount, late in self.payments if token == self.token and not late), Fraction())
 
     def pay(self, amount: Fraction, token: str, now: Fraction) -> None:
@@ -68,7 +68,7 @@ class Model:
 
 
 def tolerance(token: str, asked: Fraction, bps: int, max_usd: str) -> Fraction:
-    """min(share, cap in USD), each rounded down to the token's smallest unit."""
+    """Return min(share, cap in USD), each rounded down to the token's smallest unit."""
     decimals, price = TOKENS[token]
     unit = Fraction(1, 10**decimals)
     return min(floor(asked * bps / 10_000 / unit), floor(Fraction(max_usd) / price / unit)) * unit
@@ -80,7 +80,7 @@ def exactly(written: str) -> Fraction:
 
 
 class Lifecycle(RuleBasedStateMachine):
-    """Invoices that are created, paid, confirmed, cancelled and left to expire, in any order."""
+    """Invoices that are created, paid, confirmed, cancelled or expire, in any order."""
 
     invoices = Bundle("invoices")
 
@@ -119,7 +119,7 @@ class Lifecycle(RuleBasedStateMachine):
         model = self.models[id_]
         missing = model.asked - model.paid
         if amount is None and missing <= 0:
-            with pytest.raises(ValueError, match="nothing is missing"):
+            with pytest.raises(ValueError, match="no remaining amount"):
                 self.emulator.pay(id_, amount, token)
             return
         answered = self.emulator.pay(id_, amount, token)
@@ -128,7 +128,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices)
     def pay_to_the_edge_of_the_tolerance(self, id_: str) -> None:
-        """What is missing but for exactly what may be missing."""
+        """Pay the remaining amount minus exactly the tolerance."""
         self.expire()
         model = self.models[id_]
         amount = model.shortfall - model.tolerance
@@ -158,7 +158,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices, key=st.sampled_from([None, "first", "second"]))
     def cancel(self, id_: str, key: str | None) -> None:
-        """Only what is pending is cancelled; under its key, a cancellation has the first one's answer, and cancels nothing more."""
+        """Only a pending invoice is cancelled; a repeat with the same key returns the first response and has no effect."""
         self.expire()
         model = self.models[id_]
         count = self.api("DELETE", f"{INVOICES}/{id_}", key=key).json["count"]
@@ -184,7 +184,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices)
     def look(self, id_: str) -> None:
-        """The business's view and the payer's agree with the model, and with each other."""
+        """Assert that the business's view and the payer's agree with the model, and with each other."""
         self.expire()
         model, seen, public = self.models[id_], self.api.invoice(id_), self.api.public(id_)
         over = model.status == "pending" and self.now >= model.expires_at
@@ -205,14 +205,14 @@ class Lifecycle(RuleBasedStateMachine):
 
     @staticmethod
     def assert_amount(amount: dict[str, Any], token: str, value: Fraction) -> None:
-        """Raw and display are the same exact value, in the invoice's own token."""
+        """Assert that raw and display are the same exact value, in the invoice's own token."""
         decimals = TOKENS[token][0]
         assert (amount["symbol"], amount["decimals"]) == (token, decimals)
         assert exactly(amount["display"]) == Fraction(int(amount["raw"]), 10**decimals) == value
 
     @staticmethod
     def assert_progress(progress: dict[str, Any], model: Model) -> None:
-        """A percentage never says more than was paid, nor 0.01 less; what remains is what is missing, if that matters."""
+        """Assert that the percentage is rounded down by less than 0.01, and that the remaining amount is the model's."""
         share = model.paid * 100 / model.asked
         assert 0 <= share - exactly(progress["percentPaid"]) < Fraction(1, 100)
         missing = model.asked - model.paid
@@ -221,7 +221,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def lists_agree(self) -> None:
-        """The list, and the list of each status, hold the invoices that the model has, with its statuses."""
+        """Assert that the list, and the list of each status, hold the model's invoices with their statuses."""
         if not getattr(self, "models", None):
             return
         self.expire()
@@ -240,7 +240,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 def test_the_lifecycle_against_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever happens in whatever order: statuses, exact sums, tolerance and expiry are the model's, in all views."""
+    """For any order of events, statuses, exact sums, tolerance and expiry equal the model's, in all views."""
     monkeypatch.setattr(state, "time", SimpleNamespace(time_ns=lambda: 1_800_000_000 * 10**9))
     checks = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Lifecycle, settings=checks)

@@ -22,7 +22,7 @@ def test_a_fresh_list_is_one_page(api: Api) -> None:
 
 @pytest.mark.parametrize("path", [INVOICES, CUSTOMERS], ids=["invoices", "customers"])
 def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
-    """Reading page after page gives each item once, the latest first, and says when it is the end."""
+    """All pages together hold each item once, the newest first, and the last page is marked as such."""
     body = {"amount": "1", "token": "USDC", "chain": "eth", "externalRef": "r"}
     made = [api("POST", path, body).json["id"] for _ in range(6)]
     pages = [api("GET", f"{path}?page={page}&limit=3") for page in (1, 2, 3)]
@@ -33,19 +33,19 @@ def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
 
 
 def test_a_page_beyond_the_end_is_empty(api: Api) -> None:
-    """It is no error, and there is no more."""
+    """The response is an empty page without a next one, and not an error."""
     answer = api("GET", f"{INVOICES}?page=9007199254740992&limit=100")
     assert (answer.json["data"], answer.json["pagination"]["hasMore"]) == ([], False)
 
 
 def test_an_empty_list_has_no_pages(api: Api) -> None:
-    """Nothing matches: zero pages, and nothing more."""
+    """Without a match there are zero pages, and no next page."""
     pagination = api("GET", f"{INVOICES}?status=failed").json["pagination"]
     assert pagination == {"page": 1, "limit": 20, "total": 0, "totalPages": 0, "hasMore": False}
 
 
 def test_a_page_has_at_most_100_items(api: Api) -> None:
-    """A larger limit is cut down, and the answer says so."""
+    """A larger limit is reduced, and the response shows the reduced one."""
     for _ in range(101):
         api.create()
     answer = api("GET", f"{INVOICES}?limit=5000")
@@ -55,13 +55,13 @@ def test_a_page_has_at_most_100_items(api: Api) -> None:
 @pytest.mark.parametrize("path", [INVOICES, CUSTOMERS, BILLING])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "%C2%B2", "99999999999999999999999999"])
 def test_a_limit_must_be_a_positive_number(api: Api, path: str, value: str) -> None:
-    """What is none is a 400 that names the field."""
+    """An invalid value is a 400 that names the field."""
     answer = api("GET", f"{path}?limit={value}")
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["limit"])
 
 
 def test_invoices_are_filtered_by_status(api: Api) -> None:
-    """By the raw status, whatever word it is."""
+    """The filter compares the raw status, for any value."""
     paid = api.create()
     api.emulator.pay(paid)
     api.emulator.confirm(paid)
@@ -71,7 +71,7 @@ def test_invoices_are_filtered_by_status(api: Api) -> None:
 
 
 def test_invoices_are_filtered_by_customer(api: Api) -> None:
-    """Alone and together with a status; without a filter, those without a customer are there too."""
+    """The filter works alone and together with a status; without it, invoices without a customer are included."""
     customer = api("POST", CUSTOMERS, {"externalRef": "5"}).json["id"]
     mine, nobodys = api.create(customerId=customer), api.create()
     assert ids(api("GET", f"{INVOICES}?customerId={customer}")) == [mine]
@@ -81,11 +81,11 @@ def test_invoices_are_filtered_by_customer(api: Api) -> None:
 
 
 def test_a_filter_may_look_like_a_number(api: Api) -> None:
-    """Text stays text: an id of digits is no integer."""
+    """Text stays text: an id of digits is not parsed as an integer."""
     assert api("GET", f"{INVOICES}?customerId=123&status=true").status == 200
 
 
-def test_billing_invoices_go_by_offset(api: Api) -> None:
+def test_billing_invoices_use_an_offset(api: Api) -> None:
     """Limit and offset, filtered by status, with no pagination object."""
     for _ in range(2):
         api.dashboard("POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"})
@@ -99,7 +99,7 @@ def test_billing_invoices_go_by_offset(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/supported-assets", f"{BUSINESS}/payment-methods"])
 def test_inactive_rails_are_shown_on_request(api: Api, path: str) -> None:
-    """By default they are left out, and the count is that of what is shown."""
+    """Inactive rails are omitted by default, and the count is that of the listed items."""
 
     def statuses(query: str) -> set[str]:
         answer = api("GET", path + query).json
@@ -126,8 +126,8 @@ def test_reference_data_fits_together(api: Api) -> None:
         assert api.create(token=token["symbol"], chain=token["chain"], networkId=token["networkId"])
 
 
-def test_a_network_left_out_is_the_first_of_its_chain(api: Api) -> None:
-    """The token decides among the chain's networks."""
+def test_an_omitted_network_is_the_first_of_its_chain(api: Api) -> None:
+    """The token restricts the choice to the chain's networks that have it."""
     networks = [
         api.invoice(api.create(token=token, chain=chain))["amount"]["networkId"]
         for token, chain in [("USDC", "eth"), ("ETH", "eth"), ("USDC", "sol"), ("BTC", "btc")]

@@ -1,4 +1,4 @@
-"""The emulator's life: the class, the command, the fixture, and a state that survives being killed."""
+"""Process of the emulator: the class, the command, the fixture, and a state file that survives a kill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMAND = [sys.executable, "-W", "error", "-m", "paychainhq.emulator"]
 
 @contextmanager
 def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run the command on a free port; give the process, its URL and all that it printed until it was ready."""
+    """Run the command on a free port; yield the process, its URL and its output until it was ready."""
     command = [*COMMAND, "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -53,8 +53,8 @@ def send(url: str, method: str, path: str, body: object = None, key: str = "k") 
 # --- the class ---
 
 
-def test_leaving_leaves_nothing() -> None:
-    """No thread, and nobody listens; its port is free again at once."""
+def test_exit_stops_thread_and_port() -> None:
+    """After exit there is no thread, and the port is free at once."""
     threads = threading.active_count()
     with Emulator() as emulator:
         assert threading.active_count() == threads + 1
@@ -67,8 +67,8 @@ def test_leaving_leaves_nothing() -> None:
         assert emulator.url.endswith(f":{port}")
 
 
-def test_leaving_closes_open_connections() -> None:
-    """A client that keeps its connection does not hold the emulator."""
+def test_exit_closes_open_connections() -> None:
+    """A client with an open connection does not delay the exit."""
     with Emulator() as emulator, socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as client:
         client.sendall(f"GET /api/v1/prices HTTP/1.1\r\nHost: {emulator.url[7:]}\r\n\r\n".encode())
         assert client.recv(10) == b"HTTP/1.1 2"
@@ -78,7 +78,7 @@ def test_leaving_closes_open_connections() -> None:
 
 
 def test_a_connection_that_is_accepted_while_it_stops_is_closed(recwarn: pytest.WarningsRecorder) -> None:
-    """Whoever connects at that very moment is hung up on: no socket is left to the collector."""
+    """A client that connects during the exit is disconnected, and no socket is left for the garbage collector."""
     unraisable: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", unraisable.append)
@@ -104,8 +104,8 @@ def connect_until_refused(url: str, connected: threading.Event) -> list[socket.s
     return callers
 
 
-async def test_it_works_in_async_code() -> None:
-    """`async with` is the same thing, and the caller's loop stays free."""
+async def test_async_context_manager() -> None:
+    """`async with` is equivalent, and does not block the caller's loop."""
     async with Emulator() as emulator, aiohttp.ClientSession() as session:
         async with session.get(f"{emulator.url}/api/v1/invoices/inv_123") as response:
             assert (await response.json())["status"] == "pending"
@@ -113,8 +113,8 @@ async def test_it_works_in_async_code() -> None:
         assert emulator.pay("inv_123") == "confirming"
 
 
-def test_it_can_run_again() -> None:
-    """Each run has a fresh memory; two at once need two emulators."""
+def test_a_stopped_emulator_can_run_again() -> None:
+    """Each run has a new state; two concurrent runs need two emulators."""
     emulator = Emulator()
     for _ in range(2):
         with emulator:
@@ -131,22 +131,22 @@ def test_several_run_side_by_side() -> None:
         assert (one.url != other.url, Api(one).count(), Api(other).count()) == (True, 2, 1)
 
 
-def test_outside_its_block_it_says_so() -> None:
-    """There is nobody to ask."""
+def test_a_stopped_emulator_raises() -> None:
+    """Controls raise an error before the start."""
     with pytest.raises(RuntimeError, match="not running"):
         Emulator().pay("inv_123")
 
 
-def test_its_dashboard_session_is_one_for_the_client() -> None:
-    """What `PayChainHQ(dashboard=...)` takes, and the emulator accepts."""
+def test_the_dashboard_session_suits_the_client() -> None:
+    """`PayChainHQ(dashboard=...)` and the emulator accept the session."""
     with Emulator() as emulator:
         assert isinstance(emulator.dashboard, DashboardSession)
         assert Api(emulator).dashboard("GET", API_KEYS).status == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::"])
-def test_it_stays_on_loopback(host: str) -> None:
-    """Beyond it only when told so."""
+def test_loopback_is_the_default(host: str) -> None:
+    """Other addresses require an explicit option."""
     with pytest.raises(ValueError, match="not loopback"):
         Emulator(host=host)
     Emulator(host=host, allow_remote=True)
@@ -154,7 +154,7 @@ def test_it_stays_on_loopback(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
 def test_other_names_of_loopback_will_do(host: str) -> None:
-    """The URL holds the name that was given, in brackets if it has colons."""
+    """The URL holds the given name, in brackets if it has colons."""
     try:
         socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError:
@@ -165,7 +165,7 @@ def test_other_names_of_loopback_will_do(host: str) -> None:
 
 
 def test_a_taken_port_is_an_error() -> None:
-    """Entering fails, and leaves no thread."""
+    """Entering the context fails, and leaves no thread."""
     threads = threading.active_count()
     with Emulator() as emulator:
         port = int(emulator.url.rpartition(":")[2])
@@ -180,7 +180,7 @@ def test_a_taken_port_is_an_error() -> None:
 
 
 def test_a_state_file_is_continued(tmp_path: Path) -> None:
-    """Invoices, payments, keys, stored replies and the clock are as they were."""
+    """Invoices, payments, keys, stored responses and the clock are unchanged."""
     file = tmp_path / "state.db"
     with Emulator(file) as emulator:
         api = Api(emulator)
@@ -196,7 +196,7 @@ def test_a_state_file_is_continued(tmp_path: Path) -> None:
         assert api.invoice(created.json["id"])["status"] == "expired"
 
 
-def test_a_state_file_gives_no_key_away(tmp_path: Path) -> None:
+def test_a_state_file_contains_no_key(tmp_path: Path) -> None:
     """Only digests of keys are stored."""
     with Emulator(str(tmp_path / "state.db")) as emulator:
         key = Api(emulator).dashboard("POST", API_KEYS, {"name": "n"}).json["apiKey"]
@@ -205,8 +205,8 @@ def test_a_state_file_gives_no_key_away(tmp_path: Path) -> None:
     assert API_KEY.encode() not in content
 
 
-def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
-    """It is left as it is."""
+def test_a_file_that_is_not_a_state_is_refused(tmp_path: Path) -> None:
+    """The file is unchanged."""
     other = tmp_path / "other.txt"
     other.write_text("not a database, and long enough to tell" * 100)
     with pytest.raises(sqlite3.DatabaseError):
@@ -215,7 +215,7 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
-    """It says what to do."""
+    """The error names the remedy."""
     file = str(tmp_path / "state.db")
     with Emulator(file):
         pass
@@ -226,15 +226,15 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
         Emulator(file).__enter__()
 
 
-def test_a_killed_process_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Killed again and again among requests that are then repeated: each key has one invoice, and there are no others."""
+def test_a_killed_process_neither_loses_nor_repeats_an_invoice(tmp_path: Path) -> None:
+    """After repeated kills during requests, and repeats of these, each key has one invoice, and there are no others."""
     state = str(tmp_path / "state.db")
     seen: dict[str, set[str]] = {f"k{i}": set() for i in range(150)}
     for seconds in (0.02, 0.05, 0.1):
         with running_command("--state", state) as (process, url, _):
             killer = threading.Timer(seconds, process.kill)
             killer.start()
-            # Without the kill these would go on for ever: what ends them is a lost connection.
+            # Only a lost connection ends these requests.
             with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
                 for key in itertools.cycle(seen):
                     seen[key].add(send(url, "POST", INVOICES, ORDER, key).json["id"])
@@ -252,8 +252,8 @@ def test_a_killed_process_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_the_command_runs_until_it_is_told_to_stop(number: signal.Signals) -> None:
-    """It prints where it is and what to use, answers, and exits 0 with nothing on stderr."""
+def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
+    """The command prints address and credentials, answers requests, and exits with 0 and nothing on stderr."""
     with running_command() as (process, url, printed):
         assert send(url, "GET", INVOICES).json["pagination"]["total"] == 1
         process.send_signal(number)
@@ -264,22 +264,22 @@ def test_the_command_runs_until_it_is_told_to_stop(number: signal.Signals) -> No
 
 
 def test_the_command_refuses_to_listen_beyond_loopback() -> None:
-    """It says so, and exits 1."""
+    """The command prints the reason, and exits with 1."""
     result = subprocess.run([*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 1
     assert "not loopback" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_the_command_listens_beyond_loopback_when_told_so() -> None:
-    """It prints the address that it was given."""
+def test_the_command_listens_beyond_loopback_on_request() -> None:
+    """The command prints the given address."""
     with running_command("--host", "0.0.0.0", "--allow-remote") as (_, url, _):
         assert url.startswith("http://0.0.0.0:")
 
 
 @pytest.mark.parametrize("problem", ["port", "number", "state"])
-def test_the_command_says_why_it_cannot_start(problem: str, tmp_path: Path) -> None:
-    """One line, no traceback."""
+def test_the_command_prints_why_it_cannot_start(problem: str, tmp_path: Path) -> None:
+    """The output is one line, without a traceback."""
     (tmp_path / "other.txt").write_text("not a database, and long enough to tell" * 100)
     with Emulator() as emulator:
         arguments = {
@@ -297,7 +297,7 @@ def test_the_command_says_why_it_cannot_start(problem: str, tmp_path: Path) -> N
 
 
 def test_importing_it_loads_no_server() -> None:
-    """Neither the package nor the pytest plugin costs a run that does not use them."""
+    """Neither the package nor the pytest plugin imports the server before its first use."""
     code = (
         "import sys, paychainhq.emulator, paychainhq.emulator.pytest_plugin as plugin\n"
         "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.local', 'paychainhq.models') if name in sys.modules])"
@@ -307,7 +307,7 @@ def test_importing_it_loads_no_server() -> None:
 
 
 def test_its_names_are_there() -> None:
-    """What `__all__` says can be had, and nothing else."""
+    """The names in `__all__` can be imported, and no others."""
     import paychainhq.emulator as package
 
     for name in package.__all__:
@@ -316,14 +316,14 @@ def test_its_names_are_there() -> None:
         _ = package.nothing
 
 
-def test_the_fixture_gives_a_running_emulator(tmp_path: Path) -> None:
-    """In a synchronous test of somebody else's suite, which does not have to name the plugin."""
+def test_the_fixture_provides_a_running_emulator(tmp_path: Path) -> None:
+    """The fixture works in a synchronous test of another suite without naming the plugin."""
     (tmp_path / "test_theirs.py").write_text(
         "def test_it(paychain_emulator):\n"
         "    assert paychain_emulator.url.startswith('http://127.0.0.1:')\n"
         "    assert paychain_emulator.pay('inv_123') == 'confirming'\n"
     )
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # or it would look for settings in the folders above
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # otherwise pytest would search the parent folders for settings
     others = ["-p", "no:cacheprovider", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-W", "error", "-m", "pytest", *others, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""What is refused: routes, bodies, fields; and the envelope of every error."""
+"""Refused requests: routes, bodies, fields; and the envelope of every error."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmoun
         ("GET", f"{BUSINESS}/invoices%2Finv_123"),
     ],
 )
-def test_what_does_not_exist_is_not_found(api: Api, method: str, path: str) -> None:
-    """Unknown routes, methods and ids are 404, and carry a request id."""
+def test_an_unknown_route_or_id_is_not_found(api: Api, method: str, path: str) -> None:
+    """Unknown routes, methods and ids are 404, with a request id."""
     answer = api(method, path)
     assert answer.status == 404
     assert answer.headers["x-request-id"].startswith("req_")
@@ -42,13 +42,13 @@ def test_what_does_not_exist_is_not_found(api: Api, method: str, path: str) -> N
 
 
 def test_a_billing_invoice_that_does_not_exist_is_not_found(api: Api) -> None:
-    """Its id is looked up before anything is paid."""
+    """The id is checked before any payment."""
     body = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0x1"}
     assert api("POST", "/api/v1/billing/invoices/bill_inv_0/pay", body, key="k").status == 404
 
 
-def test_a_word_in_a_path_wins_over_an_id(api: Api) -> None:
-    """`lookup`, `invoices` and `networks` are no ids."""
+def test_a_literal_segment_precedes_an_id(api: Api) -> None:
+    """`lookup`, `invoices` and `networks` are not ids."""
     for path in ("/api/v1/businesses/lookup/biz_123", "/api/v1/businesses/invoices/inv_123", "/api/v1/tokens/networks/sol-mainnet"):
         assert api("GET", path).status == 200
     operations = [request.operation for request in api.emulator.requests]
@@ -57,7 +57,7 @@ def test_a_word_in_a_path_wins_over_an_id(api: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/prices", BUSINESS, "/api/v1/nothing"])
 def test_every_answer_has_a_request_id_of_its_own(api: Api, path: str) -> None:
-    """Good or bad, the header is there; in an error the envelope has the same one."""
+    """Every response has the header; an error has the same id in its envelope."""
     answers = [api("GET", path, headers={}) for _ in range(2)]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 2
     for answer in answers:
@@ -65,14 +65,14 @@ def test_every_answer_has_a_request_id_of_its_own(api: Api, path: str) -> None:
 
 
 def test_an_error_has_the_documented_envelope(api: Api) -> None:
-    """Code, message, details and request id, and nothing else."""
+    """The envelope has code, message, details and request id, and no other field."""
     error = api("POST", INVOICES, {}).json
     assert error.keys() == {"error"}
     assert error["error"].keys() == {"code", "message", "details", "requestId"}
 
 
 def test_no_answer_has_cors_headers(api: Api) -> None:
-    """Browsers are not its callers."""
+    """Browsers must not call the API."""
     answer = api("GET", "/api/v1/prices", headers={"Origin": "http://localhost:3000"})
     assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
@@ -83,7 +83,7 @@ def test_no_answer_has_cors_headers(api: Api) -> None:
     ids=["cut", "word", "no utf-8", "NaN", "deep", "long number", "two megabytes"],
 )
 def test_a_broken_body_is_refused(api: Api, body: bytes) -> None:
-    """What is not JSON is a 400, and creates nothing."""
+    """A body that is not JSON is a 400, and creates nothing."""
     answer = api("POST", INVOICES, body)
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["body"])
     assert api.count() == 1
@@ -91,7 +91,7 @@ def test_a_broken_body_is_refused(api: Api, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [None, b"[]", b"null", b'"text"', b"1"])
 def test_a_body_must_be_an_object(api: Api, body: bytes | None) -> None:
-    """Anything else cannot hold the fields."""
+    """Other JSON values cannot hold the fields."""
     assert api("POST", INVOICES, body).fields == ["body"]
 
 
@@ -123,7 +123,7 @@ def test_a_body_must_be_an_object(api: Api, body: bytes | None) -> None:
     ],
 )
 def test_an_invoice_is_checked_field_by_field(api: Api, changes: dict[str, Any], fields: list[str]) -> None:
-    """Each wrong field is named in the details, all of them at once, and nothing is created."""
+    """The details name all wrong fields at once, and nothing is created."""
     answer = api("POST", INVOICES, {**ORDER, **changes})
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", fields)
     assert api.count() == 1
@@ -136,7 +136,7 @@ def test_an_invoice_for_an_unknown_customer_is_refused(api: Api) -> None:
 
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
-    """In bodies and in queries; null stands for a field left out."""
+    """Bodies and queries may hold them; null stands for an omitted field."""
     assert api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status == 200
 
 
@@ -156,7 +156,7 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
     ],
 )
 def test_a_key_is_checked_field_by_field(api: Api, path: str, body: object, fields: list[str]) -> None:
-    """The same holds for keys."""
+    """The same applies to keys."""
     answer = api.dashboard("POST", path, body)
     assert (answer.status, answer.fields) == (400, fields)
 
@@ -171,17 +171,17 @@ def test_a_key_is_checked_field_by_field(api: Api, path: str, body: object, fiel
     ],
 )
 def test_a_quote_is_checked_field_by_field(api: Api, query: str, fields: list[str]) -> None:
-    """The same holds for queries."""
+    """The same applies to queries."""
     assert api("GET", f"{BUSINESS}/withdrawals/quote{query}").fields == fields
 
 
 def test_a_credential_is_checked_before_the_body(api: Api) -> None:
-    """Who is not known does not learn what is wrong with the request."""
+    """Without a valid credential, the response does not reveal errors of the request."""
     assert api("POST", INVOICES, b"{", headers={}).status == 401
 
 
 def test_received_requests_are_recorded(emulator: Emulator) -> None:
-    """Oldest first, with everything that was sent and the status of the answer; credentials compare and do not show."""
+    """The log has the requests, oldest first, with all their parts and statuses; credentials compare and are masked."""
     api = Api(emulator)
     api("POST", f"{INVOICES}?a=b", ORDER, key="k1")
     api("GET", "/api/v1/nothing", headers={})
@@ -196,7 +196,7 @@ def test_received_requests_are_recorded(emulator: Emulator) -> None:
 
 
 def test_the_oldest_records_are_dropped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
-    """An emulator that runs for long keeps the latest requests only."""
+    """The emulator keeps the latest requests only."""
     monkeypatch.setattr("paychainhq.emulator.recording._KEPT", 2)
     for symbol in ("ETH", "SOL", "BTC"):
         api("GET", f"/api/v1/prices/{symbol}")
@@ -204,7 +204,7 @@ def test_the_oldest_records_are_dropped(monkeypatch: pytest.MonkeyPatch, api: Ap
 
 
 def test_a_broken_body_is_recorded_as_none(api: Api) -> None:
-    """What cannot be parsed is no parsed body."""
+    """The parsed body is None if it cannot be parsed."""
     api("POST", INVOICES, b"{")
     assert api.emulator.requests[0].body is None
     assert api.emulator.requests[0].status == 400

@@ -1,4 +1,4 @@
-"""Odd requests, many at once, failures in the middle: the emulator itself never fails, and never does half of something."""
+"""Robustness: odd requests, concurrency, and failures in the middle never cause a server error or a partial effect."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ json_values = st.recursive(
 
 
 def exchange(emulator: Emulator, request: bytes) -> bytes:
-    """Send bytes as they are, and return the status line."""
+    """Send raw bytes, and return the status line."""
     with socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2])), timeout=30) as client:
         client.sendall(request)
         with client.makefile("rb") as answer:
@@ -78,7 +78,7 @@ def exchange(emulator: Emulator, request: bytes) -> bytes:
     ],
 )
 def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> None:
-    """Whatever stands in the first line, it is no server error."""
+    """No first line of a request causes a server error."""
     status = exchange(emulator, request_line + f"\r\nHost: {emulator.url[7:]}\r\nx-api-key: {API_KEY}\r\n\r\n".encode())
     assert status.startswith((b"HTTP/1.1 200", b"HTTP/1.1 40", b"HTTP/1.0 40"))
 
@@ -86,7 +86,7 @@ def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> 
 @pytest.mark.parametrize("name", ["x-api-key", "X-Emulator-Dashboard-Session", "Idempotency-Key", "Content-Type", "Expect"])
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"", b" ", "é".encode(), b"x" * 4000, b"a b"])
 def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) -> None:
-    """Bytes that are no text, nothing, and a lot."""
+    """Headers may hold undecodable bytes, nothing, or a lot."""
     body = json.dumps(ORDER).encode()
     key = b"" if name == "x-api-key" else f"x-api-key: {API_KEY}\r\n".encode()
     head = f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: {len(body)}\r\n{name}: ".encode()
@@ -95,7 +95,7 @@ def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) 
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
-def test_an_idempotency_key_that_is_none_is_refused(api: Api, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
     """A key that no client of ours would send is a 400 that names the header."""
     answer = api("POST", INVOICES, ORDER, {"x-api-key": API_KEY, "Idempotency-Key": key})
     assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
@@ -108,7 +108,7 @@ def test_an_idempotency_key_that_is_none_is_refused(api: Api, key: str) -> None:
     )
 )
 def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
-    """An invoice is created, or the request is refused; nothing else comes of any JSON."""
+    """Any JSON creates an invoice or is refused."""
     answer = api("POST", INVOICES, {**ORDER, **changes})
     assert answer.status in (200, 400, 404), answer.body
 
@@ -119,7 +119,7 @@ def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
     changes=st.dictionaries(st.sampled_from([*GATEWAY_ORDER, *GATEWAY_FIELDS]), json_values),
 )
 def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[str, Any]) -> None:
-    """The same, in its own way."""
+    """Any JSON creates a payment or is refused in the gateway's format."""
     answer = api(
         "POST", f"/gateway/api/{path}", {**GATEWAY_ORDER, **changes}, headers={"Authorization": f"Bearer {GATEWAY_OAUTH_TOKEN}"}
     )
@@ -134,35 +134,35 @@ def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[
     value=json_values,
 )
 def test_any_control_request_is_answered(api: Api, name: str, body: dict[str, Any], value: object) -> None:
-    """The same holds for the controls."""
+    """Any JSON is executed or refused."""
     fields = {"invoiceId": value, "paymentId": value, "amount": value, "seconds": value, "operation": value, "kind": value}
     assert api("POST", f"/_emulator/{name}", {**body, **fields}).status in (200, 400, 404)
 
 
 @pytest.mark.parametrize("seconds", [9007199254740992, 100 * 365 * 86_400 + 1])
 def test_a_lifetime_has_an_end(api: Api, seconds: int) -> None:
-    """What no date can hold is refused."""
+    """A lifetime beyond the range of dates is refused."""
     assert api("POST", INVOICES, {**ORDER, "expiresIn": seconds}).fields == ["expiresIn"]
 
 
 def test_the_clock_has_an_end(api: Api) -> None:
-    """Beyond it the emulator could date nothing; it says so, and goes on."""
+    """An advance beyond the last date is refused, and the emulator goes on."""
     with pytest.raises(ValueError, match="year 8999"):
         api.emulator.advance(1e12)
     api.emulator.advance(6900 * 365 * 86_400)
     assert api("POST", INVOICES, {**ORDER, "expiresIn": 100 * 365 * 86_400}).status == 200
 
 
-def test_one_key_from_many_at_once_makes_one_invoice(api: Api) -> None:
-    """However they interleave, all get the same invoice."""
+def test_concurrent_requests_with_one_key_make_one_invoice(api: Api) -> None:
+    """All interleavings return the same invoice."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: api("POST", INVOICES, ORDER, key="k"), range(40)))
     assert len({answer.json["id"] for answer in answers}) == 1
     assert api.count() == 2
 
 
-def test_many_keys_at_once_make_one_invoice_each(api: Api) -> None:
-    """Nothing is lost, and pages that are read later hold each once."""
+def test_concurrent_requests_with_many_keys_make_one_invoice_each(api: Api) -> None:
+    """No invoice is lost, and later pages hold each one once."""
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: api("POST", INVOICES, ORDER, key=f"k{i}").json["id"], range(120)))
     listed = [row["id"] for page in (1, 2) for row in api("GET", f"{INVOICES}?limit=100&page={page}").json["data"]]
@@ -177,7 +177,7 @@ def test_controls_can_come_from_many_threads(emulator: Emulator) -> None:
 
 
 def test_an_effect_without_its_stored_reply_does_not_happen(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the reply cannot be stored, the invoice is not created either: a repeat under the key makes the one there is."""
+    """If the response cannot be stored, the invoice is not created: a repeat with the key creates the only one."""
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
@@ -190,8 +190,8 @@ def test_an_effect_without_its_stored_reply_does_not_happen(api: Api, monkeypatc
     assert api.count() == 2
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator) -> None:
-    """`Expect: 100-continue` is answered, as curl and others ask before a large body."""
+async def test_expect_100_continue_is_answered(emulator: Emulator) -> None:
+    """Clients such as curl send `Expect: 100-continue` before a large body."""
     async with (
         asyncio.timeout(30),
         aiohttp.ClientSession(headers={"x-api-key": API_KEY}) as session,
@@ -202,7 +202,7 @@ async def test_a_client_that_asks_first_is_told_to_go_on(emulator: Emulator) -> 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 def test_every_operation_is_found_by_its_own_path(operation: Any) -> None:
-    """With any ids in it, also such as need quoting; and with another method or one segment more it is not found."""
+    """Any ids work, quoted ones included; another method or an additional segment is not found."""
     ids = {name: f"{name} é/1" for name in operation.placeholders}
     path = operation.path.format(
         **{name: value.replace(" ", "%20").replace("é", "%C3%A9").replace("/", "%2F") for name, value in ids.items()}
@@ -212,8 +212,8 @@ def test_every_operation_is_found_by_its_own_path(operation: Any) -> None:
     assert find_route(operation.method, f"{path}/x/y/z") is None
 
 
-def test_nothing_outside_knows_of_the_emulator() -> None:
-    """No module of the client imports it."""
+def test_no_client_module_imports_the_emulator() -> None:
+    """The emulator depends on the client, never the reverse."""
     for file in PACKAGE.rglob("*.py"):
         if file.is_relative_to(PACKAGE / "emulator"):
             continue

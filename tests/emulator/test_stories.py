@@ -1,4 +1,4 @@
-"""Whole stories: what a careful client goes through, told with a plain one."""
+"""Stories: sequences of a careful client, played by a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from paychainhq.emulator import API_KEY, Emulator
 from tests.emulator.api import BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
 
-# Silence is left out: it would take as long as the client's patience.
+# Silence is excluded: it would last as long as the client's timeout.
 KINDS = ["429:0", "503", "in_progress", "drop", "reset", "truncate", "bad_json", "html", "empty", "slow:0"]
 
 
 async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str = "150") -> Any:
-    """Ask for one invoice, with one key, until the answer can be read."""
+    """Request one invoice, with one key, until the response can be read."""
     while True:
         try:
             body = {**ORDER, "amount": amount}
@@ -33,8 +33,8 @@ async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_who_repeats_with_the_same_key_gets_one_invoice(emulator: Emulator, kind: str) -> None:
-    """Whatever happens three times on the way, whether before or after the invoice is created."""
+async def test_repeats_with_the_same_key_make_one_invoice(emulator: Emulator, kind: str) -> None:
+    """A fault occurs three times, before or after the creation of the invoice."""
     emulator.fault("invoices.create", kind, times=3)
     async with aiohttp.ClientSession() as session:
         invoice = await insist(session, emulator.url, "k")
@@ -45,8 +45,8 @@ async def test_who_repeats_with_the_same_key_gets_one_invoice(emulator: Emulator
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=6))
-def test_any_run_of_bad_luck_ends_with_one_invoice_each(kinds: list[str]) -> None:
-    """Faults of all kinds in any order, met by several requests at once: one invoice a key."""
+def test_any_sequence_of_faults_ends_with_one_invoice_each(kinds: list[str]) -> None:
+    """Faults of all kinds in any order hit several concurrent requests: there is one invoice for each key."""
 
     async def story() -> None:
         async with Emulator() as emulator, aiohttp.ClientSession() as session:
@@ -61,7 +61,7 @@ def test_any_run_of_bad_luck_ends_with_one_invoice_each(kinds: list[str]) -> Non
 
 
 async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> None:
-    """Orders go in, payers do what payers do, and each invoice ends as its payment says."""
+    """Orders become invoices, payers pay differently, and each invoice ends with the status of its payment."""
     payments: dict[str, tuple[str | None, str]] = {
         "exact": (None, "paid"),
         "cent-short": ("149.99", "paid"),
@@ -86,12 +86,12 @@ async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> N
         "inFlightWithdrawalCount": 0,
         "nextOpenInvoiceExpiryAt": None,
     }
-    # What came in for settled invoices: 20 each of 150, 149.99 and 151; and the opening balance.
+    # Sum of the settled invoices: 20 each of 150, 149.99 and 151; and the opening balance.
     assert api("GET", f"{BUSINESS}/balances").json["data"][0]["available"] == "9169.55"
 
 
 def test_a_key_is_rotated_without_a_gap(api: Api) -> None:
-    """The new key works before the old one is revoked, and replays of the old one's requests are its own."""
+    """The new key works before the old one is revoked, and replays are separate for each key."""
     old = api.dashboard("POST", f"{BUSINESS}/api-keys", {"name": "old"}).json
     first = api("POST", INVOICES, ORDER, {"x-api-key": old["apiKey"]}, key="k")
     new = api.dashboard("POST", f"{BUSINESS}/api-keys", {"name": "new"}).json
@@ -105,7 +105,7 @@ def test_a_key_is_rotated_without_a_gap(api: Api) -> None:
 
 
 def test_a_customer_with_several_invoices(api: Api) -> None:
-    """The invoices of one customer are found by it, share its address, and settle one by one."""
+    """The filter by customer finds the invoices, which share an address and settle one by one."""
     customer = api("POST", CUSTOMERS, {"externalRef": "r1", "email": "a@example.com"}).json
     assert api("GET", f"{CUSTOMERS}/{customer['id']}").json == customer
     first, second = (api.create(customerId=customer["id"], amount=amount) for amount in ("1", "2"))
@@ -117,14 +117,14 @@ def test_a_customer_with_several_invoices(api: Api) -> None:
 
 
 def test_a_customer_without_an_address_of_its_chain_family(api: Api) -> None:
-    """Customers have no permanent bitcoin address: each invoice gets one of its own."""
+    """Customers have no permanent bitcoin address: each invoice has its own."""
     invoices = [api.invoice(api.create(customerId="cus_123", token="BTC", chain="btc", amount="0.1")) for _ in range(2)]
     assert len({invoice["depositAddress"] for invoice in invoices}) == 2
     assert all(invoice["depositAddress"].startswith("bc1q") for invoice in invoices)
 
 
 async def test_other_processes_see_the_same(emulator: Emulator) -> None:
-    """What is done over HTTP and what is done by method is one state."""
+    """Controls over HTTP and by method change the same state."""
     async with aiohttp.ClientSession() as session:
         invoice = await insist(session, emulator.url, "k")
         async with session.post(f"{emulator.url}/_emulator/pay", json={"invoiceId": invoice["id"]}) as response:

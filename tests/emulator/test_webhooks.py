@@ -1,4 +1,4 @@
-"""The webhooks that the emulator sends: signed, on the documented schedule by its clock, with a record of each."""
+"""Webhooks of the emulator: signed, on the documented schedule by the emulator's clock, with a record of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MINUTE, HOUR = 60, 3600
 
 @attrs.frozen
 class Received:
-    """One webhook as it came in."""
+    """Webhook, as received."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -36,7 +36,7 @@ class Received:
 
 
 class Endpoint:
-    """A server that answers webhooks with the statuses it is told, the last one for ever."""
+    """Server that answers webhooks with a list of statuses, repeating the last one."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = [200]
@@ -77,7 +77,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 def settled(emulator: Emulator, until: Callable[[tuple[Delivery, ...]], bool]) -> tuple[Delivery, ...]:
-    """Wait for what the emulator does by itself."""
+    """Wait until the emulator's deliveries meet a condition."""
     while not until(found := emulator.deliveries):
         pass
     return found
@@ -100,8 +100,8 @@ def pay(emulator: Emulator, invoice_id: str = "inv_123", amount: str | None = No
     emulator.confirm(invoice_id)
 
 
-def test_a_paid_invoice_is_told(emulator: Emulator, endpoint: Endpoint) -> None:
-    """With the documented headers and the documented envelope."""
+def test_a_paid_invoice_sends_a_webhook(emulator: Emulator, endpoint: Endpoint) -> None:
+    """The webhook has the documented headers and the documented envelope."""
     emulator.add_webhook(endpoint.url, secret=SECRET, bearer="agreed")
     pay(emulator, amount="149.75")
     seen, paid = settled(emulator, all_delivered(2))
@@ -128,7 +128,7 @@ def test_a_paid_invoice_is_told(emulator: Emulator, endpoint: Endpoint) -> None:
 
 
 def test_every_change_of_status_is_an_event(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
-    """Also what nobody asks for, such as expiry; what has not changed is none."""
+    """Changes without a request, such as expiry, count too; without a change there is no event."""
     emulator.add_webhook(endpoint.url, secret=SECRET)
     assert api("DELETE", f"{INVOICES}/{api.create()}", key="cancel").json == {"count": 1}
     expiring = api.create(expiresIn=60)
@@ -146,7 +146,7 @@ def test_every_change_of_status_is_an_event(emulator: Emulator, endpoint: Endpoi
 
 
 def test_failures_are_repeated_on_the_schedule(emulator: Emulator, endpoint: Endpoint) -> None:
-    """After 1, 5 and 15 minutes, 1 and 6 hours, each counted from the last; the same event each time, and then no more."""
+    """Attempts follow after 1, 5 and 15 minutes, 1 and 6 hours, each counted from the last, with the same event; then none."""
     endpoint.statuses = [500]
     emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
@@ -168,7 +168,7 @@ def test_failures_are_repeated_on_the_schedule(emulator: Emulator, endpoint: End
 
 @pytest.mark.parametrize("status", [204, 299])
 def test_any_2xx_is_an_acknowledgement(emulator: Emulator, endpoint: Endpoint, status: int) -> None:
-    """It need not be a 200."""
+    """Statuses other than 200 are accepted too."""
     endpoint.statuses = [status]
     emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
@@ -176,7 +176,7 @@ def test_any_2xx_is_an_acknowledgement(emulator: Emulator, endpoint: Endpoint, s
 
 
 def test_redirects_are_failures(emulator: Emulator, endpoint: Endpoint) -> None:
-    """They are not followed; the next attempt may succeed."""
+    """Redirects are not followed; the next attempt may succeed."""
     endpoint.statuses = [307, 200]
     emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
@@ -188,8 +188,8 @@ def test_redirects_are_failures(emulator: Emulator, endpoint: Endpoint) -> None:
     assert (delivery.attempts, delivery.failure_reason) == (2, None)
 
 
-def test_an_endpoint_that_is_not_there(emulator: Emulator, endpoint: Endpoint) -> None:
-    """It is tried again like any other, and others do not wait for it."""
+def test_an_unreachable_endpoint(emulator: Emulator, endpoint: Endpoint) -> None:
+    """The delivery is repeated like any other, and does not delay others."""
     emulator.add_webhook("http://127.0.0.1:9/hooks", secret=SECRET)
     emulator.add_webhook(endpoint.url, secret="another")
     emulator.pay("inv_123")
@@ -200,7 +200,7 @@ def test_an_endpoint_that_is_not_there(emulator: Emulator, endpoint: Endpoint) -
 
 
 def test_copies_and_jitter(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
-    """Each event is delivered several times, and not in the order in which things happened."""
+    """Each event is delivered several times, and out of order."""
     emulator.add_webhook(endpoint.url, secret=SECRET, copies=3, jitter=HOUR)
     invoices = [api.create() for _ in range(10)]
     for invoice_id in invoices:
@@ -216,8 +216,8 @@ def test_copies_and_jitter(emulator: Emulator, endpoint: Endpoint, api: Api) -> 
     assert order != sorted(order)  # type: ignore[type-var]
 
 
-def test_what_was_on_its_way_is_sent_again_after_a_crash(endpoint: Endpoint, tmp_path: Path) -> None:
-    """A state file remembers endpoints and deliveries."""
+def test_deliveries_continue_after_a_crash(endpoint: Endpoint, tmp_path: Path) -> None:
+    """A state file stores endpoints and deliveries."""
     endpoint.gate.clear()
     with Emulator(tmp_path / "state.db") as emulator:
         emulator.add_webhook(endpoint.url, secret=SECRET)
@@ -232,8 +232,8 @@ def test_what_was_on_its_way_is_sent_again_after_a_crash(endpoint: Endpoint, tmp
     assert [received.event.event for received in endpoint.received] == ["invoice.confirming"] * 2
 
 
-def test_other_processes_ask_for_them_over_http(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
-    """The same endpoint, and the same record."""
+def test_endpoints_can_be_added_over_http(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
+    """The endpoint and the record are the same as by method."""
     body = {"url": endpoint.url, "secret": SECRET, "copies": 2}
     assert api("POST", "/_emulator/add_webhook", body, headers={}).json["id"].startswith("whe_")
     emulator.pay("inv_123")
@@ -262,8 +262,8 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_meant(emulator: Emulator, api: Api, wrong: dict[str, Any]) -> None:
-    """It is refused alike by the method and over HTTP."""
+def test_invalid_endpoint_is_refused(emulator: Emulator, api: Api, wrong: dict[str, Any]) -> None:
+    """The method and the HTTP request refuse the same values."""
     given: dict[str, Any] = {"url": "http://127.0.0.1:9/", "secret": "s", **wrong}
     with pytest.raises(ValueError, match=next(iter(wrong))):
         emulator.add_webhook(given.pop("url"), **given)
@@ -271,8 +271,8 @@ def test_what_cannot_be_meant(emulator: Emulator, api: Api, wrong: dict[str, Any
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
 
-def test_an_endpoint_that_keeps_silent_does_not_hold_the_end(endpoint: Endpoint) -> None:
-    """Leaving the emulator does not wait for the thirty seconds."""
+def test_a_silent_endpoint_does_not_delay_the_exit(endpoint: Endpoint) -> None:
+    """The exit does not wait for the delivery's timeout of thirty seconds."""
     endpoint.gate.clear()
     with Emulator() as emulator:
         emulator.add_webhook(endpoint.url, secret=SECRET)

@@ -1,4 +1,4 @@
-"""Try the whole matrix, print it, and write it down: `python -m tests.faults [NAME ...]`."""
+"""Run the whole matrix, print it, and write the page: `python -m tests.faults [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.faults", description="Try faults; without names, all, and write the page."
+        prog="python -m tests.faults", description="Run faults by name; without names, run all and write the page."
     )
-    parser.add_argument("names", nargs="*", help="what the names of the faults hold that are to be tried")
+    parser.add_argument("names", nargs="*", help="parts of the names of the faults to run")
     names = parser.parse_args().names
     cells = [
         Cell(fault, form, (operation,), face, load)

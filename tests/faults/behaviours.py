@@ -1,4 +1,4 @@
-"""How a server can fail a request: what it writes instead of the right answer, or before it, or after a part of it."""
+"""Behaviours of a failing server: responses that are wrong, delayed, endless or cut off."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tests.engine import CREATED_KEY, INVOICE, error_body
 from tests.support import Behaviour, Recorded, answer, reset
 
 _BOMB = 300_000_000
-_TURN = 0.02  # what is sent before and after such a pause is not one piece at the other end
+_TURN = 0.02  # a pause of this length separates pieces at the other end
 
 
 def name_of(request: Recorded) -> str:
-    """Return the name of the call that a request belongs to: each carries its own, in its path or in its body."""
+    """Return the call's name, which each request carries in its path or in its body."""
     if request.method == "GET":
         return request.target.rpartition("/")[2]
     return str(request.json.get("description") or request.json["name"])
 
 
 def reply(request: Recorded) -> bytes:
-    """Return the right answer to a request, which holds the name of its call as its id."""
+    """Return the right response to a request, whose id is the call's name."""
     sample = CREATED_KEY if request.target.endswith("/api-keys") else INVOICE
     return answer({**sample, "id": name_of(request)})
 
 
 async def right(request: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Answer as one should."""
+    """Send the right response."""
     writer.write(reply(request))
 
 
@@ -39,13 +39,13 @@ def refusal(status: int, headers: Mapping[str, str] | None = None) -> bytes:
 
 
 async def limited_until_a_date(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Refuse with a 429 that names the moment in a second from now."""
+    """Refuse with a 429 whose `Retry-After` is a date in about a second."""
     now = int(time.time())
     writer.write(refusal(429, {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 1, usegmt=True)}))
 
 
 def broken_off_after(part: float, *, by_reset: bool) -> Behaviour:
-    """Send so much of the right answer, and then break the connection off, or close it."""
+    """Send this part of the right response, and then reset or close the connection."""
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         whole = reply(request)
@@ -59,18 +59,18 @@ def broken_off_after(part: float, *, by_reset: bool) -> Behaviour:
 
 
 async def wrong_type(request: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Send the right answer under a content type that it has not."""
+    """Send the right response with a wrong content type."""
     writer.write(reply(request).replace(b"application/json", b"text/html"))
 
 
 async def answer_and_close(request: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Send the right answer and close the connection, without having said so."""
+    """Send the right response and close the connection, without announcing it."""
     writer.write(reply(request))
     writer.close()
 
 
 def endless(start: bytes, piece: bytes, *, pause: float = 0.0) -> Behaviour:
-    """Send a start, and then the same again and again, as fast as it is taken or with pauses."""
+    """Send a start, and then the same piece repeatedly, at full speed or with pauses."""
 
     async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
@@ -83,7 +83,7 @@ def endless(start: bytes, piece: bytes, *, pause: float = 0.0) -> Behaviour:
 
 
 def informed(replies: int) -> Behaviour:
-    """Send so many informational replies before the right answer."""
+    """Send this number of informational responses before the right one."""
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(EARLY_HINTS * replies + reply(request))
@@ -92,7 +92,7 @@ def informed(replies: int) -> Behaviour:
 
 
 async def bomb(_: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Send some 300 KB that unpack to 300 MB."""
+    """Send some 300 KB that decompress to 300 MB."""
     writer.write(answer(_packed_zeros(), headers={"Content-Encoding": "gzip"}))
     await writer.drain()
 
@@ -101,7 +101,7 @@ async def bomb(_: Recorded, writer: asyncio.StreamWriter) -> None:
 def _packed_zeros() -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     zeros = bytes(1_000_000)
-    # After a full flush, what is packed next does not look back: the same bytes again are the same zeros again.
+    # After a full flush, compression has no history: equal input gives equal output.
     first, again = (packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     return first + again * (_BOMB // len(zeros) - 1)
 

@@ -1,4 +1,4 @@
-"""A cell of the matrix: a fault, operations, a face and a load; what came of it, and whether that is as it must be."""
+"""Cell of the matrix: a fault, operations, a face and a load, with its report and the rules for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CROWD = 64
 
 @attrs.frozen
 class Operation:
-    """What is called, and whether it may be sent again."""
+    """Operation under test: its call, and whether it may be repeated."""
 
     name: str
     perform: Callable[[Any, str], Any]
@@ -38,7 +38,7 @@ FACES = ("async", "sync")
 
 @attrs.frozen
 class Cell:
-    """What is tried: so many calls at once, each of one of the operations in turn."""
+    """Cell: a number of concurrent calls, of each of the operations in turn."""
 
     fault: Fault
     form: str
@@ -49,7 +49,7 @@ class Cell:
 
 @attrs.frozen
 class Call:
-    """What came of one call: its outcome is `"result"` or the name of a class of error."""
+    """Result of one call; its outcome is `"result"` or the name of an error class."""
 
     name: str
     operation: Operation
@@ -62,15 +62,14 @@ class Call:
 
 @attrs.frozen
 class Report:
-    """What came of a cell.
+    """Report of a cell.
 
     Attributes:
-
-        calls: What came of each call.
-        seen: What the server saw of each.
-        lag: The longest time by which a control was late that only slept, through the same face, in seconds.
-        growth: By how many bytes the process was larger than before.
-        complaints: What asyncio had to say, of exceptions that nobody has fetched for instance.
+        calls: The result of each call.
+        seen: The server's record of each call.
+        lag: The largest delay in seconds of a control task that only slept, in the same face.
+        growth: The growth of the process in bytes.
+        complaints: The errors logged by asyncio, such as exceptions that were never retrieved.
     """
 
     cell: Cell
@@ -86,7 +85,7 @@ class Report:
 
     @property
     def limit(self) -> float:
-        """The deadline, a tenth of it and 50 ms, and what the machine was late itself."""
+        """Return the deadline, plus a tenth, 50 ms, and the delay of the machine itself."""
         return self.cell.fault.pace.timeout * 1.1 + 0.05 + self.lag
 
     @property
@@ -94,7 +93,7 @@ class Report:
         return self.slowest > self.limit
 
     def problems(self) -> Iterator[str]:
-        """Say what is not as it must be, deadlines apart."""
+        """Yield the violations of the rules, deadlines apart."""
         yield from self.complaints
         cell = self.cell
         for call in self.calls:
@@ -113,5 +112,5 @@ class Report:
                 yield f"{facts}: `sent` is not true"
             if seen.arrived > call.attempts:
                 yield f"{facts}: more requests than attempts"
-        if self.growth > 2 * LARGEST_BODY * (cell.load + 1):  # a body in pieces and as a whole, and as much for all the rest
+        if self.growth > 2 * LARGEST_BODY * (cell.load + 1):  # a body in pieces and as a whole, and as much for the rest
             yield f"the process grew by {self.growth >> 20} MiB"

@@ -1,4 +1,4 @@
-"""The matrix as text: a line for each cell in the terminal, and a page with a line for each fault and operation."""
+"""Matrix as text: a line for each cell in the terminal, and a page with a line for each fault and operation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from tests.faults.table import FAULTS
 
 _PAGE = """# Faults
 
-`make faults` makes everything go wrong that can go wrong between a client and a payments API, on real sockets, and looks at
-what comes of it. It prints a line for each cell, writes this page, and fails if a rule is broken. It takes some three minutes;
-`python -m tests.faults silence 429` tries only the faults that are named, and writes nothing. `make test` tries each fault too,
-with the three operations at once.
+`make faults` injects faults between a client and a payments API, on real sockets, and checks the results. It prints a line for
+each cell, writes this page, and fails if a rule is broken. It takes some three minutes. `python -m tests.faults silence 429` runs
+only the faults with these names, and writes nothing. `make test` runs each fault too, with the three operations at once.
 
-## What is tried
+## Setup
 
 {faults} faults, each over both faces, by one call alone and by {crowd} at once (tasks, or threads), with three operations:
 
@@ -27,46 +26,45 @@ with the three operations at once.
 - a **keyed mutation**: `invoices.create`, which carries an idempotency key;
 - a **mutation without a key**: `api_keys.create`, which must not be repeated once it may have left.
 
-The fault is met either **once**, by the first request of each call, or **always**; one that does not pass by asking again is met
-once, since a second request would come to a result. The server is one of its own
-(`tests/faults/server.py`): it knows which call each request belongs to, and counts its effects, which are the mutations that it
-took. Where that is possible it fails in the worst way: it does what was asked for, and then fails to say so. The same
-idempotency key is the same effect, and a mutation without a key that comes twice would be two.
+The fault applies either **once**, to the first request of each call, or **always**. A fault that is no transient failure applies
+once: a repeat would succeed. A separate server (`tests/faults/server.py`) assigns each request to its call, and counts effects,
+which are executed mutations. If possible, it fails in the worst way: after the execution, before the response. Requests with the
+same idempotency key count as one effect; a repeated mutation without a key would count as two.
 
-Each client has a short deadline, which `tests/faults/table.py` sets with each fault, and 8 attempts with short waits in between.
-The rest is as it is by default.
+Each client has a short deadline, set by `tests/faults/table.py` for each fault, and 8 attempts with short waits. Other settings
+have their defaults.
 
-## What must hold
+## Rules
 
-- Each call ends in its result, the right one, or in an error of this package, the expected one.
-- No effect is repeated: one key for each call, and no mutation without a key taken twice.
-- A result of a mutation means one effect. `sent="no"` means that no request came, `sent="yes"` that one did; and no more
-  requests come than there are attempts.
-- No deadline is missed by more than 10 % and 50 ms, beyond the lag that a control measured in the same cell: a task, or a thread
-  of the sync face, that only sleeps.
-- asyncio has nothing to complain of, such as an exception that nobody fetched.
-- The process grows by no more than twice the longest answer that is read (16 MiB) for each call, and as much again (on Linux, which
-  tells its size).
+- Each call ends with its own result, or with the expected error of this package.
+- No effect is repeated: there is one key for each call, and no mutation without a key is executed twice.
+- A result of a mutation means one effect. `sent="no"` means that no request arrived, `sent="yes"` that one did. There are no more
+  requests than attempts.
+- No deadline is missed by more than 10 % and 50 ms, beyond the lag of a control in the same cell: a task, or a thread of the sync
+  face, that only sleeps.
+- asyncio logs no error, such as an exception that was never retrieved.
+- The process grows by at most twice the longest response that is read (16 MiB) for each call, and as much again (measured on Linux
+  only).
 
-## What came of it
+## Results
 
 {cells} cells with {calls} calls, on {machine}: {verdict}.
-The call that ended latest, by its deadline and the lag of its cell, was
+The slowest call, relative to its deadline and the lag of its cell, was
 {worst}.
 
-A cell says: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. Where calls differ, it
-says how many ended how, and the least and the most of the rest. Many at once share the retry budget of their client (100 repeats)
-and the pause after a 429, so some of them give up earlier. 64 answers without end do not all come to 16 MiB before the deadline,
-which is then what ends their calls.
+A cell has: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. If calls differ, it has the
+number of each outcome, and the least and the most of the other values. Concurrent calls share the retry budget of their client (100
+retries) and the pause after a 429, so some of them fail earlier. Not all of 64 endless responses reach 16 MiB before the deadline,
+which then ends their calls.
 
-| Fault | Met | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
+| Fault | Applies | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
 |---|---|---|---|---|---|---|---|
 {rows}
 """
 
 
 def line(report: Report) -> str:
-    """Say in one line what came of a cell."""
+    """Format the report of a cell in one line."""
     cell = report.cell
     where = f"{cell.fault.name:44} {cell.form:6} {_operation(report):22} {cell.face:5} {cell.load:2}"
     more = f"lag {report.lag:.2f}, grew by {report.growth >> 20} MiB"
@@ -74,7 +72,7 @@ def line(report: Report) -> str:
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
-    """Write the page about the whole matrix; reports come in groups of four, in the order of its columns."""
+    """Return the page about the whole matrix; reports come in groups of four, in the order of its columns."""
     worst = max(reports, key=lambda report: report.slowest - report.limit)
     return _PAGE.format(
         faults=len(FAULTS),

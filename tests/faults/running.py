@@ -1,4 +1,4 @@
-"""Trying a cell: a client of one of the faces, its calls all at once, and a watch over the process meanwhile."""
+"""Execution of a cell: a client of one of the faces, its concurrent calls, and measurements of the process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def run(cell: Cell) -> Report:
-    """Try a cell."""
+    """Run a cell."""
     fault, pace = cell.fault, cell.fault.pace
     plan = {f"call-{number}": cell.operations[number % len(cell.operations)] for number in range(cell.load)}
     times = math.inf if cell.form == ALWAYS else cell.load
@@ -56,7 +56,7 @@ def run(cell: Cell) -> Report:
 
 _Plan = Mapping[str, Operation]
 _Ends = tuple[list[tuple[Any, float]], float]
-"""What each call returned or raised, and how long it took; and the lag."""
+"""Results or exceptions of the calls with their durations; and the lag."""
 
 
 async def _run_async(plan: _Plan, settings: Mapping[str, Any], warm: list[str]) -> _Ends:
@@ -129,7 +129,7 @@ def _call(name: str, operation: Operation, end: Any, elapsed: float) -> Call:
 
 
 class _Watch(logging.Handler):
-    """Notes by how much the process grows, and the errors that asyncio logs."""
+    """Watch over the growth of the process, and the errors that asyncio logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -137,7 +137,7 @@ class _Watch(logging.Handler):
         self.growth = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.threadName != THREAD:  # what the server goes through is its own affair
+        if record.threadName != THREAD:  # errors of the server's thread do not count
             self.complaints.append(f"{record.getMessage()} {record.exc_info and record.exc_info[1]!r}")
 
     def measure(self, over: threading.Event) -> None:
@@ -147,7 +147,7 @@ class _Watch(logging.Handler):
 
 
 def _resident() -> int:
-    if not _STATM.exists():  # only Linux tells
+    if not _STATM.exists():  # only on Linux
         return 0
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,4 +1,4 @@
-"""A server that fails as it is told, on a thread and an event loop of its own, and counts what it took."""
+"""Server with injected faults, on its own thread and event loop, which counts the requests that it executed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 
 @attrs.define
 class Seen:
-    """What the server saw of one call.
+    """Server's record of one call.
 
     Attributes:
-
-        arrived: How many requests it read whole.
-        keys: The idempotency keys that these carried.
-        taken: The key of each mutation that it took, or the number of the request where it has none: each of these is an effect.
+        arrived: The number of requests that it read whole.
+        keys: The idempotency keys of these requests.
+        taken: The key of each executed mutation, or the number of the request without one: each of these is an effect.
     """
 
     arrived: int = 0
@@ -40,16 +39,15 @@ class Seen:
 
 
 class FaultServer:
-    """Meets the first requests of each call with a fault, and answers the later ones.
+    """Server that answers the first requests of each call with a fault, and the later ones as usual.
 
     Args:
-
-        fault: What a request meets.
-        lasting: Whether every request meets it, and not only the first of each call.
-        taken: Whether the server has done what was asked for, before it fails to say so.
-        warm: What a request meets whose call is there to open connections only.
-        tls: Whether it speaks TLS, with a certificate that the system does not trust.
-        restarts_at: The number of the request during which it goes away for a moment, with all its connections.
+        fault: The behaviour for a request.
+        lasting: Whether the fault applies to every request, and not only to the first of each call.
+        taken: Whether the server executes the request before the fault.
+        warm: The behaviour for requests that only open connections.
+        tls: Whether it uses TLS, with a certificate that the system does not trust.
+        restarts_at: The number of the request during which it stops for a moment and drops all its connections.
     """
 
     def __init__(
@@ -88,15 +86,15 @@ class FaultServer:
         return int(self._listening.url.rpartition(":")[2])
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start work on the server's loop."""
+        """Start a coroutine on the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def leave(self) -> None:
-        """Close every connection and the port; nothing listens there any more."""
+        """Close every connection and the port."""
         await self._listening.__aexit__()
 
     async def come_back(self, after: float) -> None:
-        """Listen again on the same port, in so many seconds, without waiting for that."""
+        """Schedule listening on the same port after a number of seconds, without waiting for it."""
         self._return = asyncio.create_task(self._listen_again(after))
 
     async def _listen_again(self, after: float) -> None:
@@ -139,7 +137,7 @@ class FaultServer:
         if self._restarts_at is not None:
             if self._total == self._restarts_at:
                 self._return = asyncio.create_task(self._restart())
-            await asyncio.sleep(0.02)  # so that others are under way when it goes
+            await asyncio.sleep(0.02)  # so that others are in progress when the server stops
         await act(self._fault if faulty else right, request, writer)
 
 

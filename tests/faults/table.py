@@ -1,4 +1,4 @@
-"""The faults, each a row of facts: what is wrong, what comes of it, and whether asking again helps."""
+"""Faults as a table: the behaviour, the expected outcome, and whether a retry helps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ONCE, ALWAYS = "once", "always"
 
 @attrs.frozen
 class Pace:
-    """How long a call may take, one attempt of it, and the first wait at most, in seconds."""
+    """Deadline of a call, timeout of an attempt, and largest first wait, in seconds."""
 
     timeout: float
     attempt_timeout: float
@@ -46,24 +46,23 @@ class Pace:
 
 @attrs.frozen
 class Fault:
-    """One thing that goes wrong.
+    """Fault.
 
     Attributes:
-
-        name: What it is called.
-        outcomes: What a call comes to that meets it and is not made again: a class of error, or each of them if chance decides.
-        met: What a request meets at the server.
-        forms: Whether the first request of each call meets it, or every request, or both are tried.
-        passes: Whether the client takes it for something that may pass, and asks again where that is safe. If not, the first
-            request meets it: one that is sent again would come to a result.
-        left: Whether the request may have left when it is met; if not, even a mutation without a key is sent again.
-        taken: Whether the server has done what was asked for, before it fails to say so.
-        way: How the client comes to the server.
-        tls: Whether the server speaks TLS.
-        warm: What the requests meet that open connections beforehand, or None if there are none.
-        restarts: Whether the server goes away for a moment while half of the calls are under way.
-        crowded: What else may come of it where many calls share the machine, the retry budget and the limiter.
-        pace: The deadline of the call, that of one attempt, and the first wait.
+        name: The name.
+        outcomes: The outcome of a call that is not repeated: an error class, or several if chance decides.
+        met: The behaviour of the server for a request.
+        forms: Whether the fault applies to the first request of each call, to every request, or both are run.
+        passes: Whether the client classifies it as a transient failure, and retries if that is safe. If not, the fault applies to
+            the first request: a repeat would succeed.
+        left: Whether the request may have left before the fault; if not, even a mutation without a key is repeated.
+        taken: Whether the server executes the request before the fault.
+        way: The client's way to the server.
+        tls: Whether the server uses TLS.
+        warm: The behaviour for requests that open connections beforehand, or None without any.
+        restarts: Whether the server stops for a moment while half of the calls are in progress.
+        crowded: Other possible outcomes if many calls share the machine, the retry budget and the limiter.
+        pace: The deadline of the call, the timeout of an attempt, and the first wait.
     """
 
     name: str
@@ -81,18 +80,18 @@ class Fault:
     pace: Pace = attrs.field(default=Pace(5.0, 5.0), kw_only=True)
 
     def expected(self, form: str, *, repeatable: bool, load: int) -> set[str]:
-        """Return what may come of a call."""
+        """Return the possible outcomes of a call."""
         recovers = form == ONCE and self.passes and (repeatable or not self.left)
         return {*((RESULT,) if recovers else self.outcomes), *(self.crowded if load > 1 else ())}
 
 
 HANGS = Pace(0.3, 0.12)
-PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget lasts too
-WAITS = Pace(1.6, 1.6)  # one wait of a second, and not two
-FLOODS = Pace(1.0, 1.0)  # so much comes that a busy machine may not take it in time
+PATIENT = Pace(5.0, 5.0, 0.2)  # most waits outlast a restart, so that the retry budget suffices
+WAITS = Pace(1.6, 1.6)  # time for one wait of a second, not for two
+FLOODS = Pace(1.0, 1.0)  # a busy machine may not read all of it in time
 
 FAULTS = (
-    # --- on the way ---
+    # --- network ---
     Fault("connection refused for a moment", way=ways.nobody_there, left=False, forms=(ONCE,), pace=PATIENT),
     Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
     Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
@@ -113,7 +112,7 @@ FAULTS = (
     Fault("idle connection closed", (RESULT, LOST), warm=answer_and_close, forms=(ALWAYS,)),
     Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
     Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT),
-    # --- answers that are none ---
+    # --- invalid responses ---
     Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False, forms=(ONCE,)),
     Fault(
         "HTML in a 200",
@@ -125,7 +124,7 @@ FAULTS = (
     Fault("JSON under a wrong content type", (RESULT,), wrong_type, forms=(ALWAYS,)),
     Fault("gzip that is none", (LOST,), answer(b"{}", headers={"Content-Encoding": "gzip"})),
     Fault("a 200 that holds an error", (REFUSED,), answer(error_body("X")), passes=False, forms=(ONCE,), taken=False),
-    # --- answers that do not end ---
+    # --- responses that do not end ---
     Fault(
         "endless body",
         (UNCLEAR,),

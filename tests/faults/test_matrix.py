@@ -1,4 +1,4 @@
-"""Each fault, met by reads, keyed mutations and mutations without a key at once: a few, and many; and that a failure would show."""
+"""Matrix of faults, each against reads, keyed mutations and mutations without a key at two loads; and tests of its judge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 @pytest.mark.parametrize("client", FACES)
 @pytest.mark.parametrize(("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS])
 def test_fault(fault: Fault, form: str, client: str, load: int) -> None:
-    """The outcome is one of ours and the right one, no effect is repeated, `sent` is true, and the deadline is kept."""
+    """The outcome is an expected one, no effect is repeated, `sent` is true, and the deadline is kept."""
     report = run(Cell(fault, form, OPERATIONS, client, load))
     assert list(report.problems()) == []
     assert report.slowest < 3 * fault.pace.timeout
@@ -38,7 +38,7 @@ def judged(call: Call, seen: Seen, *, lag: float = 0.0, growth: int = 0) -> Repo
 
 
 @pytest.mark.parametrize(
-    ("report", "told"),
+    ("report", "violation"),
     [
         (judged(GOOD, SEEN), None),
         (judged(attrs.evolve(GOOD, problem="a foreign exception"), SEEN), "a foreign exception"),
@@ -53,20 +53,20 @@ def judged(call: Call, seen: Seen, *, lag: float = 0.0, growth: int = 0) -> Repo
         (judged(GOOD, SEEN, growth=300_000_000), "the process grew by 286 MiB"),
     ],
 )
-def test_what_is_wrong_is_told(report: Report, told: str | None) -> None:
-    """A report of each thing that must not be has a problem, and a good one has none."""
+def test_violations_are_reported(report: Report, violation: str | None) -> None:
+    """A report with a violation has a problem, and a good one has none."""
     problems = list(report.problems())
-    assert [told in problem for problem in problems] == [True] if told else not problems
+    assert [violation in problem for problem in problems] == [True] if violation else not problems
 
 
 @pytest.mark.parametrize(("elapsed", "lag", "late"), [(5.5, 0.0, False), (5.6, 0.0, True), (5.6, 0.1, False)])
-def test_a_deadline_that_is_missed_is_told(elapsed: float, lag: float, late: bool) -> None:
-    """More than a tenth and 50 ms after the deadline is late, but for what a control was late itself."""
+def test_a_missed_deadline_is_reported(elapsed: float, lag: float, late: bool) -> None:
+    """A call is late beyond a tenth and 50 ms after the deadline, plus the delay of the control."""
     assert judged(attrs.evolve(GOOD, elapsed=elapsed), SEEN, lag=lag).late is late
 
 
-def test_an_exception_that_nobody_fetches_is_told() -> None:
-    """What asyncio logs of it in this thread is a complaint."""
+def test_an_unretrieved_exception_is_reported() -> None:
+    """Errors that asyncio logs in this thread are complaints."""
 
     async def leave_one() -> None:
         asyncio.get_running_loop().call_exception_handler({"message": "never retrieved", "exception": OSError("lost")})

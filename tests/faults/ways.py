@@ -1,6 +1,6 @@
-"""How a client comes to the server, and what can be wrong on the way: names, TLS, proxies, a port where nobody listens.
+"""Ways from a client to the server, and their faults: names, TLS, proxies, a closed port.
 
-A way is a context manager: given the server, and how many times its fault is met, it gives the settings of the client.
+A way is a context manager: it takes the server and the number of times that its fault occurs, and yields the client's settings.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _AWAY = 0.03
 
 @contextmanager
 def plain(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
-    """Go straight there, over http."""
+    """Connect directly, over http."""
     yield {"base_url": f"http://127.0.0.1:{server.port}"}
 
 
 @contextmanager
 def nobody_there(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
-    """Find the port closed, for a moment or for good."""
+    """Close the port, for a moment or permanently."""
     server.start(server.leave()).result()
     returning: list[Future[None]] = []
 
@@ -51,7 +51,7 @@ def nobody_there(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
 
 
 class Resolver(AbstractResolver):
-    """Fails to resolve a name, so many times; then it is this machine."""
+    """Resolver that fails a number of times, and then returns this machine."""
 
     def __init__(self, times: float, *, silent: bool) -> None:
         self.left = times
@@ -70,11 +70,11 @@ class Resolver(AbstractResolver):
 
 
 def unresolved(*, silent: bool) -> Way:
-    """Look for the name of the server in vain: an error comes, or nothing does."""
+    """Resolve the server's name with an error or without a response."""
 
     @contextmanager
     def way(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
-        # A name is looked up once for all that wait for it, so each of them meets the one failure.
+        # All waiters share one lookup, so that each of them gets the same failure.
         resolver = Resolver(1 if times < math.inf else times, silent=silent)
         with patch("aiohttp.connector.DefaultResolver", lambda *_, **__: resolver):
             yield {"base_url": f"http://faults.localhost:{server.port}"}
@@ -87,13 +87,13 @@ def unresolved(*, silent: bool) -> Way:
 
 @contextmanager
 def untrusted(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
-    """Meet a certificate that nobody has vouched for."""
+    """Present a certificate that is not trusted."""
     yield {"base_url": f"https://localhost:{server.port}"}
 
 
 @contextmanager
 def no_tls(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:
-    """Speak TLS to a server that waits for the end of a request in plain text."""
+    """Connect with TLS to a server that expects a request in plain text."""
     yield {"base_url": f"https://localhost:{server.port}", "ssl": trusting()}
 
 
@@ -105,13 +105,12 @@ def trusting() -> ssl.SSLContext:
 
 
 class Proxy:
-    """Leads every tunnel, and every request in plain text, to one port.
+    """Proxy that forwards every tunnel, and every request in plain text, to one port.
 
     Args:
-
-        port: Where it leads to.
-        refuses: How many it refuses.
-        breaks: How many it breaks off with a reset in the middle of the server's first words.
+        port: The target port.
+        refuses: The number of connections that it refuses.
+        breaks: The number of connections that it resets in the middle of the server's first bytes.
     """
 
     def __init__(self, port: int, *, refuses: float = 0, breaks: float = 0) -> None:
@@ -130,7 +129,7 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for _ in range(5):
-            await asyncio.sleep(0)  # connections close themselves a turn later
+            await asyncio.sleep(0)  # connections close themselves one turn later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -157,12 +156,12 @@ class Proxy:
                 await asyncio.sleep(0.02)
                 writer.transport.abort()
             await _pump(far_reader, writer)
-        except asyncio.CancelledError:  # what is not sent yet will not be
+        except asyncio.CancelledError:  # unsent data is dropped
             writer.transport.abort()
             if far_writer is not None:
                 far_writer.transport.abort()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # one of the two has ended
+            pass  # one side has closed
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -182,7 +181,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def through_proxy(*, tunnel: bool = False, refuses: bool = False, breaks: bool = False) -> Way:
-    """Go through a proxy: in plain text, or by a tunnel that carries TLS."""
+    """Connect through a proxy: in plain text, or by a tunnel that carries TLS."""
 
     @contextmanager
     def way(server: FaultServer, times: float) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The gateway's documented answers, and a call of each of its operations as its page shows it."""
+"""Documented responses of the gateway, with a sample call of each operation."""
 
 from __future__ import annotations
 
@@ -82,17 +82,16 @@ INVALID = {
 
 @attrs.frozen
 class Sample:
-    """One operation as its page shows it.
+    """Sample of one operation from its page.
 
     Attributes:
-
         name: The operation.
-        arguments: What is passed to its method.
+        arguments: The arguments of its method.
         line: The method and the path.
-        body: The JSON that is sent.
-        answer: The JSON that comes back.
-        type: What becomes of it.
-        token: Which token is sent.
+        body: The JSON of the request.
+        answer: The JSON of the response.
+        type: The type of the result.
+        token: The token of the request.
     """
 
     name: str
@@ -207,13 +206,13 @@ BY_NAME = {sample.name: sample for sample in SAMPLES}
 
 
 def client(url: str, **settings: Any) -> Gateway:
-    """Return a client that has everything, and that repeats quickly."""
+    """Return a client with all credentials and short retry waits."""
     every = {"client_token": CLIENT_TOKEN, "oauth_token": OAUTH_TOKEN, "client_id": CLIENT_ID, "retry": QUICK, "timeout": 10}
     return Gateway(base_url=url, **{**every, **settings})
 
 
 def sample_call(gateway: Gateway, operation: str, /, **changes: Any) -> Awaitable[Any]:
-    """Make the documented call of an operation, with other arguments where they are given."""
+    """Make the documented call of an operation, with the given arguments changed."""
     resource, method = operation.split(".")
     arguments = {**BY_NAME[operation].arguments, **changes}
     result: Awaitable[Any] = getattr(getattr(gateway, resource), method)(**arguments)

@@ -1,4 +1,4 @@
-"""What the gateway's answers become: values, or errors that say which fields are wrong."""
+"""Responses of the gateway, as values or as errors that name the wrong fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ no_client = pytest.mark.async_only("it makes no client")
 
 
 async def failed(status: int, data: Any, operation: str = "payments.create", **headers: str) -> APIError:
-    """The error of a call that is answered so."""
+    """Return the error of a call with this response."""
     async with RawServer(answer(data, status, headers)) as server, client(server.url, retry=None) as gateway:
         with pytest.raises(APIError) as caught:
             await sample_call(gateway, operation)
@@ -52,8 +52,8 @@ async def failed(status: int, data: Any, operation: str = "payments.create", **h
 # --- errors ---
 
 
-async def test_fields_that_are_wrong() -> None:
-    """A 422 says which fields are wrong and why, on the error and in its text, and survives pickling."""
+async def test_invalid_fields() -> None:
+    """A 422 names the wrong fields and their problems, on the error and in its text, and survives pickling."""
     error = await failed(422, INVALID)
     assert type(error) is BadRequestError
     assert error.fields == {
@@ -76,8 +76,8 @@ async def test_fields_that_are_wrong() -> None:
         ({"amount": "text", "name": ["short", 5, "odd"], "url": [], "x": [5]}, {"name": ("short", "odd")}),
     ],
 )
-async def test_fields_that_are_not_as_documented(errors: Any, fields: Any) -> None:
-    """What does not map fields to texts is left out, and the error is the same."""
+async def test_undocumented_fields(errors: Any, fields: Any) -> None:
+    """Entries that do not map fields to texts are dropped, and the error is otherwise the same."""
     error = await failed(422, {"message": "no", "errors": errors})
     assert (type(error), error.fields, error.message) == (BadRequestError, fields, "no")
 
@@ -95,16 +95,16 @@ async def test_fields_that_are_not_as_documented(errors: Any, fields: Any) -> No
         (503, ServerError),
     ],
 )
-async def test_errors_go_by_the_status(status: int, kind: type[APIError]) -> None:
-    """There are no codes, so the status says what it is, and `message` why."""
+async def test_the_status_determines_the_error(status: int, kind: type[APIError]) -> None:
+    """Without error codes, the status determines the class, and `message` has the reason."""
     error = await failed(status, {"message": "Insufficient permissions"})
     assert type(error) is kind
     assert (error.message, error.code, error.fields) == ("Insufficient permissions", None, {})
     assert (await failed(status, b"<html>")).message == f"the server answered {status} without saying why"
 
 
-async def test_what_a_429_asks_for() -> None:
-    """`Retry-After` is on the error."""
+async def test_retry_after_of_a_429() -> None:
+    """The error has the value of `Retry-After`."""
     error = await failed(429, {"message": "Too Many Attempts."}, **{"Retry-After": "7"})
     assert isinstance(error, RateLimitError)
     assert error.retry_after == 7
@@ -112,13 +112,13 @@ async def test_what_a_429_asks_for() -> None:
 
 @no_client
 def test_other_errors_have_no_fields() -> None:
-    """The attribute is always there, and nobody can fill it for all."""
+    """The attribute always exists, and cannot be changed for all errors."""
     assert APIError("no").fields == {}
     with pytest.raises(TypeError):
         APIError.fields["x"] = ()  # type: ignore[index]
 
 
-# --- answers that are not as documented ---
+# --- undocumented responses ---
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_other_errors_have_no_fields() -> None:
         ("refunds.create", {"data": {**REFUND, "refundAmount": 100}}, "$.data.refundAmount"),
     ],
 )
-async def test_surprises_are_told_by_their_place(operation: str, data: Any, path: str) -> None:
-    """An answer that is not as documented is kept whole on the error: what was created is not lost."""
+async def test_undocumented_responses_are_reported_with_their_path(operation: str, data: Any, path: str) -> None:
+    """The error keeps the whole undocumented response, so that a created object is not lost."""
     async with RawServer(answer(data)) as server, client(server.url) as gateway:
         with pytest.raises(DecodeError) as caught:
             await sample_call(gateway, operation)
@@ -148,16 +148,16 @@ async def test_surprises_are_told_by_their_place(operation: str, data: Any, path
 
 
 @pytest.mark.parametrize("sample", BY_NAME)
-async def test_what_is_no_json(sample: str) -> None:
-    """An answer that is no JSON is kept raw, of whatever operation."""
+async def test_a_response_that_is_not_json(sample: str) -> None:
+    """The error of any operation keeps the raw response."""
     async with RawServer(answer(b"<html>")) as server, client(server.url) as gateway:
         with pytest.raises(DecodeError) as caught:
             await sample_call(gateway, sample)
     assert caught.value.body == b"<html>"
 
 
-async def test_numbers_of_what_is_untyped() -> None:
-    """Instructions may write amounts as numbers: they keep their text."""
+async def test_numbers_in_untyped_responses() -> None:
+    """Instructions may contain amounts as numbers: these keep their text."""
     body = b'{"data": {"amount": 0.10000000000000000000001, "count": 3}}'
     async with RawServer(answer(body)) as server, client(server.url) as gateway:
         found = await sample_call(gateway, "payments.instructions")
@@ -182,14 +182,14 @@ async def test_numbers_of_what_is_untyped() -> None:
     ],
 )
 def test_values_are_lossless(type_: type[Any], data: Any) -> None:
-    """What was decoded can be given back, unknown fields and nulls included."""
+    """A decoded value encodes to its source, unknown fields and nulls included."""
     assert to_json(from_json(type_, data)) == data
     assert from_json(type_, data) == pickle.loads(pickle.dumps(from_json(type_, data)))
 
 
 @no_client
 def test_fields_are_typed() -> None:
-    """Minor units are an int, the major unit a Decimal of its text, times aware."""
+    """Minor units are an int, the major unit a Decimal with the same text, times aware."""
     payment = from_json(Payment, NOTICE)
     assert payment.status is PaymentStatus.RECEIVED
     assert payment.amount is not None
@@ -216,8 +216,8 @@ def test_fields_are_typed() -> None:
         ("EXPIRED", False, False),
     ],
 )
-def test_what_counts_as_paid(status: str, paid: bool, decided: bool) -> None:
-    """`RECEIVED` and `CONFIRMED` do; a status that is new is kept, and decides nothing."""
+def test_paid_statuses(status: str, paid: bool, decided: bool) -> None:
+    """`RECEIVED` and `CONFIRMED` are paid; an unknown status is kept, and is not terminal."""
     payment = from_json(Payment, {"id": "x", "status": status})
     assert (payment.is_paid, payment.is_decided, payment.status) == (paid, decided, status)
 
@@ -234,7 +234,7 @@ def test_what_counts_as_paid(status: str, paid: bool, decided: bool) -> None:
     ],
 )
 def test_payment_id_of_a_checkout(url: str, payment_id: str) -> None:
-    """It is the last part of the path, whatever it looks like."""
+    """The id is the last segment of the path, in any format."""
     assert Checkout(checkout_url=url).payment_id == payment_id
 
 

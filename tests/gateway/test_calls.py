@@ -1,4 +1,4 @@
-"""What the gateway's client does with a call: repeats, waits, views, settings, secrets."""
+"""Calls of the gateway's client: retries, waits, views, settings, secrets."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def paid_as(status: str) -> bytes:
     return answer({"data": {**PAYMENT, "status": status}})
 
 
-# --- repeats ---
+# --- retries ---
 
 
 @pytest.mark.parametrize("operation", MUTATIONS)
 @pytest.mark.parametrize("failure", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_what_may_have_been_done_is_not_done_again(operation: str, failure: Behaviour) -> None:
-    """There is no idempotency key: after a failure that leaves open whether it was done, the caller decides."""
+async def test_a_request_that_may_have_been_executed_is_not_repeated(operation: str, failure: Behaviour) -> None:
+    """Without an idempotency key, the caller decides after a failure that leaves the outcome open."""
     async with RawServer(failure) as server, client(server.url) as gateway:
         with pytest.raises(PayChainError) as caught:
             await sample_call(gateway, operation)
@@ -66,8 +66,8 @@ async def test_what_may_have_been_done_is_not_done_again(operation: str, failure
 
 
 @pytest.mark.parametrize("operation", MUTATIONS)
-async def test_what_never_left_is_tried_again(operation: str) -> None:
-    """Nothing can have been done where nobody listens."""
+async def test_a_request_that_never_left_is_retried(operation: str) -> None:
+    """A refused connection rules out any effect."""
     with create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with client(url) as gateway:
@@ -78,7 +78,7 @@ async def test_what_never_left_is_tried_again(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", READS)
 async def test_reads_are_repeated(operation: str) -> None:
-    """A read does no harm."""
+    """Reads have no effect."""
     script: list[Behaviour] = [close, answer(b"", 503), answer({"message": "x"}, 500), answer(BY_NAME[operation].answer)]
     patient = attrs.evolve(QUICK, attempt_timeout=10)
     async with RawServer(*script) as server, client(server.url, retry=patient) as gateway:
@@ -90,8 +90,8 @@ async def test_reads_are_repeated(operation: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["RECEIVED", "CONFIRMED", "CANCELLED", "ERROR", "REFUND"])
-async def test_wait_until_it_is_decided(end: str) -> None:
-    """Each read is one request; outages and statuses that are new are waited out."""
+async def test_wait_until_a_terminal_status(end: str) -> None:
+    """Each read is one request; the wait continues through outages and unknown statuses."""
     script: list[Behaviour] = [paid_as(status) for status in ("OPEN", "FOUND", "UNDERPAID", "NEW")]
     async with RawServer(*script, close, paid_as(end)) as server, client(server.url, retry=None) as gateway:
         payment = await gateway.payments.wait(PAYMENT_ID, interval=0.001, timeout=60)
@@ -101,8 +101,8 @@ async def test_wait_until_it_is_decided(end: str) -> None:
 
 
 @pytest.mark.async_only("it fakes the clock of the loop")
-async def test_wait_that_takes_too_long() -> None:
-    """The error shows the payment as it was last seen."""
+async def test_wait_beyond_the_timeout() -> None:
+    """The error has the payment as of the last read."""
     too_long = pytest.raises(WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID")
     async with RawServer(paid_as("UNDERPAID")) as server, client(server.url) as gateway:
         with too_long as caught, skipping_clock() as clock:
@@ -114,16 +114,16 @@ async def test_wait_that_takes_too_long() -> None:
     assert pickle.loads(pickle.dumps(caught.value)).payment == caught.value.payment
 
 
-async def test_wait_for_what_was_never_seen() -> None:
-    """An outage to the end is told as such."""
+async def test_wait_without_a_successful_read() -> None:
+    """The error reports that no read succeeded."""
     async with RawServer(close) as server, client(server.url, retry=None) as gateway:
         with pytest.raises(WaitTimeoutError, match="it was never seen") as caught:
             await gateway.payments.wait(PAYMENT_ID, timeout=0)
     assert caught.value.payment is None
 
 
-async def test_wait_for_what_is_not_there() -> None:
-    """An answer that is definite ends the wait."""
+async def test_wait_for_an_unknown_payment() -> None:
+    """A definite error ends the wait."""
     async with RawServer(answer({"message": "Not found."}, 404)) as server, client(server.url) as gateway:
         with pytest.raises(NotFoundError):
             await gateway.payments.wait(PAYMENT_ID)
@@ -131,8 +131,8 @@ async def test_wait_for_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": -1}, {"interval": 0}, {"timeout": "1"}])
-async def test_wait_that_cannot_be(wrong: dict[str, Any]) -> None:
-    """Its times are checked before anything is sent."""
+async def test_wait_with_invalid_times(wrong: dict[str, Any]) -> None:
+    """The times are checked before anything is sent."""
     async with client("http://127.0.0.1:1") as gateway:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             await gateway.payments.wait(PAYMENT_ID, **wrong)
@@ -142,7 +142,7 @@ async def test_wait_that_cannot_be(wrong: dict[str, Any]) -> None:
 
 
 async def test_views() -> None:
-    """A view has other options and the same connections; closing it closes nothing, and closing the client twice is fine."""
+    """A view has other options and the same connections; closing it does nothing, and closing the client twice is allowed."""
     async with RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server, client(server.url) as gateway:
         view = gateway.with_options(retry=None, timeout=5)
         with pytest.raises(PayChainError) as caught:
@@ -157,7 +157,7 @@ async def test_views() -> None:
 
 
 async def test_middleware_and_limits() -> None:
-    """They are those of the other client; no middleware sees a token."""
+    """Middleware and limits work as in the other client; no middleware sees a token."""
     seen: list[Request] = []
 
     async def look(request: Request, send: Next) -> Response:
@@ -172,7 +172,7 @@ async def test_middleware_and_limits() -> None:
 
 
 async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The three documented variables are read; what is given wins over them."""
+    """The three documented variables are read; arguments take precedence over them."""
     for name, value in {"CLIENT_ID": "id_of_env", "CLIENT_TOKEN": "token_of_env"}.items():
         monkeypatch.setenv(f"PAYMENT_{name}", value)
     monkeypatch.setenv("WEBHOOK_SECRET", "secret_of_env")
@@ -188,7 +188,7 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables that are unset or empty set nothing."""
+    """Variables that are unset or empty have no effect."""
     for name in ("PAYMENT_CLIENT_ID", "PAYMENT_CLIENT_TOKEN", "WEBHOOK_SECRET"):
         monkeypatch.setenv(name, "")
     async with Gateway.from_env(base_url="http://127.0.0.1:1") as gateway:
@@ -209,7 +209,7 @@ FAILURES: dict[str, Behaviour] = {
 
 
 def assert_hidden(text: str) -> None:
-    """None of the secrets is in a text, but for what stands in the thread that a test calls the blocking face in."""
+    """Assert that a text contains no secret, except in frames of the thread in which a test calls the blocking face."""
     text = "\n".join(
         line for line in text.split("\n") if not re.match(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:", line)
     )
@@ -218,7 +218,7 @@ def assert_hidden(text: str) -> None:
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_no_secret_shows(failure: Behaviour) -> None:
-    """Neither tokens nor the secret of a new application show in errors, tracebacks with locals, logs or reprs."""
+    """Neither tokens nor the secret of a new application appear in errors, tracebacks with locals, logs or reprs."""
     calls: list[Callable[[Gateway], Any]] = [
         lambda gateway: gateway.payments.get(PAYMENT_ID),
         lambda gateway: gateway.applications.create("abc", NEW_SECRET),
@@ -239,15 +239,15 @@ async def test_no_secret_shows(failure: Behaviour) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"timeout": 0}, {"proxy": "x"}, {"scopes": 5}, {"base_url": "https://me:passwordECHO@x"}])
-def test_no_secret_shows_where_the_client_cannot_be_made(settings: dict[str, Any]) -> None:
-    """The constructor's own frames hide them too."""
+def test_no_secret_shows_if_the_constructor_fails(settings: dict[str, Any]) -> None:
+    """The constructor's own frames conceal secrets too."""
     with pytest.raises(ConfigurationError) as caught:
         Gateway(**{"base_url": "https://x", **SECRETS, **settings})
     assert_hidden(traced(caught.value))
     assert "passwordECHO" not in traced(caught.value)
 
 
-async def test_what_is_shown() -> None:
-    """A client shows where it goes and whose it is."""
+async def test_repr() -> None:
+    """The repr has the address and the client id."""
     async with client("http://127.0.0.1:1/api", oauth_token=OAUTH_TOKEN) as gateway:
         assert repr(gateway) == f"<Gateway http://127.0.0.1:1 client_id={CLIENT_ID!r}>"

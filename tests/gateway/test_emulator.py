@@ -1,4 +1,4 @@
-"""The emulator's gateway: what its pages say of tokens, errors, lifecycle and webhooks."""
+"""Gateway of the emulator: documented tokens, errors, lifecycle and webhooks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def new(gateway: Gateway, **more: Any) -> str:
 async def ask(
     emulator: Emulator, method: str, path: str, body: Any = None, token: str | None = GATEWAY_OAUTH_TOKEN
 ) -> tuple[int, Any]:
-    """Send a plain request; bytes go out as they are."""
+    """Send a plain request; a body of bytes is sent unchanged."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body)
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     async with (
@@ -72,13 +72,13 @@ async def ask(
 )
 @pytest.mark.parametrize("token", [None, "", "unknown"])
 async def test_no_token_or_a_wrong_one(emulator: Emulator, sample: Any, token: str | None) -> None:
-    """401, before anything else is looked at."""
+    """The response is 401, before any other check."""
     method, path = sample.line.split(" ")
     assert await ask(emulator, method, path, b"{", token) == (401, {"message": "Unauthenticated"})
 
 
 async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
-    """No other scheme is one, and the word is in any case."""
+    """No other scheme is accepted, and the scheme's name may be in any case."""
     url = f"{emulator.gateway_url}/api/payment-applications"
     async with ClientSession() as session:
         for scheme, status in (("bearer", 200), ("Basic", 401), ("", 401)):
@@ -87,14 +87,14 @@ async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if not name.startswith("payments.")])
-async def test_a_client_token_on_what_is_the_dashboards(emulator: Emulator, name: str) -> None:
-    """403, even with all scopes."""
+async def test_a_client_token_on_dashboard_operations(emulator: Emulator, name: str) -> None:
+    """The response is 403, even with all scopes."""
     method, path = BY_NAME[name].line.split(" ")
     assert await ask(emulator, method, path, {}, GATEWAY_CLIENT_TOKEN) == (403, {"message": "Insufficient permissions"})
 
 
 async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
-    """A token may do what its scopes say; the OAuth2 token all, and whoever has none may see the methods."""
+    """A client token permits the operations of its scopes, the OAuth2 token all; the methods need no token."""
     payment_id = await new(gateway)
     async with Gateway(
         base_url=emulator.gateway_url, client_token=GATEWAY_READ_TOKEN, client_id=GATEWAY_CLIENT_ID, retry=None
@@ -108,7 +108,7 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
     assert (await ask(emulator, "GET", f"/api/checkout/{payment_id}/payment-methods", token=None))[0] == 200
 
 
-# --- what is asked for ---
+# --- requests ---
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
         ("/api/refund-request", {"paymentId": "x", "bankName": "b", "bankCode": "c"}, {"blockchainAddress"}),
     ],
 )
-async def test_fields_that_are_wrong(emulator: Emulator, path: str, body: Any, fields: set[str]) -> None:
-    """422 in Laravel's way: for each field a list of what is wrong with it."""
+async def test_invalid_fields(emulator: Emulator, path: str, body: Any, fields: set[str]) -> None:
+    """The response is 422 in Laravel's format: for each field a list of problems."""
     status, answer = await ask(emulator, "POST", path, body)
     assert (status, answer["message"], set(answer["errors"])) == (422, "The given data was invalid.", fields)
     assert all(isinstance(text, str) for texts in answer["errors"].values() for text in texts)
 
 
-async def test_what_is_not_there_and_what_is_no_json(emulator: Emulator) -> None:
-    """404 and 400, with a message."""
+async def test_unknown_paths_and_bodies_that_are_not_json(emulator: Emulator) -> None:
+    """The responses are 404 and 400, with a message."""
     for method, path in (
         ("GET", "/api/payment/unknown"),
         ("GET", "/api/payment/unknown/provider/x/method/y"),
@@ -152,14 +152,14 @@ async def test_what_is_not_there_and_what_is_no_json(emulator: Emulator) -> None
 
 
 async def test_the_two_apis_are_apart(emulator: Emulator) -> None:
-    """The gateway's paths are below its own prefix only, and answer there in their own way."""
+    """The gateway's paths exist below its own prefix only, with its own error format."""
     async with ClientSession() as session, session.get(f"{emulator.url}/api/payment-applications") as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (404, "NOT_FOUND")
     assert (await ask(emulator, "GET", "/api/v1/prices"))[1] == {"message": "Not found."}
 
 
 async def test_applications(gateway: Gateway) -> None:
-    """One is there from the start; a new one has an own client id, by which and by whose site payments are made."""
+    """One application exists from the start; a new one has its own client id and site, and either identifies it in a payment."""
     (first,) = await gateway.applications.list()
     assert first.client_id == GATEWAY_CLIENT_ID
     made = await gateway.applications.create("abc", SECRET, url="https://x", currency_whitelist=["BTC"], allow_underpay=True)
@@ -175,7 +175,7 @@ async def test_applications(gateway: Gateway) -> None:
 
 
 async def test_checkout_links(gateway: Gateway) -> None:
-    """A link holds id, expiry, signature and, if asked for, where to go back to."""
+    """A link holds id, expiry, signature and, if requested, the redirect URL."""
     checkout = await gateway.payments.create(
         1, "EUR", "r", "l", redirect_url="https://shop/?a=1&b=2", expires_at="2027-01-15T10:00:00+00:00"
     )
@@ -187,18 +187,18 @@ async def test_checkout_links(gateway: Gateway) -> None:
 
 
 async def test_instructions(gateway: Gateway) -> None:
-    """Each method of a payment has one address, which stays."""
+    """Each method of a payment has one permanent address."""
     payment_id = await new(gateway)
     first, again, other = [await gateway.payments.instructions(payment_id, "x", method) for method in ("BTC", "BTC", "ETH")]
     assert first == again
     assert first["data"]["address"] != other["data"]["address"]
 
 
-# --- the life of a payment ---
+# --- lifecycle of a payment ---
 
 
 async def test_paid(emulator: Emulator, gateway: Gateway) -> None:
-    """OPEN, FOUND, RECEIVED; without a webhook endpoint it stays so, and is paid."""
+    """The statuses are OPEN, FOUND, RECEIVED; without a webhook endpoint the last one stays, and is paid."""
     payment_id = await new(gateway)
     open_payment = await gateway.payments.get(payment_id)
     assert (open_payment.status, open_payment.received_amount, open_payment.found_at, open_payment.refund) == (
@@ -220,7 +220,7 @@ async def test_paid(emulator: Emulator, gateway: Gateway) -> None:
 
 
 async def test_underpaid_and_topped_up(emulator: Emulator, gateway: Gateway) -> None:
-    """Too little is UNDERPAID until the rest has come."""
+    """An underpayment is UNDERPAID until the rest is paid."""
     payment_id = await new(gateway)
     emulator.pay_gateway(payment_id, 9000)
     assert emulator.confirm_gateway(payment_id) == "UNDERPAID"
@@ -230,15 +230,15 @@ async def test_underpaid_and_topped_up(emulator: Emulator, gateway: Gateway) -> 
 
 
 async def test_an_application_that_allows_underpayment(emulator: Emulator, gateway: Gateway) -> None:
-    """It takes too little for all."""
+    """An underpayment counts as the full amount."""
     made = await gateway.applications.create("abc", SECRET, allow_underpay=True)
     payment_id = await new(gateway, client_id=made.client_id)
     emulator.pay_gateway(payment_id, 1)
     assert emulator.confirm_gateway(payment_id) == "RECEIVED"
 
 
-async def test_controls_that_cannot_be_meant(emulator: Emulator, gateway: Gateway) -> None:
-    """What is not there is a LookupError, and an amount that is none a ValueError."""
+async def test_invalid_controls(emulator: Emulator, gateway: Gateway) -> None:
+    """An unknown payment is a LookupError, and an invalid amount a ValueError."""
     payment_id = await new(gateway)
     for control in (emulator.pay_gateway, emulator.confirm_gateway, emulator.refund_gateway):
         with pytest.raises(LookupError, match="no payment unknown"):
@@ -250,12 +250,12 @@ async def test_controls_that_cannot_be_meant(emulator: Emulator, gateway: Gatewa
             emulator.pay_gateway(payment_id, amount)
     assert emulator.confirm_gateway(payment_id) == "OPEN"
     emulator.pay_gateway(payment_id)
-    with pytest.raises(ValueError, match="nothing is missing"):
+    with pytest.raises(ValueError, match="no remaining amount"):
         emulator.pay_gateway(payment_id)
 
 
 async def test_controls_over_http(emulator: Emulator, gateway: Gateway) -> None:
-    """Other processes can do the same."""
+    """Other processes have the same controls over HTTP."""
     payment_id = await new(gateway)
     found = []
     async with ClientSession() as session:
@@ -275,7 +275,7 @@ async def _paid(emulator: Emulator, gateway: Gateway, **more: Any) -> str:
 
 
 async def test_refunds(emulator: Emulator, gateway: Gateway) -> None:
-    """What is paid may be refunded, once, and is refunded when that has been approved."""
+    """A paid payment can be refunded once, and becomes REFUND with the approval."""
     unpaid, paid = await new(gateway), await _paid(emulator, gateway)
     for payment_id, error in (("unknown", NotFoundError), (unpaid, BadRequestError)):
         with pytest.raises(error):
@@ -293,7 +293,7 @@ async def test_refunds(emulator: Emulator, gateway: Gateway) -> None:
 
 
 async def test_state_in_a_file(tmp_path: Path) -> None:
-    """It survives the emulator, tokens as digests only."""
+    """The state outlives the emulator, with tokens stored as digests only."""
     file = tmp_path / "state.db"
     with Emulator(file) as emulator:
         async with Gateway(
@@ -307,10 +307,10 @@ async def test_state_in_a_file(tmp_path: Path) -> None:
 
 
 async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> None:
-    """Faults know the gateway's operations, and speak its language; what came is recorded with the token masked."""
+    """Faults apply to the gateway's operations in its own format; the log has the requests with the token masked."""
     emulator.fault("payments.get", 503)
     payment_id = await new(gateway)
-    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (503, {"message": "the emulator was asked to answer 503"})
+    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (503, {"message": "the emulator injected the status 503"})
     assert [request.operation for request in emulator.requests] == ["payments.create", "payments.get"]
     first = emulator.requests[0]
     assert (first.path, first.status, first.headers["Accept"]) == ("/gateway/api/payment/checkout", 201, "application/json")
@@ -321,7 +321,7 @@ async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> Non
 
 
 class Shop:
-    """A merchant's endpoint, which answers with the statuses it is told, the last one for ever."""
+    """Merchant's endpoint that answers with a list of statuses, repeating the last one."""
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
@@ -336,7 +336,7 @@ class Shop:
         return web.Response(status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
     async def until(self, number: int) -> list[str]:
-        """Wait until so many have come, and return their names."""
+        """Wait for this number of webhooks, and return their names."""
         async with asyncio.timeout(30), self.came:
             await self.came.wait_for(lambda: len(self.events) >= number)
         return sorted(event.event for event in self.events)
@@ -352,7 +352,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(gateway: Gateway) -> AsyncIterator[tuple[Shop, str]]:
-    """A shop that answers 200, and the client id of its application."""
+    """Provide a shop that answers 200, and the client id of its application."""
     made = Shop(200)
     runner, url = await made.listen()
     application = await gateway.applications.create("The shop", SECRET, callback_url=url)
@@ -361,14 +361,14 @@ async def shop(gateway: Gateway) -> AsyncIterator[tuple[Shop, str]]:
 
 
 def settled(emulator: Emulator) -> tuple[Delivery, ...]:
-    """Wait until nothing is on its way."""
+    """Wait until no delivery is in progress."""
     while any(delivery.status in ("pending", "sending") for delivery in emulator.deliveries):
         pass
     return emulator.deliveries
 
 
-async def test_what_is_received_is_told_and_thereby_confirmed(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """`payment.received` and `payment.completed` come with the payment as RECEIVED; once answered, it is CONFIRMED."""
+async def test_a_webhook_response_confirms_the_payment(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
+    """`payment.received` and `payment.completed` have the status RECEIVED; the response to them makes it CONFIRMED."""
     endpoint, client_id = shop
     payment_id = await _paid(emulator, gateway, client_id=client_id)
     assert await endpoint.until(2) == ["payment.completed", "payment.received"]
@@ -379,7 +379,7 @@ async def test_what_is_received_is_told_and_thereby_confirmed(emulator: Emulator
 
 
 async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """Too little is told, and so is a refund; other applications' endpoints and those of the other API hear nothing."""
+    """Underpayments and refunds send webhooks; endpoints of other applications and of the other API receive none."""
     endpoint, client_id = shop
     emulator.add_webhook("http://127.0.0.1:1/", secret="another")
     await _paid(emulator, gateway)
@@ -402,7 +402,7 @@ async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Sh
 
 
 async def test_repeats(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """What is not answered with 2xx comes again after 1 and 10 minutes, 1, 3, 12 and 24 hours; meanwhile it stays RECEIVED."""
+    """Without a 2xx, attempts follow after 1 and 10 minutes, 1, 3, 12 and 24 hours; meanwhile the status is RECEIVED."""
     endpoint, client_id = shop
     endpoint.statuses = [302, 500, 404, 503, 500, 500, 500, 500]
     payment_id = await new(gateway, client_id=client_id)

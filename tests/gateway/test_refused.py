@@ -1,4 +1,4 @@
-"""What cannot be meant is told before anything is sent."""
+"""Invalid arguments and settings, refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ async def refused(operation: str, changes: dict[str, Any], argument: str, **sett
 
 
 @pytest.mark.parametrize("amount", [10.0, 100.5, Decimal(100), "10000", "100.00", True, None, [1]], ids=short)
-async def test_amount_that_is_no_int(amount: Any) -> None:
-    """Only an int is minor units: a float, a decimal or text would be taken for major ones."""
+async def test_amount_that_is_not_an_int(amount: Any) -> None:
+    """Only an int is in minor units: a float, a decimal or text would be taken for major units."""
     error = await refused("payments.create", {"amount": amount}, "amount")
     assert amount is None or "minor units" in str(error)
 
 
 @pytest.mark.parametrize("amount", [0, -1, 2**53 + 1, HUGE], ids=short)
-async def test_amount_that_is_none(amount: int) -> None:
-    """Nothing is not an amount, nor is less, nor what JSON cannot say exactly."""
+async def test_amount_out_of_range(amount: int) -> None:
+    """Zero and negative amounts are invalid, as are amounts beyond exact JSON numbers."""
     await refused("payments.create", {"amount": amount}, "amount")
 
 
 @pytest.mark.parametrize("name", ["currency_code", "reference", "reference_label"])
 @pytest.mark.parametrize("value", ["", " ", None, 5, "\ud800"], ids=short)
 async def test_required_text(name: str, value: Any) -> None:
-    """What a payment must have is text that is not empty."""
+    """Required fields of a payment are texts that are not empty."""
     await refused("payments.create", {name: value}, name)
 
 
 @pytest.mark.parametrize(
     "name", ["client_id", "site_id", "redirect_url", "blockchain_slug", "product_id", "settlement_currency_code"]
 )
-async def test_other_text(name: str) -> None:
-    """What it may have is text too."""
+async def test_optional_text(name: str) -> None:
+    """Optional fields must be texts too."""
     await refused("payments.create", {name: 5}, name)
 
 
@@ -74,7 +74,7 @@ async def test_other_text(name: str) -> None:
     ids=short,
 )
 async def test_expiry_without_a_zone(moment: Any) -> None:
-    """A time without a zone could be any of several."""
+    """A time without a zone is ambiguous."""
     await refused("payments.create", {"expires_at": moment}, "expires_at")
 
 
@@ -95,18 +95,18 @@ async def test_id_that_would_change_the_path(operation: str, payment_id: Any) ->
     [("payments.instructions", "provider"), ("payments.instructions", "method"), ("applications.get", "application_id")],
 )
 async def test_other_parts_of_a_path(operation: str, argument: str) -> None:
-    """The same holds for what else stands in a path."""
+    """Other path arguments have the same rule."""
     await refused(operation, {argument: "../.."}, argument)
 
 
 @pytest.mark.parametrize("name", ["ab", "", "x" * 256, None, 5], ids=short)
 async def test_name_of_an_application(name: Any) -> None:
-    """It has 3 to 255 characters."""
+    """The name of an application has 3 to 255 characters."""
     await refused("applications.create", {"name": name}, "name")
 
 
 async def test_names_at_the_bounds() -> None:
-    """3 and 255 characters are enough and not too many, whatever they are."""
+    """Names of 3 and of 255 characters are valid, with any characters."""
     async with RawServer(answer(BY_NAME["applications.create"].answer)) as server, client(server.url) as gateway:
         for name in ("abc", "äöü", "x" * 255):
             await sample_call(gateway, "applications.create", name=name)
@@ -128,8 +128,8 @@ async def test_names_at_the_bounds() -> None:
     ],
     ids=short,
 )
-async def test_application_that_cannot_be(changes: dict[str, Any], argument: str) -> None:
-    """Each field is what its page says."""
+async def test_invalid_application(changes: dict[str, Any], argument: str) -> None:
+    """Each field has its documented type."""
     await refused("applications.create", changes, argument)
 
 
@@ -149,13 +149,13 @@ async def test_application_that_cannot_be(changes: dict[str, Any], argument: str
     ids=short,
 )
 async def test_refund_to_nowhere_or_to_two_places(changes: dict[str, Any], argument: str) -> None:
-    """A refund goes to an address, or to a bank account that is whole."""
+    """A refund needs an address or complete bank fields, and not both."""
     await refused("refunds.create", changes, argument)
 
 
 @pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if not sample.name.startswith("payments.")])
 async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
-    """Applications and refunds take an OAuth2 token, whatever the client token may do."""
+    """Applications and refunds require an OAuth2 token, regardless of the client token's scopes."""
     for scopes in (None, ["*"]):
         error = await refused(operation, {}, "oauth_token", oauth_token=None, scopes=scopes)
         assert "a client token cannot do this" in str(error)
@@ -163,7 +163,7 @@ async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if sample.name.startswith("payments.")])
 async def test_no_token(operation: str) -> None:
-    """Without any token, payments ask for a client token."""
+    """Without any token, the error for payments names the client token."""
     await refused(operation, {}, "client_token", oauth_token=None, client_token=None)
 
 
@@ -179,7 +179,7 @@ async def test_no_token(operation: str) -> None:
     ids=short,
 )
 async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any) -> None:
-    """Where the caller says which scopes the token has, those that it has not are missed here, even with another token at hand."""
+    """With given scopes, a missing scope is reported before sending, even if another token is present."""
     error = await refused(operation, {}, "scopes", scopes=scopes)
     assert "a client token with the scope payments." in str(error)
 
@@ -189,7 +189,7 @@ async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any
 
 @pytest.mark.parametrize("kind", ["client_token", "oauth_token"])
 @pytest.mark.parametrize("token", ["", "a\nb", " secret", b"secret", 5], ids=short)
-def test_token_that_cannot_be_a_header(kind: str, token: Any) -> None:
+def test_token_that_is_not_a_valid_header(kind: str, token: Any) -> None:
     """The constructor names the argument and not the token."""
     with pytest.raises(ConfigurationError, match=kind) as caught:
         Gateway(base_url="https://api.yourdomain.com", **{kind: token})
@@ -197,15 +197,15 @@ def test_token_that_cannot_be_a_header(kind: str, token: Any) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", b"secret", 5], ids=short)
-def test_webhook_secret_that_is_none(secret: Any) -> None:
-    """It is told at once, and not by the first webhook."""
+def test_invalid_webhook_secret(secret: Any) -> None:
+    """The constructor refuses the secret, and not the first webhook."""
     with pytest.raises(ConfigurationError, match="webhook secret"):
         Gateway(base_url="https://api.yourdomain.com", webhook_secret=secret)
 
 
 @pytest.mark.parametrize("scopes", ["payments.create", [1], 5], ids=short)
-def test_scopes_that_are_none(scopes: Any) -> None:
-    """Text is no collection of scopes."""
+def test_invalid_scopes(scopes: Any) -> None:
+    """A text is not a collection of scopes."""
     with pytest.raises(ConfigurationError, match="scopes"):
         Gateway(base_url="https://api.yourdomain.com", scopes=scopes)
 
@@ -221,7 +221,7 @@ def test_scopes_that_are_none(scopes: Any) -> None:
     ],
 )
 def test_base_url_that_endangers_tokens(url: Any, text: str) -> None:
-    """The same URLs are refused as for the other client."""
+    """The other client refuses the same URLs."""
     with pytest.raises(ConfigurationError, match=text):
         Gateway(base_url=url)
 
@@ -241,6 +241,6 @@ def test_base_url_that_endangers_tokens(url: Any, text: str) -> None:
     ids=short,
 )
 def test_other_settings(settings: dict[str, Any]) -> None:
-    """What both clients take is checked for both."""
+    """Settings of both clients are checked in both."""
     with pytest.raises(ConfigurationError, match=next(iter(settings))):
         Gateway(base_url="https://api.yourdomain.com", **settings)

@@ -1,4 +1,4 @@
-"""What goes over the wire to the gateway is what its pages show."""
+"""Requests and responses of the gateway on the wire, as documented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ each_operation = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: s
 
 
 async def exchange(sample: Sample, status: int = 200, **changes: Any) -> tuple[Recorded, Any]:
-    """Make the documented call against a server that gives the documented answer."""
+    """Make the documented call against a server with the documented response."""
     async with RawServer(answer(sample.answer, status)) as server, client(server.url) as gateway:
         result = await sample_call(gateway, sample.name, **changes)
     (request,) = server.requests
@@ -29,15 +29,15 @@ async def exchange(sample: Sample, status: int = 200, **changes: Any) -> tuple[R
 
 
 @pytest.mark.async_only("it makes no client")
-def test_every_operation_is_accounted_for() -> None:
-    """This file calls each operation, and each names its page."""
+def test_every_operation_has_a_sample() -> None:
+    """A sample exists for each operation, and each names its page."""
     assert list(OPERATIONS) == list(BY_NAME)
     assert all(operation.source for operation in OPERATIONS.values())
 
 
 @each_operation
 async def test_documented_call(sample: Sample) -> None:
-    """Method, path, body and headers are the documented ones, with the token that the operation is for, and nothing more."""
+    """Method, path, body and headers are the documented ones, with the operation's token, and nothing more."""
     request, result = await exchange(sample)
     assert f"{request.method} {request.target}" == sample.line
     assert request.json == sample.body
@@ -53,7 +53,7 @@ async def test_documented_call(sample: Sample) -> None:
 
 @each_operation
 async def test_documented_answer(sample: Sample) -> None:
-    """The result is what stands under `data`, whole, with the facts of the exchange; what no page shows is given as it came."""
+    """The result is the whole content of `data`, with response metadata; undocumented responses are returned as plain JSON."""
     _, result = await exchange(sample)
     untyped = sample.type is dict
     whole = untyped or sample.name == "applications.list"
@@ -63,15 +63,15 @@ async def test_documented_answer(sample: Sample) -> None:
 
 
 @each_operation
-async def test_any_success_is_one(sample: Sample) -> None:
-    """The pages do not say whether it is 200 or 201."""
+async def test_any_2xx_is_a_success(sample: Sample) -> None:
+    """The pages do not document 200 or 201."""
     _, result = await exchange(sample, status=201)
     assert isinstance(result, sample.type)
 
 
 @each_operation
 async def test_below_a_prefix(sample: Sample) -> None:
-    """A base URL may end with `/api`, and may have a path in front of that."""
+    """A base URL may end with `/api`, after any path."""
     async with RawServer(answer(sample.answer)) as server:
         for base_url, prefix in ((f"{server.url}/api/", ""), (f"{server.url}/pay", "/pay"), (f"{server.url}/pay/api", "/pay")):
             async with client(base_url) as gateway:
@@ -81,19 +81,19 @@ async def test_below_a_prefix(sample: Sample) -> None:
 
 
 async def test_documented_arguments_are_all_there() -> None:
-    """The samples pass each argument of each method but for those that stand for others."""
+    """The samples pass each argument of each method, except for alternatives of others."""
     others = {"client_id", "site_id", "bank_name", "bank_code", "bank_account_number", "bank_account_holder"}
     async with client("http://127.0.0.1:1") as gateway:
         for sample in SAMPLES:
             resource, method = sample.name.split(".")
             parameters = inspect.signature(getattr(getattr(gateway, resource), method)).parameters
-            if "args" not in parameters:  # the blocking face is looked at by the tests of parity
+            if "args" not in parameters:  # tests of parity cover the blocking face
                 assert set(parameters) - others == set(sample.arguments), sample.name
 
 
 @pytest.mark.async_only("a session belongs to a loop")
 async def test_through_a_session_of_the_callers() -> None:
-    """The headers are the same, each once, whichever way a request takes."""
+    """The headers are the same, each once, on both paths of a request."""
     async with (
         RawServer(answer({"data": CHECKOUT})) as server,
         ClientSession() as session,
@@ -105,8 +105,8 @@ async def test_through_a_session_of_the_callers() -> None:
     assert named == [f"Bearer {CLIENT_TOKEN}", "application/json", "application/json"]
 
 
-async def test_what_is_left_out_is_not_sent() -> None:
-    """Only what is required is in the body, and nothing is null."""
+async def test_omitted_arguments_are_not_sent() -> None:
+    """The body has only the required fields, and no null."""
     async with RawServer(answer({"data": CHECKOUT})) as server, client(server.url) as gateway:
         await gateway.payments.create(1, "EUR", "r", "l")
     assert server.requests[0].body == (
@@ -135,8 +135,8 @@ async def test_refund_to_a_bank() -> None:
     }
 
 
-async def test_whose_payment_it_is() -> None:
-    """The application of the call wins over that of the client, and a site stands for an application."""
+async def test_application_of_a_payment() -> None:
+    """The call's application takes precedence over the client's, and a site replaces an application."""
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"clientId": CLIENT_ID}),
         ({"client_id": "of the call"}, {"clientId": "of the call"}),
@@ -157,7 +157,7 @@ async def test_whose_payment_it_is() -> None:
     ],
 )
 async def test_expiry(given: datetime | str, sent: str) -> None:
-    """A datetime is written in UTC as the pages do it; text goes out as it was given."""
+    """A datetime is sent in UTC in the pages' format; text is sent unchanged."""
     request, _ = await exchange(BY_NAME["payments.create"], expires_at=given)
     assert request.json["expiresAt"] == sent
 
@@ -176,8 +176,8 @@ async def test_expiry(given: datetime | str, sent: str) -> None:
         ({"scopes": []}, "applications.list", OAUTH_TOKEN),
     ],
 )
-async def test_which_token(tokens: dict[str, Any], operation: str, sent: str) -> None:
-    """Payments go with the client token, or with the OAuth2 token where there is no other; scopes are those of the client token."""
+async def test_choice_of_the_token(tokens: dict[str, Any], operation: str, sent: str) -> None:
+    """Payments use the client token, or the OAuth2 token without one; scopes apply to the client token."""
     async with RawServer(answer(BY_NAME[operation].answer)) as server, client(server.url, **tokens) as gateway:
         await sample_call(gateway, operation)
     assert server.requests[0].headers["authorization"] == f"Bearer {sent}"
@@ -185,7 +185,7 @@ async def test_which_token(tokens: dict[str, Any], operation: str, sent: str) ->
 
 @pytest.mark.parametrize("token", ["x", "12|" + "y" * 5000, "a b", "Bearer z"])
 async def test_tokens_are_opaque(token: str) -> None:
-    """No length and no form is asked of a token, nor of an id."""
+    """Tokens and ids may have any length and format."""
     async with RawServer(answer({"data": CHECKOUT})) as server, Gateway(base_url=server.url, client_token=token) as gateway:
         await gateway.payments.create(1, "USD", "r", "l", client_id="?")
     assert server.requests[0].headers["authorization"] == f"Bearer {token}"

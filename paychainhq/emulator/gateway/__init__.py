@@ -1,1 +1,1 @@
-"""The emulator's payment gateway, of the fifth seed document (004): below `/gateway` on the same server."""
+"""Payment gateway of the emulator (seed 004), below `/gateway` on the same server."""

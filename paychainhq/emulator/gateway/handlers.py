@@ -1,4 +1,4 @@
-"""The gateway's operations, one function each: a `Call` goes in, what stands under `data` comes out."""
+"""Operations of the gateway, one function each: takes a `Call`, returns the content of `data`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from paychainhq.signing import signature
 _YEAR_S = 365 * 86_400
 _BANK = ("bankName", "bankCode", "bankAccountNumber", "bankAccountHolder")
 _APP_KEY = "the emulator's APP_KEY"
-# Assumption: the checkout page is not emulated; its links lead where those of the documents do.
+# Assumption: the checkout page is not emulated. Its links have the address of the documents.
 _CHECKOUT = "https://yourdomain.com/checkout"
 
 
 def create_payment(call: Call) -> object:
-    """Create a payment. Assumption: a reference is not unique, so that asking twice shows as two payments."""
+    """Create a payment. Assumption: references are not unique, so that a second request is visible as a second payment."""
     body, now = call.body, call.state.now()
     field = "siteId" if "siteId" in body and "clientId" not in body else "clientId"
     if field not in body:
@@ -67,7 +67,7 @@ def get_payment(call: Call) -> object:
 
 
 def instructions(call: Call) -> object:
-    """Tell where to pay. Assumption: no page shows these fields, nor which providers and methods there are."""
+    """Return the payment instructions. Assumption: no page shows these fields, the providers or the methods."""
     payment = _payment(call, call.path["payment_id"])
     address = hashlib.sha256("|".join(call.path.values()).encode()).hexdigest()[:40]
     amount = f"{payment['amount'] // 100}.{payment['amount'] % 100:02d}"
@@ -75,7 +75,7 @@ def instructions(call: Call) -> object:
 
 
 def methods(call: Call) -> object:
-    """List what the application takes. Assumption: no page shows these fields."""
+    """List the methods that the application accepts. Assumption: no page shows these fields."""
     payment = _payment(call, call.path["payment_id"])
     application = call.state.get("SELECT * FROM gateway_applications WHERE id = ?", payment["application_id"])
     return [{"provider": "emulator", "method": code} for code in json.loads(application["currency_whitelist"])]
@@ -93,7 +93,7 @@ def get_application(call: Call) -> object:
 
 
 def create_application(call: Call) -> object:
-    """Create an application. Assumption: no page gives the defaults of what is left out."""
+    """Create an application. Assumption: no page gives the defaults of omitted fields."""
     body, application_id = call.body, str(uuid4())
     call.state.insert(
         "gateway_applications",

@@ -1,4 +1,4 @@
-"""What happens to a payment of the gateway, and which webhooks tell of it."""
+"""Lifecycle of a gateway payment, with the webhooks of its changes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def find(state: State, payment_id: str) -> Row:
 
 
 def pay(state: State, payment_id: str, amount: int | None) -> str:
-    """Let a payment be seen on chain and return its status. Assumption: one that is no longer open takes nothing."""
+    """Record a payment seen on chain and return its status. Assumption: a payment that is no longer open accepts nothing."""
     payment = find(state, payment_id)
     if payment["status"] not in _PAYABLE:
         return str(payment["status"])
     missing = payment["amount"] - payment["received"]
     if amount is None and missing <= 0:
-        raise ValueError(f"nothing is missing on {payment_id}: say how much to pay")
+        raise ValueError(f"{payment_id} has no remaining amount: pass an amount")
     status = Status.FOUND if payment["status"] == Status.OPEN else Status(payment["status"])
     state.run(
         "UPDATE gateway_payments SET status = ?, received = received + ?, found_at = coalesce(found_at, ?) WHERE id = ?",
@@ -42,9 +42,9 @@ def pay(state: State, payment_id: str, amount: int | None) -> str:
 
 
 def confirm(state: State, payment_id: str) -> str:
-    """Give what has been paid its confirmations, tell of it, and return the payment's status.
+    """Confirm the received amount, send the webhooks, and return the payment's status.
 
-    Assumption: an application that allows underpayments takes any amount for all, and overpayments are always taken.
+    Assumption: an application that allows underpayments accepts any amount as full. Overpayments are always accepted.
     """
     payment = find(state, payment_id)
     if payment["status"] not in (Status.FOUND, Status.UNDERPAID):
@@ -57,23 +57,23 @@ def confirm(state: State, payment_id: str) -> str:
 
 
 def acknowledged(state: State, body: bytes) -> None:
-    """Note that the merchant has answered a webhook: what was received is confirmed by it."""
+    """Set the payment of an acknowledged webhook to CONFIRMED if its status is RECEIVED."""
     payment_id = json.loads(body)["payment"]["id"]
     state.run("UPDATE gateway_payments SET status = 'CONFIRMED' WHERE id = ? AND status = 'RECEIVED'", payment_id)
 
 
 def refund(state: State, payment_id: str) -> str:
-    """Carry out the refund that was asked for, tell of it, and return the payment's status."""
+    """Execute the requested refund, send the webhook, and return the payment's status."""
     find(state, payment_id)
     if state.find("SELECT 1 FROM gateway_refunds WHERE payment_id = ?", payment_id) is None:
-        raise LookupError(f"no refund of {payment_id} was asked for")
+        raise LookupError(f"no refund of {payment_id} was requested")
     return _become(state, payment_id, Status.REFUND, [EventName.REFUND])
 
 
 def _become(state: State, payment_id: str, status: Status, events: Sequence[EventName]) -> str:
     state.run("UPDATE gateway_payments SET status = ? WHERE id = ?", status.value, payment_id)
     payment = find(state, payment_id)
-    # The endpoint of an application has its id.
+    # The endpoint of an application has the application's id.
     if state.find("SELECT 1 FROM webhook_endpoints WHERE id = ?", payment["application_id"]) is not None:
         for event in events:
             state.insert(

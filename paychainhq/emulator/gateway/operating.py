@@ -1,4 +1,4 @@
-"""Carrying out a request to the gateway: by whom, with what, and how it is answered."""
+"""Dispatch of gateway requests: authorization, arguments, response."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from paychainhq.emulator.validation import check_body
 from paychainhq.gateway.credentials import EVERY_SCOPE, SCOPES
 from paychainhq.operations import Operation
 
-# Assumption: the page shows no token for it, so that none is asked for.
+# Assumption: the page shows no token for this operation, so none is required.
 _PUBLIC = "payments.methods"
 
 
 def operate(exchange: Exchange) -> Reply:
-    """Carry out an operation, whole or not at all. Assumption: what was created is answered with 201, all else with 200."""
+    """Execute an operation in one transaction. Assumption: creations answer 201, all other operations 200."""
     if exchange.route is None:
         raise RefusedError(404, "NOT_FOUND", "Not found.")
     operation, values = exchange.route

@@ -1,4 +1,4 @@
-"""What the emulated gateway remembers, and what it begins with."""
+"""Tables of the emulated gateway and their first rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CURRENCIES = ["BTC", "ETH", "USDT"]
 
 
 def plant(state: State) -> None:
-    """Fill empty tables."""
+    """Insert the first rows into empty tables."""
     for token, kind, scopes in (
         (seed.GATEWAY_CLIENT_TOKEN, "client", ["*"]),
         (seed.GATEWAY_READ_TOKEN, "client", ["payments.get"]),

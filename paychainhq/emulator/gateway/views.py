@@ -1,4 +1,4 @@
-"""How the gateway shows what it remembers."""
+"""JSON views of the gateway's rows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from paychainhq.emulator.money import json_number
 from paychainhq.emulator.state import Row, iso
 from paychainhq.gateway.models import PAID
 
-# Assumption: one account owns everything.
+# Assumption: one account owns all rows.
 _USER = "user-uuid"
 
 SYMBOLS = {"USD": "$", "EUR": "€"}
-"""The currencies that prices may be in. Assumption: the pages name no others."""
+"""Currencies of prices. Assumption: the pages name no others."""
 
 
 def _time(milliseconds: int | None) -> str | None:
-    """Write a time as the gateway's pages do: without a fraction."""
+    """Format a time as the gateway's pages do: without a fraction."""
     written = iso(milliseconds)
     return None if written is None else f"{written[:19]}Z"
 
@@ -28,7 +28,7 @@ def money(minor: int, currency: str) -> dict[str, object]:
 
 
 def payment_json(row: Row) -> dict[str, object]:
-    """A payment, whole. Assumption: what does not apply yet is null, and what is paid may be refunded."""
+    """Return a payment with all fields. Assumption: fields that do not apply yet are null, and a paid payment may be refunded."""
     currency, paid = row["currency"], row["status"] in PAID
     return {
         "id": row["id"],

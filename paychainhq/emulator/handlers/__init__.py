@@ -1,4 +1,4 @@
-"""The operations, one function each: a `Call` goes in, the answer's JSON comes out. They run inside one transaction."""
+"""Operations, one function each: takes a `Call`, returns the JSON of the response. Each runs inside one transaction."""
 
 from __future__ import annotations
 

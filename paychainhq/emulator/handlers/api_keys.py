@@ -1,4 +1,4 @@
-"""Keys: made, listed and revoked by dashboard sessions."""
+"""API keys: created, listed and revoked by dashboard sessions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_(call: Call) -> object:
 
 
 def create(call: Call) -> object:
-    """Create a standard key. Assumption: without permissions it gets those of the sample; words that are not known are taken."""
+    """Create a standard key. Assumption: permissions default to those of the sample, and unknown permissions are accepted."""
     permissions = call.body.get("permissions", STANDARD_PERMISSIONS)
     refused = [permission for permission in permissions if permission in _HIGH_RISK or permission.startswith("payouts:")]
     if refused:
@@ -73,14 +73,14 @@ def create_payout(call: Call) -> object:
 
 
 def create_contract(call: Call) -> object:
-    """Create a contract key. Assumption: every action id is taken for a published action of the sample's contract."""
+    """Create a contract key. Assumption: every action id counts as a published action of the sample's contract."""
     policy = {"allowedActionIds": call.body["actionIds"], **CONTRACT_POLICY}
     warning = "Store this contract execution API key securely. It runs the configured actions only, and cannot be recovered."
     return _create(call, "contract_execution", "key_contract", "biz_live_contract", CONTRACT_PERMISSIONS, policy, warning)
 
 
 def revoke(call: Call) -> object:
-    """Revoke a key. Assumption: one that is revoked already is not found."""
+    """Revoke a key. Assumption: a revoked key is not found."""
     if not call.state.run("UPDATE api_keys SET revoked = 1 WHERE id = ? AND NOT revoked", call.path["key_id"]):
         raise not_found("API key")
     return {"ok": True}
@@ -119,7 +119,7 @@ def _listed_policy(row: Row) -> dict[str, object] | None:
     policy: dict[str, object] | None = json.loads(row["policy"])
     if policy is None:
         return None
-    # The list and the answer to a creation have different names for the same thing.
+    # The list and the response to a creation have different names for the same field.
     return {"allowedDestinations" if name == "destinations" else name: value for name, value in policy.items()}
 
 

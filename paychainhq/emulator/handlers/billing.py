@@ -1,4 +1,4 @@
-"""What PayChainHQ charges: plans, the subscription, billing invoices."""
+"""Charges of PayChainHQ: plans, the subscription, billing invoices."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plans(call: Call) -> object:
 
 
 def change_subscription(call: Call) -> object:
-    """Ask for another plan. Assumption: a downgrade's answer is not shown anywhere; here it has no invoice, and stays scheduled."""
+    """Request another plan. Assumption: no page shows the response to a downgrade. Here it has no invoice and stays scheduled."""
     business = call.state.get("SELECT * FROM business")
     code, mode = call.body["planCode"], call.body.get("billingMode", "prepaid_monthly")
     if code not in PLANS:
@@ -107,7 +107,7 @@ def usage(call: Call) -> object:
 
 
 def pay_invoice(call: Call) -> object:
-    """Attach a transaction. Assumption: any transaction is enough, so BILLING_UNDERPAYMENT never comes."""
+    """Attach a transaction. Assumption: any transaction suffices, so BILLING_UNDERPAYMENT never occurs."""
     body, state = call.body, call.state
     invoice = _find(call)
     transaction = (body["chain"], body["networkId"], body["txHash"])

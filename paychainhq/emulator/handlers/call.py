@@ -1,4 +1,4 @@
-"""What a handler is given, and what many of them need."""
+"""Arguments of a handler, and helpers that handlers share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import attrs
 
 from paychainhq.emulator.state import Row, State, Value
 
-# Assumption: no page gives a largest page size; more than this is cut down to it.
+# Assumption: no page gives a largest page size. Larger values are reduced to this one.
 LARGEST_PAGE = 100
 DEFAULT_PAGE = 20
 
 
 @attrs.frozen
 class Call:
-    """One request that may be carried out: its fields are checked, and named as on the wire; path ids as in the operation."""
+    """Request that may be executed. Its fields are checked and have their wire names; path ids have the operation's names."""
 
     state: State
     path: Mapping[str, str]
@@ -34,7 +34,7 @@ def new_id(prefix: str) -> str:
 
 
 def new_address(chain: str) -> str:
-    """An address that looks like one of this chain family, and that nobody can be paid at."""
+    """Return an address in the format of a chain family that cannot receive payments."""
     seed = secrets.token_bytes(32)
     if chain == "eth":
         return "0x" + seed[:20].hex()
@@ -44,7 +44,7 @@ def new_address(chain: str) -> str:
 
 
 def page_of(call: Call, source: str, *values: Value) -> tuple[list[Row], dict[str, object]]:
-    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: the newest come first."""
+    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: newest rows first."""
     page, limit = call.query.get("page", 1), min(call.query.get("limit", DEFAULT_PAGE), LARGEST_PAGE)
     total: int = call.state.get("SELECT count(*) AS total " + source, *values)["total"]
     rows = call.state.all("SELECT * " + source + " ORDER BY seq DESC LIMIT ? OFFSET ?", *values, limit, (page - 1) * limit)

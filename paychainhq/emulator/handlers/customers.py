@@ -8,7 +8,7 @@ from paychainhq.emulator.state import Row
 
 
 def create(call: Call) -> object:
-    """Create a customer. Assumption: a reference is not unique, so that asking twice without a key shows as two customers."""
+    """Create a customer. Assumption: references are not unique, so a second request without a key makes a second customer."""
     customer_id = new_id("cus")
     call.state.insert(
         "customers",

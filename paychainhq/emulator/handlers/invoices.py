@@ -1,4 +1,4 @@
-"""Invoices: each operation shows another part of them, as the samples do."""
+"""Invoices: each operation returns other fields of them, as the samples do."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def create(call: Call) -> object:
 
 
 def list_(call: Call) -> object:
-    # A filter that was left out is null, and holds for every row.
+    # An omitted filter is null and matches every row.
     source = "FROM invoices WHERE status = coalesce(?, status) AND customer_id IS coalesce(?, customer_id)"
     rows, pagination = page_of(call, source, call.query.get("status"), call.query.get("customerId"))
     data = [{"id": row["id"], **_asset(row), "expiresAt": iso(row["expires_at"])} for row in rows]
@@ -74,18 +74,18 @@ def get(call: Call) -> object:
 def get_public(call: Call) -> object:
     row = _find(call, call.path["invoice_id"])
     standing = lifecycle.standing(call.state, row)
-    asked = int(row["raw"])
-    label, missing = _progress(asked, standing)
+    requested = int(row["raw"])
+    label, missing = _progress(requested, standing)
     expired = row["status"] == InvoiceStatus.PENDING and call.state.now() >= row["expires_at"]
     return {
         "id": row["id"],
         "status": row["status"],
-        # Assumption: what distinguishes `state` from `status` is not said; here it takes expiry into account at once.
+        # Assumption: no page distinguishes `state` from `status`. Here, `state` reflects expiry at once.
         "state": InvoiceStatus.EXPIRED.value if expired else row["status"],
-        "amount": money.amount(row, asked),
+        "amount": money.amount(row, requested),
         "paidAmount": money.amount(row, standing.paid),
         "paymentProgress": {
-            "percentPaid": money.percent(standing.paid, asked),
+            "percentPaid": money.percent(standing.paid, requested),
             "status": label,
             "remainingAmount": {"display": money.display(missing, row["decimals"])},
         },
@@ -99,7 +99,7 @@ def cancel(call: Call) -> object:
 
 
 def update_status(call: Call) -> object:
-    """Set a status. Assumption: the statuses of the public pages are the targets, and there is no other directive."""
+    """Set a status. Assumption: the targets are the statuses of the public pages, and there is no other directive."""
     row = _find(call, call.path["invoice_id"])
     try:
         status = InvoiceStatus(call.body["status"])
@@ -147,14 +147,14 @@ def _tolerance(row: Row) -> dict[str, object]:
 
 
 def _metadata(row: Row) -> dict[str, object]:
-    # Assumption: one page says that metadata is taken, none that it is given back.
+    # Assumption: one page documents metadata in requests, none in responses.
     return {} if row["metadata"] is None else {"metadata": json.loads(row["metadata"])}
 
 
 def _detail(call: Call, row: Row) -> dict[str, object]:
     standing = lifecycle.standing(call.state, row)
-    asked = int(row["raw"])
-    shortfall = max(asked - standing.in_time, 0) if row["settled_by_tolerance"] else 0
+    requested = int(row["raw"])
+    shortfall = max(requested - standing.in_time, 0) if row["settled_by_tolerance"] else 0
     return {
         "id": row["id"],
         "status": row["status"],
@@ -162,7 +162,7 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
         **_tolerance(row),
         "toleranceRaw": str(standing.tolerance),
         "toleranceShortfall": money.amount(row, shortfall),
-        "amount": money.amount(row, asked),
+        "amount": money.amount(row, requested),
         "paidAmount": money.amount(row, standing.paid),
         "depositAddress": row["deposit_address"],
         "paymentSummary": {"paymentsReceived": standing.received},
@@ -170,9 +170,9 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
     }
 
 
-def _progress(asked: int, standing: lifecycle.Standing) -> tuple[str, int]:
-    """The payer's label, and how much is missing. Assumption: only "Paid within tolerance" stands in a sample."""
-    missing = asked - standing.paid
+def _progress(requested: int, standing: lifecycle.Standing) -> tuple[str, int]:
+    """Return the payer's label and the missing amount. Assumption: only "Paid within tolerance" appears in a sample."""
+    missing = requested - standing.paid
     if missing < 0:
         return "Overpaid", 0
     if missing == 0:

@@ -32,7 +32,7 @@ def list_supported_assets(call: Call) -> object:
 
 
 def payment_methods(call: Call) -> list[dict[str, object]]:
-    """The deposit rails, those that are switched off only if they are asked for."""
+    """Return the deposit rails, inactive ones on request only."""
     return [_payment_method(network) for network in NETWORKS.values() if network.active or call.query.get("includeInactive")]
 
 
@@ -48,7 +48,7 @@ def list_tokens_by_network(call: Call) -> object:
 
 
 def get_token(call: Call) -> object:
-    """One token. Assumption: on the first network that has it, as the answer holds one network only."""
+    """Return one token. Assumption: on the first network that has it, since the response holds one network only."""
     symbol = call.path["symbol"]
     for network in NETWORKS.values():
         if symbol in network.tokens:

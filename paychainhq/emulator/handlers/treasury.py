@@ -1,4 +1,4 @@
-"""Balances and withdrawal quotes. The emulator has no withdrawals, so what it holds only grows."""
+"""Balances and withdrawal quotes. The emulator executes no withdrawals, so balances only grow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paychainhq.emulator.errors import refuse_field
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.state import iso
 
-# Assumption: the documents' sample figures, as what the business has before the first invoice is paid.
+# Assumption: the figures of the documents' sample are the balance before the first invoice is paid.
 _OPENING = {("eth", "base-mainnet", "USDC"): 149_750_000}
 _RESERVED = {("eth", "base-mainnet", "USDC"): 250_000}
 _TREASURY_USD = Fraction("220")
@@ -20,7 +20,7 @@ _SWEEPS = 3
 
 
 def balances(call: Call) -> object:
-    """The opening balance and what settled invoices brought."""
+    """Return the opening balances plus the amounts of settled invoices."""
     totals = dict(_OPENING)
     rows = call.state.all(
         "SELECT chain, network_id, invoices.token, decimals, amount FROM invoices JOIN payments ON invoice_id = invoices.id"
@@ -56,11 +56,11 @@ def quote(call: Call) -> object:
     network = catalog.find_network(token, chain, call.query.get("networkId"))
     if network is None:
         refuse_field("token", f"{token} cannot be withdrawn on {chain}")
-    asked = Fraction(call.query["amount"]) * Fraction(catalog.PRICES[token])
-    feasible = asked <= _AVAILABLE_USD
-    sweep = feasible and (asked > _TREASURY_USD or call.query.get("forceSweepAll", False))
+    requested = Fraction(call.query["amount"]) * Fraction(catalog.PRICES[token])
+    feasible = requested <= _AVAILABLE_USD
+    sweep = feasible and (requested > _TREASURY_USD or call.query.get("forceSweepAll", False))
     return {
-        "requestedAmountUSD": money.json_number(asked),
+        "requestedAmountUSD": money.json_number(requested),
         "token": token,
         "chain": chain,
         "networkId": network.id,
@@ -74,10 +74,10 @@ def quote(call: Call) -> object:
             {
                 "type": "exact_withdrawal",
                 "label": "Withdraw Exact Amount",
-                "payoutUSD": money.json_number(asked),
+                "payoutUSD": money.json_number(requested),
                 "sweepCount": _SWEEPS if sweep else 0,
                 "totalCostUSD": money.json_number(_COST_USD),
-                "feePercent": money.json_number(round(_COST_USD / asked * 100, 2)),
+                "feePercent": money.json_number(round(_COST_USD / requested * 100, 2)),
                 "available": feasible,
             }
         ],

@@ -1,1 +1,1 @@
-"""The gateway's resources: one file a domain."""
+"""Resources of the gateway, one file a domain."""

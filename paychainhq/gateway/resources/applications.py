@@ -12,7 +12,7 @@ from paychainhq.resources.base import Resource
 
 
 class Applications(Resource):
-    """Payment applications: what payments belong to; only an OAuth2 token may see or make them."""
+    """Payment applications, which own payments; only an OAuth2 token may read or create them."""
 
     __slots__ = ()
 
@@ -27,7 +27,6 @@ class Applications(Resource):
         """Return a payment application.
 
         Raises:
-
             NotFoundError: There is no such application.
 
         Source: the gateway's page on application endpoints.
@@ -44,22 +43,20 @@ class Applications(Resource):
         allow_underpay: bool | None = None,
         allow_overpay: bool | None = None,
     ) -> Application:
-        """Create a payment application; it is not repeated after a failure that leaves open whether it was done.
+        """Create a payment application; not repeated after a failure that leaves open whether it was created.
 
         Args:
-
             name: Its name, of 3 to 255 characters.
-            secret: The secret that its webhooks are to be signed with; no answer ever shows it.
+            secret: The secret for the signatures of its webhooks; no response ever holds it.
             url: Your site.
-            callback_url: Where its webhooks go; one address.
-            currency_whitelist: The codes of the cryptocurrencies that it takes, such as `["BTC", "USDT"]`.
-            allow_underpay: Whether too little counts as paid.
-            allow_overpay: Whether too much counts as paid.
+            callback_url: The address of its webhooks; only one.
+            currency_whitelist: The codes of the accepted cryptocurrencies, such as `["BTC", "USDT"]`.
+            allow_underpay: Whether an underpayment counts as paid.
+            allow_overpay: Whether an overpayment counts as paid.
 
         Raises:
-
-            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
-            BadRequestError: The gateway refuses it; `error.fields` says which fields.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
+            BadRequestError: The gateway refuses the fields; `error.fields` names them.
 
         Source: the gateway's pages on application endpoints and applications.
         """

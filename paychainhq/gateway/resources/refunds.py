@@ -9,7 +9,7 @@ from paychainhq.resources.base import Resource
 
 
 class Refunds(Resource):
-    """Requests to refund payments; only an OAuth2 token may make them."""
+    """Refund requests; only an OAuth2 token may make them."""
 
     __slots__ = ()
 
@@ -22,23 +22,21 @@ class Refunds(Resource):
         bank_account_number: str | None = None,
         bank_account_holder: str | None = None,
     ) -> Refund:
-        """Ask for a payment to be refunded, to an address or to a bank account; an administrator has to approve it.
+        """Request the refund of a payment to an address or a bank account; an administrator has to approve it.
 
-        There is no amount: it is about the whole payment. It is not repeated after a failure that leaves open whether it was done;
-        asked for a second time, it is refused.
+        A refund has no amount: it covers the whole payment. It is not repeated after a failure that leaves open whether it was
+        created; the gateway refuses a second request.
 
         Args:
-
-            payment_id: The payment, which must be one that may be refunded.
-            blockchain_address: Where to, in crypto.
-            bank_name: Or else the bank; the bank fields go together.
+            payment_id: The payment, which must be refundable.
+            blockchain_address: The receiving address, for a refund in crypto.
+            bank_name: The receiving bank otherwise; the bank fields go together.
             bank_code: The bank's SWIFT or BIC code.
             bank_account_number: The IBAN.
-            bank_account_holder: Whose account it is.
+            bank_account_holder: The account's holder.
 
         Raises:
-
-            InvalidArgumentError: There is neither an address nor all of the bank fields, or something of both; nothing was sent.
+            InvalidArgumentError: Neither an address nor all of the bank fields are given, or parts of both; nothing was sent.
             NotFoundError: There is no such payment.
 
         Source: the gateway's page on refunds.

@@ -12,7 +12,7 @@ from paychainhq_sync._engine import complete
 
 
 class Payments:
-    """Payments that a payer makes on a hosted page, or as your own page instructs."""
+    """Payments on a hosted page, or on a page of your own."""
 
     __slots__ = ("_async",)
 
@@ -36,28 +36,26 @@ class Payments:
         """Create a payment, and return the link to its checkout page.
 
         The gateway documents no idempotency key, so none is sent, and a failure that leaves open whether the payment was created
-        (`error.sent == "unknown"`) is not repeated: look in your dashboard first. A payer's return to `redirect_url` proves
+        (`error.sent == "unknown"`) is not repeated: check your dashboard first. A payer's return to `redirect_url` proves
         nothing: the link can be altered there.
 
         Args:
-
-            amount: What is asked for, in minor units: 10000 is 100.00. Only an `int`.
+            amount: The requested amount in minor units: 10000 is 100.00. Only an `int`.
             currency_code: The fiat currency, such as `"USD"`.
             reference: Your own name for it.
-            reference_label: The text that people see.
+            reference_label: The reference text for display.
             client_id: The application's client id; by default the client's.
             site_id: The site's id, instead of a client id.
-            redirect_url: Where the payer is sent afterwards.
-            expires_at: When the link expires: an aware `datetime`, or ISO 8601; by default a year from now.
+            redirect_url: The page for the payer afterwards.
+            expires_at: The link's expiry: an aware `datetime`, or ISO 8601; by default a year from now.
             blockchain_slug: The one blockchain to pay on.
-            product_id: A product that it belongs to.
-            settlement_currency_code: The currency to settle in.
+            product_id: The product of the payment.
+            settlement_currency_code: The currency of the settlement.
 
         Raises:
-
-            InvalidArgumentError: An argument cannot be meant as given; nothing was sent.
-            MissingCredentialError: There is no token that may do this; nothing was sent.
-            BadRequestError: The gateway refuses it; `error.fields` says which fields.
+            InvalidArgumentError: An argument is invalid; nothing was sent.
+            MissingCredentialError: No token permits this; nothing was sent.
+            BadRequestError: The gateway refuses the fields; `error.fields` names them.
 
         Source: the gateway's pages on payment endpoints, creating payments and the checkout.
         """
@@ -78,10 +76,9 @@ class Payments:
         ).result()
 
     def get(self, payment_id: str) -> Payment:
-        """Return a payment as it is now.
+        """Return the current state of a payment.
 
         Raises:
-
             NotFoundError: There is no such payment.
 
         Source: the gateway's pages on payment endpoints and the status of payments.
@@ -89,28 +86,25 @@ class Payments:
         return complete(self._async.get(payment_id)).result()
 
     def instructions(self, payment_id: str, provider: str, method: str) -> Any:
-        """Return how to pay by one method of one provider: address and amount, for a payment page of your own.
+        """Return the payment instructions of one method of one provider: address and amount, for a payment page of your own.
 
         Args:
-
             payment_id: The payment.
             provider: The provider; no page lists them.
-            method: The method; likewise.
+            method: The method; no page lists them.
 
         Returns:
-
-            The answer as plain JSON: no page shows its fields.
+            The response as plain JSON: no page shows its fields.
 
         Source: the gateway's page on payment instructions.
         """
         return complete(self._async.instructions(payment_id, provider, method)).result()
 
     def methods(self, payment_id: str) -> Any:
-        """Return the methods by which a payment can be paid, as far as its application takes them.
+        """Return the payment methods that the payment's application accepts.
 
         Returns:
-
-            The answer as plain JSON: no page shows its fields.
+            The response as plain JSON: no page shows its fields.
 
         Source: the gateway's page on payment instructions.
         """
@@ -120,17 +114,14 @@ class Payments:
         """Wait until a payment is paid, or is not going to be, and return it.
 
         Args:
-
             payment_id: The payment's id.
             timeout: Seconds to wait.
             interval: Seconds between two reads.
 
         Returns:
-
             The payment, once it is `RECEIVED` or `CONFIRMED` (`payment.is_paid`), or else `CANCELLED`, `ERROR` or `REFUND`.
 
         Raises:
-
             WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
 
         Source: the gateway's page on the status of payments.
