@@ -27,10 +27,11 @@ _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
     """Hold one secret, or several (the new and the old one during a rotation), so that no frame shows them."""
     secrets = conceal(secrets)
-    given = (secrets,) if isinstance(secrets, str) else tuple(secrets) if isinstance(secrets, list) else ()
-    if not given or not all(isinstance(secret, Secret) and secret for secret in given):
+    given = secrets if isinstance(secrets, list) else [secrets]
+    held = tuple(secret for secret in given if isinstance(secret, Secret) and secret)
+    if not held or len(held) < len(given):
         raise ConfigurationError("secrets must be a webhook secret, or a sequence of them; none may be empty")
-    return given
+    return held
 
 
 def checked_bearer(bearer: object) -> str | None:
