@@ -113,7 +113,8 @@ def path_segment(name: str, value: object) -> str:
 
 
 def idempotency_key(name: str, value: object) -> str:
-    value = content(value)
+    if type(value) is not str:
+        value = content(value)
     if not isinstance(value, str) or not _KEY.fullmatch(value) or len(value) > _LONGEST_KEY:
         refuse(name, f"must be 1 to {_LONGEST_KEY} visible ASCII characters without spaces")
     return value

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from paychainhq.arguments import refuse
+import orjson
+
+from paychainhq.arguments import content, refuse
+
+_EXACT = frozenset({str, int, bool, type(None)})
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
@@ -20,29 +25,33 @@ def json_object(name: str, value: object) -> dict[str, Any]:
         checked: dict[str, Any] = plain(name, dict(value))
     except RecursionError:
         refuse(name, "is nested too deeply")
-    dump_plain(name, checked)
+    try:
+        orjson.dumps(checked)
+    except TypeError:  # a long integer, deep nesting, or half a surrogate pair
+        dump_plain(name, checked)
     return checked
 
 
 def plain(name: str, value: object) -> Any:
     """Copy a value that is JSON as it is, with each part reduced to JSON's own types, and keys sorted."""
-    if value is None or isinstance(value, bool):
+    if type(value) in _EXACT:
         return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, float):
-        return float.__float__(value)
-    if isinstance(value, list):
-        return [plain(name, item) for item in value]
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
+        items = {content(key): item for key, item in value.items()}
+        if not all(isinstance(key, str) for key in items):
             refuse(name, "holds a key that is not a string, which JSON would change")
-        items = {str.__str__(key): item for key, item in value.items()}
         if len(items) < len(value):
             refuse(name, "holds two keys that JSON cannot tell apart")
         return {key: plain(name, items[key]) for key in sorted(items)}
+    if isinstance(value, list):
+        return [plain(name, item) for item in value]
+    if isinstance(value, str):
+        return content(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        number = float.__float__(value)
+        return number if math.isfinite(number) else refuse(name, f"holds {number}, which is no JSON")
     return refuse(name, f"holds a {type(value).__name__}, which is no JSON")
 
 
