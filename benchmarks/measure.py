@@ -35,7 +35,7 @@ def measured(
     """Measure peers in this process, with a server of their own.
 
     Returns:
-        By concurrency and peer: CPU and throughput, slice by slice, and percentiles of latency if asked for.
+        By concurrency and peer: CPU and throughput, slice by slice, and percentiles of latency with `timed`.
     """
     with server.running() as (plain, secure), asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner:
         loop = runner.get_loop()

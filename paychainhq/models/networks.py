@@ -1,4 +1,4 @@
-"""Networks that the API knows."""
+"""Networks of the API."""
 
 from __future__ import annotations
 

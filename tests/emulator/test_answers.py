@@ -13,7 +13,7 @@ LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmoun
 STANDARD = ["business:read", "customers:*", "invoices:*", "payments:read", "events:read"]
 
 
-def test_the_business_shows_when_it_was_changed(api: Api) -> None:
+def test_the_business_has_the_time_of_its_change(api: Api) -> None:
     """A change of settings counts as a change of the business."""
     before = api("GET", BUSINESS).json
     api.emulator.advance(60)
@@ -115,7 +115,7 @@ def test_a_token_has_its_decimals(api: Api, symbol: str, decimals: int, contract
     assert (token["decimals"], token["contractAddress"] is not None) == (decimals, contract)
 
 
-def test_a_single_price_says_when_it_was_taken(api: Api) -> None:
+def test_a_single_price_has_its_time(api: Api) -> None:
     """By the emulator's clock; the price is the list's."""
     listed = {price["symbol"]: price["usd"] for price in api("GET", "/api/v1/prices").json["data"]}
     price = api("GET", "/api/v1/prices/BTC").json

@@ -52,7 +52,7 @@ def test_tolerance_is_never_too_large(raw: int, decimals: int, bps: int, cap: De
 
 
 @given(part=st.integers(0, 10**30), whole=raws)
-def test_only_all_of_it_is_a_hundred_percent(part: int, whole: int) -> None:
+def test_only_the_full_amount_is_a_hundred_percent(part: int, whole: int) -> None:
     """The percentage is rounded down to two places."""
     with localcontext() as context:
         context.prec = 100

@@ -88,7 +88,7 @@ def test_another_business_is_not_found(api: Api, path: str) -> None:
     ],
     ids=lambda value: ",".join(value) if value and isinstance(value[0], str) else None,
 )
-def test_a_key_may_do_what_its_permissions_say(
+def test_permissions_limit_a_key(
     api: Api, permissions: list[str], allowed: list[tuple[str, str]], forbidden: list[tuple[str, str]]
 ) -> None:
     """Each operation needs a permission; a family's wildcard covers its members."""

@@ -102,7 +102,7 @@ async def test_an_answer_that_is_not_json(emulator: Emulator, kind: str) -> None
     assert Api(emulator).count() == 2
 
 
-async def test_silence_is_no_answer_at_all(emulator: Emulator) -> None:
+async def test_silence_sends_no_response(emulator: Emulator) -> None:
     """The request is neither handled nor answered, while others are."""
     emulator.fault("invoices.create", "silence")
     with pytest.raises(asyncio.TimeoutError):
@@ -150,7 +150,7 @@ def test_a_fault_comes_before_the_credential_is_checked(api: Api) -> None:
     assert api("GET", INVOICES, headers={}).status == 503
 
 
-def test_a_fault_after_handling_keeps_an_error_what_it_is(api: Api) -> None:
+def test_a_fault_after_handling_preserves_an_error(api: Api) -> None:
     """A slow or broken response to a bad request remains the response to that request."""
     api.emulator.fault("*", "slow:0")
     assert api("POST", INVOICES, {}).status == 400
@@ -198,7 +198,7 @@ async def test_stopping_releases_waiting_clients() -> None:
         await silent
 
 
-async def test_a_client_that_hangs_up_in_its_body_does_no_harm(emulator: Emulator) -> None:
+async def test_a_disconnect_within_a_body_does_no_harm(emulator: Emulator) -> None:
     """A partial request is not handled."""
     port = int(emulator.url.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -88,7 +88,7 @@ def test_a_required_key_must_be_there(api: Api, method: str, path: str, body: ob
     assert api(method, path, body, key="k1").status == 200
 
 
-def test_a_key_is_ignored_where_the_documents_give_none(api: Api) -> None:
+def test_a_key_is_ignored_by_operations_without_one(api: Api) -> None:
     """Two creations of an API key make two keys, with or without an idempotency key."""
     first, second = (api.dashboard("POST", API_KEYS, {"name": "n"}, key="k1").json["id"] for _ in range(2))
     assert first != second

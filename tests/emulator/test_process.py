@@ -296,7 +296,7 @@ def test_the_command_prints_why_it_cannot_start(problem: str, tmp_path: Path) ->
 # --- the package ---
 
 
-def test_importing_it_loads_no_server() -> None:
+def test_the_import_loads_no_server() -> None:
     """Neither the package nor the pytest plugin imports the server before its first use."""
     code = (
         "import sys, paychainhq.emulator, paychainhq.emulator.pytest_plugin as plugin\n"
