@@ -15,12 +15,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 PROGRAM = """
 import faulthandler, gc, os, sys, threading, time
 from paychainhq.ledger import SQLiteLedger
-from paychainhq_sync import PayChainHQ
 
 faulthandler.dump_traceback_later(100, exit=True)
 url, folder = sys.argv[1], sys.argv[2]
 
 def make(**settings):
+    from paychainhq_sync import PayChainHQ  # the ledgers are to be protected without it
     return PayChainHQ(api_key="k", base_url=url, retry=None, timeout=60, **settings)
 
 def check(pay, name):
@@ -72,6 +72,43 @@ def writes():
         use(*reversed(ledgers))
 together(forks, forks, forks, writes)
 use(*ledgers)
+"""
+
+INTERLEAVED = """
+from paychainhq.forking import close_for_fork
+events = []
+
+class Closer:
+    \"\"\"Closer that lets other threads run as soon as it has let them in.\"\"\"
+
+    def __init__(self, name):
+        self.name, self.lock = name, threading.RLock()
+
+    def before_fork(self):
+        self.lock.acquire()
+        events.append((threading.get_ident(), f"before {self.name}"))
+
+    def after_fork_in_parent(self):
+        events.append((threading.get_ident(), f"after {self.name}"))
+        self.lock.release()
+        time.sleep(0.02)
+
+    def forget_inherited(self):
+        return None
+
+closers = [Closer("a"), Closer("b")]
+for closer in closers:
+    close_for_fork(closer)
+def forks():
+    for _ in range(5):
+        fork(lambda: None)
+together(forks, forks)
+for n in range(0, len(events), 4):
+    assert [name for _, name in events[n:n + 4]] == ["before a", "before b", "after a", "after b"], events
+    assert len({thread for thread, _ in events[n:n + 4]}) == 1, events
+assert len(events) == 40
+for closer in closers:
+    assert closer.lock.acquire(timeout=30)
 """
 
 OPENED_AND_COLLECTED = """
@@ -137,6 +174,7 @@ with SQLiteLedger(f"{folder}/l.db") as ledger, make(idempotency=ledger) as pay:
 """
 
 PROGRAMS = {
+    "in two threads, whose hooks interleave": INTERLEAVED,
     "in three threads, with three ledgers open": TWO_FORK,
     "while ledgers are opened and collected": OPENED_AND_COLLECTED,
     "while the background thread starts and ends": ENGINE_STARTS,

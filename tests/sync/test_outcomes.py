@@ -90,6 +90,7 @@ threading.excepthook = lambda *_: None
 async def breaking(request, send):
     if request.path.endswith("/bad"):
         asyncio.get_running_loop()._selector.close()
+        await asyncio.sleep(3600)
     if request.path.endswith("/slow"):
         under_way.set()
         await asyncio.sleep(3600)

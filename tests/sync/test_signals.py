@@ -88,6 +88,7 @@ if action == "raise":
 while not over:
     begin()
     trace, ended = interrupting(position)
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports instructions only if one frame wants them beforehand
     sys.settrace(trace)
     try:
         work()
