@@ -46,19 +46,23 @@ class Limiter:
         self._line = asyncio.Lock()
         self._waiting = 0
         self._slots = asyncio.Semaphore(slots)
+        self._most = slots
+        self._under_way = 0
         self._throttles = PerOperation(Throttle)
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, request: Request, send: Next) -> Response:
         throttle = self._throttles.of(request.operation)
         turn = None
-        if self._buckets or self._slots.locked() or throttle.active:
+        if self._buckets or self._under_way >= self._most or throttle.limited:
             turn = await self._admit(request, throttle)
         else:
             await self._slots.acquire()
+        self._under_way += 1
         try:
             response = await send(request)
         finally:
+            self._under_way -= 1
             self._slots.release()
             if turn is not None:
                 throttle.end(turn)

@@ -28,15 +28,19 @@ class RetryBudget:
     def __init__(self, capacity: float = 100.0) -> None:
         self.capacity = capacity
         self._left = PerOperation(lambda: [capacity])
+        self._untouched = True
 
     def earn(self, operation: Operation[Any]) -> None:
         """Record that a call has succeeded."""
+        if self._untouched:
+            return
         left = self._left.of(operation)
         if left[0] < self.capacity:
             left[0] = min(self.capacity, left[0] + self._GAIN)
 
     def spend(self, operation: Operation[Any]) -> bool:
         """Pay for a retry, and return whether enough was left for it."""
+        self._untouched = False
         left = self._left.of(operation)
         if left[0] < 1:
             return False

@@ -36,12 +36,14 @@ class Throttle:
         line: Held by the call that is the next to go.
         accepted: How many answers were no 429.
         paused_until: When the last pause ends, as a time of the loop.
+        limited: Whether there was a pause or a pace when `active` was read last, or there is one since.
     """
 
     def __init__(self) -> None:
         self.line = asyncio.Lock()
         self.accepted = 0
-        self.paused_until = -_PACED
+        self.paused_until = 0.0
+        self.limited = False
         self._limited = 0.0
         self._pace = Pace()
         self._loop = asyncio.get_running_loop()
@@ -51,7 +53,9 @@ class Throttle:
     @property
     def active(self) -> bool:
         """Whether there is a pause or a pace."""
-        return self._loop.time() < self.paused_until + _PACED
+        if self.limited and self._loop.time() >= self.paused_until + _PACED:
+            self.limited = False
+        return self.limited
 
     @property
     def open(self) -> bool:
@@ -89,6 +93,7 @@ class Throttle:
             if not self._is_limit():
                 return
             self._pace.resume()
+            self.limited = True
         now = self._loop.time()
         self.paused_until = max(self.paused_until, now + min(_PAUSE if wait is None else wait, _LONGEST_PAUSE))
         self._probe_due = True
