@@ -105,7 +105,7 @@ async def test_none_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
     events = [f"evt_{number}" for number in range(400)]
     deliveries = [event for event in events for _ in range(chance.randint(1, 3))]
     chance.shuffle(deliveries)
-    async with receivers(tmp_path, lease=0.5, seconds=0.6) as running:
+    async with receivers(tmp_path, lease=1.0, seconds=0.6) as running:
         delivering = asyncio.create_task(deliver(running, deliveries, chance))
         kills = 0
         while kills < 10 and not delivering.done():
