@@ -53,7 +53,7 @@ class Seals:
             headers = sorted(self._credentials.headers_for(operation.auth, operation.name).items())
             written = SecretBytes("\n".join(f"{name.lower()}: {value}" for name, value in headers).encode())
             digest = self._digests[operation.auth] = hashlib.sha256(b"paychainhq credential\n" + written).digest()
-        return hashlib.sha256(digest + (request.idempotency_key or "").encode()).hexdigest()[:32]
+        return hashlib.blake2b(digest + (request.idempotency_key or "").encode(), digest_size=16).hexdigest()
 
 
 @attrs.define

@@ -26,7 +26,7 @@ DONE, REFUSED, MISMATCH = Answer(201, None, b""), Answer(401, None, b""), Answer
 Where = Literal["idle", "began", "in flight", "answered", "ended"]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Client:
     """A program that makes one call, and may be started again after it has ended.
 
@@ -48,7 +48,7 @@ class Client:
     reply: Answer | None = None
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class World:
     """Clients, the entry of the ledger, and the server.
 

@@ -71,8 +71,12 @@ def test_a_begin_is_that_of_the_entry_by_body_and_credential(asked: Any, event: 
 # --- both ledgers against the table ---
 
 keys = st.sampled_from(["a", "b"])
-calls = st.builds(
-    intent, keys, st.sampled_from(["f", "g"]), credential=st.sampled_from(["c", "d"]), attempt=st.sampled_from(["1", "2", "3"])
+calls = st.builds(  # an attempt is of one body and one credential
+    lambda key, body, credential, number: intent(key, body, credential=credential, attempt=f"{body} {credential} {number}"),
+    keys,
+    st.sampled_from(["f", "g"]),
+    st.sampled_from(["c", "d"]),
+    st.integers(1, 3),
 )
 steps = st.lists(
     st.one_of(

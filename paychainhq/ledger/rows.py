@@ -21,12 +21,17 @@ _IN_STATE: dict[State | None, str] = {
     "finished": "status BETWEEN 200 AND 299",
     "refused": "status NOT BETWEEN 200 AND 299",
 }
-# The rules of `rules.RULES` for the answers to an intent, in SQL.
+# The usual answer: to an entry without one that is still of its attempt, and so of its fingerprint.
 _ANSWER = (
+    "INSERT OR IGNORE INTO answers (id, status, request_id, body, answered_at)"
+    " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND attempt = ?"
+)
+# Any other answer: a success is also recorded for another attempt, and over a refusal.
+_LATE_SUCCESS = (
     "INSERT INTO answers (id, status, request_id, body, answered_at)"
-    " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND fingerprint = ? AND (attempt = ? OR ?)"
+    " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND fingerprint = ?"
     " ON CONFLICT (id) DO UPDATE SET status = excluded.status, request_id = excluded.request_id, body = excluded.body,"
-    " answered_at = excluded.answered_at WHERE excluded.status BETWEEN 200 AND 299 AND answers.status NOT BETWEEN 200 AND 299"
+    " answered_at = excluded.answered_at WHERE answers.status NOT BETWEEN 200 AND 299"
 )
 _INTENT = (
     "INSERT INTO intents (operation, key, fingerprint, started_at, credential, attempt) VALUES (?, ?, ?, ?, ?, ?)"
@@ -40,23 +45,13 @@ def write(file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[I
     now = time.time()
     with file.transaction() as connection:
         if answers:
-            connection.executemany(
-                _ANSWER,
-                [
-                    (
-                        answer.status,
-                        answer.request_id,
-                        answer.body,
-                        now,
-                        intent.key,
-                        intent.operation,
-                        intent.fingerprint,
-                        intent.attempt,
-                        answer.state == "finished",
-                    )
-                    for intent, answer in answers
-                ],
-            )
+            before = connection.total_changes
+            connection.executemany(_ANSWER, [(*_row(intent, answer, now), intent.attempt) for intent, answer in answers])
+            if connection.total_changes - before < len(answers):
+                late = [
+                    (*_row(intent, answer, now), intent.fingerprint) for intent, answer in answers if answer.state == "finished"
+                ]
+                connection.executemany(_LATE_SUCCESS, late)
         if not intents:
             return None
         before = connection.total_changes
@@ -70,6 +65,10 @@ def write(file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[I
         (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
         new = set(range(last - made + 1, last + 1))
         return [_begin(connection, intent, new, now) for intent in intents]
+
+
+def _row(intent: Intent, answer: Answer, now: float) -> tuple[Any, ...]:
+    return answer.status, answer.request_id, answer.body, now, intent.key, intent.operation
 
 
 def _begin(connection: sqlite3.Connection, intent: Intent, new: set[int], now: float) -> Entry | None:
