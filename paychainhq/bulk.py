@@ -177,7 +177,11 @@ class _Job(Generic[R, T]):
         while True:
             if self._queue.is_calm:
                 request = await self._intake.read()
-                outcome = self._end_intake() if request is ENDED else await self._first(request)
+                outcome = None
+                if request is ENDED:
+                    self._end_intake()
+                else:
+                    outcome = await self._first(request)
             elif (step := self._queue.step(self._now())) is not None:
                 outcome = await self._take(step)
             else:
@@ -212,7 +216,8 @@ class _Job(Generic[R, T]):
             if step.reads:
                 request = await self._intake.read(_READ_FOR_A_PROBE if step.is_probe else step.wait)
                 if request is ENDED:
-                    return self._end_intake()
+                    self._end_intake()
+                    return None
                 if request is not NOT_YET:
                     return await self._first(request, is_probe=step.is_probe)
                 if step.is_probe:
@@ -247,10 +252,10 @@ class _Job(Generic[R, T]):
             return Failure(request, type(self._queue.given_up)(**facts))
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        error = await self._call(request, given, key, number, is_probe=is_probe)
-        if not isinstance(error, PayChainError):
-            return error
-        return self._judge(Repeat(request, given, key, number, error), number, started, is_probe=is_probe)
+        found = await self._call(request, given, key, number, is_probe=is_probe)
+        if not isinstance(found, PayChainError):
+            return found
+        return self._judge(Repeat(request, given, key, number, found), number, started, is_probe=is_probe)
 
     async def _again(self, repeat: Repeat[R], *, is_probe: bool) -> Outcome[R, T] | None:
         if self._queue.given_up is not None:
