@@ -82,7 +82,8 @@ def create_many(
     ledger = caller.ledger if ledger is None else ledger
     caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger)
     caller.complete(operation, {})
-    return Stream(_Job(caller, operation, request_type, level, give_up_after).run(requests, progress))
+    job = _Job(caller, operation, request_type, level, give_up_after)
+    return Stream(job.run(requests, progress), job.done)
 
 
 class _Job(Generic[R, T]):
@@ -104,7 +105,7 @@ class _Job(Generic[R, T]):
         self._queue: RetryQueue[R] = RetryQueue(give_up_after)
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
-        self._done: deque[Outcome[R, T]] = deque()
+        self.done: deque[Outcome[R, T]] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._changed = asyncio.Event()
@@ -117,9 +118,9 @@ class _Job(Generic[R, T]):
         count = _Count(progress)
         self._hire()
         try:
-            while self._workers or self._done:
-                while self._done:
-                    outcome = self._done.popleft()
+            while self._workers or self.done:
+                while self.done:
+                    outcome = self.done.popleft()
                     self._room.set()
                     yield outcome
                     try:
@@ -127,7 +128,7 @@ class _Job(Generic[R, T]):
                     except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
                         self._intake.end(error)
                 self._news.clear()
-                if self._workers and not self._done:
+                if self._workers and not self.done:
                     await self._news.wait()
         finally:
             self._is_closing = True
@@ -163,7 +164,7 @@ class _Job(Generic[R, T]):
                 ConnectionFailedError("a worker of the job was cancelled, and not by the job", operation=self._operation.name)
             )
         if not self._workers:
-            self._done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
+            self.done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
         self._news.set()
 
     def _end(self, failure: BaseException) -> None:
@@ -171,6 +172,7 @@ class _Job(Generic[R, T]):
         self._intake.end(failure)
         self._queue.give_up(ConnectionFailedError("the job has ended"))
         self._changed.set()
+        self._room.set()
 
     async def _work(self) -> None:
         await asyncio.sleep(0)  # under an eager task factory, it would begin before it is counted
@@ -190,10 +192,10 @@ class _Job(Generic[R, T]):
                 if self._intake.ended and self._queue.is_calm:
                     return
                 continue
-            self._done.append(outcome)
+            self.done.append(outcome)
             self._news.set()
             # A caller that takes no outcomes holds up the workers, and these the intake.
-            while len(self._done) >= self._level.most:
+            while len(self.done) >= self._level.most and self._intake.failure is None:
                 self._room.clear()
                 await self._room.wait()
             wanted = self._wanted()

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
+from paychainhq.errors import ConfigurationError
 from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
@@ -160,18 +161,19 @@ def run_job(
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
-    return Stream(_outcomes(feed, outcomes._items, iter(requests), reports, progress))
+    return Stream(_outcomes(feed, outcomes, iter(requests), reports, progress))
 
 
 def _outcomes(
     feed: _Feed[R],
-    outcomes: AsyncGenerator[T, None],
+    stream: AsyncStream[T],
     source: Iterator[R],
     reports: deque[Progress],
     progress: Callable[[Progress], None] | None,
 ) -> Generator[T, None, None]:
     waiting: list[asyncio.Task[T]] = []
     read: tuple[list[R], bool, Exception | None] | None = None
+    outcomes = stream._items
     try:
         while (found := complete(_either(feed, outcomes, waiting, read)).result()) is not _END:
             read = None
@@ -179,6 +181,9 @@ def _outcomes(
                 read = _handful(source)
             else:
                 yield found
+                if cast(Any, outcomes).ag_frame is None:  # its loop has ended with the last client, and closed it
+                    yield from stream._ready
+                    raise ConfigurationError("the client was closed under this job")
             if progress is not None:
                 try:
                     _tell(reports, progress)
