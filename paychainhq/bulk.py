@@ -82,7 +82,8 @@ def create_many(
     ledger = caller.ledger if ledger is None else ledger
     caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger)
     caller.complete(operation, {})
-    return Stream(_Job(caller, operation, request_type, level, give_up_after).run(requests, progress))
+    job = _Job(caller, operation, request_type, level, give_up_after)
+    return Stream(job.run(requests, progress), job.done)
 
 
 class _Job(Generic[R, T]):
@@ -104,7 +105,7 @@ class _Job(Generic[R, T]):
         self._queue: RetryQueue[R] = RetryQueue(give_up_after)
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
-        self._done: deque[Outcome[R, T]] = deque()
+        self.done: deque[Outcome[R, T]] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._changed = asyncio.Event()
@@ -117,9 +118,9 @@ class _Job(Generic[R, T]):
         count = _Count(progress)
         self._hire()
         try:
-            while self._workers or self._done:
-                while self._done:
-                    outcome = self._done.popleft()
+            while self._workers or self.done:
+                while self.done:
+                    outcome = self.done.popleft()
                     self._room.set()
                     yield outcome
                     try:
@@ -127,7 +128,7 @@ class _Job(Generic[R, T]):
                     except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
                         self._intake.end(error)
                 self._news.clear()
-                if self._workers and not self._done:
+                if self._workers and not self.done:
                     await self._news.wait()
         finally:
             self._is_closing = True
@@ -163,7 +164,7 @@ class _Job(Generic[R, T]):
                 ConnectionFailedError("a worker of the job was cancelled, and not by the job", operation=self._operation.name)
             )
         if not self._workers:
-            self._done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
+            self.done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
         self._news.set()
 
     def _end(self, failure: BaseException) -> None:
@@ -171,13 +172,18 @@ class _Job(Generic[R, T]):
         self._intake.end(failure)
         self._queue.give_up(ConnectionFailedError("the job has ended"))
         self._changed.set()
+        self._room.set()
 
     async def _work(self) -> None:
         await asyncio.sleep(0)  # under an eager task factory, it would begin before it is counted
         while True:
             if self._queue.is_calm:
                 request = await self._intake.read()
-                outcome = self._end_intake() if request is ENDED else await self._first(request)
+                outcome = None
+                if request is ENDED:
+                    self._end_intake()
+                else:
+                    outcome = await self._first(request)
             elif (step := self._queue.step(self._now())) is not None:
                 outcome = await self._take(step)
             else:
@@ -186,10 +192,10 @@ class _Job(Generic[R, T]):
                 if self._intake.ended and self._queue.is_calm:
                     return
                 continue
-            self._done.append(outcome)
+            self.done.append(outcome)
             self._news.set()
             # A caller that takes no outcomes holds up the workers, and these the intake.
-            while len(self._done) >= self._level.most:
+            while len(self.done) >= self._level.most and self._intake.failure is None:
                 self._room.clear()
                 await self._room.wait()
             wanted = self._wanted()
@@ -212,7 +218,8 @@ class _Job(Generic[R, T]):
             if step.reads:
                 request = await self._intake.read(_READ_FOR_A_PROBE if step.is_probe else step.wait)
                 if request is ENDED:
-                    return self._end_intake()
+                    self._end_intake()
+                    return None
                 if request is not NOT_YET:
                     return await self._first(request, is_probe=step.is_probe)
                 if step.is_probe:
@@ -247,10 +254,10 @@ class _Job(Generic[R, T]):
             return Failure(request, type(self._queue.given_up)(**facts))
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        error = await self._call(request, given, key, number, is_probe=is_probe)
-        if not isinstance(error, PayChainError):
-            return error
-        return self._judge(Repeat(request, given, key, number, error), number, started, is_probe=is_probe)
+        found = await self._call(request, given, key, number, is_probe=is_probe)
+        if not isinstance(found, PayChainError):
+            return found
+        return self._judge(Repeat(request, given, key, number, found), number, started, is_probe=is_probe)
 
     async def _again(self, repeat: Repeat[R], *, is_probe: bool) -> Outcome[R, T] | None:
         if self._queue.given_up is not None:

@@ -76,7 +76,7 @@ class Intake(Generic[R]):
             self._lock.release()
 
     async def _anext(self) -> R:
-        return ENDED if self.ended else await anext(self._later, ENDED)  # type: ignore[no-any-return]
+        return ENDED if self.ended else await anext(self._later, ENDED)
 
     def end(self, failure: BaseException) -> None:
         """Read nothing more; the first failure is kept."""

@@ -33,7 +33,7 @@ class InvoiceRequest:
     underpayment_tolerance_bps: int | None = None
     underpayment_tolerance_max_usd: Money | None = None
     metadata: Mapping[str, Any] | None = None
-    reference: str | None = attrs.field(default=None, kw_only=True)
+    reference: str = attrs.field(kw_only=True)
 
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class CustomerRequest:
 
     external_ref: str
     email: str | None = None
-    reference: str | None = attrs.field(default=None, kw_only=True)
+    reference: str = attrs.field(kw_only=True)
 
 
 @attrs.frozen

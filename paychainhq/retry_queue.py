@@ -143,9 +143,10 @@ class RetryQueue(Generic[R]):
         if is_own:
             # A timeout has held a worker for long: it counts as three failures.
             repeat.rounds += _ROUNDS if isinstance(repeat.error, RequestTimeoutError) else 1
-        if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
-            return False
-        self._note_outage(repeat, now, is_probe=is_probe)
+            if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
+                return False
+        else:
+            self._note_outage(repeat, now, is_probe=is_probe)
         if self.given_up is not None:
             return False
         if repeat.is_proven and not self._ended:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -16,8 +17,9 @@ class Stream(Generic[T_co]):
     early, by an exception for instance.
     """
 
-    def __init__(self, items: AsyncGenerator[T_co, None]) -> None:
+    def __init__(self, items: AsyncGenerator[T_co, None], ready: deque[Any] | None = None) -> None:
         self._items = items
+        self._ready = deque[Any]() if ready is None else ready  # what `items` has yet to give
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return self._items

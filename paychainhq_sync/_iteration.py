@@ -10,6 +10,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
+from paychainhq.errors import ConfigurationError
 from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
@@ -194,13 +195,14 @@ class _Job(Stream[T], Generic[T, R]):
 
     def __init__(
         self,
-        outcomes: AsyncGenerator[T, None],
+        outcomes: AsyncStream[T],
         feed: _Feed[R],
         source: Iterator[R],
         reports: deque[Progress],
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        super().__init__(outcomes)
+        super().__init__(outcomes._items)
+        self._ready = outcomes._ready
         self._feed = feed
         self._source = source
         self._reports = reports
@@ -209,6 +211,10 @@ class _Job(Stream[T], Generic[T, R]):
         self._read: tuple[list[R], bool, Exception | None] | None = None
 
     def _step(self) -> T:
+        if cast(Any, self._items).ag_frame is None:  # its loop ended with the last client, and closed it
+            if self._ready:
+                return cast(T, self._ready.popleft())
+            raise ConfigurationError("the client was closed under this job")
         while True:
             found = complete(self._either()).result()
             if (failure := self._report()) is not None:
@@ -258,7 +264,7 @@ def run_job(
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
-    return _Job(outcomes._items, feed, iter(requests), reports, progress)
+    return _Job(outcomes, feed, iter(requests), reports, progress)
 
 
 def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:

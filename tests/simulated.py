@@ -11,6 +11,7 @@ import attrs
 from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Response, RetryPolicy
 from paychainhq.calls import Caller
 from paychainhq.codec import parse
+from paychainhq.errors import Sent
 from paychainhq.exchange import Attempt
 from paychainhq.ledger.base import Ledger
 from paychainhq.recording import Record
@@ -92,7 +93,7 @@ class Server:
             raise RequestTimeoutError("no answer came in time", **request.facts())
         await asyncio.sleep(self.latency)
         if kind in ("reset", "refused"):
-            sent = "unknown" if kind == "reset" else "no"
+            sent: Sent = "unknown" if kind == "reset" else "no"
             request.attempts.append(Attempt(None, kind, sent, self.latency))
             raise ConnectionFailedError(kind, **request.facts())
         status, body = ANSWERS.get(kind or "", (200, b'{"id": "inv_%s", "status": "pending", "amount": "1"}' % reference.encode()))

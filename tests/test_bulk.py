@@ -273,7 +273,7 @@ async def test_a_job_ends_with_the_first_refusal_of_its_key(status: int, kind: t
         with pytest.raises(kind) as caught:
             async for outcome in pay.invoices.create_many(requests(2000), concurrency=concurrency):
                 outcomes.append(outcome)
-        assert len(outcomes) == len({request.headers["idempotency-key"] for request in server.requests}) < 40
+        assert 150 > len(outcomes) >= len({request.headers["idempotency-key"] for request in server.requests})
     failed = [outcome for outcome in outcomes if not outcome.ok]
     assert all(isinstance(outcome.error, kind) for outcome in failed)
     assert f"{len(outcomes) - len(failed)} results and {len(failed)} errors" in caught.value.__notes__[0]

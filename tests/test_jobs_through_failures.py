@@ -70,7 +70,14 @@ class Run:
         return {reference for reference, outcome in self.outcomes.items() if not outcome.ok}
 
 
-CASES = [(concurrency, attempts, ledger) for concurrency in (1, 3, 16, "auto") for attempts in (1, 6) for ledger in (False, True)]
+CASES: list[tuple[Any, int, bool]] = [
+    (1, 1, False),
+    (1, 6, True),
+    (16, 1, True),
+    (16, 6, False),
+    ("auto", 1, False),
+    ("auto", 6, True),
+]
 
 
 @pytest.mark.parametrize(("concurrency", "attempts", "with_ledger"), CASES)

@@ -11,6 +11,7 @@ from paychainhq import (
     AuthenticationError,
     Change,
     ConfigurationError,
+    DecodeError,
     InvalidArgumentError,
     NotFoundError,
     RetryPolicy,
@@ -19,7 +20,7 @@ from paychainhq import (
 from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
 from tests.faces import PayChainHQ
-from tests.support import RawServer, answer
+from tests.support import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -180,3 +181,71 @@ async def test_watching_nothing_ends_at_once(paychain_emulator: Emulator) -> Non
     async with client(paychain_emulator.url) as pay:
         assert [change async for change in pay.invoices.watch([])] == []
     assert paychain_emulator.requests == ()
+
+
+BROKEN: list[dict[str, Any]] = [
+    {"amount": {"display": "1e"}},
+    {"status": 7},
+    {"expiresAt": "tomorrow"},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+@pytest.mark.parametrize("business_id", [None, "biz_123"])
+async def test_an_invoice_that_cannot_be_decoded_is_a_change_with_an_error(broken: dict[str, Any], business_id: str | None) -> None:
+    """Single read or row of a list: it is told once, and the others go on to their end."""
+    reads = 0
+
+    def invoice(id_: str, status: str) -> dict[str, Any]:
+        return {"id": id_, "status": status, "amount": "1"} | (broken if id_ == "inv_3" else {})
+
+    async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        nonlocal reads
+        reads += 1
+        path = request.target.partition("?")[0]
+        status = "pending" if reads < 12 else "paid"
+        if path.endswith("/invoices"):
+            rows = [invoice(f"inv_{n}", "pending") for n in range(8)] if f"status={status}" in request.target else []
+            strange: list[Any] = [{"id": []}, {"id": {}}, {"id": None}, [], None, "inv_1"]
+            writer.write(answer({"data": [*strange, *rows], "pagination": {"page": 1, "totalPages": 1, "hasMore": False}}))
+        else:
+            writer.write(answer(invoice(path.rpartition("/")[2], status)))
+
+    async with RawServer(behave) as server, client(server.url, business_id=business_id) as pay:
+        changes = [change async for change in pay.invoices.watch([f"inv_{n}" for n in range(8)], interval=SOON)]
+    [failed] = [change for change in changes if change.error is not None]
+    assert failed.invoice_id == "inv_3"
+    assert isinstance(failed.error, DecodeError)
+    ends = {change.invoice_id for change in changes if change.current == "paid"}
+    assert ends == {f"inv_{n}" for n in range(8)} - {"inv_3"}
+
+
+async def test_a_page_that_cannot_be_decoded_is_made_up_for_by_single_reads() -> None:
+    """A list that is no list ends no watch."""
+
+    async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        path = request.target.partition("?")[0]
+        data: Any = {"data": 7} if path.endswith("/invoices") else {"id": path.rpartition("/")[2], "status": "paid", "amount": "1"}
+        writer.write(answer(data))
+
+    async with RawServer(behave) as server, client(server.url) as pay:
+        changes = [change.current async for change in pay.invoices.watch([f"inv_{n}" for n in range(20)], interval=SOON)]
+    assert changes == ["paid"] * 20
+
+
+@pytest.mark.parametrize("status", ["paid", "expired", "cancelled"])
+async def test_a_wait_without_time_reads_once(status: str) -> None:
+    """`timeout=0` returns an invoice that has ended, also from a server that takes its time, and reads no more than once."""
+    given = {"id": "inv_1", "status": status, "amount": "1"}
+
+    async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.write(answer(given))
+
+    async with RawServer(slow) as server, client(server.url) as pay:
+        assert (await pay.invoices.wait("inv_1", timeout=0)).status == status
+        given["status"] = "pending"
+        with pytest.raises(WaitTimeoutError) as caught:
+            await pay.invoices.wait("inv_1", timeout=0)
+        assert caught.value.invoice is not None
+        assert len(server.requests) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, assert_type
@@ -11,6 +11,7 @@ from paychainhq import (
     APIError,
     Change,
     CustomerRequest,
+    Failure,
     InvalidArgumentError,
     InvoiceRequest,
     Outcome,
@@ -21,6 +22,7 @@ from paychainhq import (
     RateLimitError,
     ResponseInfo,
     RetryPolicy,
+    Success,
     WaitTimeoutError,
     WatchState,
     webhooks,
@@ -62,6 +64,7 @@ from paychainhq.models import (
 )
 from paychainhq.operations import INVOICES_CREATE, OPERATIONS, Operation
 from paychainhq.paging import Pages
+from paychainhq.streams import Stream
 
 
 async def invoices(pay: PayChainHQ) -> None:
@@ -84,6 +87,8 @@ async def invoices(pay: PayChainHQ) -> None:
     assert_type(await pay.invoices.wait(invoice, timeout=60), Invoice)
     async for change in pay.invoices.watch([], state=WatchState.from_token("...")):
         assert_type(change, Change)
+    async with pay.invoices.watch([invoice]) as changes:
+        assert_type(changes, Stream[Change])
     async for change in pay.invoices.watch([invoice, "inv_2"]):
         assert_type(change, Change)
         assert_type(change.invoice, Invoice | None)
@@ -152,15 +157,27 @@ async def keys(pay: PayChainHQ) -> None:
 
 async def jobs(pay: PayChainHQ) -> None:
     async for outcome in pay.invoices.create_many([InvoiceRequest("1", "USDC", "eth", reference="a"), {"amount": "1"}]):
-        assert_type(outcome, Outcome[InvoiceRequest, Invoice])
-        assert_type(outcome.ok, bool)
+        assert_type(outcome, Success[InvoiceRequest, Invoice] | Failure[InvoiceRequest])
         assert_type(outcome.result, Invoice | None)
         assert_type(outcome.error, PayChainError | None)
+        assert_type(outcome.reference, str | None)
+        assert_type(outcome.unwrap(), Invoice)
+        if outcome.ok:
+            assert_type(outcome, Success[InvoiceRequest, Invoice])
+            assert_type(outcome.result, Invoice)
+            assert_type(outcome.reference, str)
+        else:
+            assert_type(outcome, Failure[InvoiceRequest])
+            assert_type(outcome.error, PayChainError)
+    InvoiceRequest("1", "USDC", "eth")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CustomerRequest("c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ledger = SQLiteLedger("jobs.db", durable=True)
     assert_type(list(ledger.entries("unfinished")), list[Entry])
     reports: list[Progress] = []
     job = pay.invoices.create_many([], ledger=ledger, concurrency="auto", progress=reports.append)
-    assert_type(job, AsyncGenerator[Outcome[InvoiceRequest, Invoice], None])
+    assert_type(job, Stream[Outcome[InvoiceRequest, Invoice]])
+    async with job as outcomes:
+        assert_type(await anext(outcomes), Outcome[InvoiceRequest, Invoice])
     pay.invoices.create_many([], concurrency="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PayChainHQ(idempotency=MemoryLedger())

@@ -9,7 +9,7 @@ from typing import Any, assert_type
 from paychainhq import PayChainError as AsyncPayChainError
 from paychainhq.models import Invoice as AsyncInvoice
 from paychainhq_sync import APIError, Change, CustomerRequest, InvoiceRequest, Outcome, PayChainError, PayChainHQ, RetryPolicy
-from paychainhq_sync._iteration import Iteration
+from paychainhq_sync._iteration import Stream
 from paychainhq_sync.models import Balance, Cancellation, CreatedApiKey, Customer, Invoice, Listing, Page, PublicInvoice, Token
 
 
@@ -47,10 +47,15 @@ def iterations(pay: PayChainHQ) -> None:
     for later in page.pages():
         assert_type(later, Page[Invoice])
     job = pay.invoices.create_many([InvoiceRequest("1", "USDC", "eth", reference="r"), {"amount": "1"}])
-    assert_type(job, Iteration[Outcome[InvoiceRequest, Invoice]])
-    for outcome in job:
-        assert_type(outcome.request, InvoiceRequest | Mapping[str, Any])
-        assert_type(outcome.result, Invoice | None)
+    assert_type(job, Stream[Outcome[InvoiceRequest, Invoice]])
+    with job as outcomes:
+        for outcome in outcomes:
+            assert_type(outcome.request, InvoiceRequest | Mapping[str, Any])
+            assert_type(outcome.result, Invoice | None)
+            if outcome.ok:
+                assert_type(outcome.result, Invoice)
+            else:
+                assert_type(outcome.error, AsyncPayChainError)
     for made in pay.customers.create_many([CustomerRequest("c", reference="c")]):
         assert_type(made.result, Customer | None)
     for change in pay.invoices.watch(["inv_1"]):

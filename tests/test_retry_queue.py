@@ -1,0 +1,188 @@
+"""The retry queue of a job: its rules, one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paychainhq import ConnectionFailedError, RequestTimeoutError, ServerError
+from paychainhq.errors import PayChainError
+from paychainhq.retry_queue import Repeat, RetryQueue, Step
+
+
+class Bench:
+    """A queue, and the time."""
+
+    def __init__(self, give_up_after: float = 600.0) -> None:
+        self.queue: RetryQueue[str] = RetryQueue(give_up_after)
+        self.now = 0.0
+
+    def send(self) -> int:
+        self.queue.sent += 1
+        return self.queue.sent
+
+    def succeed(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.queue.succeeded(self.send())
+
+    def fail(self, name: str, error: PayChainError | None = None, took: float = 0.01, **options: Any) -> Repeat[str] | None:
+        """Send a new request, which fails; return it if it is held."""
+        number = self.send()
+        repeat = Repeat(name, {}, name, number, error or ServerError("no"))
+        return repeat if self.queue.failed(repeat, number, self.now, took, **options) else None
+
+    def again(self, repeat: Repeat[str], **options: Any) -> bool:
+        return self.queue.failed(repeat, self.send(), self.now, 0.01, **options)
+
+    def step(self) -> Step[str] | None:
+        return self.queue.step(self.now)
+
+
+def test_a_failure_while_nothing_succeeds_is_an_outage() -> None:
+    """The server is down until something succeeds; the request is due as soon as that has happened."""
+    bench = Bench()
+    bench.succeed()
+    repeat = bench.fail("a")
+    assert repeat is not None
+    assert bench.queue.down_since == 0.0
+    assert repeat.rounds == 0
+    bench.succeed()
+    assert bench.queue.down_since is None
+    bench.now = 1.0
+    assert bench.step() == Step(repeat=repeat)
+
+
+def test_a_failure_is_its_own_where_a_request_sent_later_succeeds() -> None:
+    """An answer to a request that was sent before says nothing about the time since."""
+    bench = Bench()
+    early, number, late = bench.send(), bench.send(), bench.send()
+    repeat = Repeat("a", {}, "a", number, ServerError("no"))
+    bench.queue.succeeded(early)
+    assert bench.queue.failed(repeat, number, 0.0, 0.01)
+    assert (repeat.rounds, bench.queue.down_since) == (0, 0.0)
+    bench.queue.succeeded(late)
+    assert bench.queue.down_since is None
+    assert bench.again(repeat)
+    assert (repeat.rounds, bench.queue.down_since) == (1, None)
+
+
+def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None:
+    """It is held, and other requests are read meanwhile; three failures more are its end."""
+    bench = Bench()
+    repeat = bench.fail("a")
+    assert repeat is not None
+    for _ in range(3):
+        bench.succeed()
+        bench.now += 10
+        assert bench.step() == Step(repeat=repeat)
+        assert bench.again(repeat)
+    bench.succeed()
+    bench.now += 100
+    assert bench.step() == Step(reads=True)
+    bench.queue.end_intake(bench.now)
+    for held in (True, True, False):
+        bench.now += 1
+        assert bench.step() == Step(repeat=repeat)
+        assert bench.again(repeat) is held
+    assert bench.step() is None
+    assert bench.queue.is_calm
+    assert bench.queue.given_up is None
+
+
+def test_one_timeout_sets_a_request_aside() -> None:
+    """One more at the end is its end."""
+    bench = Bench()
+    number = bench.send()
+    bench.succeed()
+    repeat = Repeat("a", {}, "a", number, RequestTimeoutError("no"))
+    assert bench.queue.failed(repeat, number, 20.0, 20.0)
+    assert bench.queue.step(100.0) == Step(reads=True)
+    bench.queue.end_intake(100.0)
+    assert bench.queue.step(100.0) == Step(repeat=repeat)
+    assert not bench.again(repeat)
+
+
+def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another() -> None:
+    """New requests first, then those that failed longest ago; the pauses grow with the outage, up to two seconds."""
+    bench = Bench()
+    held = [bench.fail("a"), bench.fail("b")]
+    assert bench.step() == Step(reads=True, is_probe=True)
+    assert bench.step() == Step(wait=None), "one at a time"
+    bench.now = 8.0
+    held.append(bench.fail("c", is_probe=True))
+    bench.queue.is_probing = False
+    assert bench.step() == Step(wait=2.0)
+    bench.queue.end_intake(bench.now)
+    for repeat in [*held, *held]:
+        bench.now += 2.0
+        assert repeat is not None
+        assert bench.step() == Step(repeat=repeat, is_probe=True)
+        assert bench.again(repeat, is_probe=True)
+        bench.queue.is_probing = False
+    assert all(repeat is not None and repeat.rounds == 0 for repeat in held)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_job_is_given_up_after_too_long_without_a_success(others: int) -> None:
+    """The rest have the errors that they met. Where only failing requests are left, some seconds for each are enough."""
+    bench = Bench(give_up_after=600.0)
+    bench.succeed(others)
+    first, second = bench.fail("a"), bench.fail("b", ConnectionFailedError("lost"))
+    assert first is not None
+    assert second is not None
+    bench.queue.end_intake(0.0)
+    limit = 15.0 if others else 600.0
+    while bench.queue.given_up is None:
+        step = bench.step()
+        assert step is not None
+        if step.repeat is not None:
+            bench.again(step.repeat, is_probe=True)
+            bench.queue.is_probing = False
+        else:
+            bench.now += step.wait or 0.01
+    assert limit <= bench.now < limit + 5
+    assert len(list(bench.queue.held())) == 1, "the other one has its outcome"
+
+
+def test_what_has_no_turn_is_no_outage_but_ends_a_job_in_the_end() -> None:
+    """A request that waits for its turn changes nothing until the job has been without a success for too long."""
+    bench = Bench(give_up_after=60.0)
+    error = RequestTimeoutError("no turn")
+    bench.queue.delayed(error, 0.0)
+    assert bench.queue.is_calm
+    bench.queue.delayed(error, 59.0)
+    assert bench.queue.given_up is None
+    bench.succeed()
+    bench.queue.delayed(error, 61.0)
+    assert bench.queue.given_up is None
+    bench.queue.delayed(error, 121.0)
+    assert bench.queue.given_up is error
+
+
+def test_no_more_is_held_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a failure of its own is an outcome at once, and an outage is probed with what is held."""
+    monkeypatch.setattr("paychainhq.retry_queue._MOST_HELD", 3)
+    bench = Bench()
+    for name in "abc":
+        assert bench.fail(name) is not None
+    step = bench.step()
+    assert step is not None
+    assert step.repeat is not None
+    bench.succeed()
+    number = bench.send()
+    bench.succeed()
+    assert bench.queue.failed(step.repeat, number, 0.0, 0.01)
+    repeat = Repeat("d", {}, "d", number, ServerError("no"))
+    assert not bench.queue.failed(repeat, number, 0.0, 0.01)
+
+
+def test_a_stream_of_requests_that_never_ends_holds_nothing_for_ever() -> None:
+    """What was set aside is sent again after `give_up_after`."""
+    bench = Bench(give_up_after=600.0)
+    number = bench.send()
+    bench.succeed()
+    repeat = Repeat("a", {}, "a", number, RequestTimeoutError("no"))
+    assert bench.queue.failed(repeat, number, 0.0, 1.0)
+    assert bench.queue.step(599.0) == Step(reads=True)
+    assert bench.queue.step(600.0) == Step(repeat=repeat)
