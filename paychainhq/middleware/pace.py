@@ -2,77 +2,93 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
-# Assumption: no page says how many requests are granted, or to whom together. It begins with ten a second, and never goes below
-# one in ten seconds.
+# Assumption: no page says how many requests are granted, or to whom together. The rate begins with ten a second, and is never
+# less than one in two seconds.
 _FIRST = 10.0
-_LEAST = 0.1
+_LEAST = 0.5
 _FALL = 0.8
 _FIRST_FALL = 0.5  # a rate that doubles may be far beyond what is granted before that shows
-# To come back to where it fell takes so many seconds, or so many requests where these take longer.
-_SECONDS = 6.0
-_REQUESTS = 50
+# After so many seconds the rate is back where it fell.
+_BACK = 6.0
+# After so many it begins to explore, and grows by a factor of six in a second, so that a limit that has gone is soon forgotten.
+_EXPLORES = 7.5
+_STEEP = 1.8
 # A timer that is not later than so many seconds costs no turn; whoever comes later has not waited for it.
 _SLACK = 0.05
 
 
 class Turn(NamedTuple):
-    """What a request knew when it went: how often the pace had fallen, and whether it had waited."""
+    """The state when a request went: when that was, how often the pace had fallen, and whether the request had waited."""
 
+    at: float
     falls: int
     waited: bool
 
 
 class Pace:
-    """A rate that falls with a 429, comes back to where it fell, stays there for a while, and then tries for more, ever faster.
+    """A rate that falls with a 429, comes back to where it fell, stays there for a while, and then explores.
 
-    That is the curve of TCP CUBIC, for a rate. Clients that know of each other only by a server's 429s come to equal shares of
-    what it grants: who asks more meets more of them. Before the first fall the rate grows by a factor of e in a second. Answers to
-    requests that did not wait for their turn leave it as it is: they prove no more than what was asked for.
+    Clients that share a limit without a word between them come to about equal shares of it, as the flows of TCP CUBIC do: a client
+    that sends more meets more 429s. A fall takes back half of what exploring has added (on a logarithmic scale), or the client that
+    explores would push the others aside. Before the first fall the rate grows by a factor of e in a second. Answers to requests
+    that did not wait for their turn leave the rate as it is: they prove no more than what was asked for.
 
     Attributes:
 
-        active: Whether there is one: from the first 429 on.
         rate: Requests a second.
         due: When the next may go.
     """
 
     def __init__(self) -> None:
-        self.active = False
         self.rate = _FIRST
         self.due = 0.0
         self._falls = 0
         self._proved = False
         self._summit = 0.0  # where it fell
-        self._way = 0.0  # how far it has come since; at 1 it is there again
+        self._begin: float | None = None  # when the first request after the fall went
+        self._explored = 1.0  # the factor by which exploring has raised it
+
+    def resume(self) -> None:
+        """Record that there is a limit again: the rate is the last one that is known, before exploring."""
+        self.rate = self._summit if self._falls else _FIRST
+        self._begin, self._explored = None, 1.0
 
     def take(self, now: float, *, waited: bool) -> Turn:
-        """Note that a request goes: the next is due after its part of a second."""
+        """Record that a request goes: the next is due after its part of a second."""
         self.due = (self.due if now - self.due < _SLACK else now) + 1 / self.rate
-        return Turn(self._falls, waited)
+        if self._begin is None:
+            self._begin = now
+        return Turn(now, self._falls, waited)
 
     def rise(self, turn: Turn) -> None:
-        """Note that the request which had that turn was taken."""
+        """Record that the request with this turn was accepted."""
         self._proved = True
-        if not turn.waited:
+        if not turn.waited or turn.falls != self._falls or self._begin is None:
             return
         if not self._falls:
             self.rate += 1.0
-        else:
-            self._way += min(1 / (_SECONDS * self.rate), 1 / _REQUESTS)
-            self.rate = max(_LEAST, self._summit * (1 - (1 - _FALL) * (1 - self._way) ** 3))
+            return
+        # The time of the request counts, and not that of its answer: where answers are slow, the rate grows no faster than they
+        # show that it may.
+        passed = turn.at - self._begin
+        self._explored = max(self._explored, math.exp(_STEEP * (passed - _EXPLORES)))
+        back = self._summit * (1 - (1 - _FALL) * (1 - passed / _BACK) ** 3)
+        self.rate = max(self.rate, back * self._explored)
 
     def fall(self, turn: Turn | None) -> None:
-        """Note that it met a 429, or that one did which went before there was a pace.
+        """Record a 429 to the request with this turn, or to one without, which went before there was a pace.
 
-        All that went before a fall speak of that one. Where nothing was taken since, it tells of a closed door, and not of a rate.
+        The requests that went before a fall count for that one. Where nothing was accepted since the last fall, the 429 means a
+        closed door, and not a rate.
         """
-        self.active = True
         if turn is None or turn.falls != self._falls or not self._proved:
             return
-        self.rate = max(_LEAST, self.rate * (_FALL if self._falls else _FIRST_FALL))
+        rate = self.rate / math.sqrt(self._explored)
+        self.rate = max(_LEAST, rate * (_FALL if self._falls else _FIRST_FALL))
         self._summit = self.rate / _FALL
-        self._way = 0.0
+        self._begin, self._explored = None, 1.0
         self._falls += 1
         self._proved = False

@@ -1,23 +1,19 @@
-"""Waiting for one's turn: the caller's own limits, the server's 429s, and a bulkhead in front of the pool."""
+"""Waiting for one's turn: the caller's own limits, a bulkhead in front of the pool, and the pace of each operation."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from paychainhq.answers import retry_after
 from paychainhq.config import RateLimit
-from paychainhq.errors import RequestTimeoutError
 from paychainhq.exchange import Next, Request, Response
-from paychainhq.middleware.pace import Pace, Turn
+from paychainhq.middleware.pace import Turn
+from paychainhq.middleware.per_operation import PerOperation
+from paychainhq.middleware.throttle import ROUNDING, Throttle, refuse_late, wait_until
 
-log = logging.getLogger("paychainhq")
-
-# Assumption: no page says how long to wait after a 429 that does not say it itself.
-_PAUSE = 1.0
-# Sums and differences of loop times are not exact.
-_ROUNDING = 1e-6
+# A call that is not later than so many seconds after its turn came takes that turn: no timer is in time.
+_SLACK = 0.05
 
 
 class _Bucket:
@@ -29,78 +25,95 @@ class _Bucket:
         self._slack = (burst - 1) * self._interval
         self._due = 0.0
 
-    def opens(self, now: float) -> float:
-        return max(now, self._due - self._slack)
+    def opens(self, ahead: int = 0) -> float:
+        """Return when a request may go that has so many ahead of it."""
+        return self._due + ahead * self._interval - self._slack
 
     def take(self, at: float) -> None:
         self._due = max(at, self._due) + self._interval
 
 
 class Limiter:
-    """Lets each attempt go when every limit and the bulkhead have room; a 429 holds back all who share it, once.
+    """Lets each attempt go when its operation, every limit and the bulkhead have room.
 
-    The limits' clock stands still during a pause, so that turns which were given out before it keep their distance after it. From
-    the first 429 on, attempts stand in line and go at the pace that the server grants. Its state is of one process and one event
-    loop.
+    The limits and the bulkhead are shared by all operations; the reaction to 429s is not. An attempt takes its turn at the moment
+    when it goes, so that one that is cancelled in the line has taken none. A call that waits for the pause or the pace of its
+    operation holds no place in the bulkhead. The state is of one process and one event loop.
     """
 
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
         self._buckets = [_Bucket(limit) for limit in limits]
-        self._slots = asyncio.Semaphore(slots)
-        self._pace = Pace()
         self._line = asyncio.Lock()
-        self._paused_until = 0.0
-        self._paused_for = 0.0
+        self._waiting = 0
+        self._slots = asyncio.Semaphore(slots)
+        self._most = slots
+        self._under_way = 0
+        self._throttles = PerOperation(Throttle)
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, request: Request, send: Next) -> Response:
-        async with self._slots:
-            went = await self._line_up(request) if self._pace.active else None
-            if self._buckets:
-                await self._turn(request)
+        throttle = self._throttles.of(request.operation)
+        turn = None
+        if self._buckets or self._under_way >= self._most or throttle.limited:
+            turn = await self._admit(request, throttle)
+        else:
+            await self._slots.acquire()
+        self._under_way += 1
+        try:
             response = await send(request)
+        finally:
+            self._under_way -= 1
+            self._slots.release()
+            if turn is not None:
+                throttle.end(turn)
         if response.status == 429:
-            wait = retry_after(response)
-            now = self._loop.time()
-            self._pause(max(self._paused_until, now), now + (_PAUSE if wait is None else wait))
-            self._pace.fall(went)
-        elif went is not None and response.status < 500:
-            self._pace.rise(went)
+            throttle.refuse(turn, retry_after(response))
+        else:
+            throttle.accepted += 1
+            if turn is not None and response.status < 500:
+                throttle.accept(turn)
         return response
 
-    def _pause(self, begin: float, end: float) -> None:
-        if end > begin:
-            self._paused_for += end - begin
-            self._paused_until = end
+    async def _admit(self, request: Request, throttle: Throttle) -> Turn | None:
+        """Wait until the attempt may go, and return with its place in the bulkhead."""
+        while True:
+            if not throttle.active:
+                if await self._go(request, throttle):
+                    return throttle.take(waited=False)
+            else:
+                refuse_late(request, throttle.paused_until)
+                waited = throttle.line.locked()
+                async with throttle.line:
+                    waited |= await throttle.opening(request)
+                    if await self._go(request, throttle):
+                        return throttle.take(waited=waited)
 
-    async def _line_up(self, request: Request) -> Turn:
-        """Wait in line, first come, first served; only the first waits for a time, so that a new pace holds for all at once."""
-        self._refuse_late(request, self._paused_until)
-        waited = self._line.locked()
-        async with self._line:
-            while (at := max(self._pace.due, self._paused_until)) - self._loop.time() > _ROUNDING:
-                waited = True
-                await self._wait(request, at)
-            return self._pace.take(self._loop.time(), waited=waited)
+    async def _go(self, request: Request, throttle: Throttle) -> bool:
+        """Wait for the limits and for a place in the bulkhead, and return whether the operation still lets the attempt go."""
+        if not self._buckets:
+            return await self._enter(throttle)
+        arrived = self._loop.time()
+        refuse_late(request, self._opens(self._waiting))
+        self._waiting += 1
+        try:
+            async with self._line:
+                while self._opens() - self._loop.time() > ROUNDING:
+                    await wait_until(request, self._opens())
+                if not await self._enter(throttle):
+                    return False
+                now, at = self._loop.time(), max(self._opens(), arrived)
+                for bucket in self._buckets:
+                    bucket.take(at if now - at < _SLACK else now)
+                return True
+        finally:
+            self._waiting -= 1
 
-    async def _turn(self, request: Request) -> None:
-        running = max(self._loop.time(), self._paused_until) - self._paused_for
-        start = max(bucket.opens(running) for bucket in self._buckets)
-        if start + self._paused_for < request.deadline:
-            for bucket in self._buckets:
-                bucket.take(start)
-        while start + self._paused_for - self._loop.time() > _ROUNDING:
-            await self._wait(request, start + self._paused_for)
+    def _opens(self, ahead: int = 0) -> float:
+        return max(bucket.opens(ahead) for bucket in self._buckets)
 
-    async def _wait(self, request: Request, at: float) -> None:
-        self._refuse_late(request, at)
-        wait = at - self._loop.time()
-        log.debug("%s: waits %.2f s for its turn", request.operation.name, wait)
-        await asyncio.sleep(wait)
-
-    def _refuse_late(self, request: Request, at: float) -> None:
-        if at >= request.deadline:
-            wait = at - self._loop.time()
-            raise RequestTimeoutError(
-                f"the deadline is nearer than the next turn under the rate limit, which is in {wait:.2f} s", **request.facts()
-            )
+    async def _enter(self, throttle: Throttle) -> bool:
+        await self._slots.acquire()
+        if throttle.open:
+            return True
+        self._slots.release()
+        return False

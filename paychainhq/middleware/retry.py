@@ -1,42 +1,55 @@
-"""Repeating what can be repeated without harm."""
+"""Retry middleware: repetition of what can be repeated without harm."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+from typing import Any
 
 from paychainhq.answers import error_code, retry_after
 from paychainhq.errors import ConnectionFailedError, PayChainError, RequestTimeoutError, UntrustedServerError
 from paychainhq.exchange import Next, Request, Response
+from paychainhq.middleware.per_operation import PerOperation
+from paychainhq.operations import Operation
 
 log = logging.getLogger("paychainhq")
 
 
 class RetryBudget:
-    """What keeps an outage from being multiplied: retries are paid for by calls that succeed.
+    """A bound on the retries of each operation, which keeps an outage from being multiplied: calls that succeed pay for retries.
 
-    A client begins with enough for `capacity` retries; from then on at most one retry for ten successes.
+    Each operation begins with enough for `capacity` retries; from then on it has at most one retry for ten successes of its own. So
+    a broken operation spends no retries but its own.
     """
 
     _GAIN = 0.1
 
     def __init__(self, capacity: float = 100.0) -> None:
-        self.capacity = self.left = capacity
+        self.capacity = capacity
+        self._left = PerOperation(lambda: [capacity])
+        self._untouched = True
 
-    def earn(self) -> None:
-        if self.left < self.capacity:
-            self.left = min(self.capacity, self.left + self._GAIN)
+    def earn(self, operation: Operation[Any]) -> None:
+        """Record that a call has succeeded."""
+        if self._untouched:
+            return
+        left = self._left.of(operation)
+        if left[0] < self.capacity:
+            left[0] = min(self.capacity, left[0] + self._GAIN)
 
-    def spend(self) -> bool:
-        if self.left < 1:
+    def spend(self, operation: Operation[Any]) -> bool:
+        """Pay for a retry, and return whether enough was left for it."""
+        self._untouched = False
+        left = self._left.of(operation)
+        if left[0] < 1:
             return False
-        self.left -= 1
+        left[0] -= 1
         return True
 
 
 def is_transient(response: Response) -> bool:
-    """Whether the answer speaks of the moment, and not of the request."""
+    """Return whether an answer describes the moment, and not the request."""
     status = response.status
     if status < 400:
         return False
@@ -73,7 +86,7 @@ class Retry:
                     return earlier  # no turn before the deadline: that is for what the server has answered
             if response is not None:
                 if not is_transient(response):
-                    self._budget.earn()
+                    self._budget.earn(request.operation)
                     return response
                 wait = retry_after(response)
             backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)  # nosec B311
@@ -83,7 +96,7 @@ class Retry:
                 or not made < len(request.attempts) < policy.attempts  # without an attempt, the limiter has refused
                 or not (request.repeatable or request.sent == "no")
                 or asyncio.get_running_loop().time() + wait >= request.deadline
-                or not self._budget.spend()
+                or not self._budget.spend(request.operation)
             ):
                 if failure is not None:
                     raise failure
