@@ -1,27 +1,28 @@
-"""Lists that come in pages: one page by `await`, all items by `async for`, page after page by `.pages()`."""
+"""Paged lists: one page by `await`, all items by `async for`, page after page by `.pages()`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
 from paychainhq.calls import Caller
-from paychainhq.models.lists import Page
+from paychainhq.models.lists import Page, Pagination
 from paychainhq.operations import Operation
 
 log = logging.getLogger("paychainhq")
 
 T = TypeVar("T")
 
-# How many pages an item that moves while we read may be behind itself.
-_REMEMBERED_PAGES = 5
+# So many of the last ids are remembered: an item that moves on, or is read again, is given once.
+_REMEMBERED = 10_000
+# A list ends after so many pages in a row that bring nothing new.
+_STALE_PAGES = 5
 
 
 class Pages(Generic[T]):
-    """A list that has been asked for and not yet fetched.
+    """A list that has not been fetched yet.
 
     `await` it for one `Page`, iterate over it for every item of every page, or call `pages()` for page after page.
     """
@@ -39,7 +40,11 @@ class Pages(Generic[T]):
         return self._items(None)
 
     def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Give page after page, each fetched when it is asked for."""
+        """Give page after page, each fetched when it is asked for.
+
+        A page is given as it is, so that an item which moves may be on two of them. Where items leave the list, earlier pages are
+        read again, and given if they hold anything new.
+        """
         return self._pages(None)
 
     async def _fetch(self, given: dict[str, Any]) -> Page[T]:
@@ -47,32 +52,37 @@ class Pages(Generic[T]):
         object.__setattr__(page, "_place", _Place(self, given))
         return page
 
-    def _after(self, page: Page[T], given: dict[str, Any]) -> dict[str, Any] | None:
+    def _after(self, page: Page[T], given: dict[str, Any], cursor: _Cursor) -> dict[str, Any] | None:
         """Return the arguments that fetch what comes after a page, or None if it was the last."""
         if "offset" in self._operation.query:
             return {**given, "offset": (given.get("offset") or 0) + len(page.items)} if page.items else None
-        if page.pagination is None or not page.pagination.has_more:
+        if page.pagination is None:
             return None
-        return {**given, "page": (given.get("page") or 1) + 1}
+        number = cursor.after(given.get("page") or 1, page.pagination)
+        return None if number is None else {**given, "page": number}
 
     async def _pages(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[Page[T], None]:
         page, given = begun or (await self._fetch(self._given), self._given)
         yield page
-        memory = _Memory[T](self._operation.name)
-        while memory.new_items(page) is not None and (following := self._after(page, given)) is not None:
+        cursor, memory = _Cursor(), _Memory[T](self._operation.name)
+        memory.new_items(page)
+        while (following := self._after(page, given, cursor)) is not None:
             page, given = await self._fetch(following), following
-            if page.items:
+            new = memory.new_items(page, again=cursor.gap)
+            if new is None:
+                return
+            if new:
                 yield page
 
     async def _items(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[T, None]:
         """Give every item once, fetching the next page while the items of this one are taken."""
         page, given = begun or (await self._fetch(self._given), self._given)
-        memory = _Memory[T](self._operation.name)
+        cursor, memory = _Cursor(), _Memory[T](self._operation.name)
         ahead: asyncio.Task[Page[T]] | None = None
         try:
             while True:
-                following = self._after(page, given)
-                new = memory.new_items(page)
+                new = memory.new_items(page, again=cursor.gap)
+                following = self._after(page, given, cursor)
                 if new is None:
                     return
                 for index, item in enumerate(new):
@@ -89,7 +99,7 @@ class Pages(Generic[T]):
 
 
 class _Place(Generic[T]):
-    """A page's way back to its list."""
+    """Link from a page to its list."""
 
     def __init__(self, pages: Pages[T], given: dict[str, Any]) -> None:
         self._pages = pages
@@ -102,21 +112,93 @@ class _Place(Generic[T]):
         return self._pages._pages((page, self._given))
 
 
+class _Cursor:
+    """The way through numbered pages of a list that may shrink meanwhile.
+
+    Each item that leaves the list may have moved all later ones forward by one place, to a page that was read before. So the place
+    up to which everything has been read goes back by as many as the total has lost, and reading goes on from there. A page that was
+    read behind a gap is remembered: once the gap is closed, reading goes on after it.
+
+    Attributes:
+
+        gap: Whether the next page is read to close a gap.
+    """
+
+    def __init__(self) -> None:
+        self.gap = False
+        self._first: int | None = None  # the place where reading began
+        self._total = 0
+        self._read = 0  # everything before this place has been read
+        self._apart = (0, 0)  # what has been read behind the gap
+
+    def after(self, number: int, pagination: Pagination) -> int | None:
+        """Record that a page has been read, and return the number of the page to read next, or None at the end."""
+        limit = max(1, pagination.limit)
+        begin, end = (number - 1) * limit, number * limit
+        if self._first is None:
+            self._first = self._read = begin
+            self._total = pagination.total
+        gained = pagination.total - self._total
+        self._total = pagination.total
+        self._read = max(self._first, self._read + min(0, gained))
+        start, stop = self._apart[0] + max(0, gained), self._apart[1] + min(0, gained)
+        if begin > self._read:
+            joined = self.gap and begin <= start <= end
+            self._apart = (begin, max(stop, end)) if joined else (begin, end)
+            self.gap = True
+        else:
+            self._read = max(self._read, end)
+            self._apart = start, stop
+            if self.gap and self._read >= start:
+                self._read = max(self._read, stop)
+                self.gap = False
+        return self._read // limit + 1 if self.gap or pagination.has_more else None
+
+
 class _Memory(Generic[T]):
-    """Which items the last few pages held: items move between pages while they are read, and a server may repeat itself."""
+    """The ids of the last items: items move between pages while they are read, and a server may repeat itself."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._pages: deque[set[str]] = deque(maxlen=_REMEMBERED_PAGES)
+        self._ids: dict[str, None] = {}
+        self._pages = 0
         self._stale = 0
+        self._again = 0
+        self._most_again = 0
 
-    def new_items(self, page: Page[T]) -> list[T] | None:
-        """Return the items that were not on the last pages, or None if nothing new has come for so long that nothing will."""
-        ids = [getattr(item, "id", None) for item in page.items]
-        new = [item for item, id_ in zip(page.items, ids, strict=True) if not any(id_ in seen for seen in self._pages)]
-        self._pages.append({id_ for id_ in ids if id_ is not None})
-        self._stale = 0 if new or not page.items else self._stale + 1
-        if self._stale < _REMEMBERED_PAGES:
+    def new_items(self, page: Page[T], *, again: bool = False) -> list[T] | None:
+        """Return the items that are new, or None if nothing new has come for so long that nothing will.
+
+        Args:
+
+            page: The page that was read.
+            again: Whether it was read to close a gap, so that it need not bring anything new.
+        """
+        self._pages += 1
+        new = self._unknown(page)
+        if new:
+            self._stale, self._again, self._most_again = 0, 0, 2 * self._pages
+        elif again:
+            self._again += 1
+        elif page.items:
+            self._stale += 1
+        if self._stale < _STALE_PAGES and self._again <= self._most_again:
             return new
         log.warning("%s: the server repeats its pages; the list ends here", self._name)
         return None
+
+    def _unknown(self, page: Page[T]) -> list[T]:
+        new: list[T] = []
+        for item in page.items:
+            id_ = getattr(item, "id", None)
+            if id_ is None:
+                new.append(item)
+                continue
+            if id_ in self._ids:
+                del self._ids[id_]
+            else:
+                new.append(item)
+            self._ids[id_] = None
+        while len(self._ids) > _REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+        return new
