@@ -110,7 +110,8 @@ class Server:
 
     def ask(self, what: str, **body: Any) -> Any:
         data = json.dumps(body).encode() if body else None
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_emulator/{what}", data), timeout=30) as answer:
+        request = urllib.request.Request(f"{self.url}/_emulator/{what}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
 

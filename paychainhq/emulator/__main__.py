@@ -29,13 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--state", metavar="FILE", help="keep the state in this SQLite file (default: in memory)")
     parser.add_argument("--allow-remote", action="store_true", help="take a --host beyond loopback")
+    parser.add_argument(
+        "--allow-host", metavar="HOST", action="append", default=[], help="take requests to this host too: name, or name:port"
+    )
     options = parser.parse_args(arguments)
 
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     try:
-        with Emulator(options.state, options.port, options.host, allow_remote=options.allow_remote) as emulator:
+        settings = {"allow_remote": options.allow_remote, "allowed_hosts": options.allow_host}
+        with Emulator(options.state, options.port, options.host, **settings) as emulator:
             print(f"PayChainHQ emulator: {emulator.url}")
             print(f"business id:   {BUSINESS_ID}")
             print(f"standard keys: {API_KEY}, {TEST_API_KEY}")

@@ -75,4 +75,5 @@ class Exchange:
     async def wait(self, seconds: float | None) -> None:
         """Wait in real time, or until the emulator stops."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.closing.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.closing.wait()

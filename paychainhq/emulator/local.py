@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from os import PathLike
@@ -38,6 +38,8 @@ class Emulator:
         port: The port to listen on; 0 takes a free one.
         host: The address to listen on.
         allow_remote: Take a `host` beyond loopback. Whoever reaches the emulator can do everything with it.
+        allowed_hosts: Further hosts under which the emulator is reached, such as the name of its container: `"name"` (with any
+            port) or `"name:port"`. Requests to any other `Host` are refused, as are those of web pages of another origin.
 
     Attributes:
 
@@ -52,13 +54,20 @@ class Emulator:
     """
 
     def __init__(
-        self, state: str | PathLike[str] | None = None, port: int = 0, host: str = "127.0.0.1", *, allow_remote: bool = False
+        self,
+        state: str | PathLike[str] | None = None,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        allow_remote: bool = False,
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         if not allow_remote and not is_loopback(host):
             raise ValueError(f"{host} is not loopback: the emulator listens beyond it only with allow_remote")
         self.dashboard = DashboardSession({DASHBOARD_HEADER: DASHBOARD_SESSION})
         self._state_path = state
         self._host = host
+        self._allowed_hosts = tuple(allowed_hosts)
         self._port = port
         self._bound_port = port
         self._thread: threading.Thread | None = None
@@ -104,7 +113,7 @@ class Emulator:
 
     async def _run(self, listening: Future[int]) -> None:
         with closing(State(self._state_path)) as state:
-            self._server, self._loop, self._stop = Server(state), asyncio.get_running_loop(), asyncio.Event()
+            self._server, self._loop, self._stop = Server(state, self._allowed_hosts), asyncio.get_running_loop(), asyncio.Event()
             try:
                 listening.set_result(await self._server.start(self._host, self._port))
                 await self._stop.wait()

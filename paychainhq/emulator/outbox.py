@@ -114,8 +114,10 @@ class Outbox:
                 for delivery_id in self._due() if somebody else ():
                     sending.create_task(self._send(session, delivery_id))
                 # Invoices expire by themselves, so where there is somebody to be told there is always a next look.
+                # `asyncio.wait_for` can lose a cancellation that comes together with the event (Python 3.11).
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _LOOK_S if somebody else None)
+                    async with asyncio.timeout(_LOOK_S if somebody else None):
+                        await self._news.wait()
 
     def _due(self) -> list[str]:
         state = self._state

@@ -1,15 +1,17 @@
-"""The server: takes a request, finds out what is asked for and by whom, and answers."""
+"""HTTP server of the emulator: takes a request, finds its operation and its credential, and answers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import secrets
+from collections.abc import Iterable
 from typing import NoReturn
 
 from aiohttp import web
 
 from paychainhq.emulator import auth, control, idempotency, lifecycle
+from paychainhq.emulator.door import Door
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.exchange import BROKEN, Exchange, dump
 from paychainhq.emulator.faults import Faults
@@ -30,9 +32,11 @@ _TURNS_OF_AN_ACCEPT = 5
 class Server:
     """The emulator's whole behaviour behind one request handler, on one event loop."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, allowed_hosts: Iterable[str] = ()) -> None:
         self.control = control.Control(state, Faults(), Recording())
         self._state = state
+        self._allowed_hosts = tuple(allowed_hosts)
+        self._door: Door
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
         self._listening: asyncio.Server | None = None
@@ -45,8 +49,10 @@ class Server:
         await self._runner.setup()
         assert self._runner.server is not None
         self._listening = await asyncio.get_running_loop().create_server(self._runner.server, host, port)
+        bound = int(self._listening.sockets[0].getsockname()[1])
+        self._door = Door(host, bound, self._allowed_hosts)
         self._sending = asyncio.create_task(self.outbox.run())
-        return int(self._listening.sockets[0].getsockname()[1])
+        return bound
 
     async def stop(self) -> None:
         # Whoever is kept waiting by a fault is let go first.
@@ -79,6 +85,10 @@ class Server:
             closing=self._closing,
             perform=self._control if controlled else perform,
         )
+        try:
+            self._door.check(request, control=controlled)
+        except RefusedError as refused:
+            return exchange.respond(exchange.refusal(refused))
         if controlled:
             self.outbox.wake()
             return exchange.respond(exchange.handle())

@@ -202,7 +202,7 @@ async def test_a_client_that_hangs_up_in_its_body_does_no_harm(emulator: Emulato
     """Half a request is no request."""
     port = int(emulator.url.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"POST {INVOICES} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+    writer.write(f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: 100\r\n\r\n{{".encode())
     await writer.drain()
     writer.close()
     await writer.wait_closed()

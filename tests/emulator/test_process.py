@@ -70,7 +70,7 @@ def test_leaving_leaves_nothing() -> None:
 def test_leaving_closes_open_connections() -> None:
     """A client that keeps its connection does not hold the emulator."""
     with Emulator() as emulator, socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as client:
-        client.sendall(b"GET /api/v1/prices HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(f"GET /api/v1/prices HTTP/1.1\r\nHost: {emulator.url[7:]}\r\n\r\n".encode())
         assert client.recv(10) == b"HTTP/1.1 2"
         emulator.__exit__(None, None, None)
         while client.recv(10_000):

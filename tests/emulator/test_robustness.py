@@ -79,7 +79,7 @@ def exchange(emulator: Emulator, request: bytes) -> bytes:
 )
 def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> None:
     """Whatever stands in the first line, it is no server error."""
-    status = exchange(emulator, request_line + f"\r\nHost: x\r\nx-api-key: {API_KEY}\r\n\r\n".encode())
+    status = exchange(emulator, request_line + f"\r\nHost: {emulator.url[7:]}\r\nx-api-key: {API_KEY}\r\n\r\n".encode())
     assert status.startswith((b"HTTP/1.1 200", b"HTTP/1.1 40", b"HTTP/1.0 40"))
 
 
@@ -89,7 +89,7 @@ def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) 
     """Bytes that are no text, nothing, and a lot."""
     body = json.dumps(ORDER).encode()
     key = b"" if name == "x-api-key" else f"x-api-key: {API_KEY}\r\n".encode()
-    head = f"POST {INVOICES} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{name}: ".encode()
+    head = f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: {len(body)}\r\n{name}: ".encode()
     status = exchange(emulator, head + value + b"\r\n" + key + b"\r\n" + body)
     assert status.startswith((b"HTTP/1.1 200", b"HTTP/1.1 40", b"HTTP/1.0 40"))
 

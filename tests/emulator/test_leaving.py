@@ -1,0 +1,70 @@
+"""Leaving the emulator's block while webhooks are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from paychainhq.emulator import Emulator
+from paychainhq.emulator.outbox import Outbox, add_endpoint
+from paychainhq.emulator.state import State
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
+    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some turns of the loop earlier."""
+    state = State(None)
+    with state.transaction():
+        add_endpoint(state, "http://127.0.0.1:9/", "s")
+    outbox = Outbox(state)
+    for _ in range(20):
+        task = asyncio.create_task(outbox.run())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        outbox.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=30)
+        assert done == {task}
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["silent", "hung up"])
+def test_leaving_with_deliveries_under_way(answers: bool) -> None:
+    """Many emulators are opened and left while webhooks are sent, retried and waited for: each leaves at once."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
+        accepting.start()
+        for number in range(60):
+            emulator = Emulator()
+            with emulator:
+                emulator.add_webhook(url, secret="s", copies=1 + number % 5)
+                emulator.pay("inv_123")
+                if number % 2:
+                    emulator.confirm("inv_123")
+                for _ in range(number % 4):
+                    assert emulator.deliveries
+                leaving = threading.Thread(target=emulator.__exit__, args=(None, None, None), daemon=True)
+                leaving.start()
+                leaving.join(30)
+                assert not leaving.is_alive()
+        listening.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+
+
+def hang_up(listening: socket.socket, at_once: bool) -> None:
+    callers = []
+    while True:
+        try:
+            caller, _ = listening.accept()
+        except OSError:
+            break
+        if at_once:
+            caller.close()
+        callers.append(caller)
+    for caller in callers:
+        caller.close()
