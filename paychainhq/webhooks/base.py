@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from paychainhq import config, signing
 from paychainhq.credentials import conceal
-from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError
+from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError, printable
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
@@ -117,7 +117,8 @@ class BaseReceiver:
 
     def _claim_of(self, event: Event) -> str:
         """Return the name of the claim on an event; without a name of the receiver, it is the event's id."""
-        return json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":")) if self._name else event.id
+        claim = json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":")) if self._name else event.id
+        return printable(claim)  # a lone surrogate, for one, cannot be stored
 
     def _claim(self, event: Event, holder: str) -> int | None:
         """Claim an event; returns None, or the status that answers an event that is not to be handled now."""
@@ -128,7 +129,7 @@ class BaseReceiver:
         try:
             self._ledger.claims.release(self._claim_of(event), holder)
         except LedgerError as error:
-            log.warning("the claim on the event %s stays until it runs out: %s", event.id, error)
+            log.warning("the claim on the event %s stays until it runs out: %s", printable(event.id), error)
 
     def _settle(self, event: Event, began: float) -> int:
         """Record that an event is done, with retries as long as the API waits; returns the status that answers it.
@@ -149,10 +150,10 @@ class BaseReceiver:
                         "%s: the handler of the event %s has run, and that could not be recorded: the event will come again,"
                         " and its handler may run again",
                         event.event,
-                        event.id,
+                        printable(event.id),
                     )
                     return FAILED
-                log.info("the ledger could not record that the event %s is done, and is asked again: %s", event.id, error)
+                log.info("the ledger could not record that the event %s is done, and is asked again: %s", printable(event.id), error)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -179,5 +180,5 @@ def new_holder() -> str:
 
 def failed(event: Event, error: BaseException) -> int:
     """Log an error, the handler's or the ledger's, and return the status that answers the event."""
-    log.error("%s: the event %s was not handled, and will come again", event.event, event.id, exc_info=error)
+    log.error("%s: the event %s was not handled, and will come again", event.event, printable(event.id), exc_info=error)
     return FAILED

@@ -109,7 +109,7 @@ class Receiver(BaseReceiver):
         answer = await self._threads.handle(serve, WITHIN + SPARE)
         if isinstance(answer, bool):
             state = "is still running in its thread, and is recorded when it ends" if answer else "found no free thread in time"
-            log.warning("%s: the handler of the event %s %s; the event will come again", event.event, event.id, state)
+            log.warning("%s: the handler of the event %s %s; the event will come again", event.event, printable(event.id), state)
             return HELD
         return answer
 
