@@ -432,7 +432,7 @@ async def test_requests_about_keys_and_webhooks_are_never_recorded(ledger: AnyLe
     ):
         for _ in range(2):
             data = await pay.request("POST", f"/api/v1/{path}", body={"secret": "mine"}, auth="dashboard", idempotency_key="key-7")
-    assert data["secret"] == "whsec_new"
+            assert data["secret"] == "whsec_new"
     assert len(server.requests) == 2
     assert list(ledger.entries()) == []
     assert set(shown) == {"b'***'"}
