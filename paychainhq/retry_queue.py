@@ -26,8 +26,9 @@ from paychainhq.errors import PayChainError, RequestTimeoutError
 R = TypeVar("R")
 
 _ROUNDS = 3
-# A repeat is due after so many times as long as the failure took: repeats take a tenth of a worker's time at most.
-_REST = 10.0
+# A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
+# timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
+_REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
 _SHORTEST_REST = 0.01
 _LAST_REST = 0.2  # once the intake has ended
 _PAUSE_SHARE = 0.25  # a pause between two probes, as a share of how long the outage has lasted
@@ -140,9 +141,10 @@ class RetryQueue(Generic[R]):
         """
         is_own = self._last_good > repeat.number or repeat.is_proven
         repeat.number, repeat.failed_at = number, now
+        timed_out = isinstance(repeat.error, RequestTimeoutError)
         if is_own:
             # A timeout has held a worker for long: it counts as three failures.
-            repeat.rounds += _ROUNDS if isinstance(repeat.error, RequestTimeoutError) else 1
+            repeat.rounds += _ROUNDS if timed_out else 1
             if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
                 return False
         else:
@@ -154,7 +156,7 @@ class RetryQueue(Generic[R]):
         elif self._ended:
             self._push(repeat, now + _LAST_REST * (repeat.rounds % _ROUNDS))
         else:
-            self._push(repeat, now + max(_REST * took, _SHORTEST_REST) * 2**repeat.rounds)
+            self._push(repeat, now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST))
         self.is_calm = False
         return True
 
