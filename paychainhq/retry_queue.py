@@ -26,6 +26,7 @@ from paychainhq.errors import PayChainError, RequestTimeoutError
 R = TypeVar("R")
 
 _ROUNDS = 3
+_ROUNDING = 1e-6  # sums and differences of times are not exact
 # A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
 # timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
 _REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
@@ -206,7 +207,7 @@ class RetryQueue(Generic[R]):
             if self.is_probing or (not reads and not self._heap):
                 return Step(wait=wait) if self or self.is_probing or not self._ended else None
             pause = self._next_probe - now
-            if pause > 0:
+            if pause > _ROUNDING:
                 return Step(wait=pause if wait is None else min(pause, wait))
             self.is_probing = True
             if reads and (len(self) < _MOST_HELD or not self._heap):
@@ -259,7 +260,7 @@ class RetryQueue(Generic[R]):
         if not self._heap:
             return False
         unproven, due, *_ = self._heap[0]
-        return due <= now and not (unproven and self.down_since is not None)
+        return due - now <= _ROUNDING and not (unproven and self.down_since is not None)
 
     def _until_due(self, now: float) -> float | None:
         if not self._heap:
