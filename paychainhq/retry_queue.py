@@ -26,8 +26,10 @@ from paychainhq.errors import PayChainError, RequestTimeoutError
 R = TypeVar("R")
 
 _ROUNDS = 3
-# A repeat is due after so many times as long as the failure took: repeats take a tenth of a worker's time at most.
-_REST = 10.0
+_ROUNDING = 1e-6  # sums and differences of times are not exact
+# A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
+# timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
+_REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
 _SHORTEST_REST = 0.01
 _LAST_REST = 0.2  # once the intake has ended
 _PAUSE_SHARE = 0.25  # a pause between two probes, as a share of how long the outage has lasted
@@ -140,9 +142,10 @@ class RetryQueue(Generic[R]):
         """
         is_own = self._last_good > repeat.number or repeat.is_proven
         repeat.number, repeat.failed_at = number, now
+        timed_out = isinstance(repeat.error, RequestTimeoutError)
         if is_own:
             # A timeout has held a worker for long: it counts as three failures.
-            repeat.rounds += _ROUNDS if isinstance(repeat.error, RequestTimeoutError) else 1
+            repeat.rounds += _ROUNDS if timed_out else 1
             if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
                 return False
         else:
@@ -154,7 +157,7 @@ class RetryQueue(Generic[R]):
         elif self._ended:
             self._push(repeat, now + _LAST_REST * (repeat.rounds % _ROUNDS))
         else:
-            self._push(repeat, now + max(_REST * took, _SHORTEST_REST) * 2**repeat.rounds)
+            self._push(repeat, now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST))
         self.is_calm = False
         return True
 
@@ -204,7 +207,7 @@ class RetryQueue(Generic[R]):
             if self.is_probing or (not reads and not self._heap):
                 return Step(wait=wait) if self or self.is_probing or not self._ended else None
             pause = self._next_probe - now
-            if pause > 0:
+            if pause > _ROUNDING:
                 return Step(wait=pause if wait is None else min(pause, wait))
             self.is_probing = True
             if reads and (len(self) < _MOST_HELD or not self._heap):
@@ -257,7 +260,7 @@ class RetryQueue(Generic[R]):
         if not self._heap:
             return False
         unproven, due, *_ = self._heap[0]
-        return due <= now and not (unproven and self.down_since is not None)
+        return due - now <= _ROUNDING and not (unproven and self.down_since is not None)
 
     def _until_due(self, now: float) -> float | None:
         if not self._heap:

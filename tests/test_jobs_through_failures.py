@@ -70,14 +70,7 @@ class Run:
         return {reference for reference, outcome in self.outcomes.items() if not outcome.ok}
 
 
-CASES: list[tuple[Any, int, bool]] = [
-    (1, 1, False),
-    (1, 6, True),
-    (16, 1, True),
-    (16, 6, False),
-    ("auto", 1, False),
-    ("auto", 6, True),
-]
+CASES: list[tuple[Any, int, bool]] = [(1, 1, False), (1, 6, True), (16, 1, True), (16, 6, False), ("auto", 1, False)]
 
 
 @pytest.mark.parametrize(("concurrency", "attempts", "with_ledger"), CASES)

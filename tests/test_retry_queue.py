@@ -18,6 +18,9 @@ class Bench:
         self.queue: RetryQueue[str] = RetryQueue(give_up_after)
         self.now = 0.0
 
+    def is_down(self) -> bool:
+        return self.queue.down_since is not None
+
     def send(self) -> int:
         self.queue.sent += 1
         return self.queue.sent
@@ -45,10 +48,10 @@ def test_a_failure_while_nothing_succeeds_is_an_outage() -> None:
     bench.succeed()
     repeat = bench.fail("a")
     assert repeat is not None
-    assert bench.queue.down_since == 0.0
+    assert bench.is_down()
     assert repeat.rounds == 0
     bench.succeed()
-    assert bench.queue.down_since is None
+    assert not bench.is_down()
     bench.now = 1.0
     assert bench.step() == Step(repeat=repeat)
 

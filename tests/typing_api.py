@@ -162,7 +162,7 @@ async def jobs(pay: PayChainHQ) -> None:
         assert_type(outcome.error, PayChainError | None)
         assert_type(outcome.reference, str | None)
         assert_type(outcome.unwrap(), Invoice)
-        if outcome.ok:
+        if outcome.ok is True:  # pyright narrows by comparison only
             assert_type(outcome, Success[InvoiceRequest, Invoice])
             assert_type(outcome.result, Invoice)
             assert_type(outcome.reference, str)

@@ -52,7 +52,7 @@ def iterations(pay: PayChainHQ) -> None:
         for outcome in outcomes:
             assert_type(outcome.request, InvoiceRequest | Mapping[str, Any])
             assert_type(outcome.result, Invoice | None)
-            if outcome.ok:
+            if outcome.ok is True:  # pyright narrows by comparison only
                 assert_type(outcome.result, Invoice)
             else:
                 assert_type(outcome.error, AsyncPayChainError)
