@@ -34,8 +34,10 @@ bench: .venv-bench/installed
 check: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/python tools/check_blocks.py
 	$(BIN)/python tools/operations_table.py --check
 	$(BIN)/python tools/generate_sync.py --check
 
@@ -68,7 +70,7 @@ clean:
 	$(PIP) install --group test
 	touch $@
 
-.venv-bench/installed: pyproject.toml  # a separate environment: the compared clients, without development tools
+.venv-bench/installed: pyproject.toml  # an environment of its own: the clients that are compared, and no tool of ours
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --upgrade 'pip>=25.1'
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --editable . --group bench

@@ -36,7 +36,7 @@ from paychainhq.concurrency import Level
 from paychainhq.emulator import Emulator
 from paychainhq.exchange import Next
 from paychainhq.idempotency import key_for_reference
-from paychainhq.middleware import rate_limit
+from paychainhq.middleware import throttle
 from paychainhq.models import Invoice
 from tests.faces import PayChainHQ
 from tests.support import RawServer, answer, close, silence
@@ -68,7 +68,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe an absent server every few milliseconds."""
     monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
-    monkeypatch.setattr(rate_limit, "_PAUSE", 0.005)
+    monkeypatch.setattr(throttle, "_PAUSE", 0.005)
 
 
 @pytest.mark.async_only("it makes no client")

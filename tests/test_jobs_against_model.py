@@ -25,7 +25,7 @@ from paychainhq import (
     retry_queue,
 )
 from paychainhq.emulator import API_KEY, Emulator
-from paychainhq.middleware import rate_limit
+from paychainhq.middleware import throttle
 from paychainhq.models import Invoice
 
 POLICY = RetryPolicy(attempts=3, first=0.001, cap=0.002, attempt_timeout=0.15)
@@ -90,7 +90,7 @@ def expected(request: InvoiceRequest) -> Expected:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
-    monkeypatch.setattr(rate_limit, "_PAUSE", 0.002)
+    monkeypatch.setattr(throttle, "_PAUSE", 0.002)
 
 
 def copies(given: list[InvoiceRequest]) -> list[InvoiceRequest]:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, RLock
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from paychainhq.errors import LedgerError
 from paychainhq.forking import close_for_fork
@@ -30,7 +30,7 @@ _ADVICE = {
     sqlite3.SQLITE_READONLY: "look at who may write there",
 }
 
-_files: WeakSet[LedgerFile] = WeakSet()
+_files: WeakValueDictionary[int, LedgerFile] = WeakValueDictionary()
 _torn: dict[
     str, sqlite3.Connection | None
 ] = {}  # by real path: inherited in the middle of their use, and kept as they are for good
@@ -48,7 +48,7 @@ class LedgerFile:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._in_use = False
-        _files.add(self)
+        _files[id(self)] = self
         close_for_fork(self)
         with self._guarded():
             self._open()
@@ -108,7 +108,8 @@ class LedgerFile:
         """In a child, let go of whatever any ledger of the parent's has left open, before one of them is used."""
         if self._process != os.getpid():
             with _parting.setdefault(os.getpid(), Lock()):
-                for file in list(_files):
+                # A copy in one step: another thread may open a ledger meanwhile.
+                for file in [file for reference in _files.valuerefs() if (file := reference()) is not None]:
                     file.forget_inherited()
 
     # --- transactions ---

@@ -153,7 +153,7 @@ class BaseReceiver:
                         printable(event.id),
                     )
                     return FAILED
-                log.info("the ledger could not record that the event %s is done, and is asked again: %s", printable(event.id), error)
+                log.info("the event %s could not be recorded as done, which is retried: %s", printable(event.id), error)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from anyio import from_thread
 
 from paychainhq import signing
+from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
 from paychainhq.webhooks import base

@@ -15,7 +15,7 @@ import pytest
 
 import paychainhq_sync.webhooks
 from paychainhq import LedgerError, webhooks
-from paychainhq.ledger import MemoryLedger, SQLiteLedger
+from paychainhq.ledger import Intent, MemoryLedger, SQLiteLedger, rows
 
 AnyLedger = MemoryLedger | SQLiteLedger
 
@@ -132,8 +132,8 @@ def test_parts_keep_their_ledger(tmp_path: Path) -> None:
     """Claims, entries and a job's ledger work although nothing else refers to the ledger; the file is closed after them."""
     path = tmp_path / "ledger.db"
     with SQLiteLedger(path) as ledger:
-        for number in range(1200):  # more than are read at once
-            ledger._file.write([("invoices.create", f"k{number}", "f")], [])
+        intents = [Intent("invoices.create", f"k{number}", "f", "c", "a") for number in range(1200)]  # more than are read at once
+        rows.write(ledger._file, intents, [])
     claims = SQLiteLedger(path).claims
     entries = SQLiteLedger(path).entries()
     next(entries)
