@@ -303,6 +303,9 @@ class _Job(Generic[R, T]):
             if isinstance(failure, _ENDS_JOB) and not isinstance(failure, InvalidArgumentError):
                 self._end(failure)
                 return Failure(request, failure)
+            if isinstance(failure.__cause__, asyncio.CancelledError):  # of a middleware, for one
+                self._end(failure)
+                return Failure(request, failure)
             if not is_transient(failure):
                 if failure.sent == "yes":
                     self._note_answer(number, started)

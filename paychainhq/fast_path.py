@@ -178,10 +178,15 @@ def _finish(coroutine: Any) -> Any:
 
 
 async def fly(
-    connector: aiohttp.BaseConnector, destination: Destination, message: bytes, flight: Flight
+    connector: aiohttp.TCPConnector, destination: Destination, message: bytes, flight: Flight
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send a request that is known as bytes, and return the status, the headers and the body of its answer."""
-    connection = await connector.connect(destination, [], NO_TIMEOUT)
+    # The connector's own override does the same, at the price of one more coroutine for each request.
+    connect = aiohttp.TCPConnector.connect
+    connection = await connect(connector, destination, [], NO_TIMEOUT)
+    while connection.protocol is not None and connection.protocol.should_close:
+        connection.close()
+        connection = await connect(connector, destination, [], NO_TIMEOUT)
     complete = False
     try:
         protocol, transport = connection.protocol, connection.transport

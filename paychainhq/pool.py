@@ -122,7 +122,10 @@ class Pool:
         except FAILURES as problem:
             error, kind, sent = describe(problem), failure_class(problem), was_sent(problem, flight)
         else:
-            return self._accept(request, answer, started)
+            self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
+            if not self._owned or len(answer.body) > LARGEST_BODY:
+                return self._accept(request, answer)
+            return answer
         # Raised here, where no exception of another package is at hand to be chained.
         self._note(request, make_attempt(flight.status, error, sent, self.loop.time() - started))
         facts = request.facts()
@@ -130,9 +133,8 @@ class Pool:
             facts |= {"status": flight.status, "advice": _NO_ANSWER_KEPT}
         raise kind("no answer came in time" if kind is RequestTimeoutError else error, **facts)
 
-    def _accept(self, request: Request, answer: Response, started: float) -> Response:
-        """Record an answer; raises `DecodeError` for a success that is too long, or that belongs to another request."""
-        self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
+    def _accept(self, request: Request, answer: Response) -> Response:
+        """Return an answer; raises `DecodeError` for a success that is too long, or that belongs to another request."""
         if len(answer.body) > LARGEST_BODY:  # it is not whole, and to find that out, a parser would take ten times as much
             answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
             if 200 <= answer.status < 300:
@@ -148,34 +150,28 @@ class Pool:
         plain = path.isascii() and path.isprintable() and " " not in path and key.isascii() and key.isprintable()
         as_made = request.headers is COMMON_HEADERS and plain
         if self._destination is not None and as_made and fast_path.is_genuine():
-            status, headers, body = await self._fly(request, self._destination, flight)
+            data = fast_path.message(operation.method, self._prefix + path, self._lines(operation), key or None, request.body)
+            connector: Any = self._session.connector
+            flight.left = False
+            try:
+                status, headers, body = await fast_path.fly(connector, self._destination, data, flight)
+            except (ValueError, AttributeError, TypeError) as error:
+                self._judge_misfit(error, flight)
+                status, headers, body = await self._through_session(request, flight)
         else:
             status, headers, body = await self._through_session(request, flight)
         return make_response(status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body)
 
-    async def _fly(
-        self, request: Request, destination: fast_path.Destination, flight: Flight
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        operation = request.operation
-        lines = self._lines(operation)
-        data = fast_path.message(operation.method, self._prefix + request.path, lines, request.idempotency_key, request.body)
-        connector = self._session.connector
-        assert connector is not None
-        flight.left = False
-        try:
-            return await fast_path.fly(connector, destination, data, flight)
-        except aiohttp.ClientError:  # some of these are ValueErrors too
-            raise
-        except ValueError as error:  # the host name has a label that DNS does not allow
-            if flight.left:
-                raise
+    def _judge_misfit(self, error: Exception, flight: Flight) -> None:
+        """Raise unless the request has not left, and the fast path does not fit this aiohttp: it is not taken again."""
+        if isinstance(error, aiohttp.ClientError) or (isinstance(error, ValueError) and flight.left):
+            raise error
+        if isinstance(error, ValueError):  # the host name has a label that DNS does not allow
             raise RefusedError from error
-        except (AttributeError, TypeError) as error:  # aiohttp has changed in a way that was not noticed when it was tried out
-            self._destination = None
-            log.warning("aiohttp %s does not do what the fast path relies on: requests go through its session", aiohttp.__version__)
-            if flight.left:
-                raise MisfitError from error
-        return await self._through_session(request, flight)
+        self._destination = None
+        log.warning("aiohttp %s does not do what the fast path relies on: requests go through its session", aiohttp.__version__)
+        if flight.left:
+            raise MisfitError from error
 
     def _lines(self, operation: Operation[Any]) -> str:
         lines = self._header_lines.get(operation.auth)

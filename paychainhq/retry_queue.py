@@ -3,7 +3,7 @@
 A transient failure is the failure of one request if a request that was sent later succeeds, and an outage if nothing succeeds:
 
 - Others succeed: the request is sent again after a pause. After three such failures, or one timeout, it is set aside until the
-  intake has ended, then sent again, and after three further failures, or one timeout, its error is its outcome.
+  intake has ended, then sent again, and after three further failures, or two timeouts, its error is its outcome.
 - Nothing succeeds: the server is down. One request at a time probes, each time another one, so that no request stands for the
   server. The first success ends the outage. After `give_up_after` seconds without one, the job is given up.
 - Where the intake has ended, others have succeeded, and only failing requests are left, nothing but time can tell the two apart:
@@ -26,6 +26,7 @@ from paychainhq.errors import PayChainError, RequestTimeoutError
 R = TypeVar("R")
 
 _ROUNDS = 3
+_TIMEOUT, _LATE_TIMEOUT = 3, 2  # a timeout has held a worker for long: it counts as so many failures, before and after
 _ROUNDING = 1e-6  # sums and differences of times are not exact
 # A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
 # timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
@@ -64,7 +65,7 @@ class Repeat(Generic[R]):
 
     @property
     def is_proven(self) -> bool:
-        """Whether the failures are its own: they say nothing about the server any more."""
+        """Return whether the failures are its own, so that they say nothing about the server any more."""
         return self.rounds >= _ROUNDS
 
 
@@ -87,7 +88,7 @@ class Step(Generic[R]):
 
 
 class RetryQueue(Generic[R]):
-    """The failed requests of a job, and what is known of the server.
+    """Failed requests of a job, and the state of the server.
 
     Args:
 
@@ -144,8 +145,8 @@ class RetryQueue(Generic[R]):
         repeat.number, repeat.failed_at = number, now
         timed_out = isinstance(repeat.error, RequestTimeoutError)
         if is_own:
-            # A timeout has held a worker for long: it counts as three failures.
-            repeat.rounds += _ROUNDS if timed_out else 1
+            weight = _LATE_TIMEOUT if repeat.is_proven else _TIMEOUT
+            repeat.rounds += weight if timed_out else 1
             if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
                 return False
         else:
@@ -256,7 +257,7 @@ class RetryQueue(Generic[R]):
         return entry[-1]
 
     def _is_due(self, now: float) -> bool:
-        """Whether the first of the heap is due; in an outage the others are for the probes."""
+        """Return whether the first of the heap is due; in an outage the others are for the probes."""
         if not self._heap:
             return False
         unproven, due, *_ = self._heap[0]

@@ -109,11 +109,11 @@ class Transport:
         except TimeoutError:
             if not deadline.ended:  # a middleware's own
                 raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stray:
             if deadline.task.cancelling():
                 raise
             if response is None:
-                raise ConnectionFailedError("the call was cancelled, and not by its caller", **request.facts()) from None
+                raise ConnectionFailedError("the call was cancelled, and not by its caller", **request.facts()) from stray
         if response is not None:
             assert record is not None
             record.warn(request, "the ledger was locked or busy until the deadline of the call")

@@ -240,7 +240,7 @@ class SharedLedgerContract(LedgerContract):
         run(refuse())
         assert sum(in_processes(open_ledger, _begin_anew, 4)) == 50
 
-    def test_what_one_opening_records_another_one_reads(self, open_ledger: Open) -> None:
+    def test_records_are_read_by_another_opening(self, open_ledger: Open) -> None:
         """Two openings of a ledger are one ledger."""
         first, second = open_ledger(), open_ledger()
         made = intent("k")

@@ -11,10 +11,11 @@ import attrs
 from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Response, RetryPolicy
 from paychainhq.calls import Caller
 from paychainhq.codec import parse
+from paychainhq.credentials import Credentials
 from paychainhq.errors import Sent
 from paychainhq.exchange import Attempt
 from paychainhq.ledger.base import Ledger
-from paychainhq.recording import Record
+from paychainhq.recording import Record, Seals
 
 Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
 KINDS: tuple[Kind, ...] = ("500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable")
@@ -59,6 +60,7 @@ class Server:
     most: int = 0
     route: Any = attrs.field(factory=lambda: SimpleNamespace(max_connections=64, name="simulated"))
     credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
+    seals: Any = attrs.field(factory=lambda: Seals(Credentials(api_key="simulated")))
 
     def caller(self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0) -> Caller:
         """Return what calls this server."""
@@ -74,9 +76,12 @@ class Server:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
-            return await self._answer(request)
+            response = await self._answer(request)
         finally:
             self.under_way -= 1
+        if record is not None:
+            await record.finish(request, response)
+        return response
 
     async def _answer(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()

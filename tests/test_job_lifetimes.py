@@ -104,7 +104,7 @@ async def test_a_cancellation_that_nobody_asked_for_ends_the_job(concurrency: An
                 outcomes.append(outcome)
     assert len(outcomes) == len(begun)
     [failed] = [outcome for outcome in outcomes if not outcome.ok]
-    assert failed.error.sent == "unknown"
+    assert failed.error.sent == "no"
     assert failed.error.idempotency_key in begun
 
 

@@ -94,7 +94,7 @@ def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None
 
 
 def test_one_timeout_sets_a_request_aside() -> None:
-    """One more at the end is its end."""
+    """At the end it is sent again, and the second timeout then is its outcome."""
     bench = Bench()
     number = bench.send()
     bench.succeed()
@@ -103,6 +103,8 @@ def test_one_timeout_sets_a_request_aside() -> None:
     assert bench.queue.step(100.0) == Step(reads=True)
     bench.queue.end_intake(100.0)
     assert bench.queue.step(100.0) == Step(repeat=repeat)
+    assert bench.again(repeat)
+    assert bench.queue.pop() is repeat
     assert not bench.again(repeat)
 
 

@@ -114,7 +114,7 @@ def test_its_own_origin_is_taken(emulator: Emulator) -> None:
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain; application/json"]
 )
 def test_a_control_request_is_json(emulator: Emulator, kind: str | None) -> None:
-    """What a form can send is refused, also from a browser that sends no `Origin`."""
+    """A request that a form can send is refused, also from a browser that sends no `Origin`."""
     headers = {"Host": emulator.url.removeprefix("http://"), **({} if kind is None else {"Content-Type": kind})}
     for name, body in (("add_webhook", WEBHOOK), ("fault", FAULT), ("pay", {"invoiceId": "inv_123"}), ("advance", {"seconds": 9})):
         answer = send(emulator, "POST", f"/_emulator/{name}", headers, body)

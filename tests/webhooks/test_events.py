@@ -219,7 +219,7 @@ def test_ten_thousand_mutations() -> None:
 # --- what cannot be meant, and what cannot be read ---
 
 
-@pytest.mark.parametrize("secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}, {"set"}])
+@pytest.mark.parametrize("secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}])
 def test_secrets_that_are_none(secrets: Any) -> None:
     """A mistake of the caller's is no forgery."""
     with pytest.raises(ConfigurationError, match="secret"):
