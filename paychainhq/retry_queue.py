@@ -3,11 +3,12 @@
 A transient failure is the failure of one request if a request that was sent later succeeds, and an outage if nothing succeeds:
 
 - Others succeed: the request is sent again after a pause. After three such failures, or one timeout, it is set aside until the
-  intake has ended, then sent again, and after three further failures, or two timeouts, its error is its outcome.
+  intake has ended, then sent again, and after three further failures, or one timeout, its error is its outcome.
 - Nothing succeeds: the server is down. One request at a time probes, each time another one, so that no request stands for the
   server. The first success ends the outage. After `give_up_after` seconds without one, the job is given up.
-- Where the intake has ended, others have succeeded, and only failing requests are left, nothing but time can tell the two apart:
-  the job is given up after 10 s for one such request, and 5 s more for each further one.
+- Where the intake has ended, others have succeeded, and only failing requests are left, time alone can tell the two apart: the job
+  is given up after 10 s for one such request, and 5 s more for each further one. A 500, or a key in progress, is taken for the
+  failure of its request then, if twenty times as many requests have succeeded.
 
 The queue has no clock, no tasks and no I/O: times are arguments.
 """
@@ -15,24 +16,26 @@ The queue has no clock, no tasks and no I/O: times are arguments.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
 
-from paychainhq.errors import PayChainError, RequestTimeoutError
+from paychainhq.errors import IdempotencyInProgressError, PayChainError, RequestTimeoutError, ServerError
 
 R = TypeVar("R")
 
 _ROUNDS = 3
-_TIMEOUT, _LATE_TIMEOUT = 3, 2  # a timeout has held a worker for long: it counts as so many failures, before and after
 _ROUNDING = 1e-6  # sums and differences of times are not exact
 # A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
 # timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
 _REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
 _SHORTEST_REST = 0.01
-_LAST_REST = 0.2  # once the intake has ended
+# Once the intake has ended, a rest is a share of the time since the first failure: a long job waits longer for its last requests.
+_LAST_REST, _LAST_REST_SHARE, _LONGEST_LAST_REST = 0.1, 0.05, 2.0
+_MOSTLY_GOOD = 20  # so many successes for each failing request show a server that works
 _PAUSE_SHARE = 0.25  # a pause between two probes, as a share of how long the outage has lasted
 _SHORTEST_PAUSE = 0.01
 _LONGEST_PAUSE = 2.0
@@ -111,6 +114,8 @@ class RetryQueue(Generic[R]):
         self.is_probing = False
         self._give_up_after = give_up_after
         self._last_good = 0  # the highest number of a call that was answered for good
+        self._good = 0
+        self._first_failure = math.inf
         self._next_probe = 0.0
         self._stuck_since: float | None = None
         self._ended = False
@@ -126,6 +131,7 @@ class RetryQueue(Generic[R]):
     def succeeded(self, number: int) -> None:
         """Note that a call had a definite answer: the server works."""
         self._last_good = max(self._last_good, number)
+        self._good += 1
         if self._stuck_since is not None:
             self._stuck_since = self.down_since = None
             self._settle()
@@ -141,12 +147,13 @@ class RetryQueue(Generic[R]):
             took: How long the call took, in seconds.
             is_probe: Whether it was the probe of an outage.
         """
-        is_own = self._last_good > repeat.number or repeat.is_proven
+        is_own = self._last_good > repeat.number or repeat.is_proven or self._is_specific(repeat.error)
         repeat.number, repeat.failed_at = number, now
+        self._first_failure = min(self._first_failure, now)
         timed_out = isinstance(repeat.error, RequestTimeoutError)
         if is_own:
-            weight = _LATE_TIMEOUT if repeat.is_proven else _TIMEOUT
-            repeat.rounds += weight if timed_out else 1
+            # A timeout has held a worker for long: it counts as three failures.
+            repeat.rounds += _ROUNDS if timed_out else 1
             if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
                 return False
         else:
@@ -156,7 +163,8 @@ class RetryQueue(Generic[R]):
         if repeat.is_proven and not self._ended:
             self._aside.append(repeat)
         elif self._ended:
-            self._push(repeat, now + _LAST_REST * (repeat.rounds % _ROUNDS))
+            rest = min(max(_LAST_REST, _LAST_REST_SHARE * (now - self._first_failure)), _LONGEST_LAST_REST)
+            self._push(repeat, now + rest * (repeat.rounds % _ROUNDS))
         else:
             self._push(repeat, now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST))
         self.is_calm = False
@@ -230,6 +238,12 @@ class RetryQueue(Generic[R]):
             yield repeat
 
     # --- how ---
+
+    def _is_specific(self, error: PayChainError) -> bool:
+        """Return whether a failure describes its request, and not the server."""
+        if not self._ended or self.down_since is not None or self._good < _MOSTLY_GOOD * (1 + len(self)):
+            return False
+        return isinstance(error, IdempotencyInProgressError) or (isinstance(error, ServerError) and error.status == 500)
 
     def _note_outage(self, repeat: Repeat[R], now: float, *, is_probe: bool) -> None:
         if self._stuck_since is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConnectionFailedError, RequestTimeoutError, ServerError
+from paychainhq import ConnectionFailedError, IdempotencyInProgressError, RequestTimeoutError, ServerError
 from paychainhq.errors import PayChainError
 from paychainhq.retry_queue import Repeat, RetryQueue, Step
 
@@ -85,7 +85,7 @@ def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None
     assert bench.step() == Step(reads=True)
     bench.queue.end_intake(bench.now)
     for held in (True, True, False):
-        bench.now += 1
+        bench.now += 5
         assert bench.step() == Step(repeat=repeat)
         assert bench.again(repeat) is held
     assert bench.step() is None
@@ -94,7 +94,7 @@ def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None
 
 
 def test_one_timeout_sets_a_request_aside() -> None:
-    """At the end it is sent again, and the second timeout then is its outcome."""
+    """At the end it is sent again, and a timeout then is its outcome."""
     bench = Bench()
     number = bench.send()
     bench.succeed()
@@ -103,9 +103,29 @@ def test_one_timeout_sets_a_request_aside() -> None:
     assert bench.queue.step(100.0) == Step(reads=True)
     bench.queue.end_intake(100.0)
     assert bench.queue.step(100.0) == Step(repeat=repeat)
-    assert bench.again(repeat)
-    assert bench.queue.pop() is repeat
     assert not bench.again(repeat)
+
+
+@pytest.mark.parametrize("error", [ServerError("no", status=500), IdempotencyInProgressError("wait", status=409)])
+def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_request(error: PayChainError) -> None:
+    """Nothing can succeed after it, and it is an outcome all the same, long before the job would be given up."""
+    bench = Bench()
+    bench.succeed(20)
+    bench.queue.end_intake(0.0)
+    number = bench.send()
+    repeat = Repeat("a", {}, "a", number, error)
+    failures = 0
+    while bench.queue.failed(repeat, number, bench.now, 0.01):
+        failures += 1
+        assert bench.queue.down_since is None
+        while (step := bench.queue.step(bench.now)) == Step(wait=step.wait if step else None):
+            assert step is not None
+            assert step.wait is not None
+            bench.now += step.wait
+        assert step == Step(repeat=repeat)
+        number = bench.send()
+    assert failures == 5
+    assert bench.now < 1.0
 
 
 def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another() -> None:
