@@ -120,7 +120,7 @@ def test_an_outage_of_minutes_costs_no_request_an_error(kind: Kind) -> None:
     assert server.sent < 200 + 200
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     count=st.integers(1, 60),
     poison=st.dictionaries(st.integers(0, 59), st.sampled_from(KINDS), max_size=12),

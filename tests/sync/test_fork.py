@@ -73,19 +73,23 @@ print("threads left:", [t.name for t in threading.enumerate() if t is not thread
 )
 
 
+# 200 in continuous integration, where time is not waited for.
+FORKS = 200 if os.environ.get("CI") else 50
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-def test_two_hundred_children(tls: bool) -> None:
+def test_many_children(tls: bool) -> None:
     """None sees another's reply or hangs, however it leaves, and the parent's one connection is unharmed."""
     with ThreadedServer(echo, tls=tls) as server:
-        done = run_program(CHILDREN, server.url, str(CERTIFICATE), "200", timeout=110)
+        done = run_program(CHILDREN, server.url, str(CERTIFICATE), str(FORKS), timeout=110)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == "threads left: []\n"
         names = [request.target.rpartition("/")[2] for request in server.requests]
         assert sorted(names) == sorted(
-            ["before", "after", *(f"parent{n}" for n in range(200)), *(f"child{n}{half}" for n in range(200) for half in "ab")]
+            ["before", "after", *(f"parent{n}" for n in range(FORKS)), *(f"child{n}{half}" for n in range(FORKS) for half in "ab")]
         )
         # One of the parent's, and one of each child's.
-        assert server.accepted == 201
+        assert server.accepted == FORKS + 1
 
 
 UNUSED = (
