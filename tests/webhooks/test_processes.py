@@ -115,6 +115,6 @@ async def test_none_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
             await running.start(number)
             kills += 1
         answers = await delivering
-    assert kills > 4
+    assert kills > 2
     assert answers[200] == len(deliveries)
     assert handled(tmp_path).keys() == set(events)
