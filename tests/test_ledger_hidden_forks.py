@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import asyncio, ctypes, os, sys, threading
+import asyncio, ctypes, os, sys, threading, time
 from paychainhq import LedgerError
 from paychainhq.ledger import Answer, Intent, SQLiteLedger
 
@@ -27,8 +27,12 @@ async def record(ledger, *keys):
 def keys(ledger):
     return {entry.key for entry in ledger.entries("finished")}
 
+def quiet_fork():
+    time.sleep(0.3)  # no other thread may wait for the interpreter lock: the child would inherit a lock that nothing repairs
+    return hidden_fork()
+
 def forked(body):
-    child = hidden_fork()
+    child = quiet_fork()
     if child == 0:
         code = 1
         try:
@@ -79,7 +83,7 @@ A_LOOP_GOES_ON = """
 async def main():
     ledger = SQLiteLedger(path)
     await record(ledger, "before")
-    child = hidden_fork()
+    child = quiet_fork()
     if child == 0:
         code = 1
         try:
@@ -172,6 +176,7 @@ def test_a_file_that_was_in_use_is_not_touched(tmp_path: Path) -> None:
     run(IN_USE, tmp_path / "ledger.db")
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python 3.13 aborts where only the child is told of a fork")
 def test_python_is_told_in_the_child_alone(tmp_path: Path) -> None:
     """The file was not closed before the fork, and the child closes what it has inherited."""
     run(TOLD_AFTERWARDS, tmp_path / "ledger.db")
