@@ -102,7 +102,7 @@ FAULTS = (
     Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
     Fault("proxy refuses the tunnel", (LOST,), way=ways.through_proxy(tunnel=True, refuses=True), tls=True, left=False),
     Fault("proxy breaks off the answer", (LOST,), way=ways.through_proxy(breaks=True), crowded=(RESULT,)),
-    Fault("reset behind a proxy's tunnel", (LOST,), reset, way=ways.through_proxy(tunnel=True), tls=True),
+    Fault("reset behind a proxy's tunnel", (LOST,), reset, way=ways.through_proxy(tunnel=True), tls=True, crowded=(SLOW,)),
     # --- connections that end ---
     Fault("reset before the headers", (LOST,), reset),
     Fault("closed before the headers", (LOST,), close),
