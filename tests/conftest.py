@@ -6,10 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from tests import faces
 
 # A busy machine must not fail a test.
@@ -52,3 +54,13 @@ def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Return the face that `tests.faces.PayChainHQ` makes."""
     monkeypatch.setattr(faces, "current", request.param)
     return str(request.param)
+
+
+@pytest.fixture(params=["memory", "file"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryLedger | SQLiteLedger]:
+    """Provide an empty ledger of each kind in turn."""
+    if request.param == "memory":
+        yield MemoryLedger()
+    else:
+        with SQLiteLedger(tmp_path / "ledger.db") as made:
+            yield made

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -35,15 +33,6 @@ from tests.support import RawServer, answer, reset
 pytestmark = pytest.mark.usefixtures("face")
 
 AnyLedger = MemoryLedger | SQLiteLedger
-
-
-@pytest.fixture(params=["memory", "file"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
-    if request.param == "memory":
-        yield MemoryLedger()
-    else:
-        with SQLiteLedger(tmp_path / "ledger.db") as made:
-            yield made
 
 
 def only(ledger: AnyLedger) -> Entry:

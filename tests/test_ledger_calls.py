@@ -41,15 +41,6 @@ INVALID = answer(error_body("VALIDATION_ERROR"), status=400)
 LONG_AGO = 365 * 86_400.0
 
 
-@pytest.fixture(params=["memory", "file"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
-    if request.param == "memory":
-        yield MemoryLedger()
-    else:
-        with SQLiteLedger(tmp_path / "ledger.db") as made:
-            yield made
-
-
 def only(ledger: AnyLedger) -> Entry:
     (entry,) = ledger.entries()
     return entry

@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from paychainhq import LedgerError, webhooks
 from paychainhq.ledger import Intent, MemoryLedger, SQLiteLedger, rows
 
 AnyLedger = MemoryLedger | SQLiteLedger
-
-
-@pytest.fixture(params=["memory", "file"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
-    if request.param == "memory":
-        yield MemoryLedger()
-    else:
-        with SQLiteLedger(tmp_path / "ledger.db") as made:
-            yield made
 
 
 @pytest.fixture
