@@ -1,4 +1,6 @@
-"""Run all benchmarks, write their results, and compare them with the last committed ones: `python -m benchmarks [--short]`."""
+"""Run all benchmarks, write their results, and compare them with the last committed ones: `python
+-m benchmarks [--short]`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,16 @@ _RESULTS = Path(__file__).with_name("results")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a quick run of a minute; its results stay in results/short")
     parser.add_argument(
-        "--only", nargs="+", default=[part.name for part in PARTS], help="these parts; the others keep their results"
+        "--short",
+        action="store_true",
+        help="a quick run of a minute; its results stay in results/short",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[part.name for part in PARTS],
+        help="these parts; the others keep their results",
     )
     given = parser.parse_args()
     folder = _RESULTS / "short" if given.short else _RESULTS
@@ -53,13 +62,20 @@ def main() -> None:
     raw.write_text(json.dumps(parts) + "\n", encoding="utf-8")
     (folder / "latest.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     before = comparison.committed()
-    known = None if before is None else {name: Spread(**figure) for name, figure in before["figures"].items()}
+    known = (
+        None
+        if before is None
+        else {name: Spread(**figure) for name, figure in before["figures"].items()}
+    )
     changed = None if known is None else comparison.changes(known, found)
     text = report(results, parts, found, changed, plots.draw(parts, folder))
     (folder / "report.md").write_text(text, encoding="utf-8")
     print(text)
     missed = [bar.figure for bar in BARS if bar.verdict(found.get(bar.figure)).startswith("MISSED")]
-    print(f"{len(missed)} of {len(BARS)} bars missed{': ' if missed else ''}{'; '.join(missed)}", file=sys.stderr)
+    print(
+        f"{len(missed)} of {len(BARS)} bars missed{': ' if missed else ''}{'; '.join(missed)}",
+        file=sys.stderr,
+    )
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

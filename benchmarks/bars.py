@@ -30,7 +30,9 @@ class Bar:
         return value >= limit if self.at_least else value <= limit
 
     def verdict(self, figure: Spread | None) -> str:
-        """Return the verdict on a figure: aim reached, bar reached, or the relative distance to the bar."""
+        """Return the verdict on a figure: aim reached, bar reached, or the relative distance to the
+        bar.
+        """
         if figure is None:
             return "not measured"
         if self.reached(figure.median, self.aim):
@@ -40,8 +42,13 @@ class Bar:
         return f"MISSED by {abs(figure.median / self.bar - 1):.0%}"
 
 
-def _at_both(measure: str, figure: str, bar: float, aim: float, *, at_least: bool = False) -> list[Bar]:
-    return [Bar(f"{measure}, {number} at once", f"{figure} @{number}", bar, aim, at_least) for number in (16, 64)]
+def _at_both(
+    measure: str, figure: str, bar: float, aim: float, *, at_least: bool = False
+) -> list[Bar]:
+    return [
+        Bar(f"{measure}, {number} at once", f"{figure} @{number}", bar, aim, at_least)
+        for number in (16, 64)
+    ]
 
 
 BARS = [
@@ -49,17 +56,60 @@ BARS = [
     *_at_both("`create_many`, in memory", "creating: create_many / aiohttp", 1.15, 0.95),
     *_at_both("`create_many`, SQLite ledger", "creating: create_many+sqlite / aiohttp", 1.40, 1.15),
     *_at_both("`invoices.create`, both on uvloop", "uvloop: create / aiohttp", 1.15, 0.95),
-    *_at_both("`create_many`, in memory, both on uvloop", "uvloop: create_many / aiohttp", 1.25, 1.05),
-    *_at_both("`create_many`, SQLite ledger, both on uvloop", "uvloop: create_many+sqlite / aiohttp", 1.55, 1.25),
+    *_at_both(
+        "`create_many`, in memory, both on uvloop", "uvloop: create_many / aiohttp", 1.25, 1.05
+    ),
+    *_at_both(
+        "`create_many`, SQLite ledger, both on uvloop",
+        "uvloop: create_many+sqlite / aiohttp",
+        1.55,
+        1.25,
+    ),
     *_at_both("`invoices.create`, both over TLS", "tls: create / aiohttp", 1.05, 0.95),
     *_at_both("stripe-python over `invoices.create`", "stripe / create", 3, 4, at_least=True),
     *_at_both("openai-python over `invoices.create`", "openai / create", 8, 10, at_least=True),
-    Bar("`paychainhq_sync` over `requests.Session`, one thread", "paychainhq_sync / requests", 0.50, 0.40),
-    Bar("CPU an invoice of a sweep over single reads, 10,000 open", "polling: watch / reads, 10000 open", 0.1, 0.1),
-    Bar("Pages of a sweep, 10,000 open among 110,000", "polling: pages a sweep, 10000 open", 101, 101),
-    Bar("Bytes of memory an invoice, 100,000 watched", "polling: bytes an invoice, 100000 watched", 1024, 1024),
-    Bar("MiB that a long `create_many` grows by", "memory: MiB from the 10,000th to the last", 64, 64),
-    Bar("Its throughput, last tenth over first", "memory: last tenth / first, by elapsed", 0.9, 0.9, at_least=True),
+    Bar(
+        "`paychainhq_sync` over `requests.Session`, one thread",
+        "paychainhq_sync / requests",
+        0.50,
+        0.40,
+    ),
+    Bar(
+        "CPU an invoice of a sweep over single reads, 10,000 open",
+        "polling: watch / reads, 10000 open",
+        0.1,
+        0.1,
+    ),
+    Bar(
+        "Pages of a sweep, 10,000 open among 110,000",
+        "polling: pages a sweep, 10000 open",
+        101,
+        101,
+    ),
+    Bar(
+        "Bytes of memory an invoice, 100,000 watched",
+        "polling: bytes an invoice, 100000 watched",
+        1024,
+        1024,
+    ),
+    Bar(
+        "MiB that a long `create_many` grows by",
+        "memory: MiB from the 10,000th to the last",
+        64,
+        64,
+    ),
+    Bar(
+        "Its throughput, last tenth over first",
+        "memory: last tenth / first, by elapsed",
+        0.9,
+        0.9,
+        at_least=True,
+    ),
     Bar("A page of 100 invoices decoded, over orjson alone", "decoding: page / orjson", 4.5, 3.1),
-    Bar("`from paychainhq import PayChainHQ` over `import aiohttp`", "import: paychainhq / aiohttp", 0.8, 0.5),
+    Bar(
+        "`from paychainhq import PayChainHQ` over `import aiohttp`",
+        "import: paychainhq / aiohttp",
+        0.8,
+        0.5,
+    ),
 ]

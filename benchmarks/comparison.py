@@ -33,14 +33,18 @@ class Change:
 
 def committed(path: str = "benchmarks/results/latest.json") -> dict[str, Any] | None:
     """Return the results that git has at its head, or None if it has none."""
-    shown = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=_ROOT, capture_output=True, check=False)
+    shown = subprocess.run(
+        ["git", "show", f"HEAD:{path}"], cwd=_ROOT, capture_output=True, check=False
+    )
     return None if shown.returncode else dict(json.loads(shown.stdout))
 
 
 def changes(before: Mapping[str, Spread], now: Mapping[str, Spread]) -> list[Change]:
-    """Return the changed figures: their quartiles do not overlap, and their medians differ by more than 3 %.
+    """Return the changed figures: their quartiles do not overlap, and their medians differ by more
+    than 3 %.
 
-    A figure with one sample a run, such as the growth of a long job, is judged by its bar only: its variation is unknown.
+    A figure with one sample a run, such as the growth of a long job, is judged by its bar only: its
+    variation is unknown.
     """
     found = []
     for name in sorted(before.keys() & now.keys()):
@@ -49,5 +53,7 @@ def changes(before: Mapping[str, Spread], now: Mapping[str, Spread]) -> list[Cha
             continue
         apart = new.low > old.high or new.high < old.low
         if apart and abs(new.median - old.median) > _NOISE * abs(old.median):
-            found.append(Change(name, old, new, worse=(new.median > old.median) != (name in _MORE_IS_BETTER)))
+            found.append(
+                Change(name, old, new, worse=(new.median > old.median) != (name in _MORE_IS_BETTER))
+            )
     return found

@@ -1,4 +1,6 @@
-"""Cost of decoding beside parsing alone: a page of 100 invoices, and one invoice. `python -m benchmarks.decoding`."""
+"""Cost of decoding beside parsing alone: a page of 100 invoices, and one invoice. `python -m
+benchmarks.decoding`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,15 @@ def measured(rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
     with asyncio.Runner() as runner:
         for name, (model, data) in _SAMPLES.items():
             body = orjson.dumps(data)
-            ways = {"orjson": functools.partial(orjson.loads, body), "decoded": functools.partial(codec.decode, model, body)}
+            ways = {
+                "orjson": functools.partial(orjson.loads, body),
+                "decoded": functools.partial(codec.decode, model, body),
+            }
             compared = slices.compare(runner.get_loop(), ways, 1, rounds, seconds)
-            found[name] = {way: [round(value, 2) for value in series.cpu_us] for way, series in compared.items()}
+            found[name] = {
+                way: [round(value, 2) for value in series.cpu_us]
+                for way, series in compared.items()
+            }
     return found
 
 

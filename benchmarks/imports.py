@@ -1,4 +1,6 @@
-"""Cost of an import: in fresh processes, alternating, the import only. `python -m benchmarks.imports`."""
+"""Cost of an import: in fresh processes, alternating, the import only. `python -m
+benchmarks.imports`.
+"""
 
 from __future__ import annotations
 

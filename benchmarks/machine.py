@@ -10,14 +10,26 @@ import resource
 import sys
 from pathlib import Path
 
-PACKAGES = ["paychainhq", "aiohttp", "orjson", "attrs", "uvloop", "httpx", "stripe", "openai", "requests"]
+PACKAGES = [
+    "paychainhq",
+    "aiohttp",
+    "orjson",
+    "attrs",
+    "uvloop",
+    "httpx",
+    "stripe",
+    "openai",
+    "requests",
+]
 
 _STEADY = {"MALLOC_TOP_PAD_": "16777216"}
 
 
 @functools.cache  # the affinity from before this process changed it
 def cores() -> tuple[int, int]:
-    """Return the core for the server and the core for the client: the first and the last that this process may use."""
+    """Return the core for the server and the core for the client: the first and the last that this
+    process may use.
+    """
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
@@ -28,9 +40,11 @@ def stay_on(core: int) -> None:
 
 
 def steady_malloc() -> None:
-    """Restart this program with a setting of glibc under which asyncio's receive buffers are always cheap.
+    """Restart this program with a setting of glibc under which asyncio's receive buffers are always
+    cheap.
 
-    Without it, a program is in one of two states, by chance, and aiohttp is slower in one of them: see docs/benchmarks.md.
+    Without it, a program is in one of two states, by chance, and aiohttp is slower in one of them:
+    see docs/benchmarks.md.
     """
     if _STEADY.items() - os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | _STEADY)
@@ -52,7 +66,11 @@ def description() -> dict[str, str]:
     """Describe the machine: interpreter, processor, and versions of the installed packages."""
     processors = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in processors if line.startswith("model name")]
-    found = {"python": platform.python_version(), "processor": next(iter(names), platform.machine()), "cores": str(os.cpu_count())}
+    found = {
+        "python": platform.python_version(),
+        "processor": next(iter(names), platform.machine()),
+        "cores": str(os.cpu_count()),
+    }
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

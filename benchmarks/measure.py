@@ -1,7 +1,8 @@
-"""Measurement of one group of clients in one process: `python -m benchmarks.measure aiohttp create create_many`.
+"""Measurement of one group of clients in one process: `python -m benchmarks.measure aiohttp create
+create_many`.
 
-The process runs on the last core, starts the server on the first, and prints the ratios to the first named peer. A peer that is not
-installed is skipped.
+The process runs on the last core, starts the server on the first, and prints the ratios to the
+first named peer. A peer that is not installed is skipped.
 """
 
 from __future__ import annotations
@@ -35,14 +36,21 @@ def measured(
     """Measure peers in this process, with a server of their own.
 
     Returns:
-        By concurrency and peer: CPU and throughput, slice by slice, and percentiles of latency with `timed`.
+        By concurrency and peer: CPU and throughput, slice by slice, and percentiles of latency with
+        `timed`.
     """
-    with server.running() as (plain, secure), asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner:
+    with (
+        server.running() as (plain, secure),
+        asyncio.Runner(loop_factory=_uvloop if uvloop else None) as runner,
+    ):
         loop = runner.get_loop()
         stack = AsyncExitStack()
         try:
             works = loop.run_until_complete(_open(stack, names, secure if tls else plain))
-            return {str(number): _at(loop, works, number, rounds, seconds, timed) for number in concurrencies}
+            return {
+                str(number): _at(loop, works, number, rounds, seconds, timed)
+                for number in concurrencies
+            }
         finally:
             loop.run_until_complete(stack.aclose())
 
@@ -64,15 +72,23 @@ async def _open(stack: AsyncExitStack, names: list[str], target: Target) -> dict
 
 
 def _at(
-    loop: asyncio.AbstractEventLoop, works: dict[str, Work], concurrency: int, rounds: int, seconds: float, timed: bool
+    loop: asyncio.AbstractEventLoop,
+    works: dict[str, Work],
+    concurrency: int,
+    rounds: int,
+    seconds: float,
+    timed: bool,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
-        name: attrs.asdict(series) for name, series in slices.compare(loop, works, concurrency, rounds, seconds).items()
+        name: attrs.asdict(series)
+        for name, series in slices.compare(loop, works, concurrency, rounds, seconds).items()
     }
     for name, work in works.items():
         if timed and not isinstance(work, Job):
             taken = slices.latencies(loop, work, _TIMED_CALLS, concurrency)
-            found[name]["latency_ms"] = {percent: taken[len(taken) * int(percent) // 100] for percent in ("50", "90", "99")}
+            found[name]["latency_ms"] = {
+                percent: taken[len(taken) * int(percent) // 100] for percent in ("50", "90", "99")
+            }
     for series in found.values():
         series["cpu_us"] = [round(value, 2) for value in series["cpu_us"]]
         series["per_second"] = [round(value) for value in series["per_second"]]
@@ -83,16 +99,24 @@ def table(found: dict[str, Any], base: str) -> str:
     """Format the ratios of a group as text."""
     lines = []
     for concurrency, works in found.items():
-        lines.append(f"concurrency {concurrency}: {base} {slices.spread(works[base]['cpu_us']).median:.1f} us a request")
+        lines.append(
+            f"concurrency {concurrency}: {base} {slices.spread(works[base]['cpu_us']).median:.1f} "
+            "us a request"
+        )
         for name, series in works.items():
             ratio = slices.spread(slices.ratios(series["cpu_us"], works[base]["cpu_us"]))
             speed = slices.spread(series["per_second"]).median
-            lines.append(f"  {name:20} {ratio.median:6.3f}  ({ratio.low:.3f} to {ratio.high:.3f})  {speed:8.0f} a second")
+            lines.append(
+                f"  {name:20} {ratio.median:6.3f}  ({ratio.low:.3f} to {ratio.high:.3f})  "
+                f"{speed:8.0f} a second"
+            )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("peers", nargs="*", default=["aiohttp", "create", "create_many"])
     parser.add_argument("--concurrency", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--rounds", type=int, default=12)
@@ -101,7 +125,9 @@ def main() -> None:
     parser.add_argument("--uvloop", action="store_true")
     parser.add_argument("--timed", action="store_true", help="latencies too")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
-    parser.add_argument("--malloc", choices=["steady", "default"], default="steady", help="see docs/benchmarks.md")
+    parser.add_argument(
+        "--malloc", choices=["steady", "default"], default="steady", help="see docs/benchmarks.md"
+    )
     given = parser.parse_args()
     if given.malloc == "steady":
         machine.steady_malloc()

@@ -1,4 +1,6 @@
-"""Long job: memory and throughput from the first requests to the last. `python -m benchmarks.memory 1000000`."""
+"""Long job: memory and throughput from the first requests to the last. `python -m benchmarks.memory
+1000000`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from benchmarks.work import Target
 _CONCURRENCY = 32
 
 
-async def measured(target: Target, count: int, *, sample_every: int, ledger: Path | None = None) -> list[dict[str, float]]:
+async def measured(
+    target: Target, count: int, *, sample_every: int, ledger: Path | None = None
+) -> list[dict[str, float]]:
     """Run one job through `create_many`, from a generator, and sample the process periodically.
 
     Args:
@@ -38,26 +42,43 @@ async def measured(target: Target, count: int, *, sample_every: int, ledger: Pat
     done = 0
     async with client(target) as pay:
         began, started = machine.cpu_seconds(), time.perf_counter()
-        async for outcome in pay.invoices.create_many(requests(count), concurrency=_CONCURRENCY, **options):
+        async for outcome in pay.invoices.create_many(
+            requests(count), concurrency=_CONCURRENCY, **options
+        ):
             if not outcome.ok:
                 raise RuntimeError(f"a request failed: {outcome.error}")
             done += 1
             if done % sample_every == 0:
                 elapsed, cpu = time.perf_counter() - started, machine.cpu_seconds() - began
                 rss = round(machine.resident_mib(), 2)
-                samples.append({"done": done, "rss_mib": rss, "elapsed_s": round(elapsed, 3), "cpu_s": round(cpu, 3)})
+                samples.append(
+                    {
+                        "done": done,
+                        "rss_mib": rss,
+                        "elapsed_s": round(elapsed, 3),
+                        "cpu_s": round(cpu, 3),
+                    }
+                )
     return samples
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int)
-    parser.add_argument("--ledger", action="store_true", help="with the SQLite ledger, in a temporary file")
+    parser.add_argument(
+        "--ledger", action="store_true", help="with the SQLite ledger, in a temporary file"
+    )
     given = parser.parse_args()
     machine.stay_on(machine.cores()[1])
     with server.running() as (plain, _), tempfile.TemporaryDirectory() as folder:
         ledger = Path(folder) / "jobs.db" if given.ledger else None
-        print(json.dumps(asyncio.run(measured(plain, given.count, sample_every=given.count // 100, ledger=ledger))))
+        print(
+            json.dumps(
+                asyncio.run(
+                    measured(plain, given.count, sample_every=given.count // 100, ledger=ledger)
+                )
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Parts of a run, each in its own process: in the long form for the record, or in the short form for a quick check."""
+"""Parts of a run, each in its own process: in the long form for the record, or in the short form
+for a quick check.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _OURS = ["create", "create_many", "create_many+sqlite"]
 
 @attrs.frozen
 class Part:
-    """Process of a run: a module of this package, and its arguments in the long and the short form."""
+    """Process of a run: a module of this package, and its arguments in the long and the short
+    form.
+    """
 
     name: str
     module: str
@@ -25,7 +29,9 @@ class Part:
         """Run the module, and return its result."""
         arguments = (self.short if short else self.long).split()
         command = [sys.executable, "-m", f"benchmarks.{self.module}", *arguments]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        return json.loads(
+            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        )
 
 
 def _group(name: str, peers: list[str], concurrency: str, options: str = "") -> Part:
@@ -47,7 +53,12 @@ PARTS = [
     _group("blocking", ["requests", "paychainhq_sync"], "1"),
     Part("decoding", "decoding", "--rounds 16", "--rounds 3 --seconds 0.1"),
     Part("imports", "imports", "--rounds 20", "--rounds 4"),
-    Part("polling", "polling", "100 1000 10000 --watch 10000 100000", "100 1000 --rounds 2 --watch 1000 --seconds 1"),
+    Part(
+        "polling",
+        "polling",
+        "100 1000 10000 --watch 10000 100000",
+        "100 1000 --rounds 2 --watch 1000 --seconds 1",
+    ),
     Part("memory", "memory", "1000000", "30000"),
     Part("memory+sqlite", "memory", "200000 --ledger", "10000 --ledger"),
 ]

@@ -44,13 +44,31 @@ def _creating(parts: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
 def _throughput(axes: Axes, parts: dict[str, Any]) -> None:
     for name, by_number in _creating(parts).items():
         numbers = sorted(by_number)
-        axes.plot(numbers, [spread(by_number[number]["per_second"]).median for number in numbers], marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="requests at once", ylabel="requests a second", title="Throughput, one core")
+        axes.plot(
+            numbers,
+            [spread(by_number[number]["per_second"]).median for number in numbers],
+            marker="o",
+            label=name,
+        )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="requests at once",
+        ylabel="requests a second",
+        title="Throughput, one core",
+    )
 
 
 def _cpu(axes: Axes, parts: dict[str, Any]) -> None:
-    costs = {name: by_number[16]["cpu_us"] for name, by_number in _creating(parts).items() if 16 in by_number}
-    spreads = {name: spread(cost) for name, cost in sorted(costs.items(), key=lambda item: spread(item[1]).median)}
+    costs = {
+        name: by_number[16]["cpu_us"]
+        for name, by_number in _creating(parts).items()
+        if 16 in by_number
+    }
+    spreads = {
+        name: spread(cost)
+        for name, cost in sorted(costs.items(), key=lambda item: spread(item[1]).median)
+    }
     middles = [figure.median for figure in spreads.values()]
     errors = [
         [figure.median - figure.low for figure in spreads.values()],
@@ -62,10 +80,19 @@ def _cpu(axes: Axes, parts: dict[str, Any]) -> None:
 
 
 def _latency(axes: Axes, parts: dict[str, Any]) -> None:
-    works = {name: series for name, series in parts["others"].get("16", {}).items() if "latency_ms" in series}
+    works = {
+        name: series
+        for name, series in parts["others"].get("16", {}).items()
+        if "latency_ms" in series
+    }
     for place, percent in enumerate(("50", "90", "99")):
         positions = [index + (place - 1) * 0.27 for index in range(len(works))]
-        axes.bar(positions, [series["latency_ms"][percent] for series in works.values()], 0.27, label=f"{percent} %")
+        axes.bar(
+            positions,
+            [series["latency_ms"][percent] for series in works.values()],
+            0.27,
+            label=f"{percent} %",
+        )
     axes.set_xticks(range(len(works)), list(works))
     axes.set(yscale="log", ylabel="milliseconds", title="Latency, 16 at once")
 
@@ -74,17 +101,35 @@ def _polling(axes: Axes, parts: dict[str, Any]) -> None:
     passes = parts["polling"]["passes"]
     for way, label in (("reads", "a read for each"), ("list", "pages of 100")):
         counts = sorted(map(int, passes))
-        axes.plot(counts, [spread(passes[str(count)][way]).median * count / 1e3 for count in counts], marker="o", label=label)
+        axes.plot(
+            counts,
+            [spread(passes[str(count)][way]).median * count / 1e3 for count in counts],
+            marker="o",
+            label=label,
+        )
     axes.set(
-        xscale="log", yscale="log", xlabel="open invoices", ylabel="milliseconds of CPU", title="Looking at all open invoices once"
+        xscale="log",
+        yscale="log",
+        xlabel="open invoices",
+        ylabel="milliseconds of CPU",
+        title="Looking at all open invoices once",
     )
 
 
 def _memory(axes: Axes, parts: dict[str, Any]) -> None:
     for name, label in (("memory", "in memory"), ("memory+sqlite", "SQLite ledger")):
         samples = parts.get(name, [])
-        axes.plot([sample["done"] for sample in samples], [sample["rss_mib"] for sample in samples], label=label)
-    axes.set(xlabel="requests done", ylabel="resident MiB", title="Memory of a long create_many", ylim=(0, None))
+        axes.plot(
+            [sample["done"] for sample in samples],
+            [sample["rss_mib"] for sample in samples],
+            label=label,
+        )
+    axes.set(
+        xlabel="requests done",
+        ylabel="resident MiB",
+        title="Memory of a long create_many",
+        ylim=(0, None),
+    )
 
 
 _PLOTS = {

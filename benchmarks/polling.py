@@ -1,4 +1,6 @@
-"""Polling of open invoices: pages of the list against single reads. `python -m benchmarks.polling 100 1000 10000`."""
+"""Polling of open invoices: pages of the list against single reads. `python -m benchmarks.polling
+100 1000 10000`.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,12 @@ async def _read(pay: PayChainHQ, count: int, concurrency: int) -> None:
     await asyncio.gather(*(worker() for _ in range(concurrency)))
 
 
-def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -> dict[str, list[float]]:
-    """Return the CPU microseconds per invoice of one pass over all of them, by list and by reads, for each round."""
+def compared(
+    runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int
+) -> dict[str, list[float]]:
+    """Return the CPU microseconds per invoice of one pass over all of them, by list and by reads,
+    for each round.
+    """
     ways = {
         "list": Job(lambda count, _: _listed(pay, count)),
         "reads": Job(lambda count, concurrency: _read(pay, count, concurrency)),
@@ -57,18 +63,24 @@ def compared(runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int) -
 
 
 async def watched(target: Target, count: int, seconds: float) -> dict[str, float]:
-    """Watch open invoices among ten times as many paid ones; no status changes after the first read.
+    """Watch open invoices among ten times as many paid ones; no status changes after the first
+    read.
 
     Returns:
-        `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single ones; `bytes`, per invoice.
+        `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single
+        ones; `bytes`, per invoice.
     """
     requests: Counter[str] = Counter()
 
     async def counting(request: Request, send: Next) -> Response:
-        requests["pending pages" if "status=pending" in request.path else request.operation.name] += 1
+        requests[
+            "pending pages" if "status=pending" in request.path else request.operation.name
+        ] += 1
         return await send(request)
 
-    async with PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, middleware=[counting]) as pay:
+    async with PayChainHQ(
+        api_key=KEY, business_id=BUSINESS, base_url=target.url, middleware=[counting]
+    ) as pay:
         await pay.invoices.get("inv_0")
         await pay.invoices.list(status="pending", limit=_PAGE)
         ids = [f"inv_{number}" for number in range(count)]
@@ -91,7 +103,9 @@ async def watched(target: Target, count: int, seconds: float) -> dict[str, float
     sweeps = requests["pending pages"] * _PAGE / count
     return {
         "sweeps": round(sweeps, 2),
-        "pages": round((requests["pending pages"] + requests["invoices.list"]) / sweeps, 1) if sweeps else 0.0,
+        "pages": round((requests["pending pages"] + requests["invoices.list"]) / sweeps, 1)
+        if sweeps
+        else 0.0,
         "reads": requests["invoices.get"],
         "cpu_us": round(cpu / sweeps / count * 1e6, 2) if sweeps else 0.0,
         "bytes": round((after - before) * 2**20 / count, 1),
@@ -107,7 +121,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("counts", type=int, nargs="+", help="how many invoices are open")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--watch", type=int, nargs="*", default=[], help="watch so many, for some seconds each")
+    parser.add_argument(
+        "--watch", type=int, nargs="*", default=[], help="watch so many, for some seconds each"
+    )
     parser.add_argument("--seconds", type=float, default=4.0)
     given = parser.parse_args()
     machine.steady_malloc()

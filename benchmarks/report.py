@@ -19,7 +19,7 @@ _GROUPS = {
 
 _ABOUT = """\
 Figures are CPU of the client process a request, user and system, all threads, as a ratio to the other side in the same process and
-the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""
+the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""  # noqa: E501
 
 
 def report(
@@ -41,17 +41,26 @@ def report(
     machine = results["machine"]
     sections = [
         "# Benchmarks",
-        f"{results['date']}, {results['form']} form. " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".",
+        f"{results['date']}, {results['form']} form. "
+        + ", ".join(f"{name} {value}" for name, value in machine.items())
+        + ".",
         _ABOUT,
         "## Bars",
         _reached(figures),
         "## Since the last committed run",
         _changed(changed),
-        *(f"## {title}\n\n{_creating(group, parts[group], figures)}" for group, title in _GROUPS.items() if group in parts),
+        *(
+            f"## {title}\n\n{_creating(group, parts[group], figures)}"
+            for group, title in _GROUPS.items()
+            if group in parts
+        ),
         *_server(parts),
         *_latency(parts),
         "## Other figures",
-        _table(["figure", "median", "quartiles"], ([name, *_cells(value)] for name, value in figures.items() if " @" not in name)),
+        _table(
+            ["figure", "median", "quartiles"],
+            ([name, *_cells(value)] for name, value in figures.items() if " @" not in name),
+        ),
         *(f"![{name}]({name})" for name in plots),
     ]
     return "\n\n".join(sections) + "\n"
@@ -64,7 +73,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _cells(figure: Spread | None) -> tuple[str, str]:
     if figure is None:
         return "", ""
-    return f"{figure.median:.4g}", "" if figure.low == figure.high else f"{figure.low:.3g} to {figure.high:.3g}"
+    return (
+        f"{figure.median:.4g}",
+        "" if figure.low == figure.high else f"{figure.low:.3g} to {figure.high:.3g}",
+    )
 
 
 def _reached(figures: Mapping[str, Spread]) -> str:
@@ -72,7 +84,15 @@ def _reached(figures: Mapping[str, Spread]) -> str:
     for bar in BARS:
         word = "at least " if bar.at_least else ""
         figure = figures.get(bar.figure)
-        rows.append([bar.measure, f"{word}{bar.bar:g}", f"{bar.aim:g}", *_cells(figure), bar.verdict(figure)])
+        rows.append(
+            [
+                bar.measure,
+                f"{word}{bar.bar:g}",
+                f"{bar.aim:g}",
+                *_cells(figure),
+                bar.verdict(figure),
+            ]
+        )
     return _table(["measure", "bar", "aim", "figure", "quartiles", ""], rows)
 
 
@@ -81,7 +101,9 @@ def _changed(changed: Sequence[Change] | None) -> str:
         return "There are no committed results to compare with."
     if not changed:
         return "No figure has changed by more than the spread."
-    return "\n".join(f"- {'**worse**' if change.worse else 'better'}: {change}" for change in changed)
+    return "\n".join(
+        f"- {'**worse**' if change.worse else 'better'}: {change}" for change in changed
+    )
 
 
 def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) -> str:
@@ -93,26 +115,49 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
         for number in numbers:
             figure = figures[f"{group}: {name} / aiohttp @{number}"]
             cost = spread(found[number][name]["cpu_us"]).median
-            cells.append(f"{figure.median:.2f} ({figure.low:.2f} to {figure.high:.2f}), {cost:.0f} us")
+            cells.append(
+                f"{figure.median:.2f} ({figure.low:.2f} to {figure.high:.2f}), {cost:.0f} us"
+            )
         rows.append([name, *cells])
     return _table(["ratio to aiohttp by hand", *(f"{number} at once" for number in numbers)], rows)
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
-    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the rate is far below capacity."""
+    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the
+    rate is far below capacity.
+    """
     creating = parts.get("creating", {})
-    capacity = max((spread(works["bare"]["per_second"]).median for works in creating.values()), default=0)
+    capacity = max(
+        (spread(works["bare"]["per_second"]).median for works in creating.values()), default=0
+    )
     if not capacity:
         return []
     rows = []
     for number, works in creating.items():
         for name, series in works.items():
             speed, cost = spread(series["per_second"]).median, spread(series["cpu_us"]).median
-            rows.append([name, number, f"{speed:,.0f}", f"{speed / capacity:.0%}", f"{speed * cost / 1e6:.0%}"])
-    heads = ["client", "at once", "requests a second", "of the server's capacity", "client's core busy"]
+            rows.append(
+                [
+                    name,
+                    number,
+                    f"{speed:,.0f}",
+                    f"{speed / capacity:.0%}",
+                    f"{speed * cost / 1e6:.0%}",
+                ]
+            )
+    heads = [
+        "client",
+        "at once",
+        "requests a second",
+        "of the server's capacity",
+        "client's core busy",
+    ]
     return [
         "## The server",
-        f"The bare protocol reached {capacity:,.0f} responses a second: the least that the server can send.",
+        (
+            f"The bare protocol reached {capacity:,.0f} responses a second: the least that the "
+            "server can send."
+        ),
         _table(heads, rows),
     ]
 
@@ -124,4 +169,8 @@ def _latency(parts: dict[str, Any]) -> list[str]:
         for name, series in works.items()
         if "latency_ms" in series
     ]
-    return ["## Latency, milliseconds", _table(["client", "at once", "median", "90 %", "99 %"], rows)] if rows else []
+    return (
+        ["## Latency, milliseconds", _table(["client", "at once", "median", "90 %", "99 %"], rows)]
+        if rows
+        else []
+    )

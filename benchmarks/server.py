@@ -1,6 +1,7 @@
 """Minimal server: a bare protocol with canned responses, in a separate process on a separate core.
 
-`python -m benchmarks.server` prints its two ports, plain and TLS, and serves until its standard input is closed.
+`python -m benchmarks.server` prints its two ports, plain and TLS, and serves until its standard
+input is closed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _LENGTH = b"ontent-"
 def _answer(data: object) -> bytes:
     body = orjson.dumps(data)
     head = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 15 Nov 2026 12:00:00 GMT\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 15 Nov 2026 12:00:00 "
+        b"GMT\r\n"
         b"x-request-id: req_0123456789abcdef\r\nContent-Length: %d\r\n\r\n"
     )
     return head % len(body) + body
@@ -39,7 +41,9 @@ _CREATED = _answer(work.ANSWER)
 
 @functools.lru_cache(maxsize=200_000)
 def _read(target: str, open_invoices: int) -> bytes:
-    """Return the response to a GET: one invoice, or a page of the list, with all open ones pending and ten times as many paid."""
+    """Return the response to a GET: one invoice, or a page of the list, with all open ones pending
+    and ten times as many paid.
+    """
     parts = urlsplit(target)
     if parts.path != work.INVOICES:
         return _answer(work.READ | {"id": parts.path.rpartition("/")[2]})
@@ -47,7 +51,9 @@ def _read(target: str, open_invoices: int) -> bytes:
     numbers = {"pending": open_invoices, "paid": 10 * open_invoices}
     status = query.get("status")
     total = sum(numbers.values()) if status is None else numbers.get(status, 0)
-    return _answer(work.page(int(query.get("page", "1")), min(int(query.get("limit", "20")), 100), total))
+    return _answer(
+        work.page(int(query.get("page", "1")), min(int(query.get("limit", "20")), 100), total)
+    )
 
 
 def _body_length(head: bytes) -> int:
@@ -89,7 +95,9 @@ async def _serve(open_invoices: int) -> None:
     loop = asyncio.get_running_loop()
     ports = []
     for context in (None, tls):
-        server = await loop.create_server(lambda: Canned(open_invoices), "127.0.0.1", 0, ssl=context, backlog=512)
+        server = await loop.create_server(
+            lambda: Canned(open_invoices), "127.0.0.1", 0, ssl=context, backlog=512
+        )
         ports.append(server.sockets[0].getsockname()[1])
     print(*ports, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
@@ -100,12 +108,17 @@ def running(*, open_invoices: int = 100) -> Iterator[tuple[work.Target, work.Tar
     """Run the server on the first core, and provide its plain and TLS addresses."""
     core, _ = machine.cores()
     command = [sys.executable, "-m", "benchmarks.server", str(core), str(open_invoices)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         plain, tls = process.stdout.readline().split()
         try:
-            yield work.Target(f"http://127.0.0.1:{plain}"), work.Target(f"https://127.0.0.1:{tls}", cafile=str(CERTIFICATE))
+            yield (
+                work.Target(f"http://127.0.0.1:{plain}"),
+                work.Target(f"https://127.0.0.1:{tls}", cafile=str(CERTIFICATE)),
+            )
         finally:
             process.stdin.close()
 

@@ -1,4 +1,6 @@
-"""Comparison of several workloads in slices of half a second, in alternating order, with the cost of each."""
+"""Comparison of several workloads in slices of half a second, in alternating order, with the cost
+of each.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,11 @@ class Spread:
 
 def spread(values: Sequence[float]) -> Spread:
     """Return the median and the quartiles of some figures."""
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+    low, median, high = (
+        statistics.quantiles(values, n=4, method="inclusive")
+        if len(values) > 1
+        else [values[0]] * 3
+    )
     return Spread(low, median, high)
 
 
@@ -52,7 +58,11 @@ def ratios(costs: Sequence[float], base: Sequence[float]) -> list[float]:
 
 
 def compare(
-    loop: asyncio.AbstractEventLoop, works: Mapping[str, Work], concurrency: int, rounds: int, seconds: float
+    loop: asyncio.AbstractEventLoop,
+    works: Mapping[str, Work],
+    concurrency: int,
+    rounds: int,
+    seconds: float,
 ) -> dict[str, Series]:
     """Run the workloads in turn, so that disturbances of the machine affect all of them alike.
 
@@ -75,7 +85,9 @@ def compare(
     return series
 
 
-def latencies(loop: asyncio.AbstractEventLoop, call: Work, count: int, concurrency: int) -> list[float]:
+def latencies(
+    loop: asyncio.AbstractEventLoop, call: Work, count: int, concurrency: int
+) -> list[float]:
     """Return the latencies of calls in milliseconds, sorted."""
     taken: list[float] = []
     asynchronous = cast(Callable[[], Awaitable[object]], call)
@@ -108,7 +120,9 @@ def _count(loop: asyncio.AbstractEventLoop, work: Work, concurrency: int, second
     return max(concurrency, round(first / elapsed * seconds))
 
 
-def spent(loop: asyncio.AbstractEventLoop, work: Work, count: int, concurrency: int) -> tuple[float, float]:
+def spent(
+    loop: asyncio.AbstractEventLoop, work: Work, count: int, concurrency: int
+) -> tuple[float, float]:
     """Run a workload `count` times, and return its seconds of CPU and of real time."""
     gc.collect()  # excludes garbage of the workload before
     began, started = machine.cpu_seconds(), time.perf_counter()

@@ -91,7 +91,13 @@ def page(number: int, size: int, total: int) -> dict[str, Any]:
         for index in range(first, min(first + size, total))
     ]
     pages = -(-total // size)
-    pagination = {"page": number, "limit": size, "total": total, "totalPages": pages, "hasMore": number < pages}
+    pagination = {
+        "page": number,
+        "limit": size,
+        "total": total,
+        "totalPages": pages,
+        "hasMore": number < pages,
+    }
     return {"data": items, "pagination": pagination}
 
 

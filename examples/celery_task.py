@@ -1,10 +1,13 @@
-"""Celery task that creates the invoice of an order, once even if the task is delivered several times.
+"""Celery task that creates the invoice of an order, once even if the task is delivered several
+times.
 
-    celery --app celery_task worker          the worker; PAYCHAIN_API_KEY and so on come from the environment
-    python examples/celery_task.py           a broker of files, a worker with two processes, and the emulator: all in one
+    celery --app celery_task worker          the worker; PAYCHAIN_API_KEY and so on come from the
+    environment python examples/celery_task.py           a broker of files, a worker with two
+    processes, and the emulator: all in one
 
-The client is created once, when the module is loaded. The worker's processes are forked after that, and each opens its own
-connections. The idempotency key is derived from the order, so a task that is delivered twice, or retried, creates one invoice.
+The client is created once, when the module is loaded. The worker's processes are forked after that,
+and each opens its own connections. The idempotency key is derived from the order, so a task that is
+delivered twice, or retried, creates one invoice.
 """
 
 from __future__ import annotations
@@ -20,7 +23,13 @@ from celery import Celery, Task
 from celery.exceptions import TimeoutError as NoResult
 
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq_sync import ConnectionFailedError, PayChainHQ, RateLimitError, RequestTimeoutError, ServerError
+from paychainhq_sync import (
+    ConnectionFailedError,
+    PayChainHQ,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+)
 
 folder = os.environ.get("SHOP_BROKER_FOLDER", "shop-broker")
 app = Celery("celery_task", broker="filesystem://", backend=f"file://{folder}/results")
@@ -37,7 +46,9 @@ pay = PayChainHQ.from_env()
 @app.task(bind=True, max_retries=10)
 def create_invoice(self: Task, order_id: int, amount: str) -> str:
     try:
-        return pay.invoices.create(amount, "USDC", "eth", idempotency_key=f"shop-order-{order_id}").id
+        return pay.invoices.create(
+            amount, "USDC", "eth", idempotency_key=f"shop-order-{order_id}"
+        ).id
     except (ConnectionFailedError, RequestTimeoutError, RateLimitError, ServerError) as error:
         # A failure of the server or the network, not of this order: retry later with the same key.
         raise self.retry(exc=error, countdown=1) from error
@@ -47,24 +58,45 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as broker, Emulator() as emulator:
         for part in ("queue", "results"):
             Path(broker, part).mkdir()
-        settings = {"PAYCHAIN_API_URL": emulator.url, "PAYCHAIN_API_KEY": API_KEY, "PAYCHAIN_BUSINESS_ID": BUSINESS_ID}
+        settings = {
+            "PAYCHAIN_API_URL": emulator.url,
+            "PAYCHAIN_API_KEY": API_KEY,
+            "PAYCHAIN_BUSINESS_ID": BUSINESS_ID,
+        }
         environment = {**os.environ, **settings, "SHOP_BROKER_FOLDER": broker}
         here = Path(__file__).parent
-        begin = [sys.executable, "-m", "celery", "--workdir", str(here), "--app", "celery_task", "worker"]
-        worker = subprocess.Popen([*begin, "--concurrency", "2", "--loglevel", "ERROR"], env=environment, stdout=subprocess.DEVNULL)
+        begin = [
+            sys.executable,
+            "-m",
+            "celery",
+            "--workdir",
+            str(here),
+            "--app",
+            "celery_task",
+            "worker",
+        ]
+        worker = subprocess.Popen(
+            [*begin, "--concurrency", "2", "--loglevel", "ERROR"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
         try:
             ask = [sys.executable, str(here / "celery_task.py"), "send"]
             subprocess.run(ask, env=environment, check=True, timeout=60)
         finally:
             worker.terminate()
             worker.wait(30)
-        created = [request for request in emulator.requests if request.operation == "invoices.create"]
+        created = [
+            request for request in emulator.requests if request.operation == "invoices.create"
+        ]
         print(f"{len(created)} requests came to the server")
 
 
 def send() -> None:
     """Send each order twice, and wait for the invoices."""
-    tasks: list[Any] = [create_invoice.delay(order, f"{order}.00") for order in range(1, 11) for _ in range(2)]
+    tasks: list[Any] = [
+        create_invoice.delay(order, f"{order}.00") for order in range(1, 11) for _ in range(2)
+    ]
     try:
         invoices = [task.get(timeout=50) for task in tasks]
     except NoResult:

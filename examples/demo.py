@@ -2,9 +2,10 @@
 
     python examples/demo.py [OUTPUT_FOLDER]
 
-The demo starts a local PayChainHQ (the emulator), reads `orders.csv`, creates a customer and an invoice for each order, lets
-simulated payers pay, watches all invoices until their status is terminal, and writes one line per order to `results.jsonl` in the
-output folder. The emulator keeps its state there too: a second run creates nothing twice.
+The demo starts a local PayChainHQ (the emulator), reads `orders.csv`, creates a customer and an
+invoice for each order, lets simulated payers pay, watches all invoices until their status is
+terminal, and writes one line per order to `results.jsonl` in the output folder. The emulator keeps
+its state there too: a second run creates nothing twice.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ async def main(output: Path) -> None:
         orders = list(csv.DictReader(file))
     with Emulator(state=str(output / "emulator.db")) as emulator:
         print(f"emulator at {emulator.url}, its state in {output / 'emulator.db'}")
-        async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
+        async with PayChainHQ(
+            api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url
+        ) as pay:
             before = await count_invoices(pay)
             customers = await create_customers(pay, orders)
             results, invoices = await create_invoices(pay, orders, customers)
@@ -64,9 +67,15 @@ async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, 
     return ids
 
 
-async def create_invoices(pay: PayChainHQ, orders: list[Row], customers: dict[str, str]) -> tuple[list[Result], dict[int, Invoice]]:
-    """Create an invoice for each order; return a result for each line of the file, and the invoices by line number."""
-    results: list[Result] = [{"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)]
+async def create_invoices(
+    pay: PayChainHQ, orders: list[Row], customers: dict[str, str]
+) -> tuple[list[Result], dict[int, Invoice]]:
+    """Create an invoice for each order; return a result for each line of the file, and the invoices
+    by line number.
+    """
+    results: list[Result] = [
+        {"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)
+    ]
     lines: dict[int, int] = {}
 
     def requests() -> Iterable[InvoiceRequest]:
@@ -92,16 +101,27 @@ async def create_invoices(pay: PayChainHQ, orders: list[Row], customers: dict[st
         index = lines[id(outcome.request)]
         if outcome.result is not None:
             invoices[index] = outcome.result
-            results[index] |= {"ok": True, "invoice": outcome.result.id, "address": outcome.result.deposit_address}
+            results[index] |= {
+                "ok": True,
+                "invoice": outcome.result.id,
+                "address": outcome.result.deposit_address,
+            }
         else:
             results[index] |= {"ok": False, "error": str(outcome.error)}
     return results, invoices
 
 
-async def simulate_payers(pay: PayChainHQ, emulator: Emulator, orders: list[Row], invoices: dict[int, Invoice]) -> None:
+async def simulate_payers(
+    pay: PayChainHQ, emulator: Emulator, orders: list[Row], invoices: dict[int, Invoice]
+) -> None:
     """Pay the open invoices as the file specifies for each payer, and confirm the payments."""
     open_ids = {invoice.id async for invoice in pay.invoices.list(status="pending", limit=100)}
-    shares = {"exact": Decimal(1), "within-tolerance": Decimal("0.998"), "over": Decimal("1.10"), "short": Decimal("0.50")}
+    shares = {
+        "exact": Decimal(1),
+        "within-tolerance": Decimal("0.998"),
+        "over": Decimal("1.10"),
+        "short": Decimal("0.50"),
+    }
     for index, invoice in invoices.items():
         payer = orders[index]["payer"]
         if invoice.id not in open_ids or payer == "never":
@@ -112,7 +132,8 @@ async def simulate_payers(pay: PayChainHQ, emulator: Emulator, orders: list[Row]
             amount = (invoice.amount.display * shares[payer]).quantize(Decimal("0.000001"))
             emulator.pay(invoice.id, amount=str(amount))
         emulator.confirm(invoice.id)
-    # Invoices without a payment, or with an underpayment, expire: advance the clock by a little more than an hour.
+    # Invoices without a payment, or with an underpayment, expire: advance the clock by a little
+    # more than an hour.
     emulator.advance(LIFETIME + 60)
 
 
@@ -123,7 +144,10 @@ async def follow(pay: PayChainHQ, invoices: dict[int, Invoice], results: list[Re
     async for change in pay.invoices.watch(invoices.values(), interval=0.5):
         if change.invoice is not None:
             paid = change.invoice.paid_amount
-            results[lines[change.invoice_id]] |= {"status": change.current, "paid": str(paid.display) if paid else None}
+            results[lines[change.invoice_id]] |= {
+                "status": change.current,
+                "paid": str(paid.display) if paid else None,
+            }
 
 
 async def progress(what: str, total: int, outcomes: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -133,7 +157,11 @@ async def progress(what: str, total: int, outcomes: AsyncIterator[Any]) -> Async
         done += 1
         failed += not outcome.ok
         if sys.stdout.isatty() or done == total:
-            print(f"\r{what}: {done} of {total}, {failed} failed", end="\n" if done == total else "", flush=True)
+            print(
+                f"\r{what}: {done} of {total}, {failed} failed",
+                end="\n" if done == total else "",
+                flush=True,
+            )
         yield outcome
 
 

@@ -1,9 +1,11 @@
-"""Three Django views: creation of an order's invoice, its state, and creation of the invoices of all open orders.
+"""Three Django views: creation of an order's invoice, its state, and creation of the invoices of
+all open orders.
 
     python examples/django_view.py
 
-The whole process shares one client, also if the server forks its workers afterwards. `create_many` reads the query set in
-the view's own thread, as Django's ORM requires. Run as a program, this file calls its own views against the emulator.
+The whole process shares one client, also if the server forks its workers afterwards. `create_many`
+reads the query set in the view's own thread, as Django's ORM requires. Run as a program, this file
+calls its own views against the emulator.
 """
 
 from __future__ import annotations
@@ -43,11 +45,15 @@ def create_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
     order = get_object_or_404(Order, id=order_id)
     try:
         # The key is derived from the order: a reload of the page returns the same invoice.
-        invoice = pay.invoices.create(order.amount, "USDC", "eth", idempotency_key=f"shop-order-{order.pk}")
+        invoice = pay.invoices.create(
+            order.amount, "USDC", "eth", idempotency_key=f"shop-order-{order.pk}"
+        )
     except APIError as error:
         return JsonResponse({"error": error.code, "request_id": error.request_id}, status=502)
     Order.objects.filter(id=order.pk).update(invoice=invoice.id)
-    return JsonResponse({"invoice": invoice.id, "address": invoice.deposit_address, "status": invoice.status})
+    return JsonResponse(
+        {"invoice": invoice.id, "address": invoice.deposit_address, "status": invoice.status}
+    )
 
 
 def show_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
@@ -61,8 +67,13 @@ def show_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
 
 def create_open_invoices(request: HttpRequest) -> JsonResponse:
     open_orders = Order.objects.filter(invoice="").order_by("id")
-    requests = (InvoiceRequest(order.amount, "USDC", "eth", reference=f"shop-order-{order.pk}") for order in open_orders.iterator())
-    created = [outcome.result.id for outcome in pay.invoices.create_many(requests) if outcome.result]
+    requests = (
+        InvoiceRequest(order.amount, "USDC", "eth", reference=f"shop-order-{order.pk}")
+        for order in open_orders.iterator()
+    )
+    created = [
+        outcome.result.id for outcome in pay.invoices.create_many(requests) if outcome.result
+    ]
     return JsonResponse({"created": len(created)})
 
 
@@ -74,14 +85,26 @@ urlpatterns = [
 
 
 if __name__ == "__main__":
-    with Emulator() as emulator, PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
+    with (
+        Emulator() as emulator,
+        PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay,
+    ):
         with connection.schema_editor() as schema:
             schema.create_model(Order)
         Order.objects.bulk_create(Order(amount=f"{n}.50") for n in range(1, 41))
         browser = Client()
         first, again = browser.post("/orders/1/invoice"), browser.post("/orders/1/invoice")
-        print(first.status_code, first.json()["status"], "the same again:", first.json() == again.json())
+        print(
+            first.status_code,
+            first.json()["status"],
+            "the same again:",
+            first.json() == again.json(),
+        )
         emulator.pay(first.json()["invoice"])
         emulator.confirm(first.json()["invoice"])
-        print(browser.get("/orders/1/state").json(), "no invoice yet:", browser.get("/orders/2/state").status_code)
+        print(
+            browser.get("/orders/1/state").json(),
+            "no invoice yet:",
+            browser.get("/orders/2/state").status_code,
+        )
         print(browser.post("/orders/open/invoices").json())

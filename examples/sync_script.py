@@ -1,9 +1,14 @@
-"""Script without asyncio: list the open invoices, let a simulated payer pay, and wait for the payment."""
+"""Script without asyncio: list the open invoices, let a simulated payer pay, and wait for the
+payment.
+"""
 
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import InvoiceRequest, NotFoundError, PayChainHQ
 
-with Emulator() as emulator, PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
+with (
+    Emulator() as emulator,
+    PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay,
+):
     customer = pay.customers.create("customer_042", email="payer@example.com")
     requests = [
         InvoiceRequest("10.00", "USDC", "eth", customer_id=customer.id, reference="order-1"),

@@ -40,7 +40,16 @@ if TYPE_CHECKING:
         WebhookVerificationError,
     )
     from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import Change, CustomerRequest, Failure, InvoiceRequest, Outcome, Progress, Success, WatchState
+    from paychainhq.jobs import (
+        Change,
+        CustomerRequest,
+        Failure,
+        InvoiceRequest,
+        Outcome,
+        Progress,
+        Success,
+        WatchState,
+    )
 
 __all__ = [
     "APIError",

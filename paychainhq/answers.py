@@ -20,7 +20,20 @@ _LONGEST_RETRY_AFTER = 86_400.0
 _KEPT_BODY = 65_536
 _BROKEN = object()
 # Members that describe an error: an answer with any other one holds data.
-_ABOUT_ERRORS = frozenset({"code", "details", "error", "errors", "message", "ok", "requestId", "status", "statusCode", "success"})
+_ABOUT_ERRORS = frozenset(
+    {
+        "code",
+        "details",
+        "error",
+        "errors",
+        "message",
+        "ok",
+        "requestId",
+        "status",
+        "statusCode",
+        "success",
+    }
+)
 
 
 def result(operation: Operation[T], request: Request, response: Response) -> T:
@@ -38,7 +51,9 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
 
 
 def plain(request: Request, response: Response) -> Any:
-    """Parse the answer to a request that is not modelled; no content is None, whatever the status says of it."""
+    """Parse the answer to a request that is not modelled; no content is None, whatever the status
+    says of it.
+    """
     if is_error(response):
         raise api_error(request, response)
     if not response.body.strip():
@@ -66,14 +81,19 @@ def api_error(request: Request, response: Response) -> APIError:
     if not isinstance(message, str):
         message = f"the server answered {response.status} without saying why"
         if 300 <= response.status < 400:
-            message = f"the server answered {response.status}, a redirect, which a client that holds keys does not follow"
+            message = (
+                f"the server answered {response.status}, a redirect, which a client that "
+                "holds keys does not follow"
+            )
     return kind(message, **facts)
 
 
 def is_error(response: Response) -> bool:
-    """Return whether an answer is an error, by its status or by its body: an envelope, or nothing but a description of an error.
+    """Return whether an answer is an error, by its status or by its body: an envelope, or nothing
+    but a description of an error.
 
-    A member `error` that is null, false or empty, or that stands beside the data of a result, makes no error of a 2xx.
+    A member `error` that is null, false or empty, or that stands beside the data of a result, makes
+    no error of a 2xx.
     """
     if not 200 <= response.status < 300:
         return True
@@ -101,13 +121,19 @@ def request_id(response: Response) -> str | None:
 
 
 def retry_after(response: Response) -> float | None:
-    """Return how many seconds the server asks to wait, whether it gave seconds or a date; None if it gave no sense.
+    """Return how many seconds the server asks to wait, whether it gave seconds or a date; None if
+    it gave no sense.
 
-    A date is read against the server's own clock where its `Date` is there. More than a day counts as a day.
+    A date is read against the server's own clock where its `Date` is there. More than a day counts
+    as a day.
     """
     written = response.headers.get("Retry-After", "").strip()
     try:
-        seconds = float(written) if written.isascii() and written.replace(".", "", 1).isdigit() else _until(written, response)
+        seconds = (
+            float(written)
+            if written.isascii() and written.replace(".", "", 1).isdigit()
+            else _until(written, response)
+        )
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
@@ -119,7 +145,9 @@ def _until(written: str, response: Response) -> float:
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
-    """Return the server's own time: an answer's `Date`, or None where there is none that makes sense."""
+    """Return the server's own time: an answer's `Date`, or None where there is none that makes
+    sense.
+    """
     try:
         return _moment(headers["Date"])
     except (KeyError, ValueError, TypeError, OverflowError):
@@ -136,8 +164,16 @@ def _error(response: Response) -> dict[str, Any]:
     """Return the members of an error's description, or none if the answer has no description."""
     data = _object(response)
     # The gateway's errors (Laravel's) have no envelope.
-    text = {"message": data["error"]} if isinstance(data.get("error"), str) and data["error"].strip() else {}
-    return _envelope(data) or text or {name: data[name] for name in ("message", "errors") if name in data}
+    text = (
+        {"message": data["error"]}
+        if isinstance(data.get("error"), str) and data["error"].strip()
+        else {}
+    )
+    return (
+        _envelope(data)
+        or text
+        or {name: data[name] for name in ("message", "errors") if name in data}
+    )
 
 
 def _object(response: Response) -> dict[str, Any]:
@@ -158,7 +194,9 @@ def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(errors, dict):
         return {}
     found = {
-        name: tuple(text for text in texts if isinstance(text, str)) for name, texts in errors.items() if isinstance(texts, list)
+        name: tuple(text for text in texts if isinstance(text, str))
+        for name, texts in errors.items()
+        if isinstance(texts, list)
     }
     return {name: texts for name, texts in found.items() if texts}
 
@@ -166,18 +204,30 @@ def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
 def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     """Return the documented envelope of an error, or an empty one if there is none."""
     error = data.get("error")
-    return cast("dict[str, Any]", error) if isinstance(error, dict) and ("code" in error or "message" in error) else {}
+    return (
+        cast("dict[str, Any]", error)
+        if isinstance(error, dict) and ("code" in error or "message" in error)
+        else {}
+    )
 
 
 def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
-    return request.facts() | {"sent": "yes", "status": response.status, "request_id": request_id(response)}
+    return request.facts() | {
+        "sent": "yes",
+        "status": response.status,
+        "request_id": request_id(response),
+    }
 
 
 def _no_json(request: Request, response: Response) -> DecodeError:
     kind = _printable(response.headers.get("Content-Type", "no content type"))
     what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
     body = type(response.body)(response.body[:_KEPT_BODY])
-    return DecodeError(f"the body of the {response.status} answer {what}", body=body, **_answer_facts(request, response))
+    return DecodeError(
+        f"the body of the {response.status} answer {what}",
+        body=body,
+        **_answer_facts(request, response),
+    )
 
 
 def _printable(text: str) -> str:

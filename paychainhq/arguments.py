@@ -1,4 +1,6 @@
-"""Checks of what a caller passes: each takes one argument and returns what goes on the wire, or raises `InvalidArgumentError`."""
+"""Checks of what a caller passes: each takes one argument and returns what goes on the wire, or
+raises `InvalidArgumentError`.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +50,13 @@ def wire_name(name: str) -> str:
 # --- text ---
 
 
-# The first lines of the checks of texts and numbers are for nearly all values: the rest costs several times as much.
+# The first lines of the checks of texts and numbers are for nearly all values: the rest costs
+# several times as much.
 
 
 def content(value: Any) -> Any:
-    """Return text as an exact `str`, so that a member of `class Token(str, Enum)` is its value; a `Secret` stays one.
+    """Return text as an exact `str`, so that a member of `class Token(str, Enum)` is its value; a
+    `Secret` stays one.
 
     Anything else is returned as it is.
     """
@@ -84,14 +88,25 @@ def text(name: str, value: object) -> str:
 def reference(name: str, value: object) -> str:
     """Check the caller's own name for something.
 
-    The server compares such names as they are, so a stray space or byte order mark would make one order into two. Inside a name,
-    only control characters are refused: joiners belong to emoji and to several scripts.
+    The server compares such names as they are, so a stray space or byte order mark would make one
+    order into two. Inside a name, only control characters are refused: joiners belong to emoji and
+    to several scripts.
     """
-    if type(value) is str and value.isascii() and value.isprintable() and value and value.strip() == value:
+    if (
+        type(value) is str
+        and value.isascii()
+        and value.isprintable()
+        and value
+        and value.strip() == value
+    ):
         return value
     value = text(name, value)
     if any(c.isspace() or category(c) in ("Cc", "Cf") for c in (value[0], value[-1])):
-        refuse(name, f"must not begin or end with white space or with a character that is not shown: {value[:40]!a}")
+        refuse(
+            name,
+            "must not begin or end with white space or with a character that is not shown: "
+            f"{value[:40]!a}",
+        )
     if any(category(c) == "Cc" for c in value):
         refuse(name, f"must not hold control characters: {value[:40]!a}")
     return value
@@ -106,8 +121,15 @@ def path_segment(name: str, value: object) -> str:
         refuse(name, "must not be empty")
     if len(value) > _LONGEST_ID:
         refuse(name, f"is longer than {_LONGEST_ID} characters")
-    normal = normalize("NFKC", value)  # a server may do so too, and make dots and slashes of their look-alikes
-    if set(normal) <= {"."} or any(c in _OF_PATHS for c in normal) or any(map(str.isspace, value)) or not value.isprintable():
+    normal = normalize(
+        "NFKC", value
+    )  # a server may do so too, and make dots and slashes of their look-alikes
+    if (
+        set(normal) <= {"."}
+        or any(c in _OF_PATHS for c in normal)
+        or any(map(str.isspace, value))
+        or not value.isprintable()
+    ):
         refuse(name, f"cannot be an id: {value[:40]!r} would change the path of the request")
     return quote(value, safe="")
 
@@ -123,8 +145,16 @@ def idempotency_key(name: str, value: object) -> str:
 def header_value(name: str, value: object) -> str:
     """Check what a header line can hold, such as a key."""
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-        kind = "" if isinstance(value, str) else f", not {'bytes' if isinstance(value, bytes) else type(value).__name__}"
-        refuse(name, f"must be a non-empty string of printable ASCII without line breaks or outer spaces{kind}")
+        kind = (
+            ""
+            if isinstance(value, str)
+            else f", not {'bytes' if isinstance(value, bytes) else type(value).__name__}"
+        )
+        refuse(
+            name,
+            "must be a non-empty string of printable ASCII without line breaks or outer "
+            f"spaces{kind}",
+        )
     exact: str = content(value)
     return exact
 
@@ -153,7 +183,11 @@ def networks(name: str, value: object) -> list[str]:
 
 def _amount(name: str, value: object) -> tuple[str, Decimal]:
     if isinstance(value, float):
-        refuse(name, f"must not be a float: {value!r} is not exactly what was meant; pass a str, an int or a Decimal")
+        refuse(
+            name,
+            f"must not be a float: {value!r} is not exactly what was meant; pass a str, an int or "
+            "a Decimal",
+        )
     if isinstance(value, Decimal):
         value = Decimal(value)  # of a subclass, its value
         if not value.is_finite():
@@ -167,14 +201,22 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
     else:
         refuse(name, f"must be a str, an int or a Decimal, not {type(value).__name__}")
     if len(written) > _LONGEST_AMOUNT or not _DECIMAL.fullmatch(written):
-        refuse(name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}")
+        refuse(
+            name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}"
+        )
     return written, Decimal(written)
 
 
 def _bounded(name: str, value: int) -> int:
-    """Return the value of an int, whatever its class says; a very long one, which Python might not print, is refused."""
+    """Return the value of an int, whatever its class says; a very long one, which Python might not
+    print, is refused.
+    """
     value = int.__int__(value)
-    return value if abs(value) < _TOO_LARGE else refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
+    return (
+        value
+        if abs(value) < _TOO_LARGE
+        else refuse(name, f"has more than {_LONGEST_AMOUNT} digits")
+    )
 
 
 def positive_money(name: str, value: object) -> str:
@@ -197,7 +239,11 @@ def _integer(name: str, value: object, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         refuse(name, f"must be an int, not {type(value).__name__} {value!r}")
     number = _bounded(name, value)
-    return number if least <= number <= most else refuse(name, f"must be {least} to {most}, not {number}")
+    return (
+        number
+        if least <= number <= most
+        else refuse(name, f"must be {least} to {most}, not {number}")
+    )
 
 
 def positive_int(name: str, value: object) -> int:
@@ -217,13 +263,19 @@ def at_most(number: str, check: Check) -> Check:
 
     def bounded(name: str, value: object) -> Any:
         checked = check(name, value)
-        return checked if Decimal(checked) <= Decimal(number) else refuse(name, f"must be at most {number}, not {checked}")
+        return (
+            checked
+            if Decimal(checked) <= Decimal(number)
+            else refuse(name, f"must be at most {number}, not {checked}")
+        )
 
     return bounded
 
 
 def boolean(name: str, value: object) -> bool:
-    return value if isinstance(value, bool) else refuse(name, f"must be True or False, not {value!r}")
+    return (
+        value if isinstance(value, bool) else refuse(name, f"must be True or False, not {value!r}")
+    )
 
 
 # --- structures ---
@@ -236,12 +288,16 @@ def _sequence(name: str, value: object) -> list[Any]:
 
 
 def records(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Check:
-    """A non-empty sequence of mappings (or of models) with these fields, named as in Python or as in the documents."""
+    """A non-empty sequence of mappings (or of models) with these fields, named as in Python or as
+    in the documents.
+    """
     checks = {**required, **optional}
     names: dict[object, str] = {wire_name(name): name for name in checks}
 
     def check(name: str, value: object) -> list[dict[str, Any]]:
-        return [record(f"{name}[{i}]", item) for i, item in enumerate(_sequence(name, value))] or refuse(name, "must not be empty")
+        return [
+            record(f"{name}[{i}]", item) for i, item in enumerate(_sequence(name, value))
+        ] or refuse(name, "must not be empty")
 
     def record(name: str, value: object) -> dict[str, Any]:
         if attrs.has(type(value)):

@@ -24,7 +24,10 @@ class BaseClient:
 
     def _view(self, **options: Any) -> Self:
         view = object.__new__(type(self))
-        view._caller = attrs.evolve(self._caller, **{name: value for name, value in options.items() if value is not UNCHANGED})
+        view._caller = attrs.evolve(
+            self._caller,
+            **{name: value for name, value in options.items() if value is not UNCHANGED},
+        )
         view._is_view = True
         return view
 
@@ -37,7 +40,10 @@ class BaseClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -45,8 +51,14 @@ class BaseClient:
         name = type(self).__name__
         if "_caller" not in self.__dict__:  # in a traceback of the constructor
             return f"<{name}>"
-        return f"<{name} {self._caller.transport.route.base_url} {self._shows}={getattr(self._caller, self._shows)!r}>"
+        return (
+            f"<{name} {self._caller.transport.route.base_url} "
+            f"{self._shows}={getattr(self._caller, self._shows)!r}>"
+        )
 
     def __reduce__(self) -> str:
         name = type(self).__name__
-        raise TypeError(f"a {name} client cannot be pickled: it holds keys and connections; make one where it is needed")
+        raise TypeError(
+            f"a {name} client cannot be pickled: it holds keys and connections; make one where it "
+            "is needed"
+        )

@@ -49,7 +49,8 @@ _BETWEEN_REPORTS = 1.0
 _RECORDING = 32  # more at once make a transaction cheaper by little, and a job's memory larger
 _LONGEST_WAIT = 1.0
 _READ_FOR_A_PROBE = 0.1  # a held request probes where no new one is at hand after so many seconds
-# A 429 is repeated by its worker, so that fewer are under way; so many in a row are a failure of the request.
+# A 429 is repeated by its worker, so that fewer are under way; so many in a row are a failure of
+# the request.
 _MOST_REFUSALS = 6
 _LONGEST_RETRY_AFTER = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # between two tries for a turn
@@ -89,10 +90,18 @@ def create_many(
 class _Job(Generic[R, T]):
     """One run of `create_many`: workers that share an intake and a retry queue.
 
-    A call of a worker is one attempt: repeats are the queue's, so that no worker waits for a request that fails.
+    A call of a worker is one attempt: repeats are the queue's, so that no worker waits for a
+    request that fails.
     """
 
-    def __init__(self, caller: Caller, operation: Operation[T], request_type: type[R], level: Level, give_up_after: float) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        operation: Operation[T],
+        request_type: type[R],
+        level: Level,
+        give_up_after: float,
+    ) -> None:
         self._gate = None if caller.ledger is None else Gate(caller.ledger, level)
         once = None if caller.retry is None else attrs.evolve(caller.retry, attempts=1)
         self._caller = attrs.evolve(caller, ledger=self._gate, retry=once)
@@ -112,7 +121,9 @@ class _Job(Generic[R, T]):
         self._reported: float | None = None  # the outage that the log has
         self._is_closing = False
 
-    async def run(self, requests: Requests[R], progress: Callable[[Progress], None] | None) -> AsyncGenerator[Outcome[R, T], None]:
+    async def run(
+        self, requests: Requests[R], progress: Callable[[Progress], None] | None
+    ) -> AsyncGenerator[Outcome[R, T], None]:
         self._now = asyncio.get_running_loop().time
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
         count = _Count(progress)
@@ -151,7 +162,9 @@ class _Job(Generic[R, T]):
             worker.add_done_callback(self._note_end)
 
     def _wanted(self) -> int:
-        """Return how many workers there should be: those that record do not keep others from sending; one alone keeps the order."""
+        """Return how many workers there should be: those that record do not keep others from
+        sending; one alone keeps the order.
+        """
         sending = self._level.value
         return sending if self._gate is None else sending + min(2 * (sending - 1), _RECORDING)
 
@@ -161,14 +174,19 @@ class _Job(Generic[R, T]):
             self._end(error)  # the ledger, or a middleware of the caller's, failed
         elif worker.cancelled() and not self._is_closing:
             self._end(
-                ConnectionFailedError("a worker of the job was cancelled, and not by the job", operation=self._operation.name)
+                ConnectionFailedError(
+                    "a worker of the job was cancelled, and not by the job",
+                    operation=self._operation.name,
+                )
             )
         if not self._workers:
             self.done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
         self._news.set()
 
     def _end(self, failure: BaseException) -> None:
-        """Begin nothing more; what is under way is finished, what is held has its last error as its outcome."""
+        """Begin nothing more; what is under way is finished, what is held has its last error as its
+        outcome.
+        """
         self._intake.end(failure)
         self._queue.give_up(ConnectionFailedError("the job has ended"))
         self._changed.set()
@@ -235,14 +253,18 @@ class _Job(Generic[R, T]):
     async def _wait(self, seconds: float | None) -> None:
         self._changed.clear()
         try:
-            async with asyncio.timeout(_LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)):
+            async with asyncio.timeout(
+                _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
+            ):
                 await self._changed.wait()
         except TimeoutError:
             pass
 
     # --- requests ---
 
-    async def _first(self, request: R | Mapping[str, Any], *, is_probe: bool = False) -> Outcome[R, T] | None:
+    async def _first(
+        self, request: R | Mapping[str, Any], *, is_probe: bool = False
+    ) -> Outcome[R, T] | None:
         """Send a new request; None if it is held to be sent again."""
         try:
             given, key = self._arguments(request)
@@ -250,21 +272,30 @@ class _Job(Generic[R, T]):
             error.operation = self._operation.name
             return Failure(request, error)
         if self._queue.given_up is not None:
-            facts = vars(self._queue.given_up) | {"idempotency_key": key, "attempts": (), "sent": "no", "request_id": None}
+            facts = vars(self._queue.given_up) | {
+                "idempotency_key": key,
+                "attempts": (),
+                "sent": "no",
+                "request_id": None,
+            }
             return Failure(request, type(self._queue.given_up)(**facts))
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         found = await self._call(request, given, key, number, is_probe=is_probe)
         if not isinstance(found, PayChainError):
             return found
-        return self._judge(Repeat(request, given, key, number, found), number, started, is_probe=is_probe)
+        return self._judge(
+            Repeat(request, given, key, number, found), number, started, is_probe=is_probe
+        )
 
     async def _again(self, repeat: Repeat[R], *, is_probe: bool) -> Outcome[R, T] | None:
         if self._queue.given_up is not None:
             return Failure(repeat.request, repeat.error)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        error = await self._call(repeat.request, repeat.arguments, repeat.key, number, is_probe=is_probe)
+        error = await self._call(
+            repeat.request, repeat.arguments, repeat.key, number, is_probe=is_probe
+        )
         if not isinstance(error, PayChainError):
             return error
         error.attempts = repeat.error.attempts + error.attempts
@@ -273,9 +304,17 @@ class _Job(Generic[R, T]):
         return self._judge(repeat, number, started, is_probe=is_probe)
 
     async def _call(
-        self, request: R | Mapping[str, Any], given: Mapping[str, Any], key: str, number: int, *, is_probe: bool
+        self,
+        request: R | Mapping[str, Any],
+        given: Mapping[str, Any],
+        key: str,
+        number: int,
+        *,
+        is_probe: bool,
     ) -> Success[R, T] | Failure[R] | PayChainError:
-        """Return the outcome of a request, or the transient failure that it met; one that gets no turn waits for the next."""
+        """Return the outcome of a request, or the transient failure that it met; one that gets no
+        turn waits for the next.
+        """
         caller = self._prober() if is_probe else self._caller
         refusals, delay = 0, _FIRST_DELAY
         while True:
@@ -287,8 +326,14 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
-                facts = {"operation": self._operation.name, "idempotency_key": key, "sent": "unknown"}
-                failure = ConnectionFailedError("the call was cancelled, and not by the job", **facts)
+                facts = {
+                    "operation": self._operation.name,
+                    "idempotency_key": key,
+                    "sent": "unknown",
+                }
+                failure = ConnectionFailedError(
+                    "the call was cancelled, and not by the job", **facts
+                )
                 self._end(failure)
                 return Failure(request, failure)
             else:
@@ -299,7 +344,9 @@ class _Job(Generic[R, T]):
                     self._gate.leave()
             failure.operation = self._operation.name
             if isinstance(failure, LedgerError):
-                raise failure  # this is no answer about the request: the job ends, and nothing that was recorded is lost
+                # this is no answer about the request: the job ends, and nothing that was recorded
+                # is lost
+                raise failure
             if isinstance(failure, _ENDS_JOB) and not isinstance(failure, InvalidArgumentError):
                 self._end(failure)
                 return Failure(request, failure)
@@ -328,7 +375,9 @@ class _Job(Generic[R, T]):
         """Return what probes with: a probe ends when the job is given up at the latest."""
         now = self._now()
         left = self._give_up_after - (now - (self._queue.down_since or now))
-        return attrs.evolve(self._caller, timeout=min(self._caller.timeout, max(left, _SHORTEST_PROBE)))
+        return attrs.evolve(
+            self._caller, timeout=min(self._caller.timeout, max(left, _SHORTEST_PROBE))
+        )
 
     def _note_answer(self, number: int, started: float) -> None:
         """Note a definite answer."""
@@ -338,17 +387,22 @@ class _Job(Generic[R, T]):
         self._queue.succeeded(number)
         self._level.note(now, now - started, trouble=False)
 
-    def _judge(self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool) -> Failure[R] | None:
+    def _judge(
+        self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool
+    ) -> Failure[R] | None:
         """Hold a request that has met a transient failure, or give it up."""
         now, error = self._now(), repeat.error
         if repeat.rounds == 0:  # what is known to fail is no trouble of the server
-            # Nor is a 429: the limiter answers it with a slower pace, and fewer at once would only halve that again.
+            # Nor is a 429: the limiter answers it with a slower pace, and fewer at once would only
+            # halve that again.
             self._level.note(now, now - started, trouble=not isinstance(error, RateLimitError))
         is_held = self._queue.failed(repeat, number, now, now - started, is_probe=is_probe)
         self._changed.set()
         if is_probe and self._reported != self._queue.down_since:
             self._reported = self._queue.down_since
-            log.warning("%s: intake pauses until the server answers again: %s", self._operation.name, error)
+            log.warning(
+                "%s: intake pauses until the server answers again: %s", self._operation.name, error
+            )
         return None if is_held else Failure(repeat.request, error)
 
     def _arguments(self, request: object) -> tuple[dict[str, Any], str]:
@@ -362,10 +416,15 @@ class _Job(Generic[R, T]):
 
     def _from_mapping(self, request: object) -> R:
         if not isinstance(request, Mapping):
-            arguments.refuse("request", f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}")
+            arguments.refuse(
+                "request",
+                f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}",
+            )
         for name in request:
             if name not in self._fields:
-                arguments.refuse(str(name), f"is not known; the names are {', '.join(self._fields)}")
+                arguments.refuse(
+                    str(name), f"is not known; the names are {', '.join(self._fields)}"
+                )
         for name, field in self._fields.items():
             if field.default is attrs.NOTHING and name not in request:
                 arguments.refuse(name, "is missing")
@@ -374,7 +433,16 @@ class _Job(Generic[R, T]):
 
 def is_transient(error: PayChainError) -> bool:
     """Return whether an error describes only the state of the server or the network."""
-    if isinstance(error, (ConnectionFailedError, RequestTimeoutError, RateLimitError, ServerError, IdempotencyInProgressError)):
+    if isinstance(
+        error,
+        (
+            ConnectionFailedError,
+            RequestTimeoutError,
+            RateLimitError,
+            ServerError,
+            IdempotencyInProgressError,
+        ),
+    ):
         return True
     return isinstance(error, APIError) and error.status in (408, 425)
 

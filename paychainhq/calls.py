@@ -26,7 +26,8 @@ from paychainhq.transport import Transport
 
 T = TypeVar("T")
 
-# The last request of this context: whoever interrupts a call from outside can tell its idempotency key.
+# The last request of this context: whoever interrupts a call from outside can tell its idempotency
+# key.
 current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
 # What would end a path, and what stands for an escape that is no text.
@@ -47,12 +48,18 @@ def _checked_seconds(instance: object, field: attrs.Attribute[Any], value: objec
 
 def _checked_policy(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, RetryPolicy):
-        raise ConfigurationError(f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}")
+        raise ConfigurationError(
+            f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}"
+        )
 
 
 def _checked_ledger(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not (callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))):
-        raise ConfigurationError(f"{field.name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None")
+    if value is not None and not (
+        callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))
+    ):
+        raise ConfigurationError(
+            f"{field.name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -60,15 +67,24 @@ class Caller:
     """Makes calls with one set of options: what every resource holds."""
 
     transport: Transport
-    business_id: str | None = attrs.field(converter=arguments.content, validator=_checked_business_id)
+    business_id: str | None = attrs.field(
+        converter=arguments.content, validator=_checked_business_id
+    )
     timeout: float = attrs.field(validator=_checked_seconds)
     retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
     ledger: Ledger | None = attrs.field(default=None, validator=_checked_ledger)
 
-    async def call(self, operation: Operation[T], given: Mapping[str, Any] = {}, idempotency_key: str | None = None) -> T:
+    async def call(
+        self,
+        operation: Operation[T],
+        given: Mapping[str, Any] = {},
+        idempotency_key: str | None = None,
+    ) -> T:
         """Check the arguments, send the request, and decode the answer."""
         path, body = operation.prepare(self.complete(operation, given))
-        request = self._request(operation, path, None if body is None else codec.dump(body), idempotency_key)
+        request = self._request(
+            operation, path, None if body is None else codec.dump(body), idempotency_key
+        )
         response = await self._send(request)
         result = answers.result(operation, request, response)
         if isinstance(result, Model):
@@ -104,14 +120,18 @@ class Caller:
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
-        request = self._request(operation, path_with_query(path, _checked_query(query)), data, idempotency_key)
+        request = self._request(
+            operation, path_with_query(path, _checked_query(query)), data, idempotency_key
+        )
         return answers.plain(request, await self._send(request))
 
     async def _send(self, request: Request) -> Response:
         # The answers about API keys and webhooks hold secrets: no file is to keep them.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
-        return await self.transport.send(request, Record(self.ledger, self.transport.route.name, self.transport.seals))
+        return await self.transport.send(
+            request, Record(self.ledger, self.transport.route.name, self.transport.seals)
+        )
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's business id where the path needs one and the caller gave none."""
@@ -119,13 +139,16 @@ class Caller:
             return given
         if self.business_id is None:
             raise InvalidArgumentError(
-                f"{operation.name} needs a business id: pass business_id=... to it or to PayChainHQ",
+                f"{operation.name} needs a business id: pass business_id=... to it or to "
+                "PayChainHQ",
                 argument="business_id",
                 operation=operation.name,
             )
         return {**given, "business_id": self.business_id}
 
-    def _request(self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None) -> Request:
+    def _request(
+        self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None
+    ) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
         if body is not None and operation.holds_secret:
             body = SecretBytes(body)
@@ -134,7 +157,9 @@ class Caller:
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
         deadline = asyncio.get_running_loop().time() + self.timeout
-        request = make_request(operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, [])
+        request = make_request(
+            operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, []
+        )
         current_request.set(request)
         return request
 
@@ -152,11 +177,21 @@ def _checked_path(path: str) -> str:
     if not isinstance(path, str) or not path.startswith("/api/"):
         arguments.refuse("path", "must begin with /api/ (no host, no other prefix)")
     decoded = _decoded(path)
-    if not path.isascii() or not path.isprintable() or _NO_PATH.search(decoded) or not decoded.isprintable():
+    if (
+        not path.isascii()
+        or not path.isprintable()
+        or _NO_PATH.search(decoded)
+        or not decoded.isprintable()
+    ):
         arguments.refuse(
-            "path", "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an argument of its own"
+            "path",
+            "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an "
+            "argument of its own",
         )
-    if any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/")) or "%2f" in path.lower():
+    if (
+        any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/"))
+        or "%2f" in path.lower()
+    ):
         arguments.refuse("path", "must hold no dot segments and no escaped slashes")
     return path
 
@@ -170,7 +205,9 @@ def _checked_auth(auth: Auth | None) -> Auth | None:
     auth = arguments.content(auth)
     if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
         # What was given is not shown: it may be a key.
-        arguments.refuse("auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None')
+        arguments.refuse(
+            "auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None'
+        )
     return auth
 
 
@@ -184,5 +221,7 @@ def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
         if not isinstance(name, str) or not isinstance(value, (str, int)):
             arguments.refuse("query", "must map names to strings, whole numbers or booleans")
         checked[arguments.content(name)] = plain_json.plain("query", value)
-    plain_json.dump_plain("query", checked)  # half a surrogate pair, or an int that is too long to print
+    plain_json.dump_plain(
+        "query", checked
+    )  # half a surrogate pair, or an int that is too long to print
     return checked

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 
 class PayChainHQ(BaseClient):
-    """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as pay:`.
+    """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as
+    pay:`.
 
     Its connections are opened by the first call and belong to the event loop that made it.
 
@@ -44,22 +45,25 @@ class PayChainHQ(BaseClient):
         contract_key: The key for contract execution.
         dashboard: A dashboard session, for the operations that take no key.
         business_id: The business of the operations, unless a call names another one.
-        environment: `"live"`, or `"sandbox"`, whose base URL is not published and must come with `base_url`.
+        environment: `"live"`, or `"sandbox"`, whose base URL is not published and must come with
+            `base_url`.
         base_url: The address of the API, with or without `/api/v1`.
         timeout: The deadline of a call in seconds, all attempts and waits included.
         retry: The policy for transient failures; None turns retries off.
         rate_limit: One or several limits on the requests of this client.
-        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records each mutation that has an
-            idempotency key before it is sent; it stays yours to close. One file belongs to one environment.
-        middleware: Async callables `(request, send) -> response`, called once for each call, around its attempts; the first is
-            outermost.
+        idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records
+            each mutation that has an idempotency key before it is sent; it stays yours to close.
+            One file belongs to one environment.
+        middleware: Async callables `(request, send) -> response`, called once for each call, around
+            its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
-            system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default
+            one that does so against the system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys
+            can then be read on the way.
 
     Raises:
         ConfigurationError: The settings cannot work, or would endanger a key.
@@ -92,10 +96,18 @@ class PayChainHQ(BaseClient):
         allow_insecure_http: bool = False,
     ) -> None:
         # The first lines, so that no traceback shows a key or a password in a frame's variables.
-        api_key, payout_key, contract_key = conceal(api_key), conceal(payout_key), conceal(contract_key)
+        api_key, payout_key, contract_key = (
+            conceal(api_key),
+            conceal(payout_key),
+            conceal(contract_key),
+        )
         dashboard, base_url, proxy = conceal(dashboard), conceal(base_url), conceal(proxy)
-        credentials = Credentials(api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard)
-        url = config.resolve_base_url(environment, base_url, allow_insecure_http=allow_insecure_http)
+        credentials = Credentials(
+            api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard
+        )
+        url = config.resolve_base_url(
+            environment, base_url, allow_insecure_http=allow_insecure_http
+        )
         if environment == "sandbox" and not config.is_loopback_url(url):
             credentials.refuse_live_keys()
         from paychainhq.calls import Caller
@@ -113,19 +125,29 @@ class PayChainHQ(BaseClient):
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
         )
-        self._caller = Caller(transport=transport, business_id=business_id, timeout=timeout, retry=retry, ledger=idempotency)
+        self._caller = Caller(
+            transport=transport,
+            business_id=business_id,
+            timeout=timeout,
+            retry=retry,
+            ledger=idempotency,
+        )
 
     @classmethod
     def from_env(cls, **settings: Any) -> PayChainHQ:
         """Return a client with settings from environment variables.
 
-        `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names; `PAYCHAIN_PAYOUT_KEY`,
-        `PAYCHAIN_CONTRACT_KEY` and `PAYCHAIN_ENVIRONMENT` are this package's.
+        `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names;
+        `PAYCHAIN_PAYOUT_KEY`, `PAYCHAIN_CONTRACT_KEY` and `PAYCHAIN_ENVIRONMENT` are this
+        package's.
 
         Args:
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {name: value if name == "business_id" else conceal(value) for name, value in settings.items()}
+        settings = {
+            name: value if name == "business_id" else conceal(value)
+            for name, value in settings.items()
+        }
         return cls(**{**config.environment_settings(), **settings})
 
     def with_options(
@@ -135,7 +157,8 @@ class PayChainHQ(BaseClient):
         retry: RetryPolicy | None = UNCHANGED,
         business_id: str | None = UNCHANGED,
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing it does nothing.
+        """Return a view of this client with other options; it shares the connections, and closing
+        it does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -154,19 +177,22 @@ class PayChainHQ(BaseClient):
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send a request that this package does not model yet, with the same retries, limits and errors.
+        """Send a request that this package does not model yet, with the same retries, limits and
+        errors.
 
         Args:
             method: The HTTP method.
             path: A path under `/api/`.
             body: Plain JSON, or None for no body.
             query: The query's names and values.
-            auth: The credential: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or None.
-            idempotency_key: The idempotency key. A mutation without one is never repeated once the server may have received it.
-                Withdrawals need one (seed 001).
+            auth: The credential: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or
+                None.
+            idempotency_key: The idempotency key. A mutation without one is never repeated once the
+                server may have received it. Withdrawals need one (seed 001).
 
         Returns:
-            The response as plain JSON, with exact integers and with fractions as floats; None without content.
+            The response as plain JSON, with exact integers and with fractions as floats; None
+            without content.
         """
         return await self._caller.request(method, path, body, query, auth, idempotency_key)
 

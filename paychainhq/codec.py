@@ -1,4 +1,6 @@
-"""Conversion between JSON and models: strict where money is, tolerant of what is new, and lossless."""
+"""Conversion between JSON and models: strict where money is, tolerant of what is new, and
+lossless.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,9 @@ class NotJSONError(ValueError):
     """A body that is no JSON; nothing else that goes wrong is taken for that."""
 
 
-# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits begins where a number can, unless
-# the body is a number alone. Translating and searching it costs less than a regular expression or a walk through the result.
+# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits
+# begins where a number can, unless the body is a number alone. Translating and searching it costs
+# less than a regular expression or a walk through the result.
 _SHAPE = bytes.maketrans(b"123456789,[ \t\r\n-", b"000000000:::::::")
 _RUN = b"0" * 19
 _LONG_INTEGER = b":" + _RUN
@@ -50,17 +53,21 @@ _REFUSED = object()
 def parse(body: bytes, *, exact: bool = False) -> Any:
     """Parse JSON in UTF-8.
 
-    Integers are exact. A number with a fraction or an exponent is the nearest float, or, with `exact`, a `Number`.
+    Integers are exact. A number with a fraction or an exponent is the nearest float, or, with
+    `exact`, a `Number`.
 
     Raises:
 
-        NotJSONError: It is no JSON, or is nested too deeply; no other exception is behind it, which would hold the body.
+        NotJSONError: It is no JSON, or is nested too deeply; no other exception is behind it, which
+            would hold the body.
     """
     data = _REFUSED
     if not exact:
         try:
             data = orjson.loads(body if body.__class__ is bytes else memoryview(body))
-        except ValueError:  # perhaps for a byte order mark, or for half a surrogate pair, which JSON may hold
+        except (
+            ValueError
+        ):  # perhaps for a byte order mark, or for half a surrogate pair, which JSON may hold
             pass
         else:
             shape = body.translate(_SHAPE)
@@ -82,7 +89,9 @@ def _parse_slowly(body: bytes, fraction: Callable[[str], Any]) -> Any:
             return fraction(text)
 
     try:
-        return json.loads(body, parse_float=fraction, parse_int=integer, parse_constant=_no_constant)
+        return json.loads(
+            body, parse_float=fraction, parse_int=integer, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         return _REFUSED
 
@@ -108,8 +117,8 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
     Args:
 
         type_: What to make of it.
-        data: Parsed JSON. The result keeps it, so it must not be changed afterwards. Of an answer that holds a new key,
-            the result and the error keep a copy that does not show the key.
+        data: Parsed JSON. The result keeps it, so it must not be changed afterwards. Of an answer
+            that holds a new key, the result and the error keep a copy that does not show the key.
         inside: The one field of the data to decode, instead of all of it.
 
     Raises:
@@ -122,7 +131,9 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         except RecursionError:
             raise DecodeError("the answer is nested too deeply") from None
     try:
-        result: T = decoder(type_)(data) if inside is None else decode_inside(data, inside, decoder(type_))
+        result: T = (
+            decoder(type_)(data) if inside is None else decode_inside(data, inside, decoder(type_))
+        )
         return result
     except Mismatch as mismatch:
         path, problem = mismatch.json_path(), mismatch.problem
@@ -149,16 +160,24 @@ def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
     return from_json(type_, parse(body, exact=has_numbers(type_)), inside)
 
 
-_WEBHOOK_ADVICE = "It is genuine, and is kept in this error's `data` or `body`; unless it is answered with 2xx, it comes again."
+_WEBHOOK_ADVICE = (
+    "It is genuine, and is kept in this error's `data` or `body`; unless it is "
+    "answered with 2xx, it comes again."
+)
 
 
 def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
-    """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing behind it."""
+    """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing
+    behind it.
+    """
     facts: dict[str, Any]
     try:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
-        message, facts = error.message.replace("the answer", "the webhook", 1), {"path": error.path, "data": error.data}
+        message, facts = (
+            error.message.replace("the answer", "the webhook", 1),
+            {"path": error.path, "data": error.data},
+        )
     except NotJSONError:
         message, facts = "the webhook's body is not JSON", {"body": body}
     raise DecodeError(message, sent="no", advice=_WEBHOOK_ADVICE, **facts)
@@ -168,7 +187,9 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
 
 
 def to_json(value: Any) -> Any:
-    """Give the parsed JSON that a model stands for: what it came from, with the fields that have been changed since."""
+    """Give the parsed JSON that a model stands for: what it came from, with the fields that have
+    been changed since.
+    """
     if isinstance(value, Model):
         return _model_to_json(value)
     if isinstance(value, tuple):
@@ -192,7 +213,9 @@ def _model_to_json(model: Model) -> Any:
     result = copy.deepcopy(dict(model.extra))
     for field in fields:
         value = getattr(model, field.name)
-        spellings = sorted((name for name in field.names if name in kept), key=lambda name: kept[name] is None)
+        spellings = sorted(
+            (name for name in field.names if name in kept), key=lambda name: kept[name] is None
+        )
         if not spellings:
             if value is not None:
                 result[field.names[0]] = _field_to_json(field, value)

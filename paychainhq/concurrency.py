@@ -18,8 +18,9 @@ _SHORTEST_ROUND = 0.1
 class Level:
     """A number of concurrent requests that finds its own level, by rounds.
 
-    After each round in which all went well it rises, as long as that brings throughput; where it does not, it goes back and rests
-    there, and tries again later. Trouble in a round (more than one in ten fail), or the same work taking much longer, lets it fall.
+    After each round in which all went well it rises, as long as that brings throughput; where it
+    does not, it goes back and rests there, and tries again later. Trouble in a round (more than one
+    in ten fail), or the same work taking much longer, lets it fall.
 
     Args:
 
@@ -45,12 +46,16 @@ class Level:
         self._waited = 0.0
 
     def note(self, now: float, took: float, *, trouble: bool) -> None:
-        """Note that a request has ended: at which time, after how many seconds, and whether it met trouble."""
+        """Note that a request has ended: at which time, after how many seconds, and whether it met
+        trouble.
+        """
         if self._fixed:
             return
         if self._begin is None:
             self._begin = now - took
-        if trouble and now - took >= self._fell:  # what was under way when it fell says nothing of the new level
+        if (
+            trouble and now - took >= self._fell
+        ):  # what was under way when it fell says nothing of the new level
             self._failed += 1
         else:
             self._done += 1

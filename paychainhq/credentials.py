@@ -14,10 +14,21 @@ from paychainhq.arguments import content, header_value
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 from paychainhq.masked import Secret, SecretBytes
 
-__all__ = ["Auth", "Credentials", "DashboardSession", "Keyring", "Secret", "SecretBytes", "conceal", "key"]
+__all__ = [
+    "Auth",
+    "Credentials",
+    "DashboardSession",
+    "Keyring",
+    "Secret",
+    "SecretBytes",
+    "conceal",
+    "key",
+]
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
-"""What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token there is."""
+"""What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token
+there is.
+"""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -38,7 +49,8 @@ _FIXED_HEADERS = {
 
 
 def conceal(value: Any) -> Any:
-    """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is left for a check to refuse.
+    """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is
+    left for a check to refuse.
 
     A `UserString`, and a URL object that may hold a password (of yarl, for instance), become text.
     """
@@ -59,11 +71,13 @@ def conceal(value: Any) -> Any:
 class DashboardSession:
     """What authenticates a dashboard session, for the operations that take no API key.
 
-    The public pages name neither the header nor the step-up of a dashboard session, so the operator supplies both here.
+    The public pages name neither the header nor the step-up of a dashboard session, so the operator
+    supplies both here.
 
     Args:
 
-        headers: Header names and values that are sent with dashboard operations, and with nothing else.
+        headers: Header names and values that are sent with dashboard operations, and with nothing
+            else.
 
     Raises:
 
@@ -79,16 +93,26 @@ class DashboardSession:
         # Before the checks: a traceback of theirs may want the repr.
         object.__setattr__(self, "headers", headers)
         if not isinstance(headers, Mapping) or not headers:
-            raise ConfigurationError("DashboardSession needs the headers that your dashboard session sends")
+            raise ConfigurationError(
+                "DashboardSession needs the headers that your dashboard session sends"
+            )
         for name, value in headers.items():
-            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in _FIXED_HEADERS:
-                raise ConfigurationError(f"{name!r} is not a header that a dashboard session may set")
+            if (
+                not isinstance(name, str)
+                or not _HEADER_NAME.fullmatch(name)
+                or name.lower() in _FIXED_HEADERS
+            ):
+                raise ConfigurationError(
+                    f"{name!r} is not a header that a dashboard session may set"
+                )
             header_value(f"DashboardSession header {name!r}", value)
 
 
 def _checked_session(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, DashboardSession):
-        raise ConfigurationError(f"{field.name} must be a DashboardSession, not {type(value).__name__}")
+        raise ConfigurationError(
+            f"{field.name} must be a DashboardSession, not {type(value).__name__}"
+        )
 
 
 def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -111,7 +135,9 @@ class Keyring(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Credentials:
-    """The keys of one client. Each operation takes the one that it is for; public operations take none."""
+    """The keys of one client. Each operation takes the one that it is for; public operations take
+    none.
+    """
 
     api_key: str | None = key()
     payout_key: str | None = key()
@@ -119,10 +145,14 @@ class Credentials:
     dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
 
     def require(self, auth: Auth | None, operation: str) -> None:
-        """Raise `MissingCredentialError`, before anything is sent, if there is not what authenticates `operation`."""
+        """Raise `MissingCredentialError`, before anything is sent, if there is not what
+        authenticates `operation`.
+        """
         if auth is not None and getattr(self, auth) is None:
             raise MissingCredentialError(
-                f"{operation} needs PayChainHQ({auth}=...), which this client was not given", operation=operation, argument=auth
+                f"{operation} needs PayChainHQ({auth}=...), which this client was not given",
+                operation=operation,
+                argument=auth,
             )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
@@ -134,10 +164,13 @@ class Credentials:
         return credential.headers if auth == "dashboard" else {"x-api-key": credential}
 
     def refuse_live_keys(self) -> None:
-        """Raise if a key says of itself that it is a live one: a guard against accidents, not a fact about keys."""
+        """Raise if a key says of itself that it is a live one: a guard against accidents, not a
+        fact about keys.
+        """
         for name in ("api_key", "payout_key", "contract_key"):
             if "_live_" in (getattr(self, name) or ""):
                 raise ConfigurationError(
-                    f"{name} is marked _live_, but environment='sandbox' was asked for: never share a live key into sandbox"
+                    f"{name} is marked _live_, but environment='sandbox' was asked for: never "
+                    "share a live key into sandbox"
                     " tooling (seed 000)"
                 )

@@ -1,7 +1,8 @@
 """Deadlines for many calls at once, by few timers.
 
-`asyncio.timeout` sets a timer for each block and cancels it afterwards; under load thousands of cancelled timers pile up in the
-event loop, and each call pays for them. Here all deadlines that fall into the same slice of time share one timer, which rounds up.
+`asyncio.timeout` sets a timer for each block and cancels it afterwards; under load thousands of
+cancelled timers pile up in the event loop, and each call pays for them. Here all deadlines that
+fall into the same slice of time share one timer, which rounds up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ class Deadlines:
         self._slices: dict[int, set[Deadline]] = {}
 
     def at(self, when: float) -> Deadline:
-        """Return a block that is cancelled at this time of the loop, or up to 20 ms later, and then ends as a `TimeoutError`."""
+        """Return a block that is cancelled at this time of the loop, or up to 20 ms later, and then
+        ends as a `TimeoutError`.
+        """
         number = int(when / _SLICE) + 1
         members = self._slices.get(number)
         if members is None:
@@ -42,7 +45,9 @@ class Deadlines:
 
 
 class Deadline:
-    """One block with a deadline, used as `with`, in a task; its ways are those of `asyncio.timeout`."""
+    """One block with a deadline, used as `with`, in a task; its ways are those of
+    `asyncio.timeout`.
+    """
 
     __slots__ = ("_cancelling", "_members", "ended", "task")
 
@@ -61,14 +66,24 @@ class Deadline:
         self.ended = True
         self.task.cancel()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._members.discard(self)
-        if self.ended and self.task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if (
+            self.ended
+            and self.task.uncancel() <= self._cancelling
+            and kind is asyncio.CancelledError
+        ):
             raise TimeoutError from error
 
 
 def delivered_cancellations(task: asyncio.Task[Any]) -> int:
-    """Return how often a task has been cancelled, without a cancellation that is still to be delivered.
+    """Return how often a task has been cancelled, without a cancellation that is still to be
+    delivered.
 
     A `CancelledError` was requested by somebody only if `task.cancelling()` is above this number.
     """

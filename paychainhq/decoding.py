@@ -1,4 +1,5 @@
-"""How models are made of parsed JSON: one decoder for each, generated as straight-line code when the model is first met.
+"""How models are made of parsed JSON: one decoder for each, generated as straight-line code when
+the model is first met.
 
 A decoder fills a mutable twin of the class and then turns it into the frozen class (`making.py`).
 """
@@ -26,8 +27,9 @@ _DIGITS = re.compile(r"-?[0-9]{1,200}")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _LONGEST_DECIMAL = 200
 
-# The types of annotations, bound here: by the time that a model is first decoded, their names may stand for something else in its
-# module (freezegun puts a class of its own in the place of `datetime`, in every module, and perhaps before this import).
+# The types of annotations, bound here: by the time that a model is first decoded, their names may
+# stand for something else in its module (freezegun puts a class of its own in the place of
+# `datetime`, in every module, and perhaps before this import).
 _DATETIME: type[datetime] = next(cls for cls in datetime.__mro__ if cls.__module__ == "datetime")
 _NAMES = {"datetime": _DATETIME, "Decimal": Decimal}
 _moment = _DATETIME.fromisoformat
@@ -49,7 +51,15 @@ class Number(float):
         return (Number.parse, (self.text,))
 
 
-_JSON_NAMES = {str: "string", int: "number", float: "number", Number: "number", bool: "boolean", list: "array", dict: "object"}
+_JSON_NAMES = {
+    str: "string",
+    int: "number",
+    float: "number",
+    Number: "number",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+}
 
 
 class Mismatch(Exception):  # noqa: N818 (it never leaves this package)
@@ -61,11 +71,15 @@ class Mismatch(Exception):  # noqa: N818 (it never leaves this package)
         self.path: list[str | int] = []
 
     def json_path(self) -> str:
-        return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.path))
+        return "$" + "".join(
+            f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.path)
+        )
 
 
 def _mismatch(wanted: str, value: object) -> NoReturn:
-    got = "null" if value is None else f"a JSON {_JSON_NAMES.get(type(value), type(value).__name__)}"
+    got = (
+        "null" if value is None else f"a JSON {_JSON_NAMES.get(type(value), type(value).__name__)}"
+    )
     raise Mismatch(f"should be {wanted}, and is {got}")
 
 
@@ -99,19 +113,32 @@ def as_digits(value: Any) -> Any:
 
 
 def _decimal(value: Any) -> Any:
-    written = _DECIMAL.fullmatch(value) if value.__class__ is str and len(value) <= _LONGEST_DECIMAL else None
+    written = (
+        _DECIMAL.fullmatch(value)
+        if value.__class__ is str and len(value) <= _LONGEST_DECIMAL
+        else None
+    )
     if written is None:
         _mismatch("a decimal string", value)
     number = Decimal(value)
     if written[1] and len(format(number, "f")) > _LONGEST_DECIMAL:
-        raise Mismatch(f"would have more than {_LONGEST_DECIMAL} characters if it were written without its exponent")
+        raise Mismatch(
+            f"would have more than {_LONGEST_DECIMAL} characters if it were written without its "
+            "exponent"
+        )
     return number
 
 
 def as_number(value: Any) -> Any:
     if value.__class__ is int:
         return Decimal(value)
-    text = value.text if value.__class__ is Number else repr(value) if value.__class__ is float else value
+    text = (
+        value.text
+        if value.__class__ is Number
+        else repr(value)
+        if value.__class__ is float
+        else value
+    )
     return _decimal(text) if text.__class__ is str else _mismatch("a number", value)
 
 
@@ -236,10 +263,18 @@ def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, .
         if variables and typing.get_origin(hint) is tuple:
             item = typing.get_args(hint)[0]
             hint = types.GenericAlias(tuple, (variables.get(item, item), ...))
-        decode_field = as_digits if field.metadata.get("digits") else as_number if field.metadata.get("number") else decoder(hint)
+        decode_field = (
+            as_digits
+            if field.metadata.get("digits")
+            else as_number
+            if field.metadata.get("number")
+            else decoder(hint)
+        )
         required = field.default is attrs.NOTHING
         nullable = not required and field.name not in cls._not_null
-        fields.append(Field(field.name, field_names(cls)[field.name], decode_field, required, nullable))
+        fields.append(
+            Field(field.name, field_names(cls)[field.name], decode_field, required, nullable)
+        )
     return tuple(fields)
 
 
@@ -248,7 +283,8 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
     fields = model_fields(cls, args)
 
     def explain(data: dict[str, Any]) -> NoReturn:
-        # The straight line does not note where it is: what failed is found by trying each field again.
+        # The straight line does not note where it is: what failed is found by trying each field
+        # again.
         for field in fields:
             name, value = _given(field, data)
             try:
@@ -259,21 +295,33 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         raise AssertionError("unreachable")  # pragma: no cover
 
     scope: dict[str, Any] = {
-        "Mismatch": Mismatch, "cls": cls, "Twin": twin(cls), "mismatch": _mismatch, "missing": _missing, "explain": explain,
+        "Mismatch": Mismatch, "cls": cls, "Twin": twin(cls),
+        "mismatch": _mismatch, "missing": _missing, "explain": explain,
         "Decimal": Decimal,
     }  # fmt: skip
     lines = ["def decode(source):", "    data = source"]
     if cls._bare is not None:
         # A bare value has no name on the wire: what is wrong with it is told as it is.
-        scope["bare"], scope["decode_bare"] = cls._bare[1], next(field.decode for field in fields if field.name == cls._bare[0])
+        scope["bare"], scope["decode_bare"] = (
+            cls._bare[1],
+            next(field.decode for field in fields if field.name == cls._bare[0]),
+        )
         name = bare_name(cls)
-        lines += ["    if source.__class__ is bare:", "        decode_bare(source)", f"        data = {{{name!r}: source}}"]
+        lines += [
+            "    if source.__class__ is bare:",
+            "        decode_bare(source)",
+            f"        data = {{{name!r}: source}}",
+        ]
     lines += [
         "    if data.__class__ is not dict:",
         "        mismatch('an object', data)",
         "    self = Twin()",
         "    self._source = source",
-        *(f"    self.{field.name} = None" for field in attrs.fields(cls) if field.name.startswith("_") and field.name != "_source"),
+        *(
+            f"    self.{field.name} = None"
+            for field in attrs.fields(cls)
+            if field.name.startswith("_") and field.name != "_source"
+        ),
         "    get = data.get",
         "    try:",
     ]
@@ -299,11 +347,19 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
 
 def bare_name(cls: type[Model]) -> str:
     """What the field that stands for the whole is called on the wire."""
-    return next(field.names[0] for field in model_fields(cls) if cls._bare is not None and field.name == cls._bare[0])
+    return next(
+        field.names[0]
+        for field in model_fields(cls)
+        if cls._bare is not None and field.name == cls._bare[0]
+    )
 
 
-# What is taken without a call of its decoder: the condition, and the value. Most amounts are plain digits.
-_PLAIN_DIGITS = f"value.__class__ is str and value.isdecimal() and value.isascii() and len(value) <= {_LONGEST_DECIMAL}"
+# What is taken without a call of its decoder: the condition, and the value. Most amounts are plain
+# digits.
+_PLAIN_DIGITS = (
+    "value.__class__ is str and value.isdecimal() and value.isascii() and len(value) "
+    f"<= {_LONGEST_DECIMAL}"
+)
 _QUICK: dict[Decoder, tuple[str, str]] = {
     _string: ("value.__class__ is str", "value"),
     _integer: ("value.__class__ is int", "value"),
@@ -323,7 +379,12 @@ def _field_lines(field: Field, function: str) -> list[str]:
     if field.required:
         lines += ["if value is missing: missing()"]
     if field.decode in _MEMBERS:
-        lines += [f"{target} = {function}_known(value, value) if value.__class__ is str else {_otherwise(field, absent, function)}"]
+        lines += [
+            (
+                f"{target} = {function}_known(value, value) if value.__class__ is str else "
+                f"{_otherwise(field, absent, function)}"
+            )
+        ]
     elif field.decode in _QUICK:
         condition, result = _QUICK[field.decode]
         lines += [f"{target} = {result} if {condition} else {_otherwise(field, absent, function)}"]
@@ -333,13 +394,19 @@ def _field_lines(field: Field, function: str) -> list[str]:
 
 
 def _otherwise(field: Field, absent: str, function: str) -> str:
-    return f"{function}(value)" if field.required else f"None if value is {absent} else {function}(value)"
+    return (
+        f"{function}(value)"
+        if field.required
+        else f"None if value is {absent} else {function}(value)"
+    )
 
 
 def _given(field: Field, data: dict[str, Any]) -> tuple[str, Any]:
     """Return what a field holds, and the spelling of its name that it goes by."""
     absent = None if field.nullable else _missing
-    found = next((name for name in field.names if data.get(name, absent) is not absent), field.names[0])
+    found = next(
+        (name for name in field.names if data.get(name, absent) is not absent), field.names[0]
+    )
     return found, data.get(found, absent)
 
 
@@ -352,7 +419,9 @@ def _checked(field: Field, value: Any) -> None:
 
 @cached
 def has_numbers(type_: Any) -> bool:
-    """Whether a type holds decimals that the wire writes as JSON numbers, as what is untyped may."""
+    """Whether a type holds decimals that the wire writes as JSON numbers, as what is untyped
+    may.
+    """
     return type_ is object or any(field.decode is as_number for field in _all_fields(type_))
 
 

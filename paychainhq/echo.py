@@ -1,4 +1,6 @@
-"""Comparison of a created invoice with what was asked for, where a connection cannot be checked before it is used."""
+"""Comparison of a created invoice with what was asked for, where a connection cannot be checked
+before it is used.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,15 @@ from paychainhq.exchange import Request, Response
 
 # Within these bounds, arithmetic with decimals cannot fail.
 _DECIMAL = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?(?:[eE][+-]?[0-9]{1,2})?")
-_ADVICE = "Compare `data` with your order, and read the invoices that were created, before you ask again under the same key."
+_ADVICE = (
+    "Compare `data` with your order, and read the invoices that were created, before you ask "
+    "again under the same key."
+)
 
 
 def check_echo(request: Request, response: Response) -> None:
-    """Raise `DecodeError` if a success that should be the created invoice has another token, amount or customer.
+    """Raise `DecodeError` if a success that should be the created invoice has another token, amount
+    or customer.
 
     What the answer does not contain, or not in the documented form, is not compared.
     """
@@ -34,7 +40,12 @@ def check_echo(request: Request, response: Response) -> None:
     differences = [
         name
         for name, differs in (
-            ("token", _differ(_folded(asked["token"]), _folded(answered.get("token") or amount.get("symbol")))),
+            (
+                "token",
+                _differ(
+                    _folded(asked["token"]), _folded(answered.get("token") or amount.get("symbol"))
+                ),
+            ),
             ("amount", _amounts_differ(_decimal(asked["amount"]), amount)),
             ("customerId", _differ(asked.get("customerId"), answered.get("customerId"))),
         )
@@ -42,7 +53,8 @@ def check_echo(request: Request, response: Response) -> None:
     ]
     if differences:
         raise DecodeError(
-            f"the answer is another invoice than the one that was asked for: its {' and '.join(differences)} differs",
+            "the answer is another invoice than the one that was asked for: its "
+            f"{' and '.join(differences)} differs",
             **request.facts()
             | {
                 "sent": "yes",
@@ -70,9 +82,14 @@ def _decimal(text: Any) -> Decimal | None:
 def _amounts_differ(asked: Decimal | None, amount: dict[str, Any]) -> bool:
     """Return whether an amount is another one, by both its display and its raw form.
 
-    An amount with more digits than the token has decimals cannot be echoed exactly: it may be rounded in the last of them.
+    An amount with more digits than the token has decimals cannot be echoed exactly: it may be
+    rounded in the last of them.
     """
-    display, raw, decimals = _decimal(amount.get("display")), _decimal(amount.get("raw")), amount.get("decimals")
+    display, raw, decimals = (
+        _decimal(amount.get("display")),
+        _decimal(amount.get("raw")),
+        amount.get("decimals"),
+    )
     answered = [] if display is None else [display]
     rounding = Decimal(0)
     if isinstance(decimals, int) and 0 <= decimals <= 50:
@@ -80,4 +97,8 @@ def _amounts_differ(asked: Decimal | None, amount: dict[str, Any]) -> bool:
             answered.append(raw.scaleb(-decimals))
         if asked is not None and -int(asked.as_tuple().exponent) > decimals:
             rounding = Decimal(1).scaleb(-decimals)
-    return asked is not None and bool(answered) and not any(abs(asked - one) <= rounding for one in answered)
+    return (
+        asked is not None
+        and bool(answered)
+        and not any(abs(asked - one) <= rounding for one in answered)
+    )

@@ -17,7 +17,9 @@ _SHOWN_DETAILS = 500
 
 
 def printable(text: str) -> str:
-    """Escape each character that no line of a log should hold: of a server's text, line breaks, terminal codes, half emoji."""
+    """Escape each character that no line of a log should hold: of a server's text, line breaks,
+    terminal codes, half emoji.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -26,15 +28,17 @@ def printable(text: str) -> str:
 class PayChainError(Exception):
     """Root of all errors of this package.
 
-    `args` holds the message and the facts that JSON can carry, so that a task queue that rebuilds an error from its `args`
-    (Celery and taskiq do) restores the facts as well.
+    `args` holds the message and the facts that JSON can carry, so that a task queue that rebuilds
+    an error from its `args` (Celery and taskiq do) restores the facts as well.
 
     Attributes:
 
         message: The problem, without the facts below.
         operation: The operation's name, such as `"invoices.create"`, or None.
-        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"` if neither is known.
-        idempotency_key: The key that the request carried; ask again with it, and nothing happens twice.
+        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"`
+            if neither is known.
+        idempotency_key: The key that the request carried; ask again with it, and nothing happens
+            twice.
         request_id: The server's id of the exchange, for its support.
         attempts: What became of each attempt, oldest first.
     """
@@ -52,13 +56,19 @@ class PayChainError(Exception):
         self.message = message
         for known in restored:  # the second of `args`; a queue may have replaced it by its text
             if isinstance(known, Mapping):
-                self.__dict__.update((name, fact) for name, fact in known.items() if hasattr(type(self), name))
+                self.__dict__.update(
+                    (name, fact) for name, fact in known.items() if hasattr(type(self), name)
+                )
         self.__dict__.update(facts)
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added after construction
         """The message, and a dict of the facts that are plain JSON scalars."""
-        facts = {name: fact for name, fact in vars(self).items() if isinstance(fact, (str, int, float)) and name != "message"}
+        facts = {
+            name: fact
+            for name, fact in vars(self).items()
+            if isinstance(fact, (str, int, float)) and name != "message"
+        }
         return (self.message, facts | {"sent": self.sent})
 
     def _headline(self) -> str:
@@ -110,7 +120,9 @@ class ConnectionFailedError(PayChainError):
 
 
 class UntrustedServerError(ConnectionFailedError):
-    """Server whose certificate could not be verified: nothing was sent, and the call is not repeated."""
+    """Server whose certificate could not be verified: nothing was sent, and the call is not
+    repeated.
+    """
 
     sent: Sent = "no"
     advice = "Check base_url, this machine's clock, and the certificates that it trusts."
@@ -121,7 +133,8 @@ class RequestTimeoutError(PayChainError):
 
 
 class DecodeError(PayChainError):
-    """The server answered, and the answer does not say what it should; it is kept, and is never asked for again by itself.
+    """The server answered, and the answer does not say what it should; it is kept, and is never
+    asked for again by itself.
 
     Attributes:
 
@@ -152,7 +165,9 @@ class OutcomeUnknownError(PayChainError):
 
 
 class WaitTimeoutError(PayChainError):
-    """The invoice (or the gateway's payment) did not come to its end in time; `invoice` (or `payment`) is as it was last seen."""
+    """The invoice (or the gateway's payment) did not come to its end in time; `invoice` (or
+    `payment`) is as it was last seen.
+    """
 
     invoice: Invoice | None = None
     payment: Payment | None = None
@@ -173,9 +188,11 @@ class APIError(PayChainError):
     Attributes:
 
         status: The HTTP status.
-        code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any text may come.
+        code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any
+            text may come.
         details: What the answer's `details` held, as parsed JSON.
-        fields: What is wrong with which field, by its name on the wire; empty if the answer does not say so in the gateway's way.
+        fields: What is wrong with which field, by its name on the wire; empty if the answer does
+            not say so in the gateway's way.
     """
 
     sent: Sent = "yes"
@@ -228,7 +245,8 @@ class IdempotencyKeyMismatchError(ConflictError):
 
     Attributes:
 
-        known: The result that the ledger has for the key, as the operation returns it (plain JSON from `request`), or None.
+        known: The result that the ledger has for the key, as the operation returns it (plain JSON
+            from `request`), or None.
     """
 
     known: Any = None
@@ -258,7 +276,10 @@ class ServerError(APIError):
     """5xx: the server failed; `retry_after` as in `RateLimitError`."""
 
     retry_after: float | None = None
-    advice = "Ask again later, with the same idempotency key; without one, look first whether it was done."
+    advice = (
+        "Ask again later, with the same idempotency key; without one, look first whether it "
+        "was done."
+    )
 
 
 _BY_CODE: dict[str, type[APIError]] = {

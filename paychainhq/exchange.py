@@ -1,4 +1,6 @@
-"""What travels through the middleware: a request, its response, and the record of the attempts in between."""
+"""What travels through the middleware: a request, its response, and the record of the attempts in
+between.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from paychainhq.operations import Operation
 
 COMMON_HEADERS = MappingProxyType(
-    {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": f"paychainhq-python/{__version__}"}
+    {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "User-Agent": f"paychainhq-python/{__version__}",
+    }
 )
 """The headers of every request."""
 
@@ -45,7 +51,8 @@ class Attempt:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Request:
-    """One call on its way: immutable, so that every attempt sends the same thing (change it with `attrs.evolve`).
+    """One call on its way: immutable, so that every attempt sends the same thing (change it with
+    `attrs.evolve`).
 
     Attributes:
 
@@ -70,7 +77,9 @@ class Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it again, after it may have been taken, can do no harm: a read, or a mutation with a key."""
+        """Whether sending it again, after it may have been taken, can do no harm: a read, or a
+        mutation with a key.
+        """
         return self.operation.method == "GET" or self.idempotency_key is not None
 
     @property

@@ -20,7 +20,9 @@ from paychainhq.flight import LARGEST_HEADER, Flight
 
 
 class SentTwiceError(aiohttp.ClientError):
-    """The server closed the connection before it answered, and aiohttp was about to send the request again."""
+    """The server closed the connection before it answered, and aiohttp was about to send the
+    request again.
+    """
 
 
 class SessionClosedError(aiohttp.ClientError):
@@ -55,12 +57,18 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the server closed the connection before it answered"),
     (SentTwiceError, "the server closed the connection before it answered"),
     (SessionClosedError, "the session was closed"),
-    (RefusedError, "aiohttp refused to send the request: a header or the host name is not allowed in HTTP"),
+    (
+        RefusedError,
+        "aiohttp refused to send the request: a header or the host name is not allowed in HTTP",
+    ),
     (StrayCancellationError, "the wait for the connection was cancelled"),
     (MisfitError, "this version of aiohttp does not do what was expected of it"),
     (aiohttp.InvalidURL, "the URL is not one that HTTP allows"),
     (aiohttp.ClientConnectorCertificateError, "the server's certificate could not be verified"),
-    (aiohttp.ServerFingerprintMismatch, "the server's certificate is not the one that the session expects"),
+    (
+        aiohttp.ServerFingerprintMismatch,
+        "the server's certificate is not the one that the session expects",
+    ),
     (aiohttp.ClientConnectorSSLError, "TLS could not be negotiated"),
     (aiohttp.ClientConnectorDNSError, "the host name could not be resolved"),
     (aiohttp.ClientProxyConnectionError, "the proxy could not be reached"),
@@ -76,7 +84,8 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
 def failure_class(problem: Exception) -> type[PayChainError]:
     """Return the class of error that a failure is to the caller.
 
-    A head that is too large is an answer: sent again, the request would be handled again, and most likely be answered likewise.
+    A head that is too large is an answer: sent again, the request would be handled again, and most
+    likely be answered likewise.
     """
     if is_too_large(problem):
         return DecodeError
@@ -95,10 +104,19 @@ def was_sent(problem: Exception, flight: Flight) -> Sent:
 def describe(problem: Exception) -> str:
     """Describe a failure without anything of the request."""
     if is_too_large(problem):
-        return f"a header of the answer is longer than {LARGEST_HEADER} bytes, or it has too many headers"
+        return (
+            f"a header of the answer is longer than {LARGEST_HEADER} bytes, or it has too many "
+            "headers"
+        )
     text = next(text for kind, text in _DESCRIPTIONS if isinstance(problem, kind))
-    if isinstance(problem, aiohttp.ClientConnectorCertificateError):  # in OpenSSL's words, which are about the certificate alone
+    if isinstance(
+        problem, aiohttp.ClientConnectorCertificateError
+    ):  # in OpenSSL's words, which are about the certificate alone
         return f"{text} ({getattr(problem.certificate_error, 'verify_message', 'no reason given')})"
-    if isinstance(problem, OSError) and problem.errno and not isinstance(problem, (TimeoutError, aiohttp.ClientSSLError)):
+    if (
+        isinstance(problem, OSError)
+        and problem.errno
+        and not isinstance(problem, (TimeoutError, aiohttp.ClientSSLError))
+    ):
         return f"{text} ({os.strerror(problem.errno)})"
     return text

@@ -1,10 +1,13 @@
-"""Fast path: a request as bytes over a connection of aiohttp's pool; all private names of aiohttp that the package uses.
+"""Fast path: a request as bytes over a connection of aiohttp's pool; all private names of aiohttp
+that the package uses.
 
-aiohttp's session builds each request and answer anew, with cookies, redirects, authentication, tracing and a task that writes
-the body; that is more work than all of ours. A request of ours is known as bytes beforehand, so it takes a connection from
-aiohttp's pool, writes these bytes at once, and reads the answer from aiohttp's parser. That relies on private names, and hides the
-request from whatever stands in for aiohttp's functions. `make_destination` therefore tries out what is relied on, and `is_genuine`
-verifies aiohttp's functions on each call; where either fails, the request goes through the session.
+aiohttp's session builds each request and answer anew, with cookies, redirects, authentication,
+tracing and a task that writes the body; that is more work than all of ours. A request of ours is
+known as bytes beforehand, so it takes a connection from aiohttp's pool, writes these bytes at once,
+and reads the answer from aiohttp's parser. That relies on private names, and hides the request from
+whatever stands in for aiohttp's functions. `make_destination` therefore tries out what is relied
+on, and `is_genuine` verifies aiohttp's functions on each call; where either fails, the request goes
+through the session.
 """
 
 from __future__ import annotations
@@ -22,12 +25,21 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from yarl import URL
 
 from paychainhq.credentials import SecretBytes
-from paychainhq.flight import LARGEST_HEADER, NO_TIMEOUT, READ_AT_ONCE, Connector, Flight, is_drained, read_body
+from paychainhq.flight import (
+    LARGEST_HEADER,
+    NO_TIMEOUT,
+    READ_AT_ONCE,
+    Connector,
+    Flight,
+    is_drained,
+    read_body,
+)
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
 
-# What a server may say before its answer; a flood of it would keep the event loop busy until the deadline.
+# What a server may say before its answer; a flood of it would keep the event loop busy until the
+# deadline.
 _MOST_INFORMATIONAL = 100
 
 # --- whether a request may go this way ---
@@ -53,14 +65,25 @@ _known: Sequence[Any] = (None,) * len(_SEAMS)
 def is_genuine() -> bool:
     """Return whether nothing stands in for a function of aiohttp that handles a request.
 
-    Functions are verified once, and compared by identity afterwards. That they are unchanged since the import would prove nothing,
-    as the import may happen inside a mock.
+    Functions are verified once, and compared by identity afterwards. That they are unchanged since
+    the import would prove nothing, as the import may happen inside a mock.
     """
     return _are(*_known) or _verify()
 
 
-def _are(_request: Any, request: Any, get: Any, post: Any, put: Any, patch: Any, delete: Any, *others: Any) -> bool:
-    """Return whether these are the functions of `_SEAMS`; written out, because a loop costs three times as much on each request."""
+def _are(
+    _request: Any,
+    request: Any,
+    get: Any,
+    post: Any,
+    put: Any,
+    patch: Any,
+    delete: Any,
+    *others: Any,
+) -> bool:
+    """Return whether these are the functions of `_SEAMS`; written out, because a loop costs three
+    times as much on each request.
+    """
     connect, create, send, start = others
     return (
         _SESSION._request is _request
@@ -81,7 +104,9 @@ def _verify() -> bool:
     """Verify each function where it is defined, and note them if all are aiohttp's."""
     global _known  # noqa: PLW0603 (a cache)
     functions = [getattr(owner, name, None) for owner, name in _SEAMS]
-    if not all(is_of_aiohttp(*seam, function) for seam, function in zip(_SEAMS, functions, strict=True)):
+    if not all(
+        is_of_aiohttp(*seam, function) for seam, function in zip(_SEAMS, functions, strict=True)
+    ):
         return False
     _known = functions
     return True
@@ -90,8 +115,8 @@ def _verify() -> bool:
 def is_of_aiohttp(owner: type, name: str, function: object) -> bool:
     """Return whether aiohttp itself defines this function as `owner.name`.
 
-    A wrapper copies the name of what it wraps (`functools.wraps`), or forwards each attribute (`wrapt`), so no single attribute
-    is a proof.
+    A wrapper copies the name of what it wraps (`functools.wraps`), or forwards each attribute
+    (`wrapt`), so no single attribute is a proof.
     """
     if type(function) is not FunctionType or "__wrapped__" in vars(function):
         return False
@@ -139,13 +164,22 @@ def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Dest
 
 
 def _is_plain(session: aiohttp.ClientSession) -> bool:
-    """Return whether a session has nothing that is to see each request, such as the trace config of an instrumentation."""
+    """Return whether a session has nothing that is to see each request, such as the trace config of
+    an instrumentation.
+    """
     replaced = vars(session).keys() & set(_DOORS)
-    return type(session.connector) is Connector and len(session.trace_configs) == 1 and not session._middlewares and not replaced
+    return (
+        type(session.connector) is Connector
+        and len(session.trace_configs) == 1
+        and not session._middlewares
+        and not replaced
+    )
 
 
 def _try_out() -> None:
-    """Read an answer with aiohttp's protocol in the way of `fly`; raises whatever comes where that does not work."""
+    """Read an answer with aiohttp's protocol in the way of `fly`; raises whatever comes where that
+    does not work.
+    """
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
@@ -154,7 +188,10 @@ def _try_out() -> None:
         getattr(Connection, name)
     protocol = ResponseHandler(asyncio.get_running_loop())
     protocol.set_response_params(
-        read_until_eof=True, read_bufsize=READ_AT_ONCE, max_line_size=LARGEST_HEADER, max_field_size=LARGEST_HEADER
+        read_until_eof=True,
+        read_bufsize=READ_AT_ONCE,
+        max_line_size=LARGEST_HEADER,
+        max_field_size=LARGEST_HEADER,
     )
     protocol.data_received(b"HTTP/1.1 200 OK\r\nX-Try: yes\r\nContent-Length: 2\r\n\r\n{}")
     head, content = _finish(protocol.read())
@@ -180,8 +217,11 @@ def _finish(coroutine: Any) -> Any:
 async def fly(
     connector: aiohttp.TCPConnector, destination: Destination, message: bytes, flight: Flight
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request that is known as bytes, and return the status, the headers and the body of its answer."""
-    # The connector's own override does the same, at the price of one more coroutine for each request.
+    """Send a request that is known as bytes, and return the status, the headers and the body of its
+    answer.
+    """
+    # The connector's own override does the same, at the price of one more coroutine for each
+    # request.
     connect = aiohttp.TCPConnector.connect
     connection = await connect(connector, destination, [], NO_TIMEOUT)
     while connection.protocol is not None and connection.protocol.should_close:
@@ -195,7 +235,10 @@ async def fly(
         if getattr(transport, "max_size", 0) > READ_AT_ONCE:
             transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]
         protocol.set_response_params(
-            read_until_eof=True, read_bufsize=READ_AT_ONCE, max_line_size=LARGEST_HEADER, max_field_size=LARGEST_HEADER
+            read_until_eof=True,
+            read_bufsize=READ_AT_ONCE,
+            max_line_size=LARGEST_HEADER,
+            max_field_size=LARGEST_HEADER,
         )
         flight.left = True
         transport.write(message)
@@ -213,13 +256,16 @@ async def fly(
             connection.release()
         else:
             if connection.transport is not None:
-                # Closing would wait for the other side to end TLS too, which a network that fell silent never lets it do.
+                # Closing would wait for the other side to end TLS too, which a network that fell
+                # silent never lets it do.
                 connection.transport.abort()
             connection.close()
     return head.code, head.headers, body
 
 
-def message(method: str, target: str, lines: str, idempotency_key: str | None, body: bytes | None) -> SecretBytes:
+def message(
+    method: str, target: str, lines: str, idempotency_key: str | None, body: bytes | None
+) -> SecretBytes:
     """Write a request as bytes.
 
     Args:
@@ -233,8 +279,15 @@ def message(method: str, target: str, lines: str, idempotency_key: str | None, b
     key = "" if idempotency_key is None else f"Idempotency-Key: {idempotency_key}\r\n"
     if body is None:
         length = "" if method == "GET" else "Content-Length: 0\r\n"
-        return SecretBytes(f"{method} {target} HTTP/1.1\r\n{lines}{key}{length}\r\n".encode("ascii"))
-    return SecretBytes(f"{method} {target} HTTP/1.1\r\n{lines}{key}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body)
+        return SecretBytes(
+            f"{method} {target} HTTP/1.1\r\n{lines}{key}{length}\r\n".encode("ascii")
+        )
+    return SecretBytes(
+        f"{method} {target} HTTP/1.1\r\n{lines}{key}Content-Length: {len(body)}\r\n\r\n".encode(
+            "ascii"
+        )
+        + body
+    )
 
 
 def header_lines(host: str, headers: Mapping[str, str]) -> str:
@@ -260,7 +313,9 @@ def tls_of(session: aiohttp.ClientSession) -> object:
 def is_too_large(problem: BaseException | None) -> bool:
     """Return whether an answer failed because its head is larger than aiohttp was told to read."""
     while problem is not None:
-        if isinstance(problem, LineTooLong) or (isinstance(problem, BadHttpMessage) and problem.message.startswith("Too many")):
+        if isinstance(problem, LineTooLong) or (
+            isinstance(problem, BadHttpMessage) and problem.message.startswith("Too many")
+        ):
             return True
         problem = problem.__cause__
     return False

@@ -1,4 +1,6 @@
-"""One attempt in flight, on either path: how far it has come, the bounds of an answer, and the connections it may use."""
+"""One attempt in flight, on either path: how far it has come, the bounds of an answer, and the
+connections it may use.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 
 LARGEST_BODY = 16 * 2**20
 LARGEST_HEADER = 65_536
-# asyncio reads up to 256 KiB at a time; a block of that size may be mapped and unmapped for each answer, which costs more than
-# all the rest. aiohttp unpacks as much at a time, and three times over: too long for the others on the event loop.
+# asyncio reads up to 256 KiB at a time; a block of that size may be mapped and unmapped for each
+# answer, which costs more than all the rest. aiohttp unpacks as much at a time, and three times
+# over: too long for the others on the event loop.
 READ_AT_ONCE = 65_536
-# TLS reports an empty buffer while the socket below it still holds encrypted data; no more than this fits into any kernel's buffer.
+# TLS reports an empty buffer while the socket below it still holds encrypted data; no more than
+# this fits into any kernel's buffer.
 _TAKEN_AT_ONCE = 16_384
 
 
@@ -53,7 +57,9 @@ current_flight: ContextVar[Flight | None] = ContextVar("paychainhq_flight", defa
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connector that discards an idle connection on which data has arrived: the next request would take it for its answer."""
+    """Connector that discards an idle connection on which data has arrived: the next request would
+    take it for its answer.
+    """
 
     async def connect(self, *args: Any, **options: Any) -> Connection:
         connection = await super().connect(*args, **options)
@@ -67,7 +73,8 @@ class Connector(aiohttp.TCPConnector):
 
 
 def is_drained(transport: asyncio.Transport, size: int) -> bool:
-    """Return whether a request has been handed to the kernel as a whole: a server may answer before it has read all of it.
+    """Return whether a request has been handed to the kernel as a whole: a server may answer before
+    it has read all of it.
 
     Args:
 
@@ -80,7 +87,9 @@ def is_drained(transport: asyncio.Transport, size: int) -> bool:
 
 
 async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    """Read a body, but not more than the bound and a little; return it, and whether that was all."""
+    """Read a body, but not more than the bound and a little; return it, and whether that was
+    all.
+    """
     body = await content.readany()
     if content.at_eof():
         return body, True
@@ -89,6 +98,7 @@ async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
         chunks.append(chunk)
         size += len(chunk)
         if size > READ_AT_ONCE:
-            # What has come is unpacked as it is read, without a wait: other calls, and this one's deadline, are to have their turn.
+            # What has come is unpacked as it is read, without a wait: other calls, and this one's
+            # deadline, are to have their turn.
             await asyncio.sleep(0)
     return b"".join(chunks), size <= LARGEST_BODY

@@ -1,14 +1,17 @@
-"""Measures that let parent and child go on after a fork, each with connections and ledgers of its own.
+"""Measures that let parent and child go on after a fork, each with connections and ledgers of its
+own.
 
-A child that drops an inherited connection, or only exits, takes the parent's socket out of the event loop's shared epoll instance,
-or says good-bye in its TLS session. So the child first points each inherited descriptor at the null device: whatever is finalised
-there afterwards, in whatever order, can reach nothing. What the child inherits is never used and never finalised before its end.
+A child that drops an inherited connection, or only exits, takes the parent's socket out of the
+event loop's shared epoll instance, or says good-bye in its TLS session. So the child first points
+each inherited descriptor at the null device: whatever is finalised there afterwards, in whatever
+order, can reach nothing. What the child inherits is never used and never finalised before its end.
 
-A file of SQLite's is worse: its library keeps in memory which locks the process holds, and the child would believe that it holds
-its parent's. So such a file is closed before the fork, and parent and child open it anew when they need it.
+A file of SQLite's is worse: its library keeps in memory which locks the process holds, and the
+child would believe that it holds its parent's. So such a file is closed before the fork, and parent
+and child open it anew when they need it.
 
-A server such as uWSGI forks by C's `fork()`, and Python runs no hook then. The child finds that out by its process id, when it
-first uses or drops something that it has inherited.
+A server such as uWSGI forks by C's `fork()`, and Python runs no hook then. The child finds that out
+by its process id, when it first uses or drops something that it has inherited.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ class Inheritor(Protocol):
 
 
 class Closer(Inheritor, Protocol):
-    """Object that is closed before a fork. In the child, `forget_inherited` takes the place of `after_fork_in_parent`."""
+    """Object that is closed before a fork. In the child, `forget_inherited` takes the place of
+    `after_fork_in_parent`.
+    """
 
     def before_fork(self) -> None:
         """Wait for what is under way, close, and let nobody begin."""
@@ -42,15 +47,16 @@ class Closer(Inheritor, Protocol):
         ...
 
 
-# In the order in which they were made. Unlike a `WeakSet`, which cannot be read while another thread adds to it, the references are
-# read in one step.
+# In the order in which they were made. Unlike a `WeakSet`, which cannot be read while another
+# thread adds to it, the references are read in one step.
 _numbers = count()
 _sockets: WeakValueDictionary[int, socket.socket] = WeakValueDictionary()
 _inheritors: WeakValueDictionary[int, Inheritor] = WeakValueDictionary()
 _closers: WeakValueDictionary[int, Closer] = WeakValueDictionary()
 _inherited: list[object] = []
 
-# Held during a fork: one thread forks at a time, and nobody makes a closer meanwhile. Reentrant: a signal handler may fork too.
+# Held during a fork: one thread forks at a time, and nobody makes a closer meanwhile. Reentrant: a
+# signal handler may fork too.
 _gate = RLock()
 _closed: list[list[Closer]] = []
 _process = os.getpid()
@@ -71,7 +77,9 @@ def forget_in_child(inheritor: Inheritor) -> None:
 
 
 def close_for_fork(closer: Closer) -> None:
-    """Have it closed before each fork. To be called before it is opened: this waits for the end of a fork that has begun."""
+    """Have it closed before each fork. To be called before it is opened: this waits for the end of
+    a fork that has begun.
+    """
     with _gate:
         _closers[next(_numbers)] = closer
     forget_in_child(closer)

@@ -1,4 +1,6 @@
-"""Gate of a job: a ledger whose intents wait for their turn to be sent, so that more are being recorded than are under way."""
+"""Gate of a job: a ledger whose intents wait for their turn to be sent, so that more are being
+recorded than are under way.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
 
 
 class Gate:
-    """Ledger for a job: it lets as many tasks go on to send as the level says; the others record meanwhile.
+    """Ledger for a job: it lets as many tasks go on to send as the level says; the others record
+    meanwhile.
 
-    Recording takes a task longer than the server does, so a job whose tasks did both in turn would have few requests under way, and
-    few entries in each transaction.
+    Recording takes a task longer than the server does, so a job whose tasks did both in turn would
+    have few requests under way, and few entries in each transaction.
 
     Args:
 
@@ -48,7 +51,9 @@ class Gate:
             await turn
 
     def leave(self) -> None:
-        """Give up the turn of the current task, if it has one; a task that was cancelled while it waited gets none."""
+        """Give up the turn of the current task, if it has one; a task that was cancelled while it
+        waited gets none.
+        """
         self._inside.discard(asyncio.current_task())
         while self._waiting and len(self._inside) < self._level.value:
             task, turn = self._waiting.popleft()

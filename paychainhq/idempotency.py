@@ -18,7 +18,8 @@ def new_key() -> str:
 def key_for_reference(operation: str, business_id: str, reference: str) -> str:
     """Derive the key of a request from its reference, so that a repeated job sends the same keys.
 
-    The derivation never changes under its prefix: a new version of this package must derive the same keys as an old one.
+    The derivation never changes under its prefix: a new version of this package must derive the
+    same keys as an old one.
     """
     named = f"[{_quoted(operation)},{_quoted(business_id)},{_quoted(reference)}]"  # a JSON array
     return f"pc1-{hashlib.sha256(named.encode()).hexdigest()[:40]}"

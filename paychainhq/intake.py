@@ -39,7 +39,8 @@ class Intake(Generic[R]):
 
         Args:
 
-            seconds: How long to wait for it, or None. A read that takes longer goes on, and its request is for the next caller.
+            seconds: How long to wait for it, or None. A read that takes longer goes on, and its
+                request is for the next caller.
         """
         request: R = ENDED
         try:

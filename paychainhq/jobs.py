@@ -1,4 +1,6 @@
-"""What goes into a job and comes out of it: requests and outcomes, and the changes of what is watched."""
+"""What goes into a job and comes out of it: requests and outcomes, and the changes of what is
+watched.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ T = TypeVar("T")
 
 @attrs.frozen
 class InvoiceRequest:
-    """What `invoices.create` takes, and `reference`: the caller's own name for it, from which its idempotency key is derived."""
+    """What `invoices.create` takes, and `reference`: the caller's own name for it, from which its
+    idempotency key is derived.
+    """
 
     amount: Money
     token: str
@@ -77,7 +81,8 @@ class Failure(Generic[R]):
     Attributes:
 
         request: The request, as it was given.
-        error: The reason. Where the request failed again and again, or the job was given up, it is the last transient failure.
+        error: The reason. Where the request failed again and again, or the job was given up, it is
+            the last transient failure.
     """
 
     request: R | Mapping[str, Any]
@@ -96,7 +101,11 @@ class Failure(Generic[R]):
 
 
 def _reference(request: object) -> str | None:
-    found = request.get("reference") if isinstance(request, Mapping) else getattr(request, "reference", None)
+    found = (
+        request.get("reference")
+        if isinstance(request, Mapping)
+        else getattr(request, "reference", None)
+    )
     return found if isinstance(found, str) else None
 
 
@@ -154,10 +163,11 @@ class Watched:
 
 
 class WatchState:
-    """What a watch knows: give one to `invoices.watch`, and its token lets another watch go on from there.
+    """What a watch knows: give one to `invoices.watch`, and its token lets another watch go on from
+    there.
 
-    It holds the invoices that have not come to their end, each with the status that was told last. A change counts as told once it
-    has been handed out.
+    It holds the invoices that have not come to their end, each with the status that was told last.
+    A change counts as told once it has been handed out.
     """
 
     def __init__(self) -> None:
@@ -166,7 +176,8 @@ class WatchState:
     def token(self) -> str:
         """Return all of it as text, to be kept in a file or a database."""
         kept = [
-            [id_, watched.told, watched.expires_at and watched.expires_at.isoformat()] for id_, watched in self._watched.items()
+            [id_, watched.told, watched.expires_at and watched.expires_at.isoformat()]
+            for id_, watched in self._watched.items()
         ]
         return json.dumps({"watching": kept}, separators=(",", ":"))
 
@@ -182,7 +193,9 @@ class WatchState:
         try:
             for id_, told, expires_at in json.loads(token)["watching"]:
                 moment = None if expires_at is None else datetime.fromisoformat(expires_at)
-                if not isinstance(told, str | None) or (moment is not None and moment.tzinfo is None):
+                if not isinstance(told, str | None) or (
+                    moment is not None and moment.tzinfo is None
+                ):
                     raise ValueError
                 state._watched[path_segment("token", id_)] = Watched(told, moment)
         except (ValueError, TypeError, KeyError):

@@ -1,4 +1,6 @@
-"""Fast construction of frozen classes: attrs' own frozen `__init__` costs several times as much as storing the fields."""
+"""Fast construction of frozen classes: attrs' own frozen `__init__` costs several times as much as
+storing the fields.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ T = TypeVar("T")
 
 
 def twin(cls: type[Any]) -> type[Any]:
-    """Return a class of the same layout whose instances are filled field by field, and then converted to `cls`."""
+    """Return a class of the same layout whose instances are filled field by field, and then
+    converted to `cls`.
+    """
     namespace = {
         "__slots__": cls.__dict__["__slots__"],
         "__setattr__": object.__setattr__,
-        "__delattr__": object.__delattr__,  # without this, each store takes the slow path through Python
+        # without this, each store takes the slow path through Python
+        "__delattr__": object.__delattr__,
         "__init__": object.__init__,
         "__orig_bases__": cls.__dict__.get("__orig_bases__", cls.__bases__),
     }
@@ -27,9 +32,11 @@ def twin(cls: type[Any]) -> type[Any]:
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return a function that makes instances of a frozen class from all fields in their order, without checks.
+    """Return a function that makes instances of a frozen class from all fields in their order,
+    without checks.
 
-    The class must have no slot for weak references, which would make its layout differ from its twin's.
+    The class must have no slot for weak references, which would make its layout differ from its
+    twin's.
     """
     fields = [field.name for field in attrs.fields(cast(Any, cls))]
     lines = [

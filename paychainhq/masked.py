@@ -8,8 +8,8 @@ from typing import Any
 class Secret(str):
     """Text with a masked repr, which a pickle leaves out.
 
-    Otherwise it is an ordinary `str`, so that HTTP libraries send it as it is, while tracebacks with locals, logs of dictionaries
-    and reprs of their objects stay clean.
+    Otherwise it is an ordinary `str`, so that HTTP libraries send it as it is, while tracebacks
+    with locals, logs of dictionaries and reprs of their objects stay clean.
     """
 
     __slots__ = ()

@@ -33,15 +33,23 @@ class Parameter:
 
 
 def _parameters(fields: Mapping[str, Check | Parameter]) -> dict[str, Parameter]:
-    parameters = {name: field if isinstance(field, Parameter) else Parameter(field) for name, field in fields.items()}
-    return {name: attrs.evolve(parameter, wire=check.wire_name(name)) for name, parameter in parameters.items()}
+    parameters = {
+        name: field if isinstance(field, Parameter) else Parameter(field)
+        for name, field in fields.items()
+    }
+    return {
+        name: attrs.evolve(parameter, wire=check.wire_name(name))
+        for name, parameter in parameters.items()
+    }
 
 
 _Row = tuple[str, str, Check, bool]
 
 
 def _rows(parameters: Mapping[str, Parameter]) -> tuple[_Row, ...]:
-    return tuple((name, field.wire, field.check, field.required) for name, field in parameters.items())
+    return tuple(
+        (name, field.wire, field.check, field.required) for name, field in parameters.items()
+    )
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -54,11 +62,13 @@ class Operation(Generic[T]):
         path: The path, with `{placeholders}` for ids.
         response_type: The type of the decoded response.
         auth: The required credential, or None for a public operation.
-        idempotency: Whether the documents give it an `Idempotency-Key`; `"unsupported"` if they give none.
+        idempotency: Whether the documents give it an `Idempotency-Key`; `"unsupported"` if they
+            give none.
         body: The fields of its body by their names in Python.
         query: The fields of its query by their names in Python.
         holds_secret: Whether the request or the response holds a secret, which is then masked.
-        inside: The one field of the response that holds the result; None if the whole response does.
+        inside: The one field of the response that holds the result; None if the whole response
+            does.
         source: The page that documents it, if not in the seed documents.
     """
 
@@ -74,9 +84,14 @@ class Operation(Generic[T]):
     inside: str | None = None
     source: str | None = None
     placeholders: tuple[str, ...] = attrs.field(
-        init=False, repr=False, default=attrs.Factory(lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True)
+        init=False,
+        repr=False,
+        default=attrs.Factory(
+            lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True
+        ),
     )
-    # Derived from the above once, for speed of each call: the path in pieces, and the fields as rows.
+    # Derived from the above once, for speed of each call: the path in pieces, and the fields as
+    # rows.
     _start: str = attrs.field(init=False, repr=False)
     _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
     _body: tuple[_Row, ...] = attrs.field(init=False, repr=False)
@@ -94,7 +109,9 @@ class Operation(Generic[T]):
         return self._response()
 
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-        """Check the arguments and return the path (with its query) and the body; None stands for an omitted argument."""
+        """Check the arguments and return the path (with its query) and the body; None stands for an
+        omitted argument.
+        """
         try:
             path = self._start
             for name, rest in self._rest:
@@ -122,7 +139,10 @@ def path_with_query(path: str, query: Mapping[str, Any]) -> str:
     """Append a query, with booleans in JSON spelling."""
     if not query:
         return path
-    written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+    written = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in query.items()
+    }
     return f"{path}?{urlencode(written, quote_via=quote)}"
 
 
@@ -136,9 +156,14 @@ def _required(test: Check) -> Parameter:
 
 # --- businesses ---
 
-BUSINESSES_GET = Operation(name="businesses.get", method="GET", path=_BUSINESS, response=lambda: models.Business)
+BUSINESSES_GET = Operation(
+    name="businesses.get", method="GET", path=_BUSINESS, response=lambda: models.Business
+)
 BUSINESSES_LOOKUP = Operation(
-    name="businesses.lookup", method="GET", path="/api/v1/businesses/lookup/{id_or_alias}", response=lambda: models.Business
+    name="businesses.lookup",
+    method="GET",
+    path="/api/v1/businesses/lookup/{id_or_alias}",
+    response=lambda: models.Business,
 )
 BUSINESSES_PAYMENT_METHODS = Operation(
     name="businesses.payment_methods",
@@ -169,7 +194,9 @@ BUSINESSES_UPDATE_INVOICE_SETTINGS = Operation(
 
 # --- API keys: dashboard operations, none of which has an idempotency key ---
 
-_DESTINATIONS = check.records({"chain": check.text, "address": check.text}, {"label": check.any_text})
+_DESTINATIONS = check.records(
+    {"chain": check.text, "address": check.text}, {"label": check.any_text}
+)
 _LIMITS = check.records(
     {
         "chain": check.text,
@@ -218,7 +245,11 @@ API_KEYS_CREATE_CONTRACT = Operation(
     method="POST",
     path=f"{_BUSINESS}/contract-api-keys",
     auth="dashboard",
-    body={"name": _required(check.text), "expires_in": check.days, "action_ids": _required(check.some_texts)},
+    body={
+        "name": _required(check.text),
+        "expires_in": check.days,
+        "action_ids": _required(check.some_texts),
+    },
     response=lambda: models.CreatedApiKey,
     holds_secret=True,
 )
@@ -248,7 +279,10 @@ CUSTOMERS_LIST = Operation(
     response=lambda: models.Page[models.Customer],
 )
 CUSTOMERS_GET = Operation(
-    name="customers.get", method="GET", path=f"{_BUSINESS}/customers/{{customer_id}}", response=lambda: models.Customer
+    name="customers.get",
+    method="GET",
+    path=f"{_BUSINESS}/customers/{{customer_id}}",
+    response=lambda: models.Customer,
 )
 
 # --- invoices ---
@@ -280,10 +314,17 @@ INVOICES_LIST = Operation(
     response=lambda: models.Page[models.Invoice],
 )
 INVOICES_GET = Operation(
-    name="invoices.get", method="GET", path="/api/v1/businesses/invoices/{invoice_id}", response=lambda: models.Invoice
+    name="invoices.get",
+    method="GET",
+    path="/api/v1/businesses/invoices/{invoice_id}",
+    response=lambda: models.Invoice,
 )
 INVOICES_GET_PUBLIC = Operation(
-    name="invoices.get_public", method="GET", path="/api/v1/invoices/{invoice_id}", auth=None, response=lambda: models.PublicInvoice
+    name="invoices.get_public",
+    method="GET",
+    path="/api/v1/invoices/{invoice_id}",
+    auth=None,
+    response=lambda: models.PublicInvoice,
 )
 INVOICES_CANCEL = Operation(
     name="invoices.cancel",
@@ -304,11 +345,25 @@ INVOICES_UPDATE_STATUS = Operation(
 # --- reference data ---
 
 PRICES_LIST = Operation(
-    name="prices.list", method="GET", path="/api/v1/prices", auth=None, response=lambda: models.Listing[models.Price]
+    name="prices.list",
+    method="GET",
+    path="/api/v1/prices",
+    auth=None,
+    response=lambda: models.Listing[models.Price],
 )
-PRICES_GET = Operation(name="prices.get", method="GET", path="/api/v1/prices/{symbol}", auth=None, response=lambda: models.Price)
+PRICES_GET = Operation(
+    name="prices.get",
+    method="GET",
+    path="/api/v1/prices/{symbol}",
+    auth=None,
+    response=lambda: models.Price,
+)
 NETWORKS_LIST = Operation(
-    name="networks.list", method="GET", path="/api/v1/networks", auth=None, response=lambda: models.Listing[models.Network]
+    name="networks.list",
+    method="GET",
+    path="/api/v1/networks",
+    auth=None,
+    response=lambda: models.Listing[models.Network],
 )
 SUPPORTED_ASSETS_LIST = Operation(
     name="supported_assets.list",
@@ -318,20 +373,35 @@ SUPPORTED_ASSETS_LIST = Operation(
     query={"include_inactive": check.boolean},
     response=lambda: models.Listing[models.PaymentMethod],
 )
-TOKENS_LIST = Operation(name="tokens.list", method="GET", path="/api/v1/tokens", response=lambda: models.Listing[models.Token])
+TOKENS_LIST = Operation(
+    name="tokens.list",
+    method="GET",
+    path="/api/v1/tokens",
+    response=lambda: models.Listing[models.Token],
+)
 TOKENS_LIST_BY_NETWORK = Operation(
     name="tokens.list_by_network",
     method="GET",
     path="/api/v1/tokens/networks/{network_id}",
     response=lambda: models.Listing[models.Token],
 )
-TOKENS_GET = Operation(name="tokens.get", method="GET", path="/api/v1/tokens/{symbol}", response=lambda: models.Token)
+TOKENS_GET = Operation(
+    name="tokens.get", method="GET", path="/api/v1/tokens/{symbol}", response=lambda: models.Token
+)
 
 # --- billing ---
 
-BILLING_PROFILE = Operation(name="billing.profile", method="GET", path="/api/v1/billing/me", response=lambda: models.BillingProfile)
+BILLING_PROFILE = Operation(
+    name="billing.profile",
+    method="GET",
+    path="/api/v1/billing/me",
+    response=lambda: models.BillingProfile,
+)
 BILLING_PLANS = Operation(
-    name="billing.plans", method="GET", path="/api/v1/billing/plans", response=lambda: models.Listing[models.Plan]
+    name="billing.plans",
+    method="GET",
+    path="/api/v1/billing/plans",
+    response=lambda: models.Listing[models.Plan],
 )
 BILLING_CHANGE_SUBSCRIPTION = Operation(
     name="billing.change_subscription",
@@ -349,13 +419,22 @@ BILLING_INVOICES = Operation(
     query={"status": check.text, "limit": check.positive_int, "offset": check.count},
     response=lambda: models.Page[models.BillingInvoice],
 )
-BILLING_USAGE = Operation(name="billing.usage", method="GET", path="/api/v1/billing/usage", response=lambda: models.BillingUsage)
+BILLING_USAGE = Operation(
+    name="billing.usage",
+    method="GET",
+    path="/api/v1/billing/usage",
+    response=lambda: models.BillingUsage,
+)
 BILLING_PAY_INVOICE = Operation(
     name="billing.pay_invoice",
     method="POST",
     path="/api/v1/billing/invoices/{invoice_id}/pay",
     idempotency="required",
-    body={"chain": _required(check.text), "network_id": _required(check.text), "tx_hash": _required(check.text)},
+    body={
+        "chain": _required(check.text),
+        "network_id": _required(check.text),
+        "tx_hash": _required(check.text),
+    },
     response=lambda: models.BillingPayment,
 )
 
@@ -398,6 +477,8 @@ CONTRACT_INTEGRATIONS_LIST = Operation(
 )
 
 OPERATIONS: Mapping[str, Operation[Any]] = {
-    operation.name: operation for operation in list(globals().values()) if isinstance(operation, Operation)
+    operation.name: operation
+    for operation in list(globals().values())
+    if isinstance(operation, Operation)
 }
 """Operations by name, in the order of this file."""

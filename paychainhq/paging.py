@@ -24,10 +24,13 @@ _STALE_PAGES = 5
 class Pages(Generic[T]):
     """A list that has not been fetched yet.
 
-    `await` it for one `Page`, iterate over it for every item of every page, or call `pages()` for page after page.
+    `await` it for one `Page`, iterate over it for every item of every page, or call `pages()` for
+    page after page.
     """
 
-    def __init__(self, caller: Caller, operation: Operation[Page[T]], given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, caller: Caller, operation: Operation[Page[T]], given: Mapping[str, Any]
+    ) -> None:
         operation.prepare(caller.complete(operation, given))
         self._caller = caller
         self._operation = operation
@@ -42,8 +45,8 @@ class Pages(Generic[T]):
     def pages(self) -> AsyncGenerator[Page[T], None]:
         """Give page after page, each fetched when it is asked for.
 
-        A page is given as it is, so that an item which moves may be on two of them. Where items leave the list, earlier pages are
-        read again, and given if they hold anything new.
+        A page is given as it is, so that an item which moves may be on two of them. Where items
+        leave the list, earlier pages are read again, and given if they hold anything new.
         """
         return self._pages(None)
 
@@ -52,16 +55,24 @@ class Pages(Generic[T]):
         object.__setattr__(page, "_place", _Place(self, given))
         return page
 
-    def _after(self, page: Page[T], given: dict[str, Any], cursor: _Cursor) -> dict[str, Any] | None:
+    def _after(
+        self, page: Page[T], given: dict[str, Any], cursor: _Cursor
+    ) -> dict[str, Any] | None:
         """Return the arguments that fetch what comes after a page, or None if it was the last."""
         if "offset" in self._operation.query:
-            return {**given, "offset": (given.get("offset") or 0) + len(page.items)} if page.items else None
+            return (
+                {**given, "offset": (given.get("offset") or 0) + len(page.items)}
+                if page.items
+                else None
+            )
         if page.pagination is None:
             return None
         number = cursor.after(given.get("page") or 1, page.pagination)
         return None if number is None else {**given, "page": number}
 
-    async def _pages(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[Page[T], None]:
+    async def _pages(
+        self, begun: tuple[Page[T], dict[str, Any]] | None
+    ) -> AsyncGenerator[Page[T], None]:
         page, given = begun or (await self._fetch(self._given), self._given)
         yield page
         cursor, memory = _Cursor(), _Memory[T](self._operation.name)
@@ -115,9 +126,10 @@ class _Place(Generic[T]):
 class _Cursor:
     """The way through numbered pages of a list that may shrink meanwhile.
 
-    Each item that leaves the list may have moved all later ones forward by one place, to a page that was read before. So the place
-    up to which everything has been read goes back by as many as the total has lost, and reading goes on from there. A page that was
-    read behind a gap is remembered: once the gap is closed, reading goes on after it.
+    Each item that leaves the list may have moved all later ones forward by one place, to a page
+    that was read before. So the place up to which everything has been read goes back by as many as
+    the total has lost, and reading goes on from there. A page that was read behind a gap is
+    remembered: once the gap is closed, reading goes on after it.
 
     Attributes:
 
@@ -132,7 +144,9 @@ class _Cursor:
         self._apart = (0, 0)  # what has been read behind the gap
 
     def after(self, number: int, pagination: Pagination) -> int | None:
-        """Record that a page has been read, and return the number of the page to read next, or None at the end."""
+        """Record that a page has been read, and return the number of the page to read next, or None
+        at the end.
+        """
         limit = max(1, pagination.limit)
         begin, end = (number - 1) * limit, number * limit
         if self._first is None:
@@ -156,7 +170,9 @@ class _Cursor:
 
 
 class _Memory(Generic[T]):
-    """The ids of the last items: items move between pages while they are read, and a server may repeat itself."""
+    """The ids of the last items: items move between pages while they are read, and a server may
+    repeat itself.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -167,7 +183,8 @@ class _Memory(Generic[T]):
         self._most_again = 0
 
     def new_items(self, page: Page[T], *, again: bool = False) -> list[T] | None:
-        """Return the items that are new, or None if nothing new has come for so long that nothing will.
+        """Return the items that are new, or None if nothing new has come for so long that nothing
+        will.
 
         Args:
 

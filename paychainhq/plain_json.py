@@ -1,4 +1,6 @@
-"""Checks of JSON that a caller passes as it is: an invoice's metadata, the body of a plain request."""
+"""Checks of JSON that a caller passes as it is: an invoice's metadata, the body of a plain
+request.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def json_object(name: str, value: object) -> dict[str, Any]:
 
 
 def plain(name: str, value: object) -> Any:
-    """Copy a value that is JSON as it is, with each part reduced to JSON's own types, and keys sorted."""
+    """Copy a value that is JSON as it is, with each part reduced to JSON's own types, and keys
+    sorted.
+    """
     if type(value) in _EXACT:
         return value
     if isinstance(value, dict):
@@ -51,13 +55,17 @@ def plain(name: str, value: object) -> Any:
         return int.__int__(value)
     if isinstance(value, float):
         number = float.__float__(value)
-        return number if math.isfinite(number) else refuse(name, f"holds {number}, which is no JSON")
+        return (
+            number if math.isfinite(number) else refuse(name, f"holds {number}, which is no JSON")
+        )
     return refuse(name, f"holds a {type(value).__name__}, which is no JSON")
 
 
 def dump_plain(name: str, value: object) -> bytes:
     """Return plain JSON as bytes; anything else is refused."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+        return json.dumps(
+            value, allow_nan=False, separators=(",", ":"), ensure_ascii=False
+        ).encode()
     except (TypeError, ValueError, RecursionError) as error:
         refuse(name, f"is not plain JSON: {error}")

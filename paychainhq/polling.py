@@ -17,9 +17,13 @@ T = TypeVar("T")
 
 
 async def poll(
-    caller: Caller, look: Callable[[Caller], Awaitable[tuple[T, bool]]], timeout: float, interval: float
+    caller: Caller,
+    look: Callable[[Caller], Awaitable[tuple[T, bool]]],
+    timeout: float,
+    interval: float,
 ) -> tuple[T | None, bool]:
-    """Return what was last seen, and whether that is the end; failures that may pass are waited out.
+    """Return what was last seen, and whether that is the end; failures that may pass are waited
+    out.
 
     Args:
 
@@ -36,7 +40,9 @@ async def poll(
     left = timeout
     while True:
         try:
-            last, ended = await look(attrs.evolve(caller, timeout=min(caller.timeout, left)) if timeout else caller)
+            last, ended = await look(
+                attrs.evolve(caller, timeout=min(caller.timeout, left)) if timeout else caller
+            )
         except PayChainError as error:
             if not is_transient(error):
                 raise

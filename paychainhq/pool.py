@@ -18,8 +18,21 @@ from paychainhq.answers import request_id
 from paychainhq.credentials import Auth, Keyring, Secret, SecretBytes
 from paychainhq.deadlines import Deadlines, delivered_cancellations
 from paychainhq.echo import check_echo
-from paychainhq.errors import ConfigurationError, ConnectionFailedError, DecodeError, RequestTimeoutError, printable
-from paychainhq.exchange import COMMON_HEADERS, Attempt, Request, Response, make_attempt, make_response
+from paychainhq.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    DecodeError,
+    RequestTimeoutError,
+    printable,
+)
+from paychainhq.exchange import (
+    COMMON_HEADERS,
+    Attempt,
+    Request,
+    Response,
+    make_attempt,
+    make_response,
+)
 from paychainhq.failures import (
     FAILURES,
     MisfitError,
@@ -38,7 +51,10 @@ from paychainhq.session_path import make_session, through_session
 log = logging.getLogger("paychainhq")
 
 _KEPT_BODY = 65_536
-_NO_ANSWER_KEPT = "The server has answered, but its answer could not be read: read the resource before asking again."
+_NO_ANSWER_KEPT = (
+    "The server has answered, but its answer could not be read: read the resource "
+    "before asking again."
+)
 
 
 class Pool:
@@ -64,7 +80,9 @@ class Pool:
         self._prefix = self._origin.raw_path.rstrip("/")
         self._destination: fast_path.Destination | None = None
         if self._owned and route.proxy is None:
-            self._destination = fast_path.make_destination(self._session, self._origin, True if route.ssl is None else route.ssl)
+            self._destination = fast_path.make_destination(
+                self._session, self._origin, True if route.ssl is None else route.ssl
+            )
         self._header_lines: dict[Auth | None, str] = {}
         self._proxy_headers: Mapping[str, str] = {}
         if route.ssl is not None:
@@ -94,7 +112,9 @@ class Pool:
                 self._session.close().send(None)
 
     async def send(self, request: Request) -> Response:
-        """Make one attempt; raises `ConnectionFailedError`, `RequestTimeoutError`, or `DecodeError` for an endless answer."""
+        """Make one attempt; raises `ConnectionFailedError`, `RequestTimeoutError`, or `DecodeError`
+        for an endless answer.
+        """
         if self._session.closed:
             if self._owned:  # a call that begins after `close` does not come as far as this
                 raise ConnectionFailedError("the client was closed", **request.facts())
@@ -114,15 +134,24 @@ class Pool:
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
                 error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
-                self._note(request, make_attempt(flight.status, error, flight.sent, self.loop.time() - started))
+                self._note(
+                    request,
+                    make_attempt(flight.status, error, flight.sent, self.loop.time() - started),
+                )
                 raise
             # aiohttp cancels what waits for a connection when its session is closed.
-            failure: Exception = SessionClosedError() if self._session.closed else StrayCancellationError()
+            failure: Exception = (
+                SessionClosedError() if self._session.closed else StrayCancellationError()
+            )
             error, kind, sent = describe(failure), failure_class(failure), was_sent(failure, flight)
         except FAILURES as problem:
             error, kind, sent = describe(problem), failure_class(problem), was_sent(problem, flight)
         else:
-            self._note(request, make_attempt(answer.status, None, "yes", self.loop.time() - started), answer)
+            self._note(
+                request,
+                make_attempt(answer.status, None, "yes", self.loop.time() - started),
+                answer,
+            )
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
@@ -134,42 +163,73 @@ class Pool:
         raise kind("no answer came in time" if kind is RequestTimeoutError else error, **facts)
 
     def _accept(self, request: Request, answer: Response) -> Response:
-        """Return an answer; raises `DecodeError` for a success that is too long, or that belongs to another request."""
-        if len(answer.body) > LARGEST_BODY:  # it is not whole, and to find that out, a parser would take ten times as much
+        """Return an answer; raises `DecodeError` for a success that is too long, or that belongs to
+        another request.
+        """
+        if (
+            len(answer.body) > LARGEST_BODY
+        ):  # it is not whole, and to find that out, a parser would take ten times as much
             answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
             if 200 <= answer.status < 300:
                 facts = request.facts() | {"status": answer.status, "body": answer.body}
                 raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
-        if not self._owned:  # the connections of the caller's session cannot be checked before they are used
+        if (
+            not self._owned
+        ):  # the connections of the caller's session cannot be checked before they are used
             check_echo(request, answer)
         return answer
 
     async def _exchange(self, request: Request, flight: Flight) -> Response:
-        """Send a request on the fast path where that can be, else through the session, which looks for line breaks in headers."""
+        """Send a request on the fast path where that can be, else through the session, which looks
+        for line breaks in headers.
+        """
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
-        plain = path.isascii() and path.isprintable() and " " not in path and key.isascii() and key.isprintable()
+        plain = (
+            path.isascii()
+            and path.isprintable()
+            and " " not in path
+            and key.isascii()
+            and key.isprintable()
+        )
         as_made = request.headers is COMMON_HEADERS and plain
         if self._destination is not None and as_made and fast_path.is_genuine():
-            data = fast_path.message(operation.method, self._prefix + path, self._lines(operation), key or None, request.body)
+            data = fast_path.message(
+                operation.method,
+                self._prefix + path,
+                self._lines(operation),
+                key or None,
+                request.body,
+            )
             connector: Any = self._session.connector
             flight.left = False
             try:
-                status, headers, body = await fast_path.fly(connector, self._destination, data, flight)
+                status, headers, body = await fast_path.fly(
+                    connector, self._destination, data, flight
+                )
             except (ValueError, AttributeError, TypeError) as error:
                 self._judge_misfit(error, flight)
                 status, headers, body = await self._through_session(request, flight)
         else:
             status, headers, body = await self._through_session(request, flight)
-        return make_response(status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body)
+        return make_response(
+            status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body
+        )
 
     def _judge_misfit(self, error: Exception, flight: Flight) -> None:
-        """Raise unless the request has not left, and the fast path does not fit this aiohttp: it is not taken again."""
-        if isinstance(error, aiohttp.ClientError) or (isinstance(error, ValueError) and flight.left):
+        """Raise unless the request has not left, and the fast path does not fit this aiohttp: it is
+        not taken again.
+        """
+        if isinstance(error, aiohttp.ClientError) or (
+            isinstance(error, ValueError) and flight.left
+        ):
             raise error
         if isinstance(error, ValueError):  # the host name has a label that DNS does not allow
             raise RefusedError from error
         self._destination = None
-        log.warning("aiohttp %s does not do what the fast path relies on: requests go through its session", aiohttp.__version__)
+        log.warning(
+            "aiohttp %s does not do what the fast path relies on: requests go through its session",
+            aiohttp.__version__,
+        )
         if flight.left:
             raise MisfitError from error
 
@@ -178,16 +238,26 @@ class Pool:
         if lines is None:
             credential = self._credentials.headers_for(operation.auth, operation.name)
             host = self._origin.host_port_subcomponent or ""
-            lines = self._header_lines[operation.auth] = Secret(fast_path.header_lines(host, {**COMMON_HEADERS, **credential}))
+            lines = self._header_lines[operation.auth] = Secret(
+                fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
+            )
         return lines
 
-    async def _through_session(self, request: Request, flight: Flight) -> tuple[int, Mapping[str, str], bytes]:
+    async def _through_session(
+        self, request: Request, flight: Flight
+    ) -> tuple[int, Mapping[str, str], bytes]:
         operation = request.operation
-        headers = {**request.headers, **self._proxy_headers, **self._credentials.headers_for(operation.auth, operation.name)}
+        headers = {
+            **request.headers,
+            **self._proxy_headers,
+            **self._credentials.headers_for(operation.auth, operation.name),
+        }
         if request.idempotency_key is not None:
             headers["Idempotency-Key"] = request.idempotency_key
         url = URL(self._route.base_url + request.path, encoded=True)
-        return await through_session(self._session, operation.method, url, request.body, headers, self._options, flight)
+        return await through_session(
+            self._session, operation.method, url, request.body, headers, self._options, flight
+        )
 
     def _note(self, request: Request, attempt: Attempt, answer: Response | None = None) -> None:
         request.attempts.append(attempt)
@@ -206,7 +276,9 @@ class Pool:
 
 
 async def _closed_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session when its loop shuts down: `asyncio.run` ends the generators that are open on its loop."""
+    """Close the session when its loop shuts down: `asyncio.run` ends the generators that are open
+    on its loop.
+    """
     try:
         yield
     finally:

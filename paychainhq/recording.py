@@ -46,14 +46,22 @@ class Seals:
         self._digests: dict[Auth | None, bytes] = {}
 
     def seal(self, request: Request) -> str:
-        """Return the digest of the credential that a request is sent with, salted with its idempotency key."""
+        """Return the digest of the credential that a request is sent with, salted with its
+        idempotency key.
+        """
         operation = request.operation
         digest = self._digests.get(operation.auth)
         if digest is None:
             headers = sorted(self._credentials.headers_for(operation.auth, operation.name).items())
-            written = SecretBytes("\n".join(f"{name.lower()}: {value}" for name, value in headers).encode())
-            digest = self._digests[operation.auth] = hashlib.sha256(b"paychainhq credential\n" + written).digest()
-        return hashlib.blake2b(digest + (request.idempotency_key or "").encode(), digest_size=16).hexdigest()
+            written = SecretBytes(
+                "\n".join(f"{name.lower()}: {value}" for name, value in headers).encode()
+            )
+            digest = self._digests[operation.auth] = hashlib.sha256(
+                b"paychainhq credential\n" + written
+            ).digest()
+        return hashlib.blake2b(
+            digest + (request.idempotency_key or "").encode(), digest_size=16
+        ).hexdigest()
 
 
 @attrs.define
@@ -63,7 +71,8 @@ class Record:
     Attributes:
 
         ledger: The ledger.
-        server: Where the request goes, if that is to be told apart: a key that was used at one server is not answered for another.
+        server: Where the request goes, if that is to be told apart: a key that was used at one
+            server is not answered for another.
         seals: The digests of the client's credentials.
     """
 
@@ -76,7 +85,8 @@ class Record:
     _may_have_been_taken: bool = False
 
     async def begin(self, request: Request) -> Response | None:
-        """Record the intent, and wait for the turn of a job; returns the answer if it is known already.
+        """Record the intent, and wait for the turn of a job; returns the answer if it is known
+        already.
 
         Raises:
 
@@ -99,7 +109,8 @@ class Record:
         if entry is not None:
             if entry.fingerprint != intent.fingerprint:
                 raise IdempotencyKeyMismatchError(
-                    "the ledger has this key from a request with other arguments: a key stands for one request",
+                    "the ledger has this key from a request with other arguments: a key stands for "
+                    "one request",
                     **request.facts(),
                     known=_known(request, entry),
                 )
@@ -119,24 +130,39 @@ class Record:
         since = f"it was first sent on {_date(entry.started_at)} and never answered"
         if entry.credential is None:
             return (
-                f"{since}, and its entry is of an earlier version, which did not record the credential: the server would not"
+                f"{since}, and its entry is of an earlier version, which did not record the "
+                "credential: the server would not"
                 f" recognise its key under another one, so it is not sent again. {_LOOK}"
             )
         if entry.credential != intent.credential:
             return (
-                f"{since}, and its key belonged to another credential: the server would take it for a new request under this one,"
-                f" so it is not sent again. Run it with the earlier credential, if that is still valid. {_LOOK}"
+                f"{since}, and its key belonged to another credential: the server would take it "
+                "for a new request under this one,"
+                " so it is not sent again. Run it with the earlier credential, if that is still "
+                f"valid. {_LOOK}"
             )
         age = time.time() - entry.started_at
         if age > self.ledger.resend_within:
-            return f"{since}: the server may not recognise its key any more, so it is not sent again. {_LOOK}"
+            return (
+                f"{since}: the server may not recognise its key any more, so it is not sent "
+                f"again. {_LOOK}"
+            )
         if age < -_CLOCK_STEP:
-            return f"{since}, by a clock that has been set back since: its age is not known, so it is not sent again. {_LOOK}"
+            return (
+                f"{since}, by a clock that has been set back since: its age is not known, so it "
+                f"is not sent again. {_LOOK}"
+            )
         return ""
 
     async def finish(self, request: Request, response: Response) -> None:
-        """Record the answer, if it is a definite one; a failure is logged and not raised, since the caller has the result."""
-        if self._intent is None or not self._is_open or (is_error(response) and not self._is_refusal(request, response)):
+        """Record the answer, if it is a definite one; a failure is logged and not raised, since the
+        caller has the result.
+        """
+        if (
+            self._intent is None
+            or not self._is_open
+            or (is_error(response) and not self._is_refusal(request, response))
+        ):
             return
         answer = Answer(response.status, request_id(response), response.body)
         try:
@@ -156,17 +182,26 @@ class Record:
     def late(self, request: Request) -> PayChainError:
         """Return the error of a call whose deadline passed before an answer came."""
         if self._is_open:
-            return RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
+            return RequestTimeoutError(
+                "no answer came within the deadline of the call", **request.facts()
+            )
         if self._is_recorded:
-            return RequestTimeoutError("the deadline of the call passed while it waited for its turn", **request.facts())
+            return RequestTimeoutError(
+                "the deadline of the call passed while it waited for its turn", **request.facts()
+            )
         return LedgerError(
-            "the ledger did not record the intent within the deadline of the call: it is locked or busy. Nothing was sent",
+            "the ledger did not record the intent within the deadline of the call: it is locked or "
+            "busy. Nothing was sent",
             **request.facts(),
         )
 
     def _is_refusal(self, request: Request, response: Response) -> bool:
-        """Return whether nothing was done under this key: the server refused, and no earlier attempt may have been taken."""
-        taken = self._may_have_been_taken or any(attempt.sent != "no" for attempt in request.attempts[:-1])
+        """Return whether nothing was done under this key: the server refused, and no earlier
+        attempt may have been taken.
+        """
+        taken = self._may_have_been_taken or any(
+            attempt.sent != "no" for attempt in request.attempts[:-1]
+        )
         return 400 <= response.status < 500 and response.status not in _NOT_DEFINITE and not taken
 
     def _fingerprint(self, request: Request) -> str:
@@ -180,7 +215,9 @@ def _response(answer: Answer) -> Response:
 
 
 def _known(request: Request, entry: Entry) -> Any:
-    """Return the result that a finished entry holds, or None if there is none that can be decoded."""
+    """Return the result that a finished entry holds, or None if there is none that can be
+    decoded.
+    """
     if entry.answer is None:
         return None
     response = _response(entry.answer)

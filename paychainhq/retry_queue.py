@@ -1,14 +1,18 @@
 """Retry queue of a job: failures and successes in, decisions out.
 
-A transient failure is the failure of one request if a request that was sent later succeeds, and an outage if nothing succeeds:
+A transient failure is the failure of one request if a request that was sent later succeeds, and an
+outage if nothing succeeds:
 
-- Others succeed: the request is sent again after a pause. After three such failures, or one timeout, it is set aside until the
-  intake has ended, then sent again, and after three further failures, or one timeout, its error is its outcome.
-- Nothing succeeds: the server is down. One request at a time probes, each time another one, so that no request stands for the
-  server. The first success ends the outage. After `give_up_after` seconds without one, the job is given up.
-- Where the intake has ended, others have succeeded, and only failing requests are left, time alone can tell the two apart: the job
-  is given up after 10 s for one such request, and 5 s more for each further one. A 500, or a key in progress, is taken for the
-  failure of its request then, if twenty times as many requests have succeeded.
+- Others succeed: the request is sent again after a pause. After three such failures, or one
+  timeout, it is set aside until the intake has ended, then sent again, and after three further
+  failures, or one timeout, its error is its outcome.
+- Nothing succeeds: the server is down. One request at a time probes, each time another one, so that
+  no request stands for the server. The first success ends the outage. After `give_up_after` seconds
+  without one, the job is given up.
+- Where the intake has ended, others have succeeded, and only failing requests are left, time alone
+  can tell the two apart: the job is given up after 10 s for one such request, and 5 s more for each
+  further one. A 500, or a key in progress, is taken for the failure of its request then, if twenty
+  times as many requests have succeeded.
 
 The queue has no clock, no tasks and no I/O: times are arguments.
 """
@@ -23,17 +27,24 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from paychainhq.errors import IdempotencyInProgressError, PayChainError, RequestTimeoutError, ServerError
+from paychainhq.errors import (
+    IdempotencyInProgressError,
+    PayChainError,
+    RequestTimeoutError,
+    ServerError,
+)
 
 R = TypeVar("R")
 
 _ROUNDS = 3
 _ROUNDING = 1e-6  # sums and differences of times are not exact
-# A repeat is due after as long as the failure took: three such repeats are cheap, and soon show whose failure it is. After a
-# timeout it is ten times as long, so that repeats take a tenth of a worker's time at most.
+# A repeat is due after as long as the failure took: three such repeats are cheap, and soon show
+# whose failure it is. After a timeout it is ten times as long, so that repeats take a tenth of a
+# worker's time at most.
 _REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
 _SHORTEST_REST = 0.01
-# Once the intake has ended, a rest is a share of the time since the first failure: a long job waits longer for its last requests.
+# Once the intake has ended, a rest is a share of the time since the first failure: a long job waits
+# longer for its last requests.
 _LAST_REST, _LAST_REST_SHARE, _LONGEST_LAST_REST = 0.1, 0.05, 2.0
 _MOSTLY_GOOD = 20  # so many successes for each failing request show a server that works
 _PAUSE_SHARE = 0.25  # a pause between two probes, as a share of how long the outage has lasted
@@ -68,7 +79,9 @@ class Repeat(Generic[R]):
 
     @property
     def is_proven(self) -> bool:
-        """Return whether the failures are its own, so that they say nothing about the server any more."""
+        """Return whether the failures are its own, so that they say nothing about the server any
+        more.
+        """
         return self.rounds >= _ROUNDS
 
 
@@ -81,7 +94,8 @@ class Step(Generic[R]):
         repeat: The request to send again, or None.
         reads: Whether a new request is to be read and sent.
         wait: Seconds until there may be something to do, or None where only a change can bring it.
-        is_probe: Whether it is the probe of an outage; `RetryQueue.is_probing` holds until it has ended.
+        is_probe: Whether it is the probe of an outage; `RetryQueue.is_probing` holds until it has
+            ended.
     """
 
     repeat: Repeat[R] | None = None
@@ -120,7 +134,9 @@ class RetryQueue(Generic[R]):
         self._stuck_since: float | None = None
         self._ended = False
         self._count = 0
-        self._heap: list[tuple[bool, float, int, Repeat[R]]] = []  # what is proven first, then by when it is due
+        self._heap: list[
+            tuple[bool, float, int, Repeat[R]]
+        ] = []  # what is proven first, then by when it is due
         self._aside: deque[Repeat[R]] = deque()
 
     def __len__(self) -> int:
@@ -136,18 +152,24 @@ class RetryQueue(Generic[R]):
             self._stuck_since = self.down_since = None
             self._settle()
 
-    def failed(self, repeat: Repeat[R], number: int, now: float, took: float, *, is_probe: bool = False) -> bool:
-        """Note a transient failure; return whether the request is held to be sent again, or else its error is its outcome.
+    def failed(
+        self, repeat: Repeat[R], number: int, now: float, took: float, *, is_probe: bool = False
+    ) -> bool:
+        """Note a transient failure; return whether the request is held to be sent again, or else
+        its error is its outcome.
 
         Args:
 
-            repeat: The request, with the error that it met, and the number of the call before, or of this one if it is the first.
+            repeat: The request, with the error that it met, and the number of the call before, or
+                of this one if it is the first.
             number: The number of the call.
             now: The time.
             took: How long the call took, in seconds.
             is_probe: Whether it was the probe of an outage.
         """
-        is_own = self._last_good > repeat.number or repeat.is_proven or self._is_specific(repeat.error)
+        is_own = (
+            self._last_good > repeat.number or repeat.is_proven or self._is_specific(repeat.error)
+        )
         repeat.number, repeat.failed_at = number, now
         self._first_failure = min(self._first_failure, now)
         timed_out = isinstance(repeat.error, RequestTimeoutError)
@@ -163,15 +185,22 @@ class RetryQueue(Generic[R]):
         if repeat.is_proven and not self._ended:
             self._aside.append(repeat)
         elif self._ended:
-            rest = min(max(_LAST_REST, _LAST_REST_SHARE * (now - self._first_failure)), _LONGEST_LAST_REST)
+            rest = min(
+                max(_LAST_REST, _LAST_REST_SHARE * (now - self._first_failure)), _LONGEST_LAST_REST
+            )
             self._push(repeat, now + rest * (repeat.rounds % _ROUNDS))
         else:
-            self._push(repeat, now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST))
+            self._push(
+                repeat,
+                now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST),
+            )
         self.is_calm = False
         return True
 
     def delayed(self, error: PayChainError, now: float) -> None:
-        """Note that a request got no turn: no failure and no outage, but after too long without a success the job is given up."""
+        """Note that a request got no turn: no failure and no outage, but after too long without a
+        success the job is given up.
+        """
         if self._stuck_since is None:
             self._stuck_since = now
         elif now - self._stuck_since >= self._give_up_after:
@@ -190,7 +219,9 @@ class RetryQueue(Generic[R]):
         self._settle()
 
     def give_up(self, error: PayChainError) -> None:
-        """End all that is held with the errors that were met, and all that is not sent yet with this one."""
+        """End all that is held with the errors that were met, and all that is not sent yet with
+        this one.
+        """
         self.given_up = self.given_up or error
         self.is_calm = False
 
@@ -206,11 +237,23 @@ class RetryQueue(Generic[R]):
         """
         reads = at_hand and not self._ended
         if self.given_up is not None:
-            return Step(repeat=held) if (held := self.pop()) is not None else None if self._ended else Step(reads=True)
+            return (
+                Step(repeat=held)
+                if (held := self.pop()) is not None
+                else None
+                if self._ended
+                else Step(reads=True)
+            )
         if self._is_due(now):
             return Step(repeat=self.pop())
-        if not self._ended and self._aside and now - self._aside[0].failed_at >= self._give_up_after:
-            return Step(repeat=self._aside.popleft())  # a stream of requests that never ends does not hold it for ever
+        if (
+            not self._ended
+            and self._aside
+            and now - self._aside[0].failed_at >= self._give_up_after
+        ):
+            return Step(
+                repeat=self._aside.popleft()
+            )  # a stream of requests that never ends does not hold it for ever
         wait = self._until_due(now)
         if self.down_since is not None:
             if self.is_probing or (not reads and not self._heap):
@@ -228,7 +271,13 @@ class RetryQueue(Generic[R]):
 
     def pop(self) -> Repeat[R] | None:
         """Return the next of the held requests, due or not."""
-        held = heapq.heappop(self._heap)[-1] if self._heap else self._aside.popleft() if self._aside else None
+        held = (
+            heapq.heappop(self._heap)[-1]
+            if self._heap
+            else self._aside.popleft()
+            if self._aside
+            else None
+        )
         self._settle()
         return held
 
@@ -241,9 +290,15 @@ class RetryQueue(Generic[R]):
 
     def _is_specific(self, error: PayChainError) -> bool:
         """Return whether a failure describes its request, and not the server."""
-        if not self._ended or self.down_since is not None or self._good < _MOSTLY_GOOD * (1 + len(self)):
+        if (
+            not self._ended
+            or self.down_since is not None
+            or self._good < _MOSTLY_GOOD * (1 + len(self))
+        ):
             return False
-        return isinstance(error, IdempotencyInProgressError) or (isinstance(error, ServerError) and error.status == 500)
+        return isinstance(error, IdempotencyInProgressError) or (
+            isinstance(error, ServerError) and error.status == 500
+        )
 
     def _note_outage(self, repeat: Repeat[R], now: float, *, is_probe: bool) -> None:
         if self._stuck_since is None:
@@ -271,7 +326,9 @@ class RetryQueue(Generic[R]):
         return entry[-1]
 
     def _is_due(self, now: float) -> bool:
-        """Return whether the first of the heap is due; in an outage the others are for the probes."""
+        """Return whether the first of the heap is due; in an outage the others are for the
+        probes.
+        """
         if not self._heap:
             return False
         unproven, due, *_ = self._heap[0]
@@ -284,4 +341,6 @@ class RetryQueue(Generic[R]):
         return None if unproven and self.down_since is not None else max(due - now, 0.0)
 
     def _settle(self) -> None:
-        self.is_calm = not self._heap and not self._aside and self.down_since is None and self.given_up is None
+        self.is_calm = (
+            not self._heap and not self._aside and self.down_since is None and self.given_up is None
+        )

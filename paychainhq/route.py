@@ -31,7 +31,9 @@ class Route:
 
     @property
     def name(self) -> str:
-        """What tells this server from another one, such as the sandbox from the live one; all servers on this machine are one."""
+        """What tells this server from another one, such as the sandbox from the live one; all
+        servers on this machine are one.
+        """
         return "" if is_loopback_url(self.base_url) else self.base_url
 
 
@@ -45,11 +47,18 @@ def make_route(
     allow_insecure_http: bool,
     max_connections: int,
 ) -> Route:
-    """Check the settings of the connections, and build the TLS context; raises `ConfigurationError`."""
+    """Check the settings of the connections, and build the TLS context; raises
+    `ConfigurationError`.
+    """
     if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
-        raise ConfigurationError("ssl must be an ssl.SSLContext: one that trusts your certificate, not a switch that trusts any")
+        raise ConfigurationError(
+            "ssl must be an ssl.SSLContext: one that trusts your certificate, not a switch that "
+            "trusts any"
+        )
     if session is not None and not isinstance(session, aiohttp.ClientSession):
-        raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+        raise ConfigurationError(
+            f"session must be an aiohttp.ClientSession, not {type(session).__name__}"
+        )
     _refuse_unverified("ssl", ssl)
     if ssl is None and base_url.startswith("https:"):
         if session is None:
@@ -61,9 +70,15 @@ def make_route(
     address, proxy_headers = (None, {}) if proxy is None else _take_proxy_apart(proxy)
     if proxy is not None and address is None:
         raise ConfigurationError("proxy must be an http or https URL with a host")
-    if address is not None and base_url.startswith("http:") and not allow_insecure_http and not is_loopback(address.host or ""):
+    if (
+        address is not None
+        and base_url.startswith("http:")
+        and not allow_insecure_http
+        and not is_loopback(address.host or "")
+    ):
         raise ConfigurationError(
-            "plain http through a proxy on another host would show your keys to the network: use https, or pass"
+            "plain http through a proxy on another host would show your keys to the network: use "
+            "https, or pass"
             " allow_insecure_http=True"
         )
     return Route(
@@ -77,7 +92,8 @@ def make_route(
 
 
 def _refuse_unverified(argument: str, tls: object) -> None:
-    """Raise `ConfigurationError` for what takes any certificate, or one that was issued to another host.
+    """Raise `ConfigurationError` for what takes any certificate, or one that was issued to another
+    host.
 
     None and True stand for aiohttp's default, and a fingerprint is a verification of its own.
     """
@@ -87,7 +103,8 @@ def _refuse_unverified(argument: str, tls: object) -> None:
         verifies = tls is not False
     if not verifies:
         raise ConfigurationError(
-            f"{argument} does not verify who the server is, and your keys would go to whoever answers: use a context from"
+            f"{argument} does not verify who the server is, and your keys would go to whoever "
+            "answers: use a context from"
             " ssl.create_default_context(cafile=...) that trusts your certificate"
         )
 
@@ -118,7 +135,9 @@ def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
 
 
 def _environment_proxy(base_url: str) -> str | None:
-    """The proxy that the environment's variables name for this server: looked up once, not for each request."""
+    """The proxy that the environment's variables name for this server: looked up once, not for each
+    request.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     url = urlsplit(base_url)

@@ -12,7 +12,15 @@ from yarl import URL
 
 from paychainhq.failures import RefusedError, SentTwiceError, SessionClosedError
 from paychainhq.fast_path import is_of_aiohttp
-from paychainhq.flight import NO_TIMEOUT, READ_AT_ONCE, Connector, Flight, current_flight, is_drained, read_body
+from paychainhq.flight import (
+    NO_TIMEOUT,
+    READ_AT_ONCE,
+    Connector,
+    Flight,
+    current_flight,
+    is_drained,
+    read_body,
+)
 from paychainhq.forking import tracked_socket
 
 # aiohttp warns of longer bodies as bytes, which it writes in one piece.
@@ -22,7 +30,11 @@ _WRITTEN_AT_ONCE = 2**20
 def make_session(max_connections: int) -> aiohttp.ClientSession:
     """Return a session whose requests note when they leave, and leave once."""
     # Where something stands in for the connector's class, it is to see the connections.
-    kind = Connector if getattr(Connector, "__bases__", None) == (aiohttp.TCPConnector,) else aiohttp.TCPConnector
+    kind = (
+        Connector
+        if getattr(Connector, "__bases__", None) == (aiohttp.TCPConnector,)
+        else aiohttp.TCPConnector
+    )
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(_note_start)
     trace.on_request_headers_sent.append(_note_departure)
@@ -43,7 +55,9 @@ async def _note_start(*_: object) -> None:
 
 
 async def _note_departure(*_: object) -> None:
-    """Note that an attempt leaves; raises if it has left, so that aiohttp does not repeat a GET or DELETE by itself."""
+    """Note that an attempt leaves; raises if it has left, so that aiohttp does not repeat a GET or
+    DELETE by itself.
+    """
     flight = current_flight.get()
     if flight is None:
         return
@@ -61,13 +75,17 @@ async def through_session(
     options: Mapping[str, Any],
     flight: Flight,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request through a session, and return the status, the headers and the body of its answer."""
+    """Send a request through a session, and return the status, the headers and the body of its
+    answer.
+    """
     token = current_flight.set(flight)
     complete = False
     try:
         async with AsyncExitStack() as stack:
             data = body if body is None or len(body) <= _WRITTEN_AT_ONCE else io.BytesIO(body)
-            reply = await _enter(stack, session, method, url, {"data": data, "headers": headers, **options})
+            reply = await _enter(
+                stack, session, method, url, {"data": data, "headers": headers, **options}
+            )
             flight.status = reply.status
             content, complete = await read_body(reply.content)
             if not complete:
@@ -75,14 +93,22 @@ async def through_session(
             return reply.status, reply.headers, content
     finally:
         current_flight.reset(token)
-        if flight.transport is not None and not (complete and is_drained(flight.transport, len(body or b""))):
+        if flight.transport is not None and not (
+            complete and is_drained(flight.transport, len(body or b""))
+        ):
             flight.transport.abort()
 
 
 async def _enter(
-    stack: AsyncExitStack, session: aiohttp.ClientSession, method: str, url: URL, options: Mapping[str, Any]
+    stack: AsyncExitStack,
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    options: Mapping[str, Any],
 ) -> aiohttp.ClientResponse:
-    """Send a request, and return its response; raises aiohttp's errors, also where aiohttp raises others."""
+    """Send a request, and return its response; raises aiohttp's errors, also where aiohttp raises
+    others.
+    """
     try:
         return await stack.enter_async_context(_send(session, method, url, options))
     except aiohttp.ClientError:  # some of these are ValueErrors too
@@ -96,7 +122,9 @@ async def _enter(
 
 
 def _send(session: aiohttp.ClientSession, method: str, url: URL, options: Mapping[str, Any]) -> Any:
-    """Send by `session.request`, or by the method's own function where something stands in for that: it is to see the request."""
+    """Send by `session.request`, or by the method's own function where something stands in for
+    that: it is to see the request.
+    """
     name = method.lower()
     own = getattr(session, name, None)
     if own is None or is_of_aiohttp(type(session), name, getattr(own, "__func__", None)):

@@ -30,16 +30,20 @@ _ADVICE = "; a file, a variable or a form may have added that: pass the secret a
 
 
 def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
-    """Return one secret, or several (the new and the old one during a rotation), each held such that no frame shows it.
+    """Return one secret, or several (the new and the old one during a rotation), each held such
+    that no frame shows it.
 
     Raises:
 
-        ConfigurationError: There is none, or one that is empty, is no text, or has characters around it that no secret has.
+        ConfigurationError: There is none, or one that is empty, is no text, or has characters
+            around it that no secret has.
     """
     secrets = masked = conceal(secrets)
     given: tuple[Secret, ...] = tuple(masked) if isinstance(masked, list) else (masked,)
     if not given or not all(isinstance(secret, Secret) and secret for secret in given):
-        raise ConfigurationError("secrets must be a webhook secret, or a sequence of them, as text; none may be empty")
+        raise ConfigurationError(
+            "secrets must be a webhook secret, or a sequence of them, as text; none may be empty"
+        )
     for secret in given:
         _check_secret(secret)
     return given
@@ -47,13 +51,20 @@ def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
 
 def _check_secret(secret: Secret) -> None:
     if secret.strip() != secret:
-        raise InvalidArgumentError(f"a webhook secret begins or ends with white space or a line break{_ADVICE}", argument="secrets")
+        raise InvalidArgumentError(
+            f"a webhook secret begins or ends with white space or a line break{_ADVICE}",
+            argument="secrets",
+        )
     if not secret.isprintable():
         raise InvalidArgumentError(
-            f"a webhook secret holds a character that does not print, such as a byte order mark{_ADVICE}", argument="secrets"
+            "a webhook secret holds a character that does not print, such as a byte order "
+            f"mark{_ADVICE}",
+            argument="secrets",
         )
     if len(secret) > 1 and secret[0] in _QUOTES and secret[-1] in _QUOTES:
-        raise InvalidArgumentError(f"a webhook secret stands in quotes{_ADVICE}", argument="secrets")
+        raise InvalidArgumentError(
+            f"a webhook secret stands in quotes{_ADVICE}", argument="secrets"
+        )
 
 
 def checked_bearer(bearer: object) -> str | None:
@@ -77,13 +88,15 @@ def checked_body(body: bytes, headers: Held | None = None) -> bytes:
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise InvalidArgumentError(
-            f"body must be the raw bytes of the request, not {type(body).__name__}: read it before anything parses it",
+            f"body must be the raw bytes of the request, not {type(body).__name__}: read it before "
+            "anything parses it",
             argument="body",
         )
     for length in [value for name, value in headers or () if str(name).lower() == "content-length"]:
         if not body and str(length).strip("0 "):
             raise WebhookVerificationError(
-                "the body is empty, and its Content-Length is not 0: something, such as a middleware, has read it before"
+                "the body is empty, and its Content-Length is not 0: something, such as a "
+                "middleware, has read it before"
             )
     return bytes(body)
 
@@ -94,11 +107,17 @@ def signature(secret: str, message: bytes) -> str:
 
 
 def verify(secrets: Sequence[Secret], message: bytes, given: str) -> None:
-    """Raise `WebhookVerificationError` unless one of the secrets gives this signature; all are tried, whichever fits."""
+    """Raise `WebhookVerificationError` unless one of the secrets gives this signature; all are
+    tried, whichever fits.
+    """
     if not _HEX_SHA256.fullmatch(given):
         raise WebhookVerificationError("the signature is not 64 hexadecimal digits")
-    if not sum([hmac.compare_digest(signature(secret, message), given.lower()) for secret in secrets]):
-        raise WebhookVerificationError("the signature is not that of this body: another secret, or another body")
+    if not sum(
+        [hmac.compare_digest(signature(secret, message), given.lower()) for secret in secrets]
+    ):
+        raise WebhookVerificationError(
+            "the signature is not that of this body: another secret, or another body"
+        )
 
 
 class Held(list[tuple[str, str]]):
@@ -121,7 +140,9 @@ def held(headers: Headers) -> Held:
     except (TypeError, ValueError):
         pass  # the error may show a header
     raise InvalidArgumentError(
-        f"headers must be the headers of the request, as a mapping or as pairs, not {type(headers).__name__}", argument="headers"
+        "headers must be the headers of the request, as a mapping or as pairs, not "
+        f"{type(headers).__name__}",
+        argument="headers",
     )
 
 
@@ -134,15 +155,21 @@ def _pair(name: Any, value: Any) -> tuple[str, str]:
 
 def header(headers: Held, name: str) -> str:
     """Return a header, whatever case its name is in; there must be one, and one only."""
-    found = [value for key, value in headers if isinstance(key, str) and key.lower() == name.lower()]
+    found = [
+        value for key, value in headers if isinstance(key, str) and key.lower() == name.lower()
+    ]
     if len(found) != 1:
-        raise WebhookVerificationError(f"the header {name} is missing" if not found else f"the header {name} is there twice")
+        raise WebhookVerificationError(
+            f"the header {name} is missing" if not found else f"the header {name} is there twice"
+        )
     if not isinstance(found[0], str):
         raise WebhookVerificationError(f"the header {name} is not text")
     return found[0]
 
 
 def check_age(seconds: float, max_age: float) -> None:
-    """Raise `WebhookVerificationError` unless a time, in seconds since 1970, is less than `max_age` away, either way."""
+    """Raise `WebhookVerificationError` unless a time, in seconds since 1970, is less than `max_age`
+    away, either way.
+    """
     if not math.isfinite(seconds) or abs(time.time() - seconds) > max_age:
         raise WebhookVerificationError(f"the timestamp is not within {max_age:g} seconds of now")

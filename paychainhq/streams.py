@@ -13,8 +13,8 @@ T_co = TypeVar("T_co", covariant=True)
 class Stream(Generic[T_co]):
     """An async iterator that is an async context manager too.
 
-    `async for` over it is enough where the loop runs to its end. `async with` also ends the work behind it when the block is left
-    early, by an exception for instance.
+    `async for` over it is enough where the loop runs to its end. `async with` also ends the work
+    behind it when the block is left early, by an exception for instance.
     """
 
     def __init__(self, items: AsyncGenerator[T_co, None], ready: deque[Any] | None = None) -> None:
@@ -34,5 +34,10 @@ class Stream(Generic[T_co]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.aclose()

@@ -19,7 +19,8 @@ Row = dict[str, Any]
 
 _LIST: Operation[Page[Row]] = cast(Any, attrs.evolve(INVOICES_LIST, response=lambda: Page[Any]))
 
-# Assumption: no document gives the largest page; a server that grants less says so, and its pages are taken as they come.
+# Assumption: no document gives the largest page; a server that grants less says so, and its pages
+# are taken as they come.
 _LARGEST_PAGE = 100
 # How fast it is forgotten that there were many pages: now and then one is read to see.
 _FORGETTING = 0.9
@@ -27,7 +28,9 @@ _MANY = 1e6
 
 
 class Sweeps:
-    """Reads the lists of the statuses that are open, where that is cheaper than reading each invoice."""
+    """Reads the lists of the statuses that are open, where that is cheaper than reading each
+    invoice.
+    """
 
     def __init__(self, caller: Caller, concurrency: int) -> None:
         self._caller = caller
@@ -36,13 +39,19 @@ class Sweeps:
         self.is_complete = False
 
     def pay(self, statuses: Iterable[str], reads: int) -> bool:
-        """Whether to sweep these statuses rather than make so many single reads, as far as it is known how long they are."""
+        """Whether to sweep these statuses rather than make so many single reads, as far as it is
+        known how long they are.
+        """
         if self._caller.business_id is None:  # a single read needs none, a list does
             return False
         known = {status: self._pages.get(status, 1.0) for status in statuses}
         if sum(known.values()) < reads:
             return True
-        self._pages.update((status, pages * _FORGETTING) for status, pages in known.items() if status in self._pages)
+        self._pages.update(
+            (status, pages * _FORGETTING)
+            for status, pages in known.items()
+            if status in self._pages
+        )
         return False
 
     def avoid(self, status: str) -> None:
@@ -50,9 +59,11 @@ class Sweeps:
         self._pages[status] = _MANY
 
     async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Row]], None]:
-        """Give the pages of a status, several at a time; afterwards `is_complete` says whether that were all.
+        """Give the pages of a status, several at a time; afterwards `is_complete` says whether that
+        were all.
 
-        It stops after the first one if that shows that so many single reads are cheaper than the others.
+        It stops after the first one if that shows that so many single reads are cheaper than the
+        others.
         """
         self.is_complete = False
         first = await self._page(status, 1)
@@ -75,7 +86,9 @@ class Sweeps:
         self.is_complete = True
 
     async def _page(self, status: str, page: int) -> Page[Row]:
-        return await self._caller.call(_LIST, {"status": status, "page": page, "limit": _LARGEST_PAGE})
+        return await self._caller.call(
+            _LIST, {"status": status, "page": page, "limit": _LARGEST_PAGE}
+        )
 
 
 def _goes_on(page: Page[Row]) -> bool:
@@ -83,7 +96,9 @@ def _goes_on(page: Page[Row]) -> bool:
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do several things at once; the first failure cancels the others and is raised as it is, not in a group."""
+    """Do several things at once; the first failure cancels the others and is raised as it is, not
+    in a group.
+    """
     tasks = [asyncio.create_task(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 
 class _Wiring:
-    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that ends in them."""
+    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that
+    ends in them.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self.process = os.getpid()
@@ -47,15 +49,21 @@ class _Wiring:
         self._closing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Cut off the calls under way, and close the pool; those who close it at the same time wait for the same end."""
+        """Cut off the calls under way, and close the pool; those who close it at the same time wait
+        for the same end.
+        """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(asyncio.current_task()))
         await asyncio.shield(self._closing)
 
     async def _close(self, closer: asyncio.Task[Any] | None) -> None:
         self.closed = True
-        self.deadlines.end_all(but=closer)  # a call whose middleware closes the client would wait for itself
-        await asyncio.gather(*(task for task in self.background if task is not closer), return_exceptions=True)
+        self.deadlines.end_all(
+            but=closer
+        )  # a call whose middleware closes the client would wait for itself
+        await asyncio.gather(
+            *(task for task in self.background if task is not closer), return_exceptions=True
+        )
         await self.pool.close()
 
 
@@ -64,7 +72,9 @@ def _link(middleware: Middleware, send: Next) -> Next:
 
 
 class Transport:
-    """Shared by a client and its views: credentials, limits, and one pool, which belongs to the loop that first used it."""
+    """Shared by a client and its views: credentials, limits, and one pool, which belongs to the
+    loop that first used it.
+    """
 
     def __init__(
         self,
@@ -88,12 +98,18 @@ class Transport:
         forget_in_child(self)
 
     async def send(self, request: Request, record: Record | None = None) -> Response:
-        """Send a request through the middleware, and record it, within its deadline; what the ledger has already is not sent.
+        """Send a request through the middleware, and record it, within its deadline; what the
+        ledger has already is not sent.
 
-        A deadline that passes while the answer is recorded ends only the wait for that: the ledger may still record it.
+        A deadline that passes while the answer is recorded ends only the wait for that: the ledger
+        may still record it.
         """
         wiring = self._wiring
-        if wiring is None or wiring.loop is not asyncio.get_running_loop() or wiring.process != os.getpid():
+        if (
+            wiring is None
+            or wiring.loop is not asyncio.get_running_loop()
+            or wiring.process != os.getpid()
+        ):
             wiring = await self._wire()
         deadline = wiring.deadlines.at(request.deadline)
         response: Response | None = None
@@ -113,7 +129,9 @@ class Transport:
             if deadline.task.cancelling():
                 raise
             if response is None:
-                raise ConnectionFailedError("the call was cancelled, and not by its caller", **request.facts()) from stray
+                raise ConnectionFailedError(
+                    "the call was cancelled, and not by its caller", **request.facts()
+                ) from stray
         if response is not None:
             assert record is not None
             record.warn(request, "the ledger was locked or busy until the deadline of the call")
@@ -122,10 +140,14 @@ class Transport:
             raise ConnectionFailedError("the client was closed during the call", **request.facts())
         if record is not None:
             raise record.late(request)
-        raise RequestTimeoutError("no answer came within the deadline of the call", **request.facts())
+        raise RequestTimeoutError(
+            "no answer came within the deadline of the call", **request.facts()
+        )
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start calls that belong to the client: `close` waits for their end, and a failure is only for those who await them."""
+        """Start calls that belong to the client: `close` waits for their end, and a failure is only
+        for those who await them.
+        """
         assert self._wiring is not None
         background = self._wiring.background
         task = asyncio.create_task(work)
@@ -146,7 +168,10 @@ class Transport:
             raise ConfigurationError("this client is closed")
         if old is not None:
             if old.loop.is_running():
-                raise ConfigurationError("this client is in use on another running event loop: make one client for each loop")
+                raise ConfigurationError(
+                    "this client is in use on another running event loop: make one client for each "
+                    "loop"
+                )
             old.pool.abandon()
         self._wiring = wiring = _Wiring(self)
         await wiring.pool.open()
@@ -174,14 +199,21 @@ class Transport:
             wiring.pool.abandon()
         self._ending = None
 
-    def __del__(self, warn: Callable[..., None] = warnings.warn, process: Callable[[], int] = os.getpid) -> None:
+    def __del__(
+        self, warn: Callable[..., None] = warnings.warn, process: Callable[[], int] = os.getpid
+    ) -> None:
         wiring: _Wiring | None = getattr(self, "_wiring", None)
         if wiring is None:
             return
         if wiring.process != process():
             notice_fork()
         elif not wiring.loop.is_closed():
-            warn(f"PayChainHQ client made at {self._made_at} was never closed", ResourceWarning, stacklevel=1, source=self)
+            warn(
+                f"PayChainHQ client made at {self._made_at} was never closed",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
 
 
 def make_transport(
@@ -197,7 +229,9 @@ def make_transport(
     trust_env: bool,
     allow_insecure_http: bool,
 ) -> Transport:
-    """Check a client's settings of how it sends, and make what it sends by; raises `ConfigurationError`."""
+    """Check a client's settings of how it sends, and make what it sends by; raises
+    `ConfigurationError`.
+    """
     route = make_route(
         base_url,
         session=session,
@@ -208,16 +242,23 @@ def make_transport(
         max_connections=max_connections,
     )
     limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
-    if not isinstance(limits, Sequence) or not all(isinstance(limit, RateLimit) for limit in limits):
+    if not isinstance(limits, Sequence) or not all(
+        isinstance(limit, RateLimit) for limit in limits
+    ):
         raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
     if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
         raise ConfigurationError("middleware must be a sequence of async callables")
-    return Transport(route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at())
+    return Transport(
+        route, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at()
+    )
 
 
 def _made_at() -> str:
     """The line of the caller that makes the client, whichever way it is made."""
     frame = sys._getframe()
-    while frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync") and frame.f_back is not None:
+    while (
+        frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync")
+        and frame.f_back is not None
+    ):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -22,7 +22,8 @@ from paychainhq.polling import poll
 from paychainhq.streams import Stream
 from paychainhq.sweeping import Row, Sweeps, together
 
-# A pending invoice that does not change is asked for less and less often, down to one time in so many intervals.
+# A pending invoice that does not change is asked for less and less often, down to one time in so
+# many intervals.
 _GROWTH = 1.25
 _LONGEST_INTERVAL = 12
 # Who is due within this part of the interval is served along with the others.
@@ -31,7 +32,9 @@ _ALONG = 0.1
 _TICK = 1.0
 
 
-async def wait(caller: Caller, invoice_id: str | Invoice, timeout: float, interval: float) -> Invoice:
+async def wait(
+    caller: Caller, invoice_id: str | Invoice, timeout: float, interval: float
+) -> Invoice:
     id_, watched = _watched(invoice_id)
 
     async def look(caller: Caller) -> tuple[Invoice, bool]:
@@ -43,7 +46,9 @@ async def wait(caller: Caller, invoice_id: str | Invoice, timeout: float, interv
     if invoice is not None and ended:
         return invoice
     seen = f"it was last seen {invoice.status}" if invoice is not None else "it was never seen"
-    raise WaitTimeoutError(f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=invoice)
+    raise WaitTimeoutError(
+        f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=invoice
+    )
 
 
 def watch(
@@ -96,12 +101,16 @@ def _tell(watching: dict[str, Watched], change: Change) -> None:
 
 
 class _Looks:
-    """Looks at invoices when they are due: by sweeps of the lists, or by single reads, whichever is fewer requests.
+    """Looks at invoices when they are due: by sweeps of the lists, or by single reads, whichever is
+    fewer requests.
 
-    All that is learned is learned in order: requests that tell of the same invoice are never under way at the same time.
+    All that is learned is learned in order: requests that tell of the same invoice are never under
+    way at the same time.
     """
 
-    def __init__(self, caller: Caller, watching: dict[str, Watched], interval: float, concurrency: int) -> None:
+    def __init__(
+        self, caller: Caller, watching: dict[str, Watched], interval: float, concurrency: int
+    ) -> None:
         self._caller = caller
         self._watching = watching
         self._interval = interval
@@ -140,10 +149,18 @@ class _Looks:
         if self._failure is not None:
             raise self._failure
 
-    def _schedule(self, watched: Watched, status: str, now: datetime | None, at: float, *, changed: bool) -> None:
-        """Set when to look again, counted from `at`: less often at what stays pending, and right after it expires."""
+    def _schedule(
+        self, watched: Watched, status: str, now: datetime | None, at: float, *, changed: bool
+    ) -> None:
+        """Set when to look again, counted from `at`: less often at what stays pending, and right
+        after it expires.
+        """
         grown = min(watched.interval * _GROWTH, self._interval * _LONGEST_INTERVAL)
-        watched.interval = self._interval if changed or status != InvoiceStatus.PENDING else max(grown, self._interval)
+        watched.interval = (
+            self._interval
+            if changed or status != InvoiceStatus.PENDING
+            else max(grown, self._interval)
+        )
         wait = watched.interval
         if watched.expires_at is not None and now is not None and status == InvoiceStatus.PENDING:
             left = (watched.expires_at - now).total_seconds()
@@ -157,16 +174,26 @@ class _Looks:
         self._number += 1
         self._take_seen()
         until = self._now() + self._interval * _ALONG
-        due: Counter[str | None] = Counter(watched.told for watched in self._watching.values() if watched.due <= until)
+        due: Counter[str | None] = Counter(
+            watched.told for watched in self._watching.values() if watched.due <= until
+        )
         unseen = due.pop(None, 0)
-        statuses = {status for status, reads in due.items() if status is not None and self._sweeps.pay([status], reads)}
+        statuses = {
+            status
+            for status, reads in due.items()
+            if status is not None and self._sweeps.pay([status], reads)
+        }
         if unseen and self._sweeps.pay(_OPEN, unseen):
             statuses |= set(_OPEN)
         for status in sorted(statuses, key=_by_progress):
             async with aclosing(self._sweep(status, due[status] + unseen)) as batches:
                 async for changes in batches:
                     yield changes
-        reads = [id_ for id_, watched in self._watching.items() if watched.look != self._number and watched.due <= until]
+        reads = [
+            id_
+            for id_, watched in self._watching.items()
+            if watched.look != self._number and watched.due <= until
+        ]
         async with aclosing(self._read_all(reads)) as batches:
             async for changes in batches:
                 yield changes
@@ -179,11 +206,17 @@ class _Looks:
         return seen
 
     async def _sweep(self, status: str, reads: int) -> AsyncGenerator[list[Change], None]:
-        """Look at the list of a status. Whoever should be in it and is not has left it, and is due at once."""
+        """Look at the list of a status. Whoever should be in it and is not has left it, and is due
+        at once.
+        """
         try:
             async with aclosing(self._sweeps.pages(status, reads)) as batches:
                 async for pages in batches:
-                    changes = {change.invoice_id: change for page in pages for change in self._on_page(page)}
+                    changes = {
+                        change.invoice_id: change
+                        for page in pages
+                        for change in self._on_page(page)
+                    }
                     yield list(changes.values())
                     if self._seen:
                         async with aclosing(self._read_all(self._take_seen())) as more:
@@ -211,7 +244,13 @@ class _Looks:
             if watched is None:
                 continue
             told, expires_at = watched.told, watched.expires_at
-            if row.get("status") == told and told is not None and now is not None and expires_at is not None and now < expires_at:
+            if (
+                row.get("status") == told
+                and told is not None
+                and now is not None
+                and expires_at is not None
+                and now < expires_at
+            ):
                 watched.look = self._number
                 self._schedule(watched, told, now, at, changed=False)
                 continue
@@ -221,12 +260,16 @@ class _Looks:
                 watched.due = 0.0  # a read of its own shows whether the invoice can be decoded
                 continue
             if status != invoice.status:
-                watched.due = 0.0  # it has expired by the server's clock: a look of its own makes sure
+                watched.due = (
+                    0.0  # it has expired by the server's clock: a look of its own makes sure
+                )
                 continue
             watched.look = self._number
             self._schedule(watched, status, now, at, changed=status != watched.told)
             if status != watched.told:
-                yield Change(invoice_id=invoice.id, invoice=invoice, previous=watched.told, current=status)
+                yield Change(
+                    invoice_id=invoice.id, invoice=invoice, previous=watched.told, current=status
+                )
 
     async def _read_all(self, ids: Sequence[str]) -> AsyncGenerator[list[Change], None]:
         for start in range(0, len(ids), self._concurrency):
@@ -234,7 +277,11 @@ class _Looks:
             if self._failed:  # the server or the network is away: not to be asked for each
                 return
             if batch:
-                yield [change for change in await together(self._change(id_) for id_ in batch) if change is not None]
+                yield [
+                    change
+                    for change in await together(self._change(id_) for id_ in batch)
+                    if change is not None
+                ]
 
     async def _change(self, id_: str) -> Change | None:
         """Look at one invoice."""
@@ -261,7 +308,9 @@ _OPEN = tuple(status for status in InvoiceStatus if status not in TERMINAL)
 
 
 def _by_progress(status: str) -> int:
-    """In the order of an invoice's life: who moves on while its list is read is met in the next one."""
+    """In the order of an invoice's life: who moves on while its list is read is met in the next
+    one.
+    """
     return _OPEN.index(InvoiceStatus(status)) if status in _OPEN else len(_OPEN)
 
 
@@ -273,8 +322,12 @@ def _server_time(invoice: Invoice) -> datetime | None:
     return answers.server_time(invoice.response.headers) if invoice.response else None
 
 
-def _judged(invoice: Invoice, watched: Watched, now: datetime | None) -> tuple[Invoice, InvoiceStatus | str]:
-    """Judge an invoice by the server's clock. `expires_at` is kept from where it was seen: a single read does not give it."""
+def _judged(
+    invoice: Invoice, watched: Watched, now: datetime | None
+) -> tuple[Invoice, InvoiceStatus | str]:
+    """Judge an invoice by the server's clock. `expires_at` is kept from where it was seen: a single
+    read does not give it.
+    """
     if invoice.expires_at is None and watched.expires_at is not None:
         invoice = attrs.evolve(invoice, expires_at=watched.expires_at)
     watched.expires_at = invoice.expires_at

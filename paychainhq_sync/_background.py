@@ -1,8 +1,10 @@
-"""Background thread and its event loop: one a process, started by the first call, ended with the last client.
+"""Background thread and its event loop: one a process, started by the first call, ended with the
+last client.
 
-No lock guards what threads share here. A signal handler may run at any instruction of the main thread, and may call, make or close
-a client: it would wait for ever for a lock that the code below it holds. So each change is one step that nothing can interrupt, or
-is made by the background thread, which runs no handlers.
+No lock guards what threads share here. A signal handler may run at any instruction of the main
+thread, and may call, make or close a client: it would wait for ever for a lock that the code below
+it holds. So each change is one step that nothing can interrupt, or is made by the background
+thread, which runs no handlers.
 """
 
 from __future__ import annotations
@@ -60,20 +62,25 @@ class Engine:
     def start(self) -> None:
         """Start the thread; doing so twice is harmless."""
         if self.thread is None:
-            # `Thread.start` waits for the thread, and holds a lock that the thread needs: a signal handler must not interrupt it.
+            # `Thread.start` waits for the thread, and holds a lock that the thread needs: a signal
+            # handler must not interrupt it.
             _thread.start_new_thread(self._start_thread, ())
 
     def hand(self, call: Call[Any]) -> None:
         """Have the loop begin a call, or cancel one that was given up."""
         self._handed.append(call)
         if self.loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: its thread passes on what was handed in
+            with suppress(
+                RuntimeError
+            ):  # the loop is closed: its thread passes on what was handed in
                 self.loop.call_soon_threadsafe(self._take)
         if self.over:
             self._pass_on()
 
     def successor(self) -> Engine:
-        """Return the engine that follows this one; it is the same for all who come at the same time."""
+        """Return the engine that follows this one; it is the same for all who come at the same
+        time.
+        """
         return self._successor.setdefault("engine", Engine())
 
     def latest(self) -> Engine:
@@ -89,7 +96,9 @@ class Engine:
 
     def is_gone(self) -> bool:
         """Return whether a call that was begun here can end no more."""
-        return self.process != os.getpid() or (self.over and (self.thread is None or not self.thread.is_alive()))
+        return self.process != os.getpid() or (
+            self.over and (self.thread is None or not self.thread.is_alive())
+        )
 
     def end(self) -> None:
         """Take no more calls, and end the thread."""
@@ -139,12 +148,13 @@ class Engine:
                 self.loop = loop = runner.get_loop()
                 serving = loop.create_task(self._serve())
                 while not serving.done() and not loop.is_closed():
-                    # A SystemExit that a task raised is its outcome, for those who wait for it; the others are to go on.
-                    # A RuntimeError says that something has stopped the loop.
+                    # A SystemExit that a task raised is its outcome, for those who wait for it; the
+                    # others are to go on. A RuntimeError says that something has stopped the loop.
                     with suppress(SystemExit, KeyboardInterrupt, RuntimeError):
                         loop.run_until_complete(serving)
         except RuntimeError:
-            # At exit the last step, waiting for the threads that resolve names, is refused the thread that it needs.
+            # At exit the last step, waiting for the threads that resolve names, is refused the
+            # thread that it needs.
             if not _exiting:
                 raise
         finally:
@@ -182,7 +192,8 @@ def running_engine() -> Engine:
             raise ConfigurationError("the interpreter is shutting down")
         if engine.process != os.getpid():
             _left_behind.append(engine)
-        # Another thread may set an older one at the same time: that has ended, and leads here again.
+        # Another thread may set an older one at the same time: that has ended, and leads here
+        # again.
         _engine = engine = engine.successor()
     try:
         engine.start()
@@ -263,7 +274,8 @@ class Call(Generic[T]):
 
     def wake(self) -> None:
         """Let the caller go on."""
-        # At exit only daemon threads can be waiting: they end with the process, and are not to tell of it in a traceback.
+        # At exit only daemon threads can be waiting: they end with the process, and are not to tell
+        # of it in a traceback.
         if not _exiting:
             with suppress(RuntimeError):  # it was woken before
                 self.ended.release()
@@ -277,8 +289,13 @@ class Call(Generic[T]):
         # Nobody asked for the cancellation: a caller that gives up does not come here.
         request = None if self.task is None else self.context.get(current_request)
         if request is None:
-            raise ConfigurationError("this client was closed, or its background thread ended, before the call began")
-        raise ConnectionFailedError("the client was closed, or its background thread ended, during the call", **request.facts())
+            raise ConfigurationError(
+                "this client was closed, or its background thread ended, before the call began"
+            )
+        raise ConnectionFailedError(
+            "the client was closed, or its background thread ended, during the call",
+            **request.facts(),
+        )
 
 
 # --- the end of the process ---

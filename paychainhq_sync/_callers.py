@@ -14,21 +14,31 @@ _warned: set[tuple[CodeType, int]] = set()
 
 
 def check_caller(background: asyncio.AbstractEventLoop | None) -> None:
-    """Refuse a call from the loop's own thread, and warn of one that blocks a loop of the caller's."""
+    """Refuse a call from the loop's own thread, and warn of one that blocks a loop of the
+    caller's.
+    """
     loop = asyncio._get_running_loop()
     if loop is None:
         return
     frame, level, instead = sys._getframe(1), 2, ""
-    while frame.f_back is not None and (name := frame.f_globals.get("__name__", "")).partition(".")[0] == "paychainhq_sync":
+    while (
+        frame.f_back is not None
+        and (name := frame.f_globals.get("__name__", "")).partition(".")[0] == "paychainhq_sync"
+    ):
         instead = _async_name(name, frame.f_code.co_name)
         frame, level = frame.f_back, level + 1
     if loop is background:
-        raise ConfigurationError(f"this would wait for itself: on the background loop, use paychainhq's {instead}")
+        raise ConfigurationError(
+            f"this would wait for itself: on the background loop, use paychainhq's {instead}"
+        )
     # In a notebook every cell runs under a loop, and blocking it is what is wanted.
     site = (frame.f_code, frame.f_lineno)
     if site not in _warned and not hasattr(builtins, "__IPYTHON__"):
         _warned.add(site)
-        message = f"paychainhq_sync blocks the event loop that runs in this thread: use paychainhq's {instead}"
+        message = (
+            "paychainhq_sync blocks the event loop that runs in this thread: use "
+            f"paychainhq's {instead}"
+        )
         warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
@@ -39,4 +49,8 @@ def _async_name(name: str, method: str) -> str:
         return "`async with`"
     if module.startswith("_"):
         return "`async for`"
-    return f"`await {client}.{method}(...)`" if module in ("base_client", "client") else f"`await {client}.{module}.{method}(...)`"
+    return (
+        f"`await {client}.{method}(...)`"
+        if module in ("base_client", "client")
+        else f"`await {client}.{module}.{method}(...)`"
+    )

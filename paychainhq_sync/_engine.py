@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from paychainhq.calls import current_request
-from paychainhq_sync._background import Call, Engine, is_exiting, is_running, running_engine, this_engine
+from paychainhq_sync._background import (
+    Call,
+    Engine,
+    is_exiting,
+    is_running,
+    running_engine,
+    this_engine,
+)
 from paychainhq_sync._callers import check_caller
 
 if TYPE_CHECKING:
@@ -20,7 +27,8 @@ T = TypeVar("T")
 
 # Seconds that an interrupted call may take to come to rest.
 _PATIENCE = 1.5
-# Seconds between two checks that the background thread still runs: a forked child that goes on inside a call has none.
+# Seconds between two checks that the background thread still runs: a forked child that goes on
+# inside a call has none.
 _CHECK = 5.0
 
 _open: WeakSet[Transport] = WeakSet()
@@ -29,11 +37,13 @@ _open: WeakSet[Transport] = WeakSet()
 def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Run a coroutine on the background loop, and return its task once it has ended.
 
-    The caller asks that for its `.result()`: so an error is raised in the caller's own line, and not in here.
+    The caller asks that for its `.result()`: so an error is raised in the caller's own line, and
+    not in here.
 
     Raises:
 
-        ConfigurationError: The call came from the background loop's own thread, or while the interpreter shuts down.
+        ConfigurationError: The call came from the background loop's own thread, or while the
+            interpreter shuts down.
         ConnectionFailedError: The call was cut off, by nobody's cancellation.
     """
     call: Call[T] | None = None
@@ -55,7 +65,9 @@ def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 def dispose(work: Coroutine[Any, Any, None]) -> None:
-    """Run what ends an iteration, and wait for it; where no loop runs any more, everything has ended with it."""
+    """Run what ends an iteration, and wait for it; where no loop runs any more, everything has
+    ended with it.
+    """
     if is_running():
         complete(work).result()
     else:
@@ -63,7 +75,9 @@ def dispose(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _interrupt(call: Call[Any], interruption: BaseException) -> None:
-    """Cancel what is under way, wait until it has come to rest, and note on the exception what it was."""
+    """Cancel what is under way, wait until it has come to rest, and note on the exception what it
+    was.
+    """
     call.given_up = True
     if not call.engine.is_gone() and not (call.task is not None and call.task.done()):
         call.engine.hand(call)
@@ -74,7 +88,9 @@ def _interrupt(call: Call[Any], interruption: BaseException) -> None:
     interruption.idempotency_key = request.idempotency_key  # type: ignore[attr-defined]
     note = f"{request.operation.name} was under way (sent: {request.sent})"
     if request.idempotency_key is not None:
-        note += f"; to ask for the same thing again, use idempotency_key={request.idempotency_key!r}"
+        note += (
+            f"; to ask for the same thing again, use idempotency_key={request.idempotency_key!r}"
+        )
     interruption.add_note(note)
 
 
@@ -99,7 +115,8 @@ async def _close(client: BaseClient) -> Engine | None:
     """Close a client, and return the engine that ends with it, if it was the last one."""
     await client.close()
     _open.discard(client._caller.transport)
-    # Decided in the thread of the engine: a client that is counted after this makes its first call on the successor.
+    # Decided in the thread of the engine: a client that is counted after this makes its first call
+    # on the successor.
     if _open:
         return None
     engine = this_engine()

@@ -30,9 +30,9 @@ _READING = 0.005
 class Stream(Generic[T]):
     """Iterator over the items of an async generator that runs on the background loop.
 
-    `for` over it is enough where the loop runs to its end. `with`, or `close()`, also ends the work behind it when the block is
-    left early. A stream that is abandoned is ended by the background loop once it is collected: asyncio closes the async generator
-    then, and no thread waits.
+    `for` over it is enough where the loop runs to its end. `with`, or `close()`, also ends the work
+    behind it when the block is left early. A stream that is abandoned is ended by the background
+    loop once it is collected: asyncio closes the async generator then, and no thread waits.
     """
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
@@ -78,12 +78,19 @@ class Stream(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _refuse_second_user(self) -> None:
         if self._running:
-            raise ValueError("this stream is in use already, by another thread or under this signal handler")
+            raise ValueError(
+                "this stream is in use already, by another thread or under this signal handler"
+            )
 
     def _end(self) -> None:
         begun, ended = self._begun, self._ended
@@ -109,8 +116,12 @@ def iterate(items: AsyncStream[T]) -> Stream[T]:
 
 
 def here(items: Any) -> Any:
-    """Read a lazy iterable in the caller's thread; anything else is left for the checks of the arguments."""
-    if isinstance(items, Iterable) and not isinstance(items, (str, bytes, Sequence, Mapping, set, frozenset)):
+    """Read a lazy iterable in the caller's thread; anything else is left for the checks of the
+    arguments.
+    """
+    if isinstance(items, Iterable) and not isinstance(
+        items, (str, bytes, Sequence, Mapping, set, frozenset)
+    ):
         return list(items)
     return items
 
@@ -160,7 +171,9 @@ async def first(pages: Pages[T]) -> AsyncPage[T]:
 
 
 class _Feed(Generic[R]):
-    """Source of a job's requests on the loop: the job waits here until the caller's thread has read some more."""
+    """Source of a job's requests on the loop: the job waits here until the caller's thread has read
+    some more.
+    """
 
     def __init__(self) -> None:
         self._items: deque[R] = deque()
@@ -191,7 +204,9 @@ class _Feed(Generic[R]):
 
 
 class _Job(Stream[T], Generic[T, R]):
-    """Outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
+    """Outcomes of a job whose requests are read, and whose progress is reported, in the caller's
+    thread.
+    """
 
     def __init__(
         self,
@@ -211,7 +226,9 @@ class _Job(Stream[T], Generic[T, R]):
         self._read: tuple[list[R], bool, Exception | None] | None = None
 
     def _step(self) -> T:
-        if cast(Any, self._items).ag_frame is None:  # its loop ended with the last client, and closed it
+        if (
+            cast(Any, self._items).ag_frame is None
+        ):  # its loop ended with the last client, and closed it
             if self._ready:
                 return cast(T, self._ready.popleft())
             raise ConfigurationError("the client was closed under this job")
@@ -258,9 +275,13 @@ class _Job(Stream[T], Generic[T, R]):
 
 
 def run_job(
-    begin: Callable[[Any, Any], AsyncStream[T]], requests: Iterable[R], progress: Callable[[Progress], None] | None
+    begin: Callable[[Any, Any], AsyncStream[T]],
+    requests: Iterable[R],
+    progress: Callable[[Progress], None] | None,
 ) -> Stream[T]:
-    """Return the outcomes of a job whose requests are read, and whose progress is reported, in the caller's thread."""
+    """Return the outcomes of a job whose requests are read, and whose progress is reported, in the
+    caller's thread.
+    """
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
@@ -268,7 +289,9 @@ def run_job(
 
 
 def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:
-    """Read a few requests, or as many as come at once: a slow source is not waited for with some in hand."""
+    """Read a few requests, or as many as come at once: a slow source is not waited for with some in
+    hand.
+    """
     items: list[R] = []
     until = time.monotonic() + _READING
     try:

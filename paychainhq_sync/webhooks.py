@@ -1,4 +1,6 @@
-"""Webhooks without async and await: the same events, and a receiver whose handlers are plain functions."""
+"""Webhooks without async and await: the same events, and a receiver whose handlers are plain
+functions.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +22,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventData", "EventName", "Receiver", "parse", "sign"]
 
-_ADVICE = "nothing awaits it here; give it to paychainhq.webhooks.Receiver, or make it a plain function"
+_ADVICE = (
+    "nothing awaits it here; give it to paychainhq.webhooks.Receiver, or make it a plain function"
+)
 
 
 class Receiver(BaseReceiver):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx to what was not.
+    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx
+    to what was not.
 
-    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then acknowledged. So each event is
-    handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
-    An event that another process is handling is answered with 503: it comes again.
+    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then
+    acknowledged. So each event is handled at least once, and exactly once unless a process dies in
+    a handler; several processes may share the ledger's file. An event that another process is
+    handling is answered with 503: it comes again.
 
     A handler is a plain function. When it returns, its work must be committed.
 
     Args:
 
         secrets: The webhook secret, or several while it is being changed.
-        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which survives them, or a `MemoryLedger`.
+        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
+            survives them, or a `MemoryLedger`.
         bearer: The token that the API sends along, if you have set one.
-        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out; more than the 25 s that a handler has. No thread can
-            be interrupted, so a handler that takes longer than its lease may be run a second time meanwhile.
-        name: The name of this receiver, part of its claims: on one ledger, receivers with different names each handle an event,
-            and receivers with the same name share the events.
+        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed
+            (see `parse`).
+        lease: Seconds after which the claim of a process that died runs out; more than the 25 s
+            that a handler has. No thread can be interrupted, so a handler that takes longer than
+            its lease may be run a second time meanwhile.
+        name: The name of this receiver, part of its claims: on one ledger, receivers with different
+            names each handle an event, and receivers with the same name share the events.
 
     Raises:
 
@@ -80,10 +89,12 @@ class Receiver(BaseReceiver):
 
     @property
     def django(self) -> Callable[[HttpRequest], HttpResponse]:
-        """A view of Django: `path("webhooks", receiver.django)`. Each of Django's decorators accepts it.
+        """A view of Django: `path("webhooks", receiver.django)`. Each of Django's decorators
+        accepts it.
 
-        It needs no CSRF token, since the signature is its proof, and runs outside the transactions of `ATOMIC_REQUESTS`: an event
-        is recorded as done when its handler returns, and a transaction around that could still fail.
+        It needs no CSRF token, since the signature is its proof, and runs outside the transactions
+        of `ATOMIC_REQUESTS`: an event is recorded as done when its handler returns, and a
+        transaction around that could still fail.
         """
 
         def webhook(request: HttpRequest) -> HttpResponse:
@@ -97,29 +108,37 @@ class Receiver(BaseReceiver):
         return webhook
 
     def flask(self) -> Response:
-        """Serve as a view of Flask: `app.add_url_rule("/webhooks", view_func=receiver.flask, methods=["POST"])`."""
+        """Serve as a view of Flask: `app.add_url_rule("/webhooks", view_func=receiver.flask,
+        methods=["POST"])`.
+        """
         from flask import Response, request
 
         return Response(status=self.receive(request.get_data(cache=False), request.headers))
 
 
 class _EveryDatabase(set[str]):
-    """The aliases of all databases, in the form that Django's `non_atomic_requests` adds to and `ATOMIC_REQUESTS` reads."""
+    """The aliases of all databases, in the form that Django's `non_atomic_requests` adds to and
+    `ATOMIC_REQUESTS` reads.
+    """
 
     def __contains__(self, alias: object) -> bool:
         return True
 
 
 def _refuse_transactions() -> None:
-    """Raise `ConfigurationError` inside a transaction of Django's, but for those that a `TestCase` opens around each test."""
+    """Raise `ConfigurationError` inside a transaction of Django's, but for those that a `TestCase`
+    opens around each test.
+    """
     django = sys.modules.get("django.db")
     if django is None or not sys.modules["django.conf"].settings.configured:
         return
     for connection in django.connections.all(initialized_only=True):
         if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
             raise ConfigurationError(
-                "a webhook is received in a transaction of Django's, which could roll back what its handler does after that was"
-                " recorded as done: mark the view that calls receiver.django or receive with transaction.non_atomic_requests"
+                "a webhook is received in a transaction of Django's, which could roll back what "
+                "its handler does after that was"
+                " recorded as done: mark the view that calls receiver.django or receive with "
+                "transaction.non_atomic_requests"
             )
 
 

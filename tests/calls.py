@@ -1,4 +1,6 @@
-"""Calls: for each operation the arguments of its documented command, and a client that can make every call."""
+"""Calls: for each operation the arguments of its documented command, and a client that can make
+every call.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,32 @@ API_KEY = "pk_live_your_business_key"
 DASHBOARD_HEADERS = {"Cookie": "session=abc", "X-Step-Up": "def"}
 
 DESTINATIONS = [
-    {"chain": "sol", "address": "8gRLe6GiQx2jo9mQFcbwy34u2W4zD2rN5q4mmD8iP2Mp", "label": "Solana operations wallet"},
-    {"chain": "eth", "address": "0x5fBDB2315678afecb367f032d93F642f64180aa3", "label": "Base operations wallet"},
+    {
+        "chain": "sol",
+        "address": "8gRLe6GiQx2jo9mQFcbwy34u2W4zD2rN5q4mmD8iP2Mp",
+        "label": "Solana operations wallet",
+    },
+    {
+        "chain": "eth",
+        "address": "0x5fBDB2315678afecb367f032d93F642f64180aa3",
+        "label": "Base operations wallet",
+    },
 ]
 LIMITS = [
-    {"chain": "sol", "network_id": "sol-mainnet", "token": "USDC", "max_amount": "1000", "daily_amount": "5000"},
-    {"chain": "eth", "network_id": "base-mainnet", "token": "USDC", "max_amount": "1000", "daily_amount": "5000"},
+    {
+        "chain": "sol",
+        "network_id": "sol-mainnet",
+        "token": "USDC",
+        "max_amount": "1000",
+        "daily_amount": "5000",
+    },
+    {
+        "chain": "eth",
+        "network_id": "base-mainnet",
+        "token": "USDC",
+        "max_amount": "1000",
+        "daily_amount": "5000",
+    },
 ]
 
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -37,7 +59,13 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     "api_keys.list": {},
     "api_keys.create": {
         "name": "Production invoices server",
-        "permissions": ["business:read", "customers:*", "invoices:*", "payments:read", "events:read"],
+        "permissions": [
+            "business:read",
+            "customers:*",
+            "invoices:*",
+            "payments:read",
+            "events:read",
+        ],
         "expires_in": 90,
     },
     "api_keys.create_payout": {
@@ -50,7 +78,10 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     },
     "api_keys.create_contract": {
         "name": "TSTY buy/sell executor",
-        "action_ids": ["7a8a6b0d-5a18-4c71-9478-18c6a54fe9cb", "11e71b3c-88bb-49b2-a1c9-ffce42d62df1"],
+        "action_ids": [
+            "7a8a6b0d-5a18-4c71-9478-18c6a54fe9cb",
+            "11e71b3c-88bb-49b2-a1c9-ffce42d62df1",
+        ],
         "expires_in": 30,
     },
     "api_keys.revoke": {"key_id": "key_123"},
@@ -82,7 +113,11 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     "tokens.get": {"symbol": "USDC"},
     "billing.profile": {},
     "billing.plans": {},
-    "billing.change_subscription": {"plan_code": "GROWTH", "billing_mode": "prepaid_monthly", "network_id": "base-mainnet"},
+    "billing.change_subscription": {
+        "plan_code": "GROWTH",
+        "billing_mode": "prepaid_monthly",
+        "network_id": "base-mainnet",
+    },
     "billing.invoices": {"limit": 20, "offset": 0},
     "billing.usage": {},
     "billing.pay_invoice": {
@@ -111,7 +146,11 @@ HUGE = 10**5000  # beyond the digits that Python converts to text
 
 def short(value: object) -> str:
     """Return a test id for one of its values."""
-    return "huge" if value is HUGE or (isinstance(value, dict) and value.get("n") is HUGE) else ascii(value)[:40]
+    return (
+        "huge"
+        if value is HUGE or (isinstance(value, dict) and value.get("n") is HUGE)
+        else ascii(value)[:40]
+    )
 
 
 def client(server: RawServer) -> PayChainHQ:
@@ -134,13 +173,23 @@ def call(pay: PayChainHQ, operation: str, arguments: Mapping[str, Any]) -> Await
 
 
 def documented_answer(operation: str) -> bytes:
-    """Return the documented response; an update of the settings, which has none, gets that of a read."""
-    shown = "businesses.invoice_settings" if operation == "businesses.update_invoice_settings" else operation
+    """Return the documented response; an update of the settings, which has none, gets that of a
+    read.
+    """
+    shown = (
+        "businesses.invoice_settings"
+        if operation == "businesses.update_invoice_settings"
+        else operation
+    )
     return answer(BY_NAME[shown].response)
 
 
-async def refused(make: Callable[[PayChainHQ], Awaitable[Any]], argument: str) -> InvalidArgumentError:
-    """Assert that a call is refused because of `argument`, by an error that names it, and that nothing was sent."""
+async def refused(
+    make: Callable[[PayChainHQ], Awaitable[Any]], argument: str
+) -> InvalidArgumentError:
+    """Assert that a call is refused because of `argument`, by an error that names it, and that
+    nothing was sent.
+    """
     async with RawServer(answer({})) as server, client(server) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await make(pay)
@@ -151,6 +200,8 @@ async def refused(make: Callable[[PayChainHQ], Awaitable[Any]], argument: str) -
     return caught.value
 
 
-async def refused_fields(operation: str, fields: Mapping[str, Any], argument: str) -> InvalidArgumentError:
+async def refused_fields(
+    operation: str, fields: Mapping[str, Any], argument: str
+) -> InvalidArgumentError:
     """Assert the same for a documented call with other fields."""
     return await refused(lambda pay: call(pay, operation, {**CALLS[operation], **fields}), argument)

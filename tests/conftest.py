@@ -35,7 +35,9 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 
 @pytest.fixture(autouse=True)
 def untouched_logger() -> Iterator[None]:
-    """Restore the package's logger after a test, or an example of the documentation, has changed it."""
+    """Restore the package's logger after a test, or an example of the documentation, has changed
+    it.
+    """
     logger = logging.getLogger("paychainhq")
     level = logger.level
     yield
@@ -43,7 +45,9 @@ def untouched_logger() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with the fixture `face` in both faces, unless a marker names a reason against it."""
+    """Run each test with the fixture `face` in both faces, unless a marker names a reason against
+    it.
+    """
     if "face" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("async_only")
         metafunc.parametrize("face", faces.FACES[:1] if only else faces.FACES, indirect=True)

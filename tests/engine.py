@@ -1,4 +1,6 @@
-"""Helpers of the engine's tests: a fast retry policy, clients of a test server, and two clocks that skip waits."""
+"""Helpers of the engine's tests: a fast retry policy, clients of a test server, and two clocks that
+skip waits.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,16 @@ PRICES = BY_NAME["prices.list"].response
 
 def client(url: str, **settings: Any) -> PayChainHQ:
     """Return a client with a standard key and short retry waits."""
-    return PayChainHQ(**{"api_key": KEY, "business_id": "biz_123", "base_url": url, "retry": QUICK, "timeout": 10, **settings})
+    return PayChainHQ(
+        **{
+            "api_key": KEY,
+            "business_id": "biz_123",
+            "base_url": url,
+            "retry": QUICK,
+            "timeout": 10,
+            **settings,
+        }
+    )
 
 
 def invoice(pay: PayChainHQ, **arguments: Any) -> Coroutine[Any, Any, Any]:
@@ -45,11 +56,15 @@ def info(result: Model) -> ResponseInfo:
 
 def states(error: PayChainError) -> list[int | str | None]:
     """Return the result of each attempt: a status, or an error."""
-    return [attempt.status if attempt.error is None else attempt.error for attempt in error.attempts]
+    return [
+        attempt.status if attempt.error is None else attempt.error for attempt in error.attempts
+    ]
 
 
 class Clock:
-    """Clock of the running loop; a sleep advances it instead of waiting, and is recorded in `waits`."""
+    """Clock of the running loop; a sleep advances it instead of waiting, and is recorded in
+    `waits`.
+    """
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -102,6 +117,8 @@ class _TimelessLoop(asyncio.SelectorEventLoop):
 
 
 def run_timeless(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine without sockets on a loop whose time begins at 0 and passes only while all tasks wait."""
+    """Run a coroutine without sockets on a loop whose time begins at 0 and passes only while all
+    tasks wait.
+    """
     with asyncio.Runner(loop_factory=_TimelessLoop) as runner:
         return runner.run(work)

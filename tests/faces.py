@@ -1,7 +1,9 @@
-"""Faces: one test body for both. `PayChainHQ` and `Gateway` here are async clients, or blocking ones behind the same `await`s.
+"""Faces: one test body for both. `PayChainHQ` and `Gateway` here are async clients, or blocking
+ones behind the same `await`s.
 
-A module with `pytestmark = pytest.mark.usefixtures("face")` that imports its client from here has each of its tests run twice.
-A test that inspects the event loop itself, or makes no client, is marked `async_only` with the reason.
+A module with `pytestmark = pytest.mark.usefixtures("face")` that imports its client from here has
+each of its tests run twice. A test that inspects the event loop itself, or makes no client, is
+marked `async_only` with the reason.
 """
 
 from __future__ import annotations
@@ -46,7 +48,11 @@ else:
         """Factory of clients of the current face."""
 
         def __new__(cls, **settings: Any) -> Any:
-            return paychainhq.PayChainHQ(**settings) if current == "async" else _Client(paychainhq_sync.PayChainHQ(**settings))
+            return (
+                paychainhq.PayChainHQ(**settings)
+                if current == "async"
+                else _Client(paychainhq_sync.PayChainHQ(**settings))
+            )
 
         @staticmethod
         def from_env(**settings: Any) -> Any:

@@ -25,7 +25,13 @@ def objects_in(data: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any
     """Yield every object in parsed JSON, with its path."""
     if isinstance(data, dict):
         yield path, data
-    steps = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    steps = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     for step, item in steps:
         yield from objects_in(item, (*path, step))
 
@@ -60,7 +66,12 @@ def written(path: Path) -> str:
 
 def first_spelling(path: Path) -> Path:
     """Return the path of a missing field in an error, for a field with several wire names."""
-    return (*path[:-1], {"paymentMethods": "data", "plans": "data", "amountUsd": "amountUSD"}.get(str(path[-1]), path[-1]))
+    return (
+        *path[:-1],
+        {"paymentMethods": "data", "plans": "data", "amountUsd": "amountUSD"}.get(
+            str(path[-1]), path[-1]
+        ),
+    )
 
 
 def models_in(value: Any) -> Iterator[Model]:

@@ -1,7 +1,8 @@
 """Contract of a ledger: cases that every backend passes.
 
-A backend joins with a subclass of `LedgerContract`, or of `SharedLedgerContract` if several processes may use it, that defines the
-fixture `open_ledger`: a function that opens the same ledger each time it is called. In a forked child it is called again.
+A backend joins with a subclass of `LedgerContract`, or of `SharedLedgerContract` if several
+processes may use it, that defines the fixture `open_ledger`: a function that opens the same ledger
+each time it is called. In a forked child it is called again.
 """
 
 from __future__ import annotations
@@ -65,12 +66,19 @@ class LedgerContract:
     # --- states ---
 
     def test_an_intent_is_new_once(self, ledger: FullLedger) -> None:
-        """A key that was begun is returned as an unfinished entry, with the time at which it was begun."""
+        """A key that was begun is returned as an unfinished entry, with the time at which it was
+        begun.
+        """
         before = time.time()
         assert run(ledger.begin(intent("k"))) is None
         entry = run(ledger.begin(intent("k")))
         assert entry is not None
-        assert (entry.operation, entry.key, entry.fingerprint, entry.credential) == (CREATE, "k", "f", "c")
+        assert (entry.operation, entry.key, entry.fingerprint, entry.credential) == (
+            CREATE,
+            "k",
+            "f",
+            "c",
+        )
         assert entry.state == "unfinished"
         assert before - 2 <= entry.started_at <= time.time() + 2
 
@@ -102,7 +110,9 @@ class LedgerContract:
     # --- what replaces what ---
 
     def test_a_success_is_final(self, ledger: FullLedger) -> None:
-        """Neither a refusal nor another success replaces a success, whichever attempt they answer."""
+        """Neither a refusal nor another success replaces a success, whichever attempt they
+        answer.
+        """
         first, second = intent("k"), intent("k")
         run(ledger.begin(first))
         run(ledger.begin(second))
@@ -124,7 +134,9 @@ class LedgerContract:
         assert entry is not None
         assert (entry.state, entry.fingerprint, entry.credential) == ("unfinished", "g", "d")
 
-    def test_a_late_refusal_changes_nothing_once_another_attempt_was_sent(self, ledger: FullLedger) -> None:
+    def test_a_late_refusal_changes_nothing_once_another_attempt_was_sent(
+        self, ledger: FullLedger
+    ) -> None:
         """An attempt that finds the entry unfinished takes it over."""
         first, second = intent("k"), intent("k")
         run(ledger.begin(first))
@@ -133,8 +145,12 @@ class LedgerContract:
         assert states(ledger) == {"k": "unfinished"}
 
     @pytest.mark.parametrize("difference", [{"fingerprint": "g"}, {"credential": "d"}])
-    def test_only_the_same_request_takes_over(self, ledger: FullLedger, difference: dict[str, str]) -> None:
-        """An attempt with another body or credential is not sent, so the first one's refusal counts."""
+    def test_only_the_same_request_takes_over(
+        self, ledger: FullLedger, difference: dict[str, str]
+    ) -> None:
+        """An attempt with another body or credential is not sent, so the first one's refusal
+        counts.
+        """
         first = intent("k")
         run(ledger.begin(first))
         entry = run(ledger.begin(intent("k", **difference)))
@@ -144,7 +160,9 @@ class LedgerContract:
         assert states(ledger) == {"k": "refused"}
 
     @pytest.mark.parametrize("late", [OK, NO])
-    def test_a_late_answer_is_not_stored_under_another_body(self, ledger: FullLedger, late: Answer) -> None:
+    def test_a_late_answer_is_not_stored_under_another_body(
+        self, ledger: FullLedger, late: Answer
+    ) -> None:
         """An entry that began anew with another body has no part in the first one's answers."""
         first = intent("k")
         run(ledger.begin(first))
@@ -155,7 +173,9 @@ class LedgerContract:
         assert (entry.state, entry.fingerprint) == ("unfinished", "g")
 
     def test_a_success_counts_whichever_attempt_it_answers(self, ledger: FullLedger) -> None:
-        """A late success of the same body finishes the entry, also one that was refused, or taken over."""
+        """A late success of the same body finishes the entry, also one that was refused, or taken
+        over.
+        """
         first, second, third = intent("k"), intent("k"), intent("r")
         run(ledger.begin(first))
         run(ledger.begin(second))
@@ -171,7 +191,9 @@ class LedgerContract:
         """Of twenty tasks that begin with one key, new or refused, one is told that it is new."""
 
         async def begin_together(fingerprint: str) -> int:
-            found = await asyncio.gather(*(ledger.begin(intent("k", fingerprint)) for _ in range(20)))
+            found = await asyncio.gather(
+                *(ledger.begin(intent("k", fingerprint)) for _ in range(20))
+            )
             return found.count(None)
 
         assert run(begin_together("f")) == 1
@@ -189,7 +211,9 @@ class LedgerContract:
                 assert await ledger.begin(made) is None
                 await ledger.finish(made, OK)
 
-        threads = [threading.Thread(target=lambda thread=thread: run(work(thread))) for thread in range(4)]
+        threads = [
+            threading.Thread(target=lambda thread=thread: run(work(thread))) for thread in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -199,7 +223,9 @@ class LedgerContract:
     # --- reading and removing ---
 
     def test_entries_are_read_compacted_and_forgotten(self, ledger: FullLedger) -> None:
-        """Entries come oldest first, by state; only answered ones are compacted; one that is not there cannot be forgotten."""
+        """Entries come oldest first, by state; only answered ones are compacted; one that is not
+        there cannot be forgotten.
+        """
 
         async def fill() -> None:
             made = [intent(f"k{number}") for number in range(30)]
@@ -210,7 +236,9 @@ class LedgerContract:
 
         run(fill())
         assert [entry.key for entry in ledger.entries()] == [f"k{number}" for number in range(30)]
-        assert [len(list(ledger.entries(state))) for state in ("unfinished", "finished", "refused")] == [10, 10, 10]
+        assert [
+            len(list(ledger.entries(state))) for state in ("unfinished", "finished", "refused")
+        ] == [10, 10, 10]
         assert ledger.compact(older_than=3600) == 0
         time.sleep(0.05)
         assert ledger.compact(older_than=0.01) == 20
@@ -224,7 +252,9 @@ class SharedLedgerContract(LedgerContract):
     """Cases of a ledger that several processes may use."""
 
     def test_processes_begin_each_key_once(self, open_ledger: Open) -> None:
-        """Of four processes that begin the same keys, each in another order, one begins each; none waits for another for ever."""
+        """Of four processes that begin the same keys, each in another order, one begins each; none
+        waits for another for ever.
+        """
         assert sum(in_processes(open_ledger, _begin_all, 4)) == 200
 
     def test_processes_begin_what_was_refused_once(self, open_ledger: Open) -> None:
@@ -263,7 +293,9 @@ async def _begin_anew(ledger: FullLedger, process: int) -> int:
     return found.count(None)
 
 
-def in_processes(open_ledger: Open, work: Callable[[FullLedger, int], Coroutine[Any, Any, int]], count: int) -> list[int]:
+def in_processes(
+    open_ledger: Open, work: Callable[[FullLedger, int], Coroutine[Any, Any, int]], count: int
+) -> list[int]:
     """Run work in forked processes, each with an opening of its own, and return their results."""
     context = multiprocessing.get_context("fork")
     results: Any = context.SimpleQueue()

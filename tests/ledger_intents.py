@@ -10,7 +10,14 @@ CREATE = "invoices.create"
 
 
 def intent(
-    key: str, fingerprint: str = "f", *, operation: str = CREATE, credential: str = "c", attempt: str | None = None
+    key: str,
+    fingerprint: str = "f",
+    *,
+    operation: str = CREATE,
+    credential: str = "c",
+    attempt: str | None = None,
 ) -> Intent:
     """Return an intent, by default of a new attempt."""
-    return Intent(operation, key, fingerprint, credential, os.urandom(8).hex() if attempt is None else attempt)
+    return Intent(
+        operation, key, fingerprint, credential, os.urandom(8).hex() if attempt is None else attempt
+    )

@@ -1,4 +1,5 @@
-"""Documented commands and responses, as data: 30 operations of the seed documents, and six of other public pages.
+"""Documented commands and responses, as data: 30 operations of the seed documents, and six of other
+public pages.
 
 Of those six, `businesses.update_invoice_settings` has no sample: its page is incomplete.
 """
@@ -17,9 +18,11 @@ from paychainhq.operations import OPERATIONS, Operation
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """Sample of one documented operation: its cURL command in parts, and the response shown with it.
+    """Sample of one documented operation: its cURL command in parts, and the response shown with
+    it.
 
-    `curl`, `headers`, `query` and `body` are from the command; samples of the other pages have none.
+    `curl`, `headers`, `query` and `body` are from the command; samples of the other pages have
+    none.
     """
 
     operation: str
@@ -42,6 +45,9 @@ class Sample:
         return self.described.response_type
 
 
-SAMPLES = tuple(Sample(**facts) for facts in json.loads(Path(__file__).with_name("samples.json").read_text(encoding="utf-8")))
+SAMPLES = tuple(
+    Sample(**facts)
+    for facts in json.loads(Path(__file__).with_name("samples.json").read_text(encoding="utf-8"))
+)
 DOCUMENTED = tuple(sample for sample in SAMPLES if sample.curl is not None)
 BY_NAME = {sample.operation: sample for sample in SAMPLES}

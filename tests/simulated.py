@@ -1,4 +1,6 @@
-"""Simulated server in the place of a client's transport: it needs no sockets, so that time can be skipped."""
+"""Simulated server in the place of a client's transport: it needs no sockets, so that time can be
+skipped.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,25 @@ from paychainhq.ledger.base import Ledger
 from paychainhq.recording import Record, Seals
 
 Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
-KINDS: tuple[Kind, ...] = ("500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable")
+KINDS: tuple[Kind, ...] = (
+    "500",
+    "in progress",
+    "503",
+    "408",
+    "silence",
+    "reset",
+    "refused",
+    "undecodable",
+)
 
 ANSWERS = {
     "500": (500, b'{"error": {"code": "INTERNAL", "message": "no"}}'),
     "503": (503, b"busy"),
     "408": (408, b""),
-    "in progress": (409, b'{"error": {"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS", "message": "wait"}}'),
+    "in progress": (
+        409,
+        b'{"error": {"code": "IDEMPOTENCY_REQUEST_IN_PROGRESS", "message": "wait"}}',
+    ),
     "undecodable": (200, b'{"id": 7}'),
 }
 
@@ -47,7 +61,8 @@ class Server:
         poison: How each reference fails that always does.
         outages: When none succeeds.
         latency: Seconds that an answer takes.
-        made: The references that were accepted, in order; a repeat under the same key is no new one.
+        made: The references that were accepted, in order; a repeat under the same key is no new
+            one.
         sent: How many requests came.
     """
 
@@ -62,10 +77,15 @@ class Server:
     credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
     seals: Any = attrs.field(factory=lambda: Seals(Credentials(api_key="simulated")))
 
-    def caller(self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0) -> Caller:
+    def caller(
+        self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0
+    ) -> Caller:
         """Return what calls this server."""
         policy = RetryPolicy(attempts=attempts, attempt_timeout=2.0)
-        return Caller(transport=self, business_id="biz_1", timeout=timeout, retry=policy, ledger=ledger)  # type: ignore[arg-type]
+        transport: Any = self
+        return Caller(
+            transport=transport, business_id="biz_1", timeout=timeout, retry=policy, ledger=ledger
+        )
 
     async def send(self, request: Request, record: Record | None = None) -> Response:
         """Stand for `Transport.send`."""
@@ -93,7 +113,9 @@ class Server:
                 kind = outage.kind
         if kind == "silence":
             assert request.retry is not None
-            await asyncio.sleep(min(request.deadline, started + request.retry.attempt_timeout) - started)
+            await asyncio.sleep(
+                min(request.deadline, started + request.retry.attempt_timeout) - started
+            )
             request.attempts.append(Attempt(None, "timed out", "unknown", loop.time() - started))
             raise RequestTimeoutError("no answer came in time", **request.facts())
         await asyncio.sleep(self.latency)
@@ -101,8 +123,14 @@ class Server:
             sent: Sent = "unknown" if kind == "reset" else "no"
             request.attempts.append(Attempt(None, kind, sent, self.latency))
             raise ConnectionFailedError(kind, **request.facts())
-        status, body = ANSWERS.get(kind or "", (200, b'{"id": "inv_%s", "status": "pending", "amount": "1"}' % reference.encode()))
+        status, body = ANSWERS.get(
+            kind or "",
+            (200, b'{"id": "inv_%s", "status": "pending", "amount": "1"}' % reference.encode()),
+        )
         if kind is None:
-            assert self.made.setdefault(reference, request.idempotency_key or "") == request.idempotency_key
+            assert (
+                self.made.setdefault(reference, request.idempotency_key or "")
+                == request.idempotency_key
+            )
         request.attempts.append(Attempt(status, None, "yes", self.latency))
         return Response(status, {}, body)

@@ -1,4 +1,6 @@
-"""Raw HTTP server on a real socket: it records requests and answers from a script. Also a loader for the tools."""
+"""Raw HTTP server on a real socket: it records requests and answers from a script. Also a loader
+for the tools.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from typing import Any, Self
 
 import attrs
 
+from paychainhq import InvoiceRequest, Outcome
 from paychainhq.emulator.server import stop_listening
 
 
@@ -41,9 +44,19 @@ Behaviour = bytes | Callable[[Recorded, asyncio.StreamWriter], Awaitable[None]]
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
     """Return an HTTP response with a JSON body; bytes are the body itself."""
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
-    given = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
+    given = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **(headers or {}),
+    }
     head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
     return f"HTTP/1.1 {status} Something\r\n{head}\r\n".encode() + body
+
+
+def reference(outcome: Outcome[InvoiceRequest, Any]) -> str | None:
+    """Return the reference of an outcome's request."""
+    assert isinstance(outcome.request, InvoiceRequest)
+    return outcome.request.reference
 
 
 async def close(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -53,7 +66,9 @@ async def close(_: Recorded, writer: asyncio.StreamWriter) -> None:
 
 async def reset(_: Recorded, writer: asyncio.StreamWriter) -> None:
     """Reset the connection."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
     writer.transport.abort()
 
 
@@ -73,9 +88,13 @@ def cut(whole: bytes, missing: int = 1) -> Behaviour:
 
 
 class RawServer:
-    """Server that answers each request with the next behaviour of its script, repeating the last one."""
+    """Server that answers each request with the next behaviour of its script, repeating the last
+    one.
+    """
 
-    def __init__(self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.script = list(script)
         self.requests: list[Recorded] = []
         self.accepted = 0
@@ -85,8 +104,12 @@ class RawServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
-        self.url = ("https" if self._tls else "http") + "://{}:{}".format(*self._server.sockets[0].getsockname())
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self._port, ssl=self._tls
+        )
+        self.url = ("https" if self._tls else "http") + "://{}:{}".format(
+            *self._server.sockets[0].getsockname()
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,12 +146,16 @@ async def _read(reader: asyncio.StreamReader) -> Recorded:
     method, target, _ = first.split(" ")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     assert len(headers) == len(lines), f"a header came twice: {lines}"
-    return Recorded(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+    return Recorded(
+        method, target, headers, await reader.readexactly(int(headers.get("content-length", 0)))
+    )
 
 
 def load_tool(name: str) -> ModuleType:
     """Import a script of `tools/`, which is not a package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "tools" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        name, Path(__file__).parents[1] / "tools" / f"{name}.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,6 @@
-"""Money goes in exactly: what is no plain positive decimal is refused, and what is accepted goes out as it was meant."""
+"""Money goes in exactly: what is no plain positive decimal is refused, and what is accepted goes
+out as it was meant.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ each_bad_amount = pytest.mark.parametrize("amount", BAD_AMOUNTS, ids=short)
 
 @each_bad_amount
 async def test_bad_amount(amount: Any) -> None:
-    """What is no positive decimal number in plain digits is no amount, for an invoice or for a quote."""
+    """What is no positive decimal number in plain digits is no amount, for an invoice or for a
+    quote.
+    """
     await refused_fields("invoices.create", {"amount": amount}, "amount")
     await refused_fields("withdrawals.quote", {"amount": amount}, "amount")
 
@@ -70,9 +74,21 @@ async def test_float_amount(amount: Any) -> None:
     for name, fields, argument in [
         ("invoices.create", {"amount": amount}, "amount"),
         ("withdrawals.quote", {"amount": amount}, "amount"),
-        ("invoices.create", {"underpayment_tolerance_max_usd": amount}, "underpayment_tolerance_max_usd"),
-        (SETTINGS, {"invoice_underpayment_tolerance_max_usd": amount}, "invoice_underpayment_tolerance_max_usd"),
-        ("api_keys.create_payout", {"limits": [{**LIMITS[0], "daily_amount": amount}]}, "limits[0].daily_amount"),
+        (
+            "invoices.create",
+            {"underpayment_tolerance_max_usd": amount},
+            "underpayment_tolerance_max_usd",
+        ),
+        (
+            SETTINGS,
+            {"invoice_underpayment_tolerance_max_usd": amount},
+            "invoice_underpayment_tolerance_max_usd",
+        ),
+        (
+            "api_keys.create_payout",
+            {"limits": [{**LIMITS[0], "daily_amount": amount}]},
+            "limits[0].daily_amount",
+        ),
     ]:
         error = await refused_fields(name, fields, argument)
         assert "pass a str, an int or a Decimal" in str(error)
@@ -108,7 +124,9 @@ async def test_amount_goes_out_as_it_came(amount: str | int | Decimal, sent: str
 @example(Decimal("0E-12"))
 @example("007.50")
 async def test_any_amount(amount: Decimal | int | str) -> None:
-    """Whatever amount is accepted goes out as the same number, in plain digits; text goes out as it came."""
+    """Whatever amount is accepted goes out as the same number, in plain digits; text goes out as it
+    came.
+    """
     async with RawServer(documented_answer("invoices.create")) as server, client(server) as pay:
         try:
             await pay.invoices.create(amount, "USDC", "eth")

@@ -38,7 +38,10 @@ MIB = 2**20
 
 async def failure(behaviour: Behaviour, **settings: Any) -> Any:
     """The error by which the creation of an invoice ends."""
-    async with RawServer(behaviour) as server, client(server.url, **{"retry": None, **settings}) as pay:
+    async with (
+        RawServer(behaviour) as server,
+        client(server.url, **{"retry": None, **settings}) as pay,
+    ):
         with pytest.raises(PayChainError) as caught:
             await invoice(pay, idempotency_key="order-7")
     assert len(server.requests) == len(caught.value.attempts) == 1
@@ -61,7 +64,9 @@ async def failure(behaviour: Behaviour, **settings: Any) -> Any:
     ],
 )
 async def test_no_json(body: bytes, text: str) -> None:
-    """A success whose body is no JSON is a DecodeError that keeps the body and says that the request was taken."""
+    """A success whose body is no JSON is a DecodeError that keeps the body and says that the
+    request was taken.
+    """
     error = await failure(answer(body, headers={"x-request-id": "req_7"}))
     assert isinstance(error, DecodeError)
     assert (error.status, error.request_id, error.sent, error.data) == (200, "req_7", "yes", None)
@@ -71,7 +76,9 @@ async def test_no_json(body: bytes, text: str) -> None:
 
 @pytest.mark.parametrize("bad", [1.9, True, None, {}, "1_0", "1e3", ""])
 async def test_wrong_type_where_money_is(bad: Any) -> None:
-    """A created invoice with a wrong raw amount is a DecodeError that names the place and keeps the whole answer, unrepeated."""
+    """A created invoice with a wrong raw amount is a DecodeError that names the place and keeps the
+    whole answer, unrepeated.
+    """
     data = replaced(INVOICE, ("amount", "raw"), bad)
     async with RawServer(answer(data)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
@@ -102,7 +109,15 @@ async def test_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>bad gateway</html>", b'{"error": "boom"}', b"[1]", b'{"error": {}}', b'{"error": {"code": 5}}']
+    "body",
+    [
+        b"",
+        b"<html>bad gateway</html>",
+        b'{"error": "boom"}',
+        b"[1]",
+        b'{"error": {}}',
+        b'{"error": {"code": 5}}',
+    ],
 )
 async def test_error_without_an_envelope(body: bytes) -> None:
     """A 500 whose body says nothing that we know is a ServerError all the same."""
@@ -144,9 +159,14 @@ async def test_kind_of_error(status: int, code: str, kind: type[APIError]) -> No
 
 async def test_request_id_of_the_header() -> None:
     """The header's request id comes before the body's, and is on results too."""
-    error = await failure(answer(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"}))
+    error = await failure(
+        answer(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"})
+    )
     assert error.request_id == "req_header"
-    async with RawServer(answer(PRICES, headers={"X-Request-Id": "req_1"})) as server, client(server.url) as pay:
+    async with (
+        RawServer(answer(PRICES, headers={"X-Request-Id": "req_1"})) as server,
+        client(server.url) as pay,
+    ):
         assert info(await pay.prices.list()).request_id == "req_1"
 
 
@@ -160,7 +180,9 @@ async def test_retry_after_on_the_error() -> None:
 
 
 def endless(head: bytes, piece: bytes, written: list[int]) -> Behaviour:
-    """Sends one piece after another until the other side has had enough; `written` counts the bytes it took."""
+    """Sends one piece after another until the other side has had enough; `written` counts the bytes
+    it took.
+    """
 
     async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -176,7 +198,9 @@ def endless(head: bytes, piece: bytes, written: list[int]) -> Behaviour:
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_endless_body(status: int) -> None:
-    """A body without an end is cut off at the bound, with an error, also where it comes with one."""
+    """A body without an end is cut off at the bound, with an error, also where it comes with
+    one.
+    """
     written: list[int] = []
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n".encode()
     error = await failure(endless(head, b"[" * 65_536, written))
@@ -205,8 +229,13 @@ async def test_bomb() -> None:
 async def test_compressed_answer() -> None:
     """A compressed answer is read like any other."""
     packed = gzip.compress(answer(PRICES).partition(b"\r\n\r\n")[2])
-    async with RawServer(answer(packed, headers={"Content-Encoding": "gzip"})) as server, client(server.url) as pay:
-        assert len(await pay.prices.list()) == len(PRICES["data"] if isinstance(PRICES, dict) else PRICES)
+    async with (
+        RawServer(answer(packed, headers={"Content-Encoding": "gzip"})) as server,
+        client(server.url) as pay,
+    ):
+        assert len(await pay.prices.list()) == len(
+            PRICES["data"] if isinstance(PRICES, dict) else PRICES
+        )
     assert "gzip" in server.requests[0].headers["accept-encoding"]
 
 
@@ -231,16 +260,22 @@ async def test_redirect(status: int) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda written: endless(b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * 4000 + b"\r\n", written),
+        lambda written: endless(
+            b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * 4000 + b"\r\n", written
+        ),
         lambda written: endless(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 4000, written),
         lambda written: endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", written),
         lambda written: endless(b"", b"SSH-2.0-OpenSSH_9.6\r\n", written),
-        lambda written: endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"zz\r\n", written),
+        lambda written: endless(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"zz\r\n", written
+        ),
     ],
     ids=["headers", "a header", "100 continue", "garbage", "bad chunks"],
 )
 async def test_endless_nonsense(make: Callable[[list[int]], Behaviour]) -> None:
-    """What is not HTTP, or never comes to its point, ends with an error before the deadline, and takes no memory."""
+    """What is not HTTP, or never comes to its point, ends with an error before the deadline, and
+    takes no memory.
+    """
     written: list[int] = []
     error = await failure(make(written), timeout=0.5)
     assert isinstance(error, (ConnectionFailedError, RequestTimeoutError, DecodeError))

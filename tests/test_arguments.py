@@ -9,7 +9,18 @@ import pytest
 
 from paychainhq.codec import from_json
 from paychainhq.models import Destination, PayoutLimit
-from tests.calls import CALLS, DESTINATIONS, HUGE, KEYED, LIMITS, call, client, documented_answer, refused_fields, short
+from tests.calls import (
+    CALLS,
+    DESTINATIONS,
+    HUGE,
+    KEYED,
+    LIMITS,
+    call,
+    client,
+    documented_answer,
+    refused_fields,
+    short,
+)
 from tests.samples import BY_NAME
 from tests.support import RawServer
 
@@ -24,11 +35,18 @@ Fields = dict[str, Any]
 @pytest.mark.parametrize("expires_in", [0, -1, 1.5, True, "30", HUGE], ids=short)
 async def test_bad_lifetime(expires_in: Any) -> None:
     """A lifetime is a positive whole number, for invoices (seconds) and for keys (days)."""
-    for name in ("invoices.create", "api_keys.create", "api_keys.create_payout", "api_keys.create_contract"):
+    for name in (
+        "invoices.create",
+        "api_keys.create",
+        "api_keys.create_payout",
+        "api_keys.create_contract",
+    ):
         await refused_fields(name, {"expires_in": expires_in}, "expires_in")
 
 
-@pytest.mark.parametrize("name", ["api_keys.create", "api_keys.create_payout", "api_keys.create_contract"])
+@pytest.mark.parametrize(
+    "name", ["api_keys.create", "api_keys.create_payout", "api_keys.create_contract"]
+)
 async def test_lifetime_of_a_key(name: str) -> None:
     """A key lives for a year at most: 366 days are refused, and 365 are sent."""
     await refused_fields(name, {"expires_in": 366}, "expires_in")
@@ -43,7 +61,11 @@ BAD_FIELDS: list[tuple[str, Fields, str]] = [
     ("invoices.create", {"underpayment_tolerance_bps": 0.5}, "underpayment_tolerance_bps"),
     ("invoices.create", {"underpayment_tolerance_bps": True}, "underpayment_tolerance_bps"),
     ("invoices.create", {"underpayment_tolerance_bps": "50"}, "underpayment_tolerance_bps"),
-    ("invoices.create", {"underpayment_tolerance_max_usd": "-0.01"}, "underpayment_tolerance_max_usd"),
+    (
+        "invoices.create",
+        {"underpayment_tolerance_max_usd": "-0.01"},
+        "underpayment_tolerance_max_usd",
+    ),
     ("invoices.create", {"underpayment_tolerance_max_usd": -1}, "underpayment_tolerance_max_usd"),
     ("invoices.create", {"token": ""}, "token"),
     ("invoices.create", {"token": None}, "token"),
@@ -76,8 +98,16 @@ BAD_FIELDS: list[tuple[str, Fields, str]] = [
     (SETTINGS, {"invoice_underpayment_tolerance_bps": -1}, "invoice_underpayment_tolerance_bps"),
     (SETTINGS, {"invoice_underpayment_tolerance_bps": 301}, "invoice_underpayment_tolerance_bps"),
     (SETTINGS, {"invoice_underpayment_tolerance_bps": 1.5}, "invoice_underpayment_tolerance_bps"),
-    (SETTINGS, {"invoice_underpayment_tolerance_max_usd": "100.01"}, "invoice_underpayment_tolerance_max_usd"),
-    (SETTINGS, {"invoice_underpayment_tolerance_max_usd": "-0.01"}, "invoice_underpayment_tolerance_max_usd"),
+    (
+        SETTINGS,
+        {"invoice_underpayment_tolerance_max_usd": "100.01"},
+        "invoice_underpayment_tolerance_max_usd",
+    ),
+    (
+        SETTINGS,
+        {"invoice_underpayment_tolerance_max_usd": "-0.01"},
+        "invoice_underpayment_tolerance_max_usd",
+    ),
     ("api_keys.create", {"name": ""}, "name"),
     ("api_keys.create", {"permissions": "invoices:*"}, "permissions"),
     ("api_keys.create", {"permissions": [""]}, "permissions[0]"),
@@ -91,23 +121,55 @@ BAD_FIELDS: list[tuple[str, Fields, str]] = [
     ("api_keys.create_payout", {"destinations": []}, "destinations"),
     ("api_keys.create_payout", {"destinations": DESTINATIONS[0]}, "destinations"),
     ("api_keys.create_payout", {"destinations": ["0x5fBD"]}, "destinations[0]"),
-    ("api_keys.create_payout", {"destinations": [DESTINATIONS[0], {"chain": "sol"}]}, "destinations[1].address"),
-    ("api_keys.create_payout", {"destinations": [{**DESTINATIONS[0], "amount": "1"}]}, "destinations[0].amount"),
+    (
+        "api_keys.create_payout",
+        {"destinations": [DESTINATIONS[0], {"chain": "sol"}]},
+        "destinations[1].address",
+    ),
+    (
+        "api_keys.create_payout",
+        {"destinations": [{**DESTINATIONS[0], "amount": "1"}]},
+        "destinations[0].amount",
+    ),
     ("api_keys.create_payout", {"limits": None}, "limits"),
     ("api_keys.create_payout", {"limits": []}, "limits"),
-    ("api_keys.create_payout", {"limits": [{**LIMITS[0], "max_amount": None}]}, "limits[0].max_amount"),
-    ("api_keys.create_payout", {"limits": [{**LIMITS[0], "max_amount": 1000.0}]}, "limits[0].max_amount"),
-    ("api_keys.create_payout", {"limits": [{**LIMITS[0], "daily_amount": "0"}]}, "limits[0].daily_amount"),
-    ("api_keys.create_payout", {"limits": [{**LIMITS[0], "weekly_amount": "9"}]}, "limits[0].weekly_amount"),
+    (
+        "api_keys.create_payout",
+        {"limits": [{**LIMITS[0], "max_amount": None}]},
+        "limits[0].max_amount",
+    ),
+    (
+        "api_keys.create_payout",
+        {"limits": [{**LIMITS[0], "max_amount": 1000.0}]},
+        "limits[0].max_amount",
+    ),
+    (
+        "api_keys.create_payout",
+        {"limits": [{**LIMITS[0], "daily_amount": "0"}]},
+        "limits[0].daily_amount",
+    ),
+    (
+        "api_keys.create_payout",
+        {"limits": [{**LIMITS[0], "weekly_amount": "9"}]},
+        "limits[0].weekly_amount",
+    ),
     ("api_keys.create_payout", {"ip_allowlist": "203.0.113.10"}, "ip_allowlist"),
     ("api_keys.create_payout", {"ip_allowlist": ["office"]}, "ip_allowlist[0]"),
     ("api_keys.create_payout", {"ip_allowlist": ["203.0.113.10/33"]}, "ip_allowlist[0]"),
-    ("api_keys.create_payout", {"ip_allowlist": ["203.0.113.10", "2001:db8::/32"]}, "ip_allowlist[1]"),
+    (
+        "api_keys.create_payout",
+        {"ip_allowlist": ["203.0.113.10", "2001:db8::/32"]},
+        "ip_allowlist[1]",
+    ),
     ("api_keys.create_payout", {"ip_allowlist": [3405803786]}, "ip_allowlist[0]"),
 ]
 
 
-@pytest.mark.parametrize(("name", "fields", "argument"), BAD_FIELDS, ids=[f"{name}-{ascii(f)[:60]}" for name, f, _ in BAD_FIELDS])
+@pytest.mark.parametrize(
+    ("name", "fields", "argument"),
+    BAD_FIELDS,
+    ids=[f"{name}-{ascii(f)[:60]}" for name, f, _ in BAD_FIELDS],
+)
 async def test_bad_field(name: str, fields: Fields, argument: str) -> None:
     """A field that cannot be meant as given is refused by name, down to the item of a list."""
     await refused_fields(name, fields, argument)
@@ -124,14 +186,19 @@ async def test_settings_at_their_bounds() -> None:
 
 
 async def test_models_of_a_payout_key() -> None:
-    """Limits and destinations may be given as models, or as mappings named as in the documents: all send the same."""
+    """Limits and destinations may be given as models, or as mappings named as in the documents: all
+    send the same.
+    """
     shown = BY_NAME["api_keys.create_payout"].body
     models = {
         "destinations": [from_json(Destination, item) for item in shown["destinations"]],
         "limits": [from_json(PayoutLimit, item) for item in shown["limits"]],
     }
     wired = {"destinations": shown["destinations"], "limits": shown["limits"]}
-    async with RawServer(documented_answer("api_keys.create_payout")) as server, client(server) as pay:
+    async with (
+        RawServer(documented_answer("api_keys.create_payout")) as server,
+        client(server) as pay,
+    ):
         await call(pay, "api_keys.create_payout", PAYOUT)
         await call(pay, "api_keys.create_payout", {**PAYOUT, **models})
         await call(pay, "api_keys.create_payout", {**PAYOUT, **wired})
@@ -149,7 +216,9 @@ async def test_unknown_argument(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in KEYED])
 async def test_no_idempotency_key_where_none_is_documented(name: str) -> None:
-    """An operation without a documented idempotency key takes none: the API key mutations, and every read."""
+    """An operation without a documented idempotency key takes none: the API key mutations, and
+    every read.
+    """
     async with RawServer(documented_answer(name)) as server, client(server) as pay:
         with pytest.raises(TypeError, match="idempotency_key"):
             await call(pay, name, {**CALLS[name], "idempotency_key": "k"})

@@ -34,10 +34,16 @@ def targets() -> Iterator[tuple[work.Target, work.Target]]:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-def test_server_reads_requests_in_pieces(targets: tuple[work.Target, work.Target], *, tls: bool) -> None:
+def test_server_reads_requests_in_pieces(
+    targets: tuple[work.Target, work.Target], *, tls: bool
+) -> None:
     """A request may come in pieces, and the next one right behind it; each is answered."""
     body = b'{"amount":"1"}'
-    post = b"POST %b HTTP/1.1\r\nContent-Type: a\r\ncontent-length: %d\r\n\r\n%b" % (work.INVOICES.encode(), len(body), body)
+    post = b"POST %b HTTP/1.1\r\nContent-Type: a\r\ncontent-length: %d\r\n\r\n%b" % (
+        work.INVOICES.encode(),
+        len(body),
+        body,
+    )
     get = b"GET /api/v1/businesses/invoices/inv_7 HTTP/1.1\r\n\r\n"
     address = urlsplit(targets[tls].url)
     with socket.create_connection((address.hostname, address.port)) as raw:
@@ -60,11 +66,15 @@ def read_answer(answers: io.BufferedReader) -> object:
 
 
 async def test_server_pages(targets: tuple[work.Target, work.Target]) -> None:
-    """The list has all open invoices once, in pages of at most 100, and nothing in any other status."""
+    """The list has all open invoices once, in pages of at most 100, and nothing in any other
+    status.
+    """
     from benchmarks.peers.paychainhq_async import client
 
     async with client(targets[0]) as pay:
-        assert [invoice.id async for invoice in pay.invoices.list(status="pending", limit=100)] == [f"inv_{n}" for n in range(250)]
+        assert [invoice.id async for invoice in pay.invoices.list(status="pending", limit=100)] == [
+            f"inv_{n}" for n in range(250)
+        ]
         page = await pay.invoices.list(status="confirming", limit=1000)
     assert page.items == ()
     assert page.pagination is not None
@@ -75,8 +85,16 @@ async def test_server_pages(targets: tuple[work.Target, work.Target]) -> None:
 
 
 def test_clients_are_measured() -> None:
-    """Each client has a cost and a speed in each round, and those with single calls have latencies."""
-    found = measure.measured(["aiohttp", "create", "create_many", "bare"], concurrencies=[2], rounds=3, seconds=0.01, timed=True)
+    """Each client has a cost and a speed in each round, and those with single calls have
+    latencies.
+    """
+    found = measure.measured(
+        ["aiohttp", "create", "create_many", "bare"],
+        concurrencies=[2],
+        rounds=3,
+        seconds=0.01,
+        timed=True,
+    )
     assert set(found) == {"2"}
     assert set(found["2"]) == {"aiohttp", "create", "create_many", "bare"}
     for series in found["2"].values():
@@ -89,7 +107,14 @@ def test_clients_are_measured() -> None:
 
 def test_over_tls_and_uvloop() -> None:
     """The same clients run over TLS and on uvloop."""
-    found = measure.measured(["aiohttp", "create", "bare"], concurrencies=[2], rounds=1, seconds=0.01, tls=True, uvloop=True)
+    found = measure.measured(
+        ["aiohttp", "create", "bare"],
+        concurrencies=[2],
+        rounds=1,
+        seconds=0.01,
+        tls=True,
+        uvloop=True,
+    )
     assert set(found["2"]) == {"aiohttp", "create", "bare"}
 
 
@@ -99,7 +124,9 @@ def test_the_sync_face_is_measured() -> None:
     assert min(found["1"]["paychainhq_sync"]["cpu_us"]) > 0
 
 
-def test_a_client_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_client_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A client that cannot be imported is left out, and that is said."""
     monkeypatch.setitem(PEERS, "missing", "no_such_module:opened")
     found = measure.measured(["aiohttp", "missing"], concurrencies=[1], rounds=1, seconds=0.01)
@@ -111,7 +138,9 @@ def test_decoding_and_imports_are_measured() -> None:
     """Each sample and each statement has a cost in each round."""
     for costs in decoding.measured(rounds=2, seconds=0.001).values():
         assert [len(costs[way]) for way in ("orjson", "decoded")] == [2, 2]
-    assert {name: len(costs) for name, costs in imports.measured(rounds=1).items()} == dict.fromkeys(imports.STATEMENTS, 1)
+    assert {
+        name: len(costs) for name, costs in imports.measured(rounds=1).items()
+    } == dict.fromkeys(imports.STATEMENTS, 1)
 
 
 async def test_a_long_job_is_sampled(targets: tuple[work.Target, work.Target]) -> None:
@@ -122,7 +151,9 @@ async def test_a_long_job_is_sampled(targets: tuple[work.Target, work.Target]) -
     assert samples[0]["elapsed_s"] <= samples[-1]["elapsed_s"]
 
 
-async def test_a_long_job_with_a_ledger(targets: tuple[work.Target, work.Target], tmp_path: Path) -> None:
+async def test_a_long_job_with_a_ledger(
+    targets: tuple[work.Target, work.Target], tmp_path: Path
+) -> None:
     """The same job with a ledger leaves its file behind."""
     samples = await memory.measured(targets[0], 40, sample_every=20, ledger=tmp_path / "jobs.db")
     assert len(samples) == 2
@@ -144,7 +175,9 @@ def test_polling_is_measured(targets: tuple[work.Target, work.Target]) -> None:
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
-def test_parts_have_the_arguments_of_their_modules(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_have_the_arguments_of_their_modules(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every part names a module of the benchmarks and clients that exist, in both forms."""
     commands: list[list[str]] = []
 
@@ -156,7 +189,9 @@ def test_parts_have_the_arguments_of_their_modules(form: str, monkeypatch: pytes
         return Done()
 
     monkeypatch.setattr("subprocess.run", note)
-    assert [part.run(short=form == "short") for part in parts.PARTS] == [{"found": 1}] * len(parts.PARTS)
+    assert [part.run(short=form == "short") for part in parts.PARTS] == [{"found": 1}] * len(
+        parts.PARTS
+    )
     for python, _, module, *arguments in commands:
         assert python == sys.executable
         assert (Path(parts.__file__).parent / f"{module.removeprefix('benchmarks.')}.py").exists()
@@ -174,7 +209,10 @@ FOUND = {
             "bare": {"cpu_us": [15.0, 15.0, 15.0], "per_second": [60000, 60000, 60000]},
         }
     },
-    "memory": [{"done": n * 1000, "rss_mib": 40.0 + n, "elapsed_s": float(n), "cpu_s": float(n)} for n in range(1, 101)],
+    "memory": [
+        {"done": n * 1000, "rss_mib": 40.0 + n, "elapsed_s": float(n), "cpu_s": float(n)}
+        for n in range(1, 101)
+    ],
 }
 
 
@@ -184,7 +222,9 @@ def test_ratios_are_taken_round_by_round() -> None:
 
 
 def test_a_long_job_is_judged_from_its_10000th_request() -> None:
-    """What the job grows by counts from the 10,000th request on, and its last tenth is compared with its first."""
+    """What the job grows by counts from the 10,000th request on, and its last tenth is compared
+    with its first.
+    """
     found = figures(FOUND)
     assert found["memory: MiB from the 10,000th to the last"].median == 90
     assert found["memory: last tenth / first, by elapsed"].median == 1
@@ -201,7 +241,9 @@ def test_a_long_job_is_judged_from_its_10000th_request() -> None:
     ],
 )
 def test_verdicts(median: float, at_least: bool, verdict: str) -> None:
-    """A figure reaches the aim, meets the bar, or misses it by so much; more is better where that is said."""
+    """A figure reaches the aim, meets the bar, or misses it by so much; more is better where that
+    is said.
+    """
     bar = Bar("Time", "x", bar=1.1, aim=1.15 if at_least else 0.9, at_least=at_least)
     assert bar.verdict(Spread(median, median, median)) == verdict
 
@@ -219,7 +261,10 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
             "imports": {name: [1.0] for name in imports.STATEMENTS},
             "polling": {
                 "passes": {"10000": {"list": [1.0], "reads": [9.0]}},
-                "watched": {count: {"sweeps": 2.0, "pages": 100.0, "cpu_us": 1.0, "bytes": 100.0} for count in ("10000", "100000")},
+                "watched": {
+                    count: {"sweeps": 2.0, "pages": 100.0, "cpu_us": 1.0, "bytes": 100.0}
+                    for count in ("10000", "100000")
+                },
             },
             "memory": FOUND["memory"],
         }
@@ -228,7 +273,9 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
 
 
 def test_the_comparison_tells_what_has_moved() -> None:
-    """A figure that is clearly dearer than before is a regression, a cheaper one is none, and chance is neither."""
+    """A figure that is clearly dearer than before is a regression, a cheaper one is none, and
+    chance is neither.
+    """
     before = dict.fromkeys(["slower", "faster", "same", "wide"], Spread(0.99, 1.0, 1.01)) | {
         "stripe / create @16": Spread(3.9, 4.0, 4.1)
     }
@@ -250,12 +297,16 @@ def test_nothing_committed() -> None:
 
 
 def test_the_report() -> None:
-    """The report has every bar with its verdict, each client's figures, what has moved, and how the server fared."""
+    """The report has every bar with its verdict, each client's figures, what has moved, and how the
+    server fared.
+    """
     found = figures(FOUND)
     run = {"date": "2026-11-21", "form": "short", "machine": {"python": "3.11.7"}}
     before = {**found, BAR.figure: Spread(0.99, 1.0, 1.01)}
     text = report(run, FOUND, found, comparison.changes(before, found), ["cpu.svg"])
-    assert "| `invoices.create`, 16 at once | 1.1 | 0.9 | 1.2 | 1.2 to 1.21 | MISSED by 9% |" in text
+    assert (
+        "| `invoices.create`, 16 at once | 1.1 | 0.9 | 1.2 | 1.2 to 1.21 | MISSED by 9% |" in text
+    )
     assert "| not measured |" in text
     assert f"- **worse**: {BAR.figure}: 1.000 → 1.200" in text
     assert "| create | 16 | 8,000 | 13% | 97% |" in text

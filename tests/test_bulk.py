@@ -39,7 +39,7 @@ from paychainhq.idempotency import key_for_reference
 from paychainhq.middleware import throttle
 from paychainhq.models import Invoice
 from tests.faces import PayChainHQ
-from tests.support import RawServer, answer, close, silence
+from tests.support import RawServer, answer, close, reference, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -51,12 +51,21 @@ InvoiceOutcome = Outcome[InvoiceRequest, Invoice]
 
 def client(url: str, **settings: Any) -> PayChainHQ:
     return PayChainHQ(
-        **{"api_key": "pk_live_your_business_key", "business_id": "biz_123", "base_url": url, "retry": FAST, **settings}
+        **{
+            "api_key": "pk_live_your_business_key",
+            "business_id": "biz_123",
+            "base_url": url,
+            "retry": FAST,
+            **settings,
+        }
     )
 
 
 def requests(count: int, start: int = 0) -> Iterator[InvoiceRequest]:
-    return (InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}") for n in range(start, start + count))
+    return (
+        InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}")
+        for n in range(start, start + count)
+    )
 
 
 async def outcomes_of(pay: PayChainHQ, given: Any, **options: Any) -> list[InvoiceOutcome]:
@@ -73,21 +82,37 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.async_only("it makes no client")
 def test_the_key_of_a_reference_never_changes() -> None:
-    """The recipe of derived keys is pinned: another version of this package must ask for the same things."""
-    assert key_for_reference("invoices.create", "biz_123", "order-1") == "pc1-38b143568bc8317fea12ebb838aaccdbe2e40aae"
-    assert key_for_reference("invoices.create", "biz_123", 'Bestellung Ä/1 "x"') == "pc1-1267972e27ae797915588190a1ac9d6d21e7b621"
-    assert key_for_reference("customers.create", "biz_123", "order-1") != key_for_reference("invoices.create", "biz_123", "order-1")
+    """The recipe of derived keys is pinned: another version of this package must ask for the same
+    things.
+    """
+    assert (
+        key_for_reference("invoices.create", "biz_123", "order-1")
+        == "pc1-38b143568bc8317fea12ebb838aaccdbe2e40aae"
+    )
+    assert (
+        key_for_reference("invoices.create", "biz_123", 'Bestellung Ä/1 "x"')
+        == "pc1-1267972e27ae797915588190a1ac9d6d21e7b621"
+    )
+    assert key_for_reference("customers.create", "biz_123", "order-1") != key_for_reference(
+        "invoices.create", "biz_123", "order-1"
+    )
 
 
 async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> None:
-    """Good and bad requests alike end as outcomes, with the very request that was given; failures do not stop the rest."""
+    """Good and bad requests alike end as outcomes, with the very request that was given; failures
+    do not stop the rest.
+    """
     given: list[Any] = list(requests(20))
     given.insert(3, InvoiceRequest("-1", "USDC", "eth", reference="negative"))
     given.insert(7, InvoiceRequest("1", "DOGE", "eth", reference="unknown-token"))
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, given)
     assert len(outcomes) == 22
-    by_reference = {outcome.request.reference: outcome for outcome in outcomes if isinstance(outcome.request, InvoiceRequest)}
+    by_reference = {
+        outcome.request.reference: outcome
+        for outcome in outcomes
+        if isinstance(outcome.request, InvoiceRequest)
+    }
     assert isinstance(by_reference["negative"].error, InvalidArgumentError)
     assert isinstance(by_reference["unknown-token"].error, BadRequestError)
     assert [outcome.ok for outcome in outcomes].count(False) == 2
@@ -103,7 +128,10 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
         ({"amount": "1", "token": "USDC", "chain": "eth", "reference": ""}, "reference"),
         ({"amount": "1", "token": "USDC", "chain": "eth", "reference": 7}, "reference"),
         ({"amount": "1", "token": "USDC", "reference": "r"}, "chain"),
-        ({"amount": "1", "token": "USDC", "chain": "eth", "reference": "r", "colour": "red"}, "colour"),
+        (
+            {"amount": "1", "token": "USDC", "chain": "eth", "reference": "r", "colour": "red"},
+            "colour",
+        ),
         ({"amount": 1.5, "token": "USDC", "chain": "eth", "reference": "r"}, "amount"),
         (InvoiceRequest("1", "USDC", "eth", reference=""), "reference"),
         (CustomerRequest("c", reference="r"), "request"),
@@ -111,7 +139,9 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
         (None, "request"),
     ],
 )
-async def test_a_request_that_cannot_be_meant_is_an_outcome_and_sends_nothing(request_: Any, argument: str) -> None:
+async def test_a_request_that_cannot_be_meant_is_an_outcome_and_sends_nothing(
+    request_: Any, argument: str
+) -> None:
     """Bad input is told by the outcome, naming the argument."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         [outcome] = await outcomes_of(pay, [request_])
@@ -128,19 +158,31 @@ async def test_mappings_async_iterables_and_empty_jobs(paychain_emulator: Emulat
 
     async def stream() -> AsyncIterator[Mapping[str, Any]]:
         for n in range(5):
-            yield {"reference": f"m{n}", "amount": n + 1, "token": "USDC", "chain": "eth", "metadata": {"n": n}}
+            yield {
+                "reference": f"m{n}",
+                "amount": n + 1,
+                "token": "USDC",
+                "chain": "eth",
+                "metadata": {"n": n},
+            }
 
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, stream())
-        assert sorted(str(outcome.result.amount.display) for outcome in outcomes if outcome.result) == ["1", "2", "3", "4", "5"]
+        assert sorted(
+            str(outcome.result.amount.display) for outcome in outcomes if outcome.result
+        ) == ["1", "2", "3", "4", "5"]
         assert await outcomes_of(pay, []) == []
 
 
 async def test_a_job_that_runs_again_creates_nothing_twice(paychain_emulator: Emulator) -> None:
     """The key is derived from the reference, so that the second run asks for the same invoices."""
     async with client(paychain_emulator.url) as pay:
-        first = {outcome.request.reference: outcome.result for outcome in await outcomes_of(pay, requests(10))}  # type: ignore[union-attr]
-        again = {outcome.request.reference: outcome.result for outcome in await outcomes_of(pay, requests(12))}  # type: ignore[union-attr]
+        first = {
+            reference(outcome): outcome.result for outcome in await outcomes_of(pay, requests(10))
+        }
+        again = {
+            reference(outcome): outcome.result for outcome in await outcomes_of(pay, requests(12))
+        }
         assert {name: again[name] for name in first} == first
         page = await pay.invoices.list()
         assert page.pagination is not None
@@ -157,7 +199,9 @@ async def test_the_same_reference_twice_in_a_job(paychain_emulator: Emulator) ->
 
 
 async def test_a_single_failure_costs_no_request_an_error(paychain_emulator: Emulator) -> None:
-    """What is only the state of the server or the network puts the request back, under the same key."""
+    """What is only the state of the server or the network puts the request back, under the same
+    key.
+    """
     for kind in ("drop", "truncate", "503", "429", "reset", "in_progress", "500", "408"):
         paychain_emulator.fault("invoices.create", kind, times=6)
     async with client(paychain_emulator.url) as pay:
@@ -168,8 +212,12 @@ async def test_a_single_failure_costs_no_request_an_error(paychain_emulator: Emu
         assert page.pagination.total == 31
 
 
-async def test_an_outage_in_the_middle_costs_no_request_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The server goes away in the middle of a job and comes back: every request has its invoice, and none has two."""
+async def test_an_outage_in_the_middle_costs_no_request_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server goes away in the middle of a job and comes back: every request has its invoice,
+    and none has two.
+    """
     caplog.set_level(logging.WARNING, "paychainhq")
     state = str(tmp_path / "state.db")
     emulator = Emulator(state=state).__enter__()
@@ -199,7 +247,9 @@ async def _restart_when_missed(state: str, port: int, caplog: pytest.LogCaptureF
 
 @pytest.mark.async_only("it counts what the loop has read")
 async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
-    """While the server fails, one request at a time is sent, each time another one, and no more is read than is sent."""
+    """While the server fails, one request at a time is sent, each time another one, and no more is
+    read than is sent.
+    """
     taken = under_way = most = 0
     limit = 4
 
@@ -230,8 +280,12 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
 
 
 async def test_a_server_that_never_comes_back_ends_the_job() -> None:
-    """After `give_up_after` without a success the rest end with that error, each with its own key, and are not sent."""
-    async with RawServer(answer(INVOICE), answer(INVOICE), answer({"error": {"code": "X", "message": "down"}}, 503)) as server:
+    """After `give_up_after` without a success the rest end with that error, each with its own key,
+    and are not sent.
+    """
+    async with RawServer(
+        answer(INVOICE), answer(INVOICE), answer({"error": {"code": "X", "message": "down"}}, 503)
+    ) as server:
         async with client(server.url) as pay:
             outcomes = await outcomes_of(pay, requests(30), concurrency=3, give_up_after=0.02)
         failed = [outcome for outcome in outcomes if not outcome.ok]
@@ -241,10 +295,16 @@ async def test_a_server_that_never_comes_back_ends_the_job() -> None:
         for outcome in failed:
             assert isinstance(outcome.request, InvoiceRequest)
             assert outcome.error is not None
-            assert outcome.error.idempotency_key == key_for_reference("invoices.create", "biz_123", outcome.request.reference or "")
+            assert outcome.error.idempotency_key == key_for_reference(
+                "invoices.create", "biz_123", outcome.request.reference or ""
+            )
         assert {outcome.error.sent for outcome in failed if outcome.error} == {"yes", "no"}
         sent = {request.headers["idempotency-key"] for request in server.requests}
-        unsent = {outcome.error.idempotency_key for outcome in failed if outcome.error and outcome.error.sent == "no"}
+        unsent = {
+            outcome.error.idempotency_key
+            for outcome in failed
+            if outcome.error and outcome.error.sent == "no"
+        }
         assert not sent & unsent
 
 
@@ -263,25 +323,41 @@ async def test_giving_up_remembers_that_a_request_may_have_been_taken() -> None:
     assert outcome.error.sent == "unknown"
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthenticationError), (403, PermissionDeniedError)]
+)
 @pytest.mark.parametrize("concurrency", [1, 3, "auto"])
-async def test_a_job_ends_with_the_first_refusal_of_its_key(status: int, kind: type[PayChainError], concurrency: Any) -> None:
-    """Each request that was begun has its outcome; then the error is raised, and says how far the job came."""
+async def test_a_job_ends_with_the_first_refusal_of_its_key(
+    status: int, kind: type[PayChainError], concurrency: Any
+) -> None:
+    """Each request that was begun has its outcome; then the error is raised, and says how far the
+    job came.
+    """
     refusal = answer({"error": {"code": "X", "message": "no"}}, status)
     outcomes: list[InvoiceOutcome] = []
     async with RawServer(*[answer(INVOICE)] * 20, refusal) as server, client(server.url) as pay:
         with pytest.raises(kind) as caught:
             async for outcome in pay.invoices.create_many(requests(2000), concurrency=concurrency):
                 outcomes.append(outcome)
-        assert 150 > len(outcomes) >= len({request.headers["idempotency-key"] for request in server.requests})
+        assert (
+            150
+            > len(outcomes)
+            >= len({request.headers["idempotency-key"] for request in server.requests})
+        )
     failed = [outcome for outcome in outcomes if not outcome.ok]
     assert all(isinstance(outcome.error, kind) for outcome in failed)
-    assert f"{len(outcomes) - len(failed)} results and {len(failed)} errors" in caught.value.__notes__[0]
+    assert (
+        f"{len(outcomes) - len(failed)} results and {len(failed)} errors"
+        in caught.value.__notes__[0]
+    )
 
 
 async def test_a_job_without_its_credential_ends_at_once() -> None:
     """A missing key is missing for all requests."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, api_key=None, payout_key="k") as pay:
+    async with (
+        RawServer(answer(INVOICE)) as server,
+        client(server.url, api_key=None, payout_key="k") as pay,
+    ):
         with pytest.raises(MissingCredentialError):
             await outcomes_of(pay, requests(2000))
         assert server.requests == []
@@ -318,8 +394,12 @@ async def test_closing_a_job_cancels_what_is_under_way() -> None:
         assert not [task for task in before if not task.done() and "_work" in repr(task)]
 
 
-async def test_a_failure_of_the_callers_iterable_comes_after_what_was_under_way(paychain_emulator: Emulator) -> None:
-    """The outcomes of what was read before are all given, and then the caller's own exception is raised."""
+async def test_a_failure_of_the_callers_iterable_comes_after_what_was_under_way(
+    paychain_emulator: Emulator,
+) -> None:
+    """The outcomes of what was read before are all given, and then the caller's own exception is
+    raised.
+    """
 
     def broken() -> Iterator[InvoiceRequest]:
         yield from requests(5)
@@ -350,7 +430,12 @@ async def test_settings_that_cannot_work_are_refused_at_once(paychain_emulator: 
     async with client(paychain_emulator.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError, match="business id"):
             pay.invoices.create_many([])
-        settings: list[dict[str, Any]] = [{"concurrency": 0}, {"concurrency": "many"}, {"give_up_after": -1}, {"ledger": "jobs.db"}]
+        settings: list[dict[str, Any]] = [
+            {"concurrency": 0},
+            {"concurrency": "many"},
+            {"give_up_after": -1},
+            {"ledger": "jobs.db"},
+        ]
         for bad in settings:
             with pytest.raises(ConfigurationError):
                 pay.invoices.create_many([], business_id="biz_123", **bad)
@@ -367,14 +452,25 @@ async def test_customers_are_created_alike(paychain_emulator: Emulator) -> None:
     assert ids == {customer.external_ref: customer.id for customer in again if customer}
 
 
-async def test_progress_is_told_and_comes_to_the_sum(paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The callback is told of every outcome, the last time at the end; without time between, after each outcome."""
+async def test_progress_is_told_and_comes_to_the_sum(
+    paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The callback is told of every outcome, the last time at the end; without time between, after
+    each outcome.
+    """
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     told: list[Progress] = []
     wanted: list[Any] = [*requests(9), {"amount": "5"}]
     async with client(paychain_emulator.url) as pay:
-        outcomes = [outcome async for outcome in pay.invoices.create_many(wanted, concurrency=3, progress=told.append)]
-    assert [progress.ok + progress.failed for progress in told[:-1]] == list(range(1, len(outcomes) + 1))
+        outcomes = [
+            outcome
+            async for outcome in pay.invoices.create_many(
+                wanted, concurrency=3, progress=told.append
+            )
+        ]
+    assert [progress.ok + progress.failed for progress in told[:-1]] == list(
+        range(1, len(outcomes) + 1)
+    )
     assert (told[-1].ok, told[-1].failed, told[-1].concurrency) == (9, 1, 0)
     assert {progress.concurrency for progress in told} <= {0, 1, 2, 3}
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
@@ -391,8 +487,8 @@ async def test_progress_is_told_once_a_second_and_at_the_end(paychain_emulator: 
 
 
 async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
-    """A server that takes its time is asked by more at once than the eight of the beginning, but not by more than there may be
-    connections.
+    """A server that takes its time is asked by more at once than the eight of the beginning, but
+    not by more than there may be connections.
     """
     under_way = most = 0
 
@@ -410,9 +506,15 @@ async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
     assert 8 < most <= 20
 
 
-@pytest.mark.parametrize(("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False, False])])
-async def test_a_429_is_left_to_the_pace(status: int, trouble: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the limiter slows down, the concurrency stays; a failure of another kind lets it fall."""
+@pytest.mark.parametrize(
+    ("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False, False])]
+)
+async def test_a_429_is_left_to_the_pace(
+    status: int, trouble: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the limiter slows down, the concurrency stays; a failure of another kind lets it
+    fall.
+    """
     noted: list[bool] = []
 
     def note(self: Level, now: float, took: float, *, trouble: bool) -> None:
@@ -420,6 +522,9 @@ async def test_a_429_is_left_to_the_pace(status: int, trouble: list[bool], monke
 
     monkeypatch.setattr(Level, "note", note)
     refusal = answer({"error": {"code": "NOT_NOW", "message": "no"}}, status)
-    async with RawServer(refusal, answer(INVOICE)) as server, client(server.url, max_connections=1) as pay:
+    async with (
+        RawServer(refusal, answer(INVOICE)) as server,
+        client(server.url, max_connections=1) as pay,
+    ):
         assert all(outcome.ok for outcome in await outcomes_of(pay, requests(4)))
     assert noted == trouble

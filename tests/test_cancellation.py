@@ -1,4 +1,6 @@
-"""A call that is cancelled, at whatever point, leaves nothing behind: no task, no slot, no answer for the next call."""
+"""A call that is cancelled, at whatever point, leaves nothing behind: no task, no slot, no answer
+for the next call.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def name_in(path: str) -> str:
 
 
 def reply(request: Recorded) -> bytes:
-    """What belongs to a request: its own id in the answer; an error that may pass for ids that begin with `down`."""
+    """What belongs to a request: its own id in the answer; an error that may pass for ids that
+    begin with `down`.
+    """
     name = name_in(request.target)
     if name.startswith("down"):
         return answer({}, status=503)
@@ -40,13 +44,17 @@ def reply(request: Recorded) -> bytes:
     if name == "invoices":
         more = "page=3" not in request.target
         pagination = {"page": 1, "limit": 2, "total": 6, "totalPages": 3, "hasMore": more}
-        return answer({"data": [invoice(f"{request.target}-{n}") for n in range(2)], "pagination": pagination})
+        return answer(
+            {"data": [invoice(f"{request.target}-{n}") for n in range(2)], "pagination": pagination}
+        )
     return answer(invoice(name))
 
 
 @attrs.define
 class Gate:
-    """Holds answers back until `together` requests are being answered at once, and writes them piece by piece."""
+    """Holds answers back until `together` requests are being answered at once, and writes them
+    piece by piece.
+    """
 
     together: int = 1
     waiting: list[asyncio.Future[None]] = attrs.field(factory=list)
@@ -68,7 +76,9 @@ class Gate:
 
 @attrs.frozen
 class Bench:
-    """A client whose calls can be cancelled, its server, and the requests that the client's middleware saw."""
+    """A client whose calls can be cancelled, its server, and the requests that the client's
+    middleware saw.
+    """
 
     pay: PayChainHQ
     server: RawServer
@@ -76,10 +86,14 @@ class Bench:
     calls: list[Request]
     slots: int
 
-    async def cancel_at_every_turn(self, make: Callable[[int], Awaitable[Any]], *, to_its_end: bool = True) -> int:
-        """Start work, let it run for 0, 1, 2, ... turns of the loop, cancel it, and make another call at once.
+    async def cancel_at_every_turn(
+        self, make: Callable[[int], Awaitable[Any]], *, to_its_end: bool = True
+    ) -> int:
+        """Start work, let it run for 0, 1, 2, ... turns of the loop, cancel it, and make another
+        call at once.
 
-        Goes on until the work has come to its end before it could be cancelled, if it has an end, and returns how often it has.
+        Goes on until the work has come to its end before it could be cancelled, if it has an end,
+        and returns how often it has.
         """
         ended = turn = 0
         while turn < TURNS or (to_its_end and not ended):
@@ -97,7 +111,9 @@ class Bench:
         return ended
 
     async def assert_whole(self) -> None:
-        """Nothing of the client goes on, and it can have as many requests under way at once as ever."""
+        """Nothing of the client goes on, and it can have as many requests under way at once as
+        ever.
+        """
         assert await only_the_servers_tasks() == []
         self.gate.together = self.slots
         names = [f"whole-{n}" for n in range(self.slots)]
@@ -106,14 +122,27 @@ class Bench:
         self.gate.together = 1
 
     def assert_told(self) -> None:
-        """What arrived at the server is on the record of the calls for it, and none of them says that it never left."""
-        arrived = Counter(name_in(request.target) for request in self.server.requests if "/businesses/invoices/" in request.target)
-        left = Counter(name_in(call.path) for call in self.calls for attempt in call.attempts if attempt.sent != "no")
+        """What arrived at the server is on the record of the calls for it, and none of them says
+        that it never left.
+        """
+        arrived = Counter(
+            name_in(request.target)
+            for request in self.server.requests
+            if "/businesses/invoices/" in request.target
+        )
+        left = Counter(
+            name_in(call.path)
+            for call in self.calls
+            for attempt in call.attempts
+            if attempt.sent != "no"
+        )
         assert arrived <= left, arrived - left
 
 
 async def only_the_servers_tasks() -> list[str]:
-    """What goes on in this loop besides this test and the server's connections, once it has had time to end."""
+    """What goes on in this loop besides this test and the server's connections, once it has had
+    time to end.
+    """
     for _ in range(100):
         await asyncio.sleep(0)
     coroutines = [task.get_coro() for task in asyncio.all_tasks() - {asyncio.current_task()}]
@@ -146,7 +175,9 @@ async def bench(slots: int, **settings: Any) -> AsyncIterator[Bench]:
 
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_a_call_cancelled_anywhere(slots: int) -> None:
-    """Before, while and after it is sent: the next call gets its own answer, and connections and slots are whole."""
+    """Before, while and after it is sent: the next call gets its own answer, and connections and
+    slots are whole.
+    """
     async with bench(slots, retry=RetryPolicy(attempts=1)) as made:
         await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
         cut = [call for call in made.calls if "cut-" in call.path]
@@ -155,7 +186,9 @@ async def test_a_call_cancelled_anywhere(slots: int) -> None:
 
 
 async def test_a_first_call_cancelled_anywhere() -> None:
-    """A call that is cancelled while it connects has provably sent nothing, and says so; the server agrees."""
+    """A call that is cancelled while it connects has provably sent nothing, and says so; the server
+    agrees.
+    """
     known: list[str] = []
     while "yes" not in known:
         async with bench(1, retry=RetryPolicy(attempts=1)) as made:
@@ -171,7 +204,10 @@ async def test_a_first_call_cancelled_anywhere() -> None:
 
 async def test_a_call_over_ones_own_session_cancelled_anywhere() -> None:
     """The same over a session of the user's own, which has one connection."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session, bench(1, session=session) as made:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        bench(1, session=session) as made,
+    ):
         await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
 
 
@@ -192,10 +228,17 @@ async def test_calls_that_queue_cancelled_anywhere() -> None:
 
 
 async def test_a_call_cancelled_in_its_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that waits for its second attempt ends at once, holds nothing, and its first attempt is on record."""
+    """A call that waits for its second attempt ends at once, holds nothing, and its first attempt
+    is on record.
+    """
     monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceiling)
     async with bench(1, retry=RetryPolicy(first=5), timeout=30) as made:
-        assert await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"down-{turn}"), to_its_end=False) == 0
+        assert (
+            await made.cancel_at_every_turn(
+                lambda turn: made.pay.invoices.get(f"down-{turn}"), to_its_end=False
+            )
+            == 0
+        )
         last = asyncio.create_task(made.pay.invoices.get("down-last"))
         while not made.calls[-1].attempts or "last" not in made.calls[-1].path:
             await asyncio.sleep(0)
@@ -214,19 +257,35 @@ async def test_a_call_cancelled_while_it_waits_for_its_turn() -> None:
 
 
 async def test_a_job_cancelled_anywhere() -> None:
-    """A job ends with whoever reads it, with all its workers; running it again completes it, under the same keys."""
+    """A job ends with whoever reads it, with all its workers; running it again completes it, under
+    the same keys.
+    """
     async with bench(3) as made:
         requests = [
-            {"reference": f"r{n}", "description": f"r{n}", "amount": "1", "token": "USDC", "chain": "eth"} for n in range(6)
+            {
+                "reference": f"r{n}",
+                "description": f"r{n}",
+                "amount": "1",
+                "token": "USDC",
+                "chain": "eth",
+            }
+            for n in range(6)
         ]
 
         async def job(_: int = 0) -> set[str]:
-            return {done.result.id async for done in made.pay.invoices.create_many(requests, concurrency=3) if done.result}
+            return {
+                done.result.id
+                async for done in made.pay.invoices.create_many(requests, concurrency=3)
+                if done.result
+            }
 
         await made.cancel_at_every_turn(job)
         assert await job() == {f"r{n}" for n in range(6)}
         posted = [request for request in made.server.requests if request.method == "POST"]
-        keys = {(json.loads(request.body)["description"], request.headers["idempotency-key"]) for request in posted}
+        keys = {
+            (json.loads(request.body)["description"], request.headers["idempotency-key"])
+            for request in posted
+        }
         assert len(keys) == 6
 
 
@@ -236,7 +295,14 @@ async def test_a_job_cancelled_while_its_outcome_is_handled() -> None:
 
         async def job(_: int) -> None:
             requests = [
-                {"reference": f"r{n}", "description": f"r{n}", "amount": "1", "token": "USDC", "chain": "eth"} for n in range(6)
+                {
+                    "reference": f"r{n}",
+                    "description": f"r{n}",
+                    "amount": "1",
+                    "token": "USDC",
+                    "chain": "eth",
+                }
+                for n in range(6)
             ]
             async for _outcome in made.pay.invoices.create_many(requests, concurrency=2):
                 for _turn in range(20):
@@ -250,7 +316,9 @@ async def test_watching_cancelled_anywhere() -> None:
     async with bench(2) as made:
 
         async def watch(turn: int) -> None:
-            async for _ in made.pay.invoices.watch([f"w{turn}-{n}" for n in range(4)], interval=0.002, concurrency=3):
+            async for _ in made.pay.invoices.watch(
+                [f"w{turn}-{n}" for n in range(4)], interval=0.002, concurrency=3
+            ):
                 pass
 
         assert await made.cancel_at_every_turn(watch, to_its_end=False) == 0
@@ -260,7 +328,10 @@ async def test_waiting_cancelled_anywhere() -> None:
     """`wait` ends in its read as in its pause."""
     async with bench(1) as made:
         assert (
-            await made.cancel_at_every_turn(lambda turn: made.pay.invoices.wait(f"w{turn}", interval=0.002), to_its_end=False) == 0
+            await made.cancel_at_every_turn(
+                lambda turn: made.pay.invoices.wait(f"w{turn}", interval=0.002), to_its_end=False
+            )
+            == 0
         )
 
 

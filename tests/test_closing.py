@@ -51,21 +51,34 @@ async def unavailable(_: Any, writer: asyncio.StreamWriter) -> None:
 
 
 PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
-    # The server's behaviour, the client's settings, how many requests come, and what the calls say about having been sent.
+    # The server's behaviour, the client's settings, how many requests come, and what the calls say
+    # about having been sent.
     "at the server": (silence, {}, 3, {"unknown"}),
     "before a repetition": (unavailable, {"retry": RetryPolicy(first=3600, cap=3600)}, 3, {"yes"}),
     "in the queue for a connection": (silence, {"max_connections": 1}, 1, {"unknown", "no"}),
-    "in the queue of a rate limit": (silence, {"rate_limit": RateLimit(1, per=3600)}, 1, {"unknown", "no"}),
+    "in the queue of a rate limit": (
+        silence,
+        {"rate_limit": RateLimit(1, per=3600)},
+        1,
+        {"unknown", "no"},
+    ),
     "in a middleware": (silence, {"middleware": [sleeping]}, 0, {"no"}),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_calls_under_way(place: str) -> None:
-    """Wherever a call is, the end of its client ends it with one error, which says whether it was sent."""
+    """Wherever a call is, the end of its client ends it with one error, which says whether it was
+    sent.
+    """
     behaviour, settings, requests, sent = PLACES[place]
     counting = Counting()
-    settings = {"timeout": 7200, "retry": None, **settings, "middleware": [counting, *settings.get("middleware", [])]}
+    settings = {
+        "timeout": 7200,
+        "retry": None,
+        **settings,
+        "middleware": [counting, *settings.get("middleware", [])],
+    }
     async with RawServer(behaviour) as server:
         pay = client(server.url, **settings)
         calls = [asyncio.create_task(invoice(pay)) for _ in range(3)]
@@ -92,7 +105,9 @@ async def test_closing_twice_at_the_same_time() -> None:
 
 
 async def test_a_list_that_is_read_ahead() -> None:
-    """The page that is fetched ahead is cut off, and the loop over the items ends with the same error."""
+    """The page that is fetched ahead is cut off, and the loop over the items ends with the same
+    error.
+    """
     first = BY_NAME["invoices.list"].response
     page = {
         **first,
@@ -116,7 +131,9 @@ async def test_a_list_that_is_read_ahead() -> None:
 
 
 async def test_a_cancellation_that_nobody_asked_for() -> None:
-    """A `CancelledError` of a middleware, and one of a future that it awaits, is a failure of the call, and no cancellation."""
+    """A `CancelledError` of a middleware, and one of a future that it awaits, is a failure of the
+    call, and no cancellation.
+    """
 
     async def raising(request: Request, send: Next) -> Response:
         raise asyncio.CancelledError

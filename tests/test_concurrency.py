@@ -1,4 +1,6 @@
-"""Many calls at once: each gets its own answer, over no more connections than are allowed, from any thread."""
+"""Many calls at once: each gets its own answer, over no more connections than are allowed, from any
+thread.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,15 @@ TASKS = 64
 
 
 def client(url: str, **settings: Any) -> PayChainHQ:
-    return PayChainHQ(**{"api_key": API_KEY, "business_id": "biz_123", "base_url": url, "max_connections": CONNECTIONS, **settings})
+    return PayChainHQ(
+        **{
+            "api_key": API_KEY,
+            "business_id": "biz_123",
+            "base_url": url,
+            "max_connections": CONNECTIONS,
+            **settings,
+        }
+    )
 
 
 # --- calls whose answer tells whether it is theirs ---
@@ -32,11 +42,15 @@ def client(url: str, **settings: Any) -> PayChainHQ:
 
 async def create_and_read(pay: PayChainHQ, n: int) -> None:
     amount = Decimal(n) + Decimal("0.000001")
-    created = await pay.invoices.create(amount, "USDC", "eth", description=f"order {n}", idempotency_key=f"key-{n}")
+    created = await pay.invoices.create(
+        amount, "USDC", "eth", description=f"order {n}", idempotency_key=f"key-{n}"
+    )
     assert created.amount.display == amount
     assert created.response is not None
     assert created.response.idempotency_key == f"key-{n}"
-    seen, public = await asyncio.gather(pay.invoices.get(created.id), pay.invoices.get_public(created.id))
+    seen, public = await asyncio.gather(
+        pay.invoices.get(created.id), pay.invoices.get_public(created.id)
+    )
     assert (seen.id, seen.amount.display) == (created.id, amount)
     assert (public.id, public.amount.display) == (created.id, amount)
     assert (await pay.invoices.cancel(created.id)).count == 1
@@ -62,7 +76,12 @@ async def fail(pay: PayChainHQ, n: int) -> None:
     assert caught.value.message == f"there is no GET /api/v1/nothing/{n}"
 
 
-MIXED: list[Callable[[PayChainHQ, int], Awaitable[None]]] = [create_and_read, create_customer, read_prices, fail]
+MIXED: list[Callable[[PayChainHQ, int], Awaitable[None]]] = [
+    create_and_read,
+    create_customer,
+    read_prices,
+    fail,
+]
 
 
 async def work(pay: PayChainHQ, numbers: range) -> None:
@@ -74,14 +93,18 @@ async def test_mixed_calls_at_once(paychain_emulator: Emulator) -> None:
     for kind in ("drop", "truncate", "reset", 503, "in_progress", 429):
         paychain_emulator.fault("invoices.create", kind, 2)
         paychain_emulator.fault("invoices.get", kind if kind != "in_progress" else 500, 2)
-    async with client(paychain_emulator.url, retry=RetryPolicy(attempts=30, first=0.001, cap=0.01)) as pay:
+    async with client(
+        paychain_emulator.url, retry=RetryPolicy(attempts=30, first=0.001, cap=0.01)
+    ) as pay:
         await work(pay, range(TASKS))
         listed = [invoice.status async for invoice in pay.invoices.list(limit=5)]
     assert Counter(listed) == {"cancelled": TASKS // 4, "pending": 1}
 
 
 class Echo:
-    """Answers with the id that was asked for, in an order of its own, and counts connections and requests under way."""
+    """Answers with the id that was asked for, in an order of its own, and counts connections and
+    requests under way.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -99,28 +122,43 @@ class Echo:
         fails = id_ in self.failing
         self.failing.discard(id_)
         self.under_way -= 1
-        writer.write(answer({"id": id_, "status": "pending", "amount": "1"}, status=503 if fails else 200))
+        writer.write(
+            answer({"id": id_, "status": "pending", "amount": "1"}, status=503 if fails else 200)
+        )
         if self.random.random() < 0.2:  # some connections end with their answer
             await writer.drain()
             writer.close()
 
 
 async def test_no_more_connections_than_allowed() -> None:
-    """However the server closes and keeps them, there are never more than 8, all 8 are used, and no reply goes astray."""
+    """However the server closes and keeps them, there are never more than 8, all 8 are used, and no
+    reply goes astray.
+    """
     echo = Echo(1)
-    async with echo.server as server, client(server.url, retry=RetryPolicy(first=0.001, cap=0.002)) as pay:
+    async with (
+        echo.server as server,
+        client(server.url, retry=RetryPolicy(first=0.001, cap=0.002)) as pay,
+    ):
         found = await asyncio.gather(*(pay.invoices.get(f"inv_{n}") for n in range(TASKS * 4)))
     assert [invoice.id for invoice in found] == [f"inv_{n}" for n in range(TASKS * 4)]
     assert echo.most == echo.most_connections == CONNECTIONS
 
 
 async def test_views_at_once() -> None:
-    """Views with options of their own, used at the same time, keep them, and share the connections of their client."""
+    """Views with options of their own, used at the same time, keep them, and share the connections
+    of their client.
+    """
     echo = Echo(2)
     echo.failing = {f"{kind}_{n}" for kind in ("plain", "firm") for n in range(10)}
-    async with echo.server as server, client(server.url, retry=RetryPolicy(first=0.001, cap=0.002)) as pay:
+    async with (
+        echo.server as server,
+        client(server.url, retry=RetryPolicy(first=0.001, cap=0.002)) as pay,
+    ):
         plain = pay.with_options(retry=None, timeout=30)
-        businesses = [pay.with_options(business_id=f"biz_{n}", retry=RetryPolicy(attempts=1)) for n in range(10)]
+        businesses = [
+            pay.with_options(business_id=f"biz_{n}", retry=RetryPolicy(attempts=1))
+            for n in range(10)
+        ]
         results = await asyncio.gather(
             *(pay.invoices.get(f"firm_{n}") for n in range(20)),
             *(plain.invoices.get(f"plain_{n}") for n in range(20)),
@@ -128,7 +166,9 @@ async def test_views_at_once() -> None:
             return_exceptions=True,
         )
     assert [result.id for result in results[:20]] == [f"firm_{n}" for n in range(20)]  # type: ignore[union-attr]
-    assert [isinstance(result, ServerError) for result in results[20:40]] == [True] * 10 + [False] * 10
+    assert [isinstance(result, ServerError) for result in results[20:40]] == [True] * 10 + [
+        False
+    ] * 10
     assert [len(result.attempts) for result in results[20:30]] == [1] * 10  # type: ignore[union-attr]
     targets = Counter(request.target for request in server.requests if "settings" in request.target)
     assert targets == {f"/api/v1/businesses/biz_{n}/settings/invoices": 1 for n in range(10)}
@@ -140,13 +180,21 @@ async def test_jobs_lists_and_calls_at_once(paychain_emulator: Emulator) -> None
     async with client(paychain_emulator.url, max_connections=3) as pay:
 
         async def job(name: str) -> set[str]:
-            requests = (InvoiceRequest("5", "USDC", "eth", reference=f"{name}-{n}") for n in range(40))
-            return {outcome.result.id async for outcome in pay.invoices.create_many(requests) if outcome.result}
+            requests = (
+                InvoiceRequest("5", "USDC", "eth", reference=f"{name}-{n}") for n in range(40)
+            )
+            return {
+                outcome.result.id
+                async for outcome in pay.invoices.create_many(requests)
+                if outcome.result
+            }
 
         async def walk() -> int:
             return len([invoice async for invoice in pay.invoices.list(limit=2)])
 
-        one, other, same, seen, _ = await asyncio.gather(job("a"), job("b"), job("a"), walk(), work(pay, range(16)))
+        one, other, same, seen, _ = await asyncio.gather(
+            job("a"), job("b"), job("a"), walk(), work(pay, range(16))
+        )
         assert one == same
         assert len(one) == len(other) == 40
         assert not one & other
@@ -204,10 +252,18 @@ threads = [threading.Thread(target=run) for _ in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 sys.exit("\\n".join(failures) or 0)
-"""
+"""  # noqa: E501
 
 
 def test_threads_that_meet_every_model_first() -> None:
-    """Decoders are made when a model is first met: four threads that meet all of them at once get right results."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", RACE], capture_output=True, text=True, timeout=60, check=False)
+    """Decoders are made when a model is first met: four threads that meet all of them at once get
+    right results.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RACE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,8 @@ from tests.support import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# A certificate of our own making for localhost and 127.0.0.1, good for a hundred years, with its key.
+# A certificate of our own making for localhost and 127.0.0.1, good for a hundred years, with its
+# key.
 CERTIFICATE = Path(__file__).with_name("data") / "localhost.pem"
 PASSWORD = "p@ss:word"
 BASIC = "Basic " + base64.b64encode(f"me:{PASSWORD}".encode()).decode()
@@ -39,7 +40,10 @@ def trusting() -> ssl.SSLContext:
 
 async def test_context_of_ones_own() -> None:
     """A TLS context that trusts the server's certificate is used."""
-    async with RawServer(answer(PRICES), tls=server_tls()) as server, client(server.url, ssl=trusting()) as pay:
+    async with (
+        RawServer(answer(PRICES), tls=server_tls()) as server,
+        client(server.url, ssl=trusting()) as pay,
+    ):
         await pay.prices.list()
     assert len(server.requests) == 1
 
@@ -47,14 +51,18 @@ async def test_context_of_ones_own() -> None:
 async def test_untrusted_certificate() -> None:
     """A server whose certificate cannot be verified gets no request, and the error says why."""
     async with RawServer(answer(PRICES), tls=server_tls()) as server, client(server.url) as pay:
-        with pytest.raises(ConnectionFailedError, match="certificate could not be verified") as caught:
+        with pytest.raises(
+            ConnectionFailedError, match="certificate could not be verified"
+        ) as caught:
             await pay.request("POST", "/api/v1/new", body={})
     assert caught.value.sent == "no"
     assert server.requests == []
 
 
 async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
-    """A connection over which a call has timed out is closed at once, also if the other side never ends TLS."""
+    """A connection over which a call has timed out is closed at once, also if the other side never
+    ends TLS.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def listen() -> None:
@@ -66,7 +74,9 @@ async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
                     pass
 
         other_side = asyncio.create_task(asyncio.to_thread(listen))
-        async with client(f"https://localhost:{listening.getsockname()[1]}", ssl=trusting(), timeout=1, retry=None) as pay:
+        async with client(
+            f"https://localhost:{listening.getsockname()[1]}", ssl=trusting(), timeout=1, retry=None
+        ) as pay:
             with pytest.raises(RequestTimeoutError):
                 await pay.prices.list()
             await other_side
@@ -107,18 +117,26 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @pytest.mark.parametrize("credentials", ["", "me:p%40ss%3Aword@"])
 async def test_plain_proxy(credentials: str) -> None:
-    """Over http, the proxy gets the request with the whole URL, and its own credentials, unescaped."""
+    """Over http, the proxy gets the request with the whole URL, and its own credentials,
+    unescaped.
+    """
     async with RawServer(answer(PRICES)) as proxy:
         url = proxy.url.replace("//", "//" + credentials)
         async with client("http://api.example.localhost", proxy=url) as pay:
             await pay.prices.list()
             await pay.prices.list()
-    assert {request.target for request in proxy.requests} == {"http://api.example.localhost/api/v1/prices"}
-    assert [request.headers.get("proxy-authorization") for request in proxy.requests] == [BASIC if credentials else None] * 2
+    assert {request.target for request in proxy.requests} == {
+        "http://api.example.localhost/api/v1/prices"
+    }
+    assert [request.headers.get("proxy-authorization") for request in proxy.requests] == [
+        BASIC if credentials else None
+    ] * 2
 
 
 async def test_tunnel() -> None:
-    """Over https, the proxy sees a CONNECT with its own credentials and nothing else; the server does not see those."""
+    """Over https, the proxy sees a CONNECT with its own credentials and nothing else; the server
+    does not see those.
+    """
     async with RawServer(answer(PRICES), tls=server_tls()) as server:
         port = int(server.url.rpartition(":")[2])
         async with Tunnel(port) as proxy:
@@ -134,17 +152,23 @@ async def test_tunnel() -> None:
 
 
 async def test_proxy_that_refuses() -> None:
-    """A proxy that opens no tunnel, or is not there, is a failed connection over which nothing was sent."""
+    """A proxy that opens no tunnel, or is not there, is a failed connection over which nothing was
+    sent.
+    """
     async with RawServer(answer(b"", 407)) as proxy:
         for url in (proxy.url, "http://127.0.0.1:1"):
             async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
-                with pytest.raises(ConnectionFailedError, match=r"the proxy (refused|could not be reached)") as caught:
+                with pytest.raises(
+                    ConnectionFailedError, match=r"the proxy (refused|could not be reached)"
+                ) as caught:
                     await pay.request("POST", "/api/v1/new", body={})
             assert caught.value.sent == "no"
 
 
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxy is used only with `trust_env`, not for hosts that it excepts, and not before one that is given."""
+    """The environment's proxy is used only with `trust_env`, not for hosts that it excepts, and not
+    before one that is given.
+    """
     async with RawServer(answer(PRICES)) as server, RawServer(answer(PRICES)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:p%40ss%3Aword@"))
         monkeypatch.setenv("no_proxy", "elsewhere.example.com")
@@ -155,10 +179,16 @@ async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         async with client(server.url, trust_env=True) as pay:
             await pay.prices.list()
     assert [request.headers["proxy-authorization"] for request in proxy.requests] == [BASIC]
-    assert [request.target.startswith("http://") for request in server.requests] == [False, True, False]
+    assert [request.target.startswith("http://") for request in server.requests] == [
+        False,
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize("proxy", ["", "proxy:3128", "socks5://proxy", "http://", "http://proxy:99999", "http://[::1", 5])
+@pytest.mark.parametrize(
+    "proxy", ["", "proxy:3128", "socks5://proxy", "http://", "http://proxy:99999", "http://[::1", 5]
+)
 def test_proxy_that_cannot_be(proxy: Any) -> None:
     """A proxy that is no http URL is refused by the constructor."""
     with pytest.raises(ConfigurationError, match="proxy must be an http or https URL"):

@@ -1,4 +1,6 @@
-"""Text is sent as its content, and a number as its value, whatever the class of either says of itself."""
+"""Text is sent as its content, and a number as its value, whatever the class of either says of
+itself.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ each_five = pytest.mark.parametrize("five", FIVES, ids=["IntEnum", "enum", "odd"
 
 
 def swapped(given: Any, word: str) -> Any:
-    """A copy of arguments with each free text, and each key of a mapping's, replaced by the word."""
+    """A copy of arguments with each free text, and each key of a mapping's, replaced by the
+    word.
+    """
     if isinstance(given, str):
         return (
             word
@@ -107,14 +111,21 @@ def swapped(given: Any, word: str) -> Any:
 @each_word
 @pytest.mark.parametrize("name", CALLS)
 async def test_text_of_every_operation(name: str, word: str) -> None:
-    """Each operation sends the same for such a text as for the plain one: path, query, body and idempotency key."""
+    """Each operation sends the same for such a text as for the plain one: path, query, body and
+    idempotency key.
+    """
     key = {"idempotency_key": word} if name in KEYED else {}
     plain = swapped(CALLS[name], "word_1") | dict.fromkeys(key, "word_1")
     sent = []
     for arguments in (plain, swapped(CALLS[name], word) | key):
         async with (
             RawServer(documented_answer(name)) as server,
-            PayChainHQ(api_key="k", dashboard=DashboardSession({"Cookie": "x"}), business_id="biz_1", base_url=server.url) as pay,
+            PayChainHQ(
+                api_key="k",
+                dashboard=DashboardSession({"Cookie": "x"}),
+                business_id="biz_1",
+                base_url=server.url,
+            ) as pay,
         ):
             await call(pay, name, arguments)
         (request,) = server.requests
@@ -131,26 +142,42 @@ async def test_reference_of_a_job(word: str) -> None:
         async for outcome in pay.invoices.create_many([{**request, "reference": word}]):
             assert outcome.ok, outcome.error
     (sent,) = server.requests
-    assert sent.headers["idempotency-key"] == key_for_reference("invoices.create", "word_1", "word_1")
-    assert sent.json == {"amount": "1", "token": "word_1", "chain": "word_1", "metadata": {"word_1": ["word_1"]}}
+    assert sent.headers["idempotency-key"] == key_for_reference(
+        "invoices.create", "word_1", "word_1"
+    )
+    assert sent.json == {
+        "amount": "1",
+        "token": "word_1",
+        "chain": "word_1",
+        "metadata": {"word_1": ["word_1"]},
+    }
     assert "/businesses/word_1/" in sent.target
 
 
 def test_key_of_a_reference() -> None:
     """So does the recipe itself."""
     for word in WORDS:
-        assert key_for_reference(word, word, word) == key_for_reference("word_1", "word_1", "word_1")
+        assert key_for_reference(word, word, word) == key_for_reference(
+            "word_1", "word_1", "word_1"
+        )
 
 
 @pytest.mark.usefixtures("face")
 @each_word
 async def test_text_of_a_plain_request(word: str) -> None:
-    """A plain request sends the content of its method, path, query, body, key and kind of credential."""
+    """A plain request sends the content of its method, path, query, body, key and kind of
+    credential.
+    """
     path = type("Path", (Odd,), {})("/api/v1/new")
     auth: Any = Odd("payout_key")
     async with RawServer(answer({})) as server, client(server.url, payout_key="pk_payout") as pay:
         await pay.request(
-            HTTPMethod.PATCH, path, body={word: [word, {word: 1}]}, query={word: word}, auth=auth, idempotency_key=word
+            HTTPMethod.PATCH,
+            path,
+            body={word: [word, {word: 1}]},
+            query={word: word},
+            auth=auth,
+            idempotency_key=word,
         )
         await pay.request(Odd("POST"), path, body=word)
     first, second = server.requests
@@ -186,11 +213,15 @@ async def test_settings_of_a_client() -> None:
 def test_secrets_of_webhooks(word: str) -> None:
     """A webhook is signed and verified with the content of its secret and its token."""
     body = b'{"id": "evt_1", "event": "invoice.paid", "data": {}}'
-    headers = webhooks.sign(body, secret="word_1", bearer="word_1", webhook_id="word_1", timestamp=1)
+    headers = webhooks.sign(
+        body, secret="word_1", bearer="word_1", webhook_id="word_1", timestamp=1
+    )
     assert webhooks.sign(body, secret=word, bearer=word, webhook_id=word, timestamp=1) == headers
     for secrets in (word, [word], ("old", word)):
         assert webhooks.parse(body, headers, secrets=secrets, bearer=word).id == "evt_1"
-    assert gateway_webhooks.sign(b"", secret=word, timestamp=1) == gateway_webhooks.sign(b"", secret="word_1", timestamp=1)
+    assert gateway_webhooks.sign(b"", secret=word, timestamp=1) == gateway_webhooks.sign(
+        b"", secret="word_1", timestamp=1
+    )
 
 
 @pytest.mark.usefixtures("face")
@@ -198,10 +229,18 @@ def test_secrets_of_webhooks(word: str) -> None:
 async def test_number_of_a_subclass(five: Any) -> None:
     """An amount, a count, and a number in metadata, a query or a body are their values."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        await pay.invoices.create(five, "USDC", "eth", expires_in=five, metadata={"n": five, "list": [five]})
+        await pay.invoices.create(
+            five, "USDC", "eth", expires_in=five, metadata={"n": five, "list": [five]}
+        )
         await pay.request("POST", "/api/v1/new", body={"n": [five]}, query={"n": five})
     first, second = server.requests
-    assert first.json == {"amount": "5", "token": "USDC", "chain": "eth", "expiresIn": 5, "metadata": {"list": [5], "n": 5}}
+    assert first.json == {
+        "amount": "5",
+        "token": "USDC",
+        "chain": "eth",
+        "expiresIn": 5,
+        "metadata": {"list": [5], "n": 5},
+    }
     assert (second.json, second.target) == ({"n": [5]}, "/api/v1/new?n=5")
 
 
@@ -211,7 +250,10 @@ async def test_amount_of_a_subclass(amount: Any) -> None:
     """An amount of a subclass of `Decimal` or `str` is what it holds."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         await pay.invoices.create(amount, "USDC", "eth", underpayment_tolerance_max_usd=amount)
-    assert (server.requests[0].json["amount"], server.requests[0].json["underpaymentToleranceMaxUsd"]) == ("1.50", "1.50")
+    assert (
+        server.requests[0].json["amount"],
+        server.requests[0].json["underpaymentToleranceMaxUsd"],
+    ) == ("1.50", "1.50")
 
 
 @pytest.mark.usefixtures("face")
@@ -231,14 +273,21 @@ async def test_text_that_only_claims_to_be_valid() -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_order_of_the_keys_of_metadata() -> None:
-    """Metadata in another order, at any depth, is the same request: a ledger takes it for a repeat."""
+    """Metadata in another order, at any depth, is the same request: a ledger takes it for a
+    repeat.
+    """
     from paychainhq.ledger import MemoryLedger
 
     one = {"b": 1, "a": {"y": [{"q": 1, "p": 2}], "x": None}, "Ä": True}
     other = {"Ä": True, "a": {"x": None, "y": [{"p": 2, "q": 1}]}, "b": 1}
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=MemoryLedger(), retry=RetryPolicy()) as pay:
+    async with (
+        RawServer(answer(INVOICE)) as server,
+        client(server.url, idempotency=MemoryLedger(), retry=RetryPolicy()) as pay,
+    ):
         for metadata in (one, other):
-            await pay.invoices.create("1", "USDC", "eth", metadata=metadata, idempotency_key="order-7")
+            await pay.invoices.create(
+                "1", "USDC", "eth", metadata=metadata, idempotency_key="order-7"
+            )
         await pay.invoices.create("1", "USDC", "eth", metadata=other, idempotency_key="order-8")
     assert len(server.requests) == 2
     assert server.requests[0].body == server.requests[1].body

@@ -1,4 +1,6 @@
-"""The crash test itself: a short round of each kind, and that its checks notice what they are for."""
+"""The crash test itself: a short round of each kind, and that its checks notice what they are
+for.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +54,12 @@ IDS = {f"order-{number}": f"inv_{number}" for number in range(3)}
 
 def a_job_that_is_done(folder: Path) -> list[tuple[str, str]]:
     """Write what a worker leaves, and return what the server has."""
-    (folder / "orders.csv").write_text("reference,amount\n" + "".join(f"{reference},5\n" for reference in IDS))
-    write_output(folder, [{"reference": reference, "invoice": id_} for reference, id_ in IDS.items()])
+    (folder / "orders.csv").write_text(
+        "reference,amount\n" + "".join(f"{reference},5\n" for reference in IDS)
+    )
+    write_output(
+        folder, [{"reference": reference, "invoice": id_} for reference, id_ in IDS.items()]
+    )
 
     async def record() -> None:
         with SQLiteLedger(folder / "jobs.db") as ledger:
@@ -80,17 +86,28 @@ def test_what_is_well_passes(crashtest: ModuleType, tmp_path: Path) -> None:
     [
         (lambda _, made: made.append(("order-1", "inv_9")), "order-1 has 2 times an invoice"),
         (lambda _, made: made.pop(), "order-2 has no invoice"),
-        (lambda _, made: made.append(("order-7", "inv_7")), "order-7 has an invoice, and is no order"),
-        (lambda folder, _: append(folder, "order-0", "inv_0"), "order-0 has 2 times a line in the output"),
+        (
+            lambda _, made: made.append(("order-7", "inv_7")),
+            "order-7 has an invoice, and is no order",
+        ),
+        (
+            lambda folder, _: append(folder, "order-0", "inv_0"),
+            "order-0 has 2 times a line in the output",
+        ),
         (lambda folder, _: write_output(folder, []), "order-0 has no line in the output"),
         (lambda _, made: made.__setitem__(0, ("order-0", "inv_5")), "order-0: another invoice"),
         (lambda folder, _: forget(folder), "the ledger has {'finished': 2}"),
     ],
 )
 def test_what_is_lost_or_doubled_is_told(
-    crashtest: ModuleType, tmp_path: Path, tamper: Callable[[Path, list[tuple[str, str]]], object], told: str
+    crashtest: ModuleType,
+    tmp_path: Path,
+    tamper: Callable[[Path, list[tuple[str, str]]], object],
+    told: str,
 ) -> None:
-    """An invoice or a line too many or too few, another one's id, an entry that is missing: the program ends with it."""
+    """An invoice or a line too many or too few, another one's id, an entry that is missing: the
+    program ends with it.
+    """
     made = a_job_that_is_done(tmp_path)
     tamper(tmp_path, made)
     with pytest.raises(SystemExit) as caught:

@@ -16,9 +16,15 @@ from paychainhq.codec import decode, from_json, to_json
 from paychainhq.errors import DecodeError
 from tests.samples import BY_NAME
 
-each_created_key = pytest.mark.parametrize("name", ["api_keys.create", "api_keys.create_payout", "api_keys.create_contract"])
+each_created_key = pytest.mark.parametrize(
+    "name", ["api_keys.create", "api_keys.create_payout", "api_keys.create_contract"]
+)
 
-SECRETS = ["biz_live_1234567890abcdef", "biz_live_payout_1234567890abcdef", "biz_live_contract_1234567890abcdef"]
+SECRETS = [
+    "biz_live_1234567890abcdef",
+    "biz_live_payout_1234567890abcdef",
+    "biz_live_contract_1234567890abcdef",
+]
 
 
 BREAKS: list[Callable[[Any], Any]] = [
@@ -41,9 +47,14 @@ def assert_hidden(value: object) -> None:
 
 @each_created_key
 def test_the_secret_of_a_new_key_is_there_and_does_not_show(name: str) -> None:
-    """A new key is on the result and in its JSON, and nowhere in its repr, its text or its pickle."""
+    """A new key is on the result and in its JSON, and nowhere in its repr, its text or its
+    pickle.
+    """
     data = BY_NAME[name].response
-    for key in (from_json(models.CreatedApiKey, data), decode(models.CreatedApiKey, json.dumps(data).encode())):
+    for key in (
+        from_json(models.CreatedApiKey, data),
+        decode(models.CreatedApiKey, json.dumps(data).encode()),
+    ):
         assert key.api_key == data["apiKey"]
         assert to_json(key) == data
         assert json.loads(json.dumps(to_json(key))) == data
@@ -55,8 +66,12 @@ def test_the_secret_of_a_new_key_is_there_and_does_not_show(name: str) -> None:
 
 @each_created_key
 @pytest.mark.parametrize("break_it", BREAKS)
-def test_a_refused_answer_does_not_show_the_secret(name: str, break_it: Callable[[Any], Any]) -> None:
-    """When a new key's answer is surprising, the error keeps it, secret included, without showing it."""
+def test_a_refused_answer_does_not_show_the_secret(
+    name: str, break_it: Callable[[Any], Any]
+) -> None:
+    """When a new key's answer is surprising, the error keeps it, secret included, without showing
+    it.
+    """
     data = break_it(BY_NAME[name].response)
     with pytest.raises(DecodeError) as parsed:
         from_json(models.CreatedApiKey, data)

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConfigurationError, DashboardSession, InvalidArgumentError, MissingCredentialError
+from paychainhq import (
+    ConfigurationError,
+    DashboardSession,
+    InvalidArgumentError,
+    MissingCredentialError,
+)
 from paychainhq.config import environment_settings, resolve_base_url
 from paychainhq.credentials import Auth
 from tests.engine import PRICES, client
@@ -21,13 +26,21 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.mark.parametrize("auth", [*KINDS, "dashboard"])
 async def test_missing_credential(auth: Auth) -> None:
-    """A call whose credential the client lacks is refused before anything is sent; the error names call and argument."""
-    every: dict[str, Any] = {kind: f"the_{kind}" for kind in KINDS} | {"dashboard": DashboardSession({"Cookie": "x"})}
+    """A call whose credential the client lacks is refused before anything is sent; the error names
+    call and argument.
+    """
+    every: dict[str, Any] = {kind: f"the_{kind}" for kind in KINDS} | {
+        "dashboard": DashboardSession({"Cookie": "x"})
+    }
     async with RawServer(answer({})) as server, client(server.url, **(every | {auth: None})) as pay:
         with pytest.raises(MissingCredentialError) as caught:
             await pay.request("GET", "/api/v1/new", auth=auth)
         assert server.requests == []
-    assert (caught.value.argument, caught.value.operation, caught.value.sent) == (auth, "GET /api/v1/new", "no")
+    assert (caught.value.argument, caught.value.operation, caught.value.sent) == (
+        auth,
+        "GET /api/v1/new",
+        "no",
+    )
     assert f"GET /api/v1/new needs PayChainHQ({auth}=...)" in str(caught.value)
 
 
@@ -39,7 +52,9 @@ async def test_public_operations_need_no_key() -> None:
 
 
 async def test_missing_business_id() -> None:
-    """Where neither the client nor the call names a business, nothing is sent; each call and each view can name one."""
+    """Where neither the client nor the call names a business, nothing is sent; each call and each
+    view can name one.
+    """
     async with RawServer(answer([])) as server, client(server.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await pay.businesses.get()
@@ -50,16 +65,23 @@ async def test_missing_business_id() -> None:
             pay.with_options(business_id="biz_7").contract_integrations.list(),
         ):
             await call
-    assert {request.target for request in server.requests} == {"/api/v1/businesses/biz_7/contract-integrations"}
+    assert {request.target for request in server.requests} == {
+        "/api/v1/businesses/biz_7/contract-integrations"
+    }
 
 
 # --- keys ---
 
 
 @each_kind
-@pytest.mark.parametrize("key", ["", " ", "a\nb", "a\r\nX-Evil: 1", " secret", "secret ", "a\tb", "a\x00", "clé", b"abc", 5])
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", "a\nb", "a\r\nX-Evil: 1", " secret", "secret ", "a\tb", "a\x00", "clé", b"abc", 5],
+)
 def test_key_that_cannot_be_a_header(kind: str, key: Any) -> None:
-    """A key that a header line cannot hold is refused by the constructor, which names the argument and not the key."""
+    """A key that a header line cannot hold is refused by the constructor, which names the argument
+    and not the key.
+    """
     with pytest.raises(ConfigurationError) as caught:
         PayChainHQ(**{kind: key})
     assert kind in str(caught.value)
@@ -68,7 +90,9 @@ def test_key_that_cannot_be_a_header(kind: str, key: Any) -> None:
 
 @each_kind
 def test_live_key_in_the_sandbox(kind: str) -> None:
-    """A key marked live is refused for a sandbox on another host, and taken for one on this machine."""
+    """A key marked live is refused for a sandbox on another host, and taken for one on this
+    machine.
+    """
     live: dict[str, Any] = {kind: "pk_live_abc", "environment": "sandbox"}
     with pytest.raises(ConfigurationError, match=rf"{kind} is marked _live_"):
         PayChainHQ(base_url="https://sandbox.example.com", **live)
@@ -95,13 +119,17 @@ def test_live_key_in_the_sandbox(kind: str) -> None:
     ],
 )
 def test_dashboard_session_that_cannot_be(headers: Any) -> None:
-    """A session without headers, or with one that frames the message or breaks the line, is refused."""
+    """A session without headers, or with one that frames the message or breaks the line, is
+    refused.
+    """
     with pytest.raises(ConfigurationError):
         DashboardSession(headers)
 
 
 async def test_dashboard_session() -> None:
-    """A session's headers go with dashboard operations and with no others, and no key goes with them."""
+    """A session's headers go with dashboard operations and with no others, and no key goes with
+    them.
+    """
     session = DashboardSession({"Cookie": "session=abc; b=c", "X-Step-Up": "1 2"})
     async with RawServer(answer([])) as server, client(server.url, dashboard=session) as pay:
         await pay.api_keys.list()
@@ -157,14 +185,18 @@ def test_base_url(url: str | None, wanted: str) -> None:
     ],
 )
 def test_base_url_that_endangers_keys(url: Any, text: str) -> None:
-    """A base URL that would show keys to the network, or that does not say where they go, is refused."""
+    """A base URL that would show keys to the network, or that does not say where they go, is
+    refused.
+    """
     with pytest.raises(ConfigurationError, match=text):
         PayChainHQ(base_url=url)
 
 
 def test_insecure_http_on_demand() -> None:
     """Plain http to another host is there for those who ask for it."""
-    assert "http://10.0.0.7" in repr(PayChainHQ(base_url="http://10.0.0.7", allow_insecure_http=True))
+    assert "http://10.0.0.7" in repr(
+        PayChainHQ(base_url="http://10.0.0.7", allow_insecure_http=True)
+    )
 
 
 def test_environments() -> None:
@@ -191,7 +223,10 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
             "PAYCHAIN_ENVIRONMENT": "sandbox",
         }.items():
             monkeypatch.setenv(name, value)
-        async with PayChainHQ.from_env() as pay, PayChainHQ.from_env(api_key="pk_given", business_id="biz_given") as given:
+        async with (
+            PayChainHQ.from_env() as pay,
+            PayChainHQ.from_env(api_key="pk_given", business_id="biz_given") as given,
+        ):
             kinds: list[Auth] = ["api_key", "payout_key", "contract_key"]
             for kind in kinds:
                 await pay.request("GET", "/api/v1/new", auth=kind)
@@ -206,10 +241,15 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
         "pk_of_env",
         "pk_given",
     ]
-    assert [request.target.split("/")[4] for request in server.requests[-2:]] == ["biz_of_env", "biz_given"]
+    assert [request.target.split("/")[4] for request in server.requests[-2:]] == [
+        "biz_of_env",
+        "biz_given",
+    ]
 
 
 @pytest.mark.async_only("it makes no client")
 def test_empty_environment() -> None:
     """A variable that is unset or empty is as if it were not there."""
-    assert environment_settings({"PAYCHAIN_API_KEY": "", "PAYCHAIN_API_URL": "", "OTHER": "x"}) == {}
+    assert (
+        environment_settings({"PAYCHAIN_API_KEY": "", "PAYCHAIN_API_URL": "", "OTHER": "x"}) == {}
+    )

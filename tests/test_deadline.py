@@ -8,16 +8,29 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConfigurationError, Next, RateLimit, Request, RequestTimeoutError, Response, RetryPolicy, ServerError
+from paychainhq import (
+    ConfigurationError,
+    Next,
+    RateLimit,
+    Request,
+    RequestTimeoutError,
+    Response,
+    RetryPolicy,
+    ServerError,
+)
 from tests.engine import PRICES, client, error_body, invoice, skipping_clock, states
 from tests.support import RawServer, Recorded, answer, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 
 
-@pytest.mark.parametrize("retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)])
+@pytest.mark.parametrize(
+    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)]
+)
 async def test_silent_server(retry: RetryPolicy | None) -> None:
-    """A call with a second's deadline against a server that never answers ends in about a second, and tells its key."""
+    """A call with a second's deadline against a server that never answers ends in about a second,
+    and tells its key.
+    """
     async with RawServer(silence) as server, client(server.url, timeout=1, retry=retry) as pay:
         began = time.monotonic()
         with pytest.raises(RequestTimeoutError) as caught:
@@ -44,8 +57,13 @@ async def test_slow_body() -> None:
 
 
 async def test_connecting() -> None:
-    """A connection that never comes about (here: whose TLS is never answered) ends at the deadline, with nothing sent."""
-    async with RawServer(silence) as server, client(server.url.replace("http", "https"), timeout=0.2) as pay:
+    """A connection that never comes about (here: whose TLS is never answered) ends at the deadline,
+    with nothing sent.
+    """
+    async with (
+        RawServer(silence) as server,
+        client(server.url.replace("http", "https"), timeout=0.2) as pay,
+    ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.request("POST", "/api/v1/new", body={})
     assert (caught.value.sent, states(caught.value)[0], server.requests) == ("no", "timed out", [])
@@ -53,7 +71,10 @@ async def test_connecting() -> None:
 
 async def test_waiting_for_a_slot() -> None:
     """A call that waits for a connection until its deadline ends there, and has sent nothing."""
-    async with RawServer(silence) as server, client(server.url, max_connections=1, retry=None) as pay:
+    async with (
+        RawServer(silence) as server,
+        client(server.url, max_connections=1, retry=None) as pay,
+    ):
         holder = asyncio.create_task(invoice(pay))
         while not server.requests:
             await asyncio.sleep(0)
@@ -61,13 +82,20 @@ async def test_waiting_for_a_slot() -> None:
             await invoice(pay.with_options(timeout=0.1), idempotency_key="order-7")
         holder.cancel()
         await asyncio.gather(holder, return_exceptions=True)
-    assert (caught.value.sent, caught.value.attempts, caught.value.idempotency_key) == ("no", (), "order-7")
+    assert (caught.value.sent, caught.value.attempts, caught.value.idempotency_key) == (
+        "no",
+        (),
+        "order-7",
+    )
     assert len(server.requests) == 1
 
 
 async def test_waiting_for_a_turn() -> None:
     """A turn under the rate limit that comes after the deadline is not waited for."""
-    async with RawServer(answer(PRICES)) as server, client(server.url, rate_limit=RateLimit(1, per=60)) as pay:
+    async with (
+        RawServer(answer(PRICES)) as server,
+        client(server.url, rate_limit=RateLimit(1, per=60)) as pay,
+    ):
         await pay.prices.list()
         with skipping_clock() as clock, pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()
@@ -80,7 +108,10 @@ async def test_waiting_for_a_turn() -> None:
 async def test_back_off() -> None:
     """No back-off begins that would end after the deadline: the last failure is raised instead."""
     busy = answer(error_body("X"), 503)
-    async with RawServer(busy) as server, client(server.url, timeout=30, retry=RetryPolicy(1000, first=9, cap=9)) as pay:
+    async with (
+        RawServer(busy) as server,
+        client(server.url, timeout=30, retry=RetryPolicy(1000, first=9, cap=9)) as pay,
+    ):
         with skipping_clock() as clock, pytest.raises(ServerError) as caught:
             await pay.prices.list()
     assert sum(clock.waits) < 30
@@ -89,7 +120,9 @@ async def test_back_off() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_middleware_that_hangs(after: bool) -> None:
-    """A user's middleware that never comes back ends at the deadline too; the error knows whether anything was sent."""
+    """A user's middleware that never comes back ends at the deadline too; the error knows whether
+    anything was sent.
+    """
 
     async def hang(request: Request, send: Next) -> Response:
         if after:
@@ -97,7 +130,10 @@ async def test_middleware_that_hangs(after: bool) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with RawServer(answer(PRICES)) as server, client(server.url, timeout=0.2, middleware=[hang]) as pay:
+    async with (
+        RawServer(answer(PRICES)) as server,
+        client(server.url, timeout=0.2, middleware=[hang]) as pay,
+    ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()
     assert caught.value.sent == ("yes" if after else "no")
@@ -105,7 +141,9 @@ async def test_middleware_that_hangs(after: bool) -> None:
 
 
 async def test_timeout_of_the_caller() -> None:
-    """A timeout that the caller puts around a call stays the caller's: it is not turned into ours."""
+    """A timeout that the caller puts around a call stays the caller's: it is not turned into
+    ours.
+    """
     async with RawServer(silence) as server, client(server.url) as pay:
         with pytest.raises(TimeoutError) as caught:
             await asyncio.wait_for(pay.prices.list(), 0.05)

@@ -38,13 +38,17 @@ async def test_a_block_that_takes_too_long_ends_as_a_timeout(deadlines: Deadline
     assert task.cancelling() == 0
 
 
-async def test_a_time_that_has_passed_ends_the_block_at_its_first_wait(deadlines: Deadlines) -> None:
+async def test_a_time_that_has_passed_ends_the_block_at_its_first_wait(
+    deadlines: Deadlines,
+) -> None:
     """A deadline in the past is one that is over."""
     with pytest.raises(TimeoutError), deadlines.at(soon(-100)):
         await asyncio.Event().wait()
 
 
-async def test_deadlines_of_the_same_time_end_together_and_others_do_not(deadlines: Deadlines) -> None:
+async def test_deadlines_of_the_same_time_end_together_and_others_do_not(
+    deadlines: Deadlines,
+) -> None:
     """Many blocks with one deadline all end; one with a later deadline goes on."""
     when = soon()
 
@@ -56,10 +60,14 @@ async def test_deadlines_of_the_same_time_end_together_and_others_do_not(deadlin
             return "ended"
         return "done"
 
-    assert await asyncio.gather(*(block(when) for _ in range(50)), block(when + 60)) == ["ended"] * 50 + ["done"]
+    assert await asyncio.gather(*(block(when) for _ in range(50)), block(when + 60)) == [
+        "ended"
+    ] * 50 + ["done"]
 
 
-async def test_the_inner_of_two_that_ended_at_once_leaves_it_to_the_outer(deadlines: Deadlines) -> None:
+async def test_the_inner_of_two_that_ended_at_once_leaves_it_to_the_outer(
+    deadlines: Deadlines,
+) -> None:
     """Both are over: the outer one is told, as with nested `asyncio.timeout`s."""
     when = soon()
     inner_saw: list[type[BaseException]] = []
@@ -98,7 +106,9 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
 
 
 async def test_an_error_of_the_block_is_not_hidden(deadlines: Deadlines) -> None:
-    """What the block raises when it is cancelled by its deadline is what comes out, and the task is whole again."""
+    """What the block raises when it is cancelled by its deadline is what comes out, and the task is
+    whole again.
+    """
     with pytest.raises(LookupError), deadlines.at(soon(-100)):
         try:
             await asyncio.Event().wait()
@@ -109,7 +119,9 @@ async def test_an_error_of_the_block_is_not_hidden(deadlines: Deadlines) -> None
     assert task.cancelling() == 0
 
 
-async def test_many_deadlines_need_few_timers(deadlines: Deadlines, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_deadlines_need_few_timers(
+    deadlines: Deadlines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A thousand calls that come at once set a timer or two."""
     loop = asyncio.get_running_loop()
     timers: list[float] = []

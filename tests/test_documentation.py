@@ -45,20 +45,39 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
     """Run a block that is a whole program, or a file of tests for pytest."""
     file = folder / "test_block.py"
     file.write_text(block, encoding="utf-8")
-    pytest_options = ["-q", "-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function"]
+    pytest_options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+    ]
     runner = ["-m", "pytest", *pytest_options] if "def test_" in block else []
     done = subprocess.run(
-        [sys.executable, "-W", "error", *runner, str(file)], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", *runner, str(file)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-async def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page run in order, in one namespace, with an open client and its emulator; programs run by themselves."""
+async def test_every_python_block_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in order, in one namespace, with an open client and its emulator;
+    programs run by themselves.
+    """
     monkeypatch.chdir(tmp_path)
     with Emulator() as emulator:
-        for name, value in {"API_URL": emulator.url, "API_KEY": API_KEY, "BUSINESS_ID": BUSINESS_ID}.items():
+        for name, value in {
+            "API_URL": emulator.url,
+            "API_KEY": API_KEY,
+            "BUSINESS_ID": BUSINESS_ID,
+        }.items():
             monkeypatch.setenv(f"PAYCHAIN_{name}", value)
         client = PayChainHQ(
             api_key=API_KEY,
@@ -71,12 +90,18 @@ async def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: 
         async with client as pay:
             namespace: dict[str, Any] = {"__name__": "block", "pay": pay, "emulator": emulator}
             for line, block in python_blocks(page):
-                if "asyncio.run(" in block or "def test_" in block or "from paychainhq_sync" in block:
+                if (
+                    "asyncio.run(" in block
+                    or "def test_" in block
+                    or "from paychainhq_sync" in block
+                ):
                     run_in_its_own_process(block, tmp_path)
                     continue
                 # The empty lines make tracebacks name the line of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-                code = compile("\n" * line + block, str(page), "exec", flags=flags, dont_inherit=True)
+                code = compile(
+                    "\n" * line + block, str(page), "exec", flags=flags, dont_inherit=True
+                )
                 result = eval(code, namespace)
                 if inspect.iscoroutine(result):
                     await result
@@ -105,7 +130,8 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     return {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE)
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE)
     }
 
 
@@ -132,11 +158,15 @@ def operations_table() -> ModuleType:
 
 
 def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/operations.md is what tools/operations_table.py writes, and has a row for each operation."""
+    """docs/operations.md is what tools/operations_table.py writes, and has a row for each
+    operation.
+    """
     assert operations_table().main(["--check"]) == 0, capsys.readouterr().out
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `pay\.([\w.]+)` ", text, re.MULTILINE) == list(OPERATIONS)
-    assert re.findall(r"^\| `gateway\.([\w.]+)` ", text, re.MULTILINE) == list(gateway.operations.OPERATIONS)
+    assert re.findall(r"^\| `gateway\.([\w.]+)` ", text, re.MULTILINE) == list(
+        gateway.operations.OPERATIONS
+    )
 
 
 def test_a_stale_table_of_operations_is_told_with_a_diff(
@@ -175,7 +205,9 @@ def test_the_page_on_the_layout_names_every_module() -> None:
 
 
 def test_every_assumption_in_the_code_is_documented() -> None:
-    """docs/behaviour.md names each file outside the emulator that marks an assumption, and no other."""
+    """docs/behaviour.md names each file outside the emulator that marks an assumption, and no
+    other.
+    """
     text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", text.partition("## Assumptions")[2]))
     marked = {
@@ -189,7 +221,10 @@ def test_every_assumption_in_the_code_is_documented() -> None:
 # --- docstrings ---
 
 PUBLIC = [
-    (package, name) for package in (paychainhq, gateway) for name in package.__all__ if inspect.isclass(getattr(package, name))
+    (package, name)
+    for package in (paychainhq, gateway)
+    for name in package.__all__
+    if inspect.isclass(getattr(package, name))
 ]
 
 
@@ -197,7 +232,7 @@ PUBLIC = [
 def test_every_public_class_says_in_one_sentence_what_it_is(home: ModuleType, name: str) -> None:
     """The first line of its docstring is one sentence, and its own."""
     cls = getattr(home, name)
-    first = (cls.__doc__ or "").partition("\n")[0]
+    first = " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split("\n"))
     assert SENTENCE.fullmatch(first), first
     assert ". " not in first
     assert not first.startswith(f"{name}("), "a docstring that attrs made up"
@@ -208,7 +243,11 @@ def operation_methods() -> Iterator[tuple[str, Callable[..., object]]]:
     for file in sorted((ROOT / "paychainhq").glob("**/resources/*.py")):
         module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
         for cls in vars(module).values():
-            if inspect.isclass(cls) and issubclass(cls, Resource) and cls.__module__ == module.__name__:
+            if (
+                inspect.isclass(cls)
+                and issubclass(cls, Resource)
+                and cls.__module__ == module.__name__
+            ):
                 for name, method in vars(cls).items():
                     if inspect.isfunction(method) and not name.startswith("_"):
                         yield f"{file.stem}.{name}", method
@@ -224,14 +263,20 @@ def test_every_operation_has_a_method() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_documents_each_of_its_arguments(name: str) -> None:
-    """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a single id speaks for itself)."""
+    """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a
+    single id speaks for itself).
+    """
     docstring = inspect.getdoc(METHODS[name]) or ""
-    arguments = [argument for argument in inspect.signature(METHODS[name]).parameters if argument != "self"]
+    arguments = [
+        argument for argument in inspect.signature(METHODS[name]).parameters if argument != "self"
+    ]
     documented = re.search(r"^Args:\n+(.*?)(?:^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
     listed = re.findall(r"^    (\w+): \S", documented[1], re.MULTILINE) if documented else []
-    assert SENTENCE.fullmatch(docstring.partition("\n")[0])
+    assert SENTENCE.fullmatch(docstring.partition("\n\n")[0].replace("\n", " "))
     assert "\nSource: " in docstring
-    assert listed == arguments or (not listed and len(arguments) == 1 and arguments[0].endswith("_id"))
+    assert listed == arguments or (
+        not listed and len(arguments) == 1 and arguments[0].endswith("_id")
+    )
 
 
 # --- the rest ---
@@ -239,7 +284,9 @@ def test_every_method_documents_each_of_its_arguments(name: str) -> None:
 
 def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
     """What changes is written down under Unreleased, the first section."""
-    sections = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    sections = re.findall(
+        r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert sections[0] == "[Unreleased]"
 
 

@@ -101,8 +101,14 @@ def full(kind: type[PayChainError]) -> PayChainError:
 
 
 def test_tree() -> None:
-    """The tree is the one that is promised, and every class of it can be imported from the package itself."""
-    found = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+    """The tree is the one that is promised, and every class of it can be imported from the package
+    itself.
+    """
+    found = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    }
     assert found == set(PARENTS)
     for kind, parent in PARENTS.items():
         assert kind.__bases__[0] is parent
@@ -125,7 +131,15 @@ def test_pickle(kind: type[PayChainError]) -> None:
 def test_text(kind: type[PayChainError]) -> None:
     """The text says what was tried, what came back, under which ids, and what to do."""
     text = str(full(kind))
-    for part in ("invoices.create", "what went wrong", "timed out, 503", "sent: unknown", "req_1", "order-7", kind.advice):
+    for part in (
+        "invoices.create",
+        "what went wrong",
+        "timed out, 503",
+        "sent: unknown",
+        "req_1",
+        "order-7",
+        kind.advice,
+    ):
         assert part in text
     if issubclass(kind, APIError):
         assert "418 TEAPOT what went wrong" in text
@@ -133,7 +147,9 @@ def test_text(kind: type[PayChainError]) -> None:
 
 
 def through_json(error: PayChainError) -> PayChainError:
-    """Rebuild an error the way task queues do: from its class and its args, which went through JSON."""
+    """Rebuild an error the way task queues do: from its class and its args, which went through
+    JSON.
+    """
     return type(error)(*json.loads(json.dumps(error.args)))
 
 
@@ -150,7 +166,9 @@ def through_celery(error: PayChainError) -> PayChainError:
 def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
     kind: type[PayChainError], queue: Callable[[PayChainError], PayChainError], sent: Sent
 ) -> None:
-    """The rebuilt error has the message and every fact that JSON can carry, `sent` and the idempotency key among them."""
+    """The rebuilt error has the message and every fact that JSON can carry, `sent` and the
+    idempotency key among them.
+    """
     error = full(kind)
     error.sent = sent
     rebuilt = queue(error)
@@ -173,29 +191,45 @@ def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
 
 @each_class
 def test_facts_that_a_task_queue_garbled_are_left_out(kind: type[PayChainError]) -> None:
-    """Arguments that a queue replaced by their text, and names that are no facts, change nothing."""
+    """Arguments that a queue replaced by their text, and names that are no facts, change
+    nothing.
+    """
     assert vars(kind("lost", "{'sent': 'no'}")) == vars(kind("lost"))
     assert vars(kind("lost", {"nonsense": 1})) == vars(kind("lost"))
 
 
 async def test_a_timeout_that_went_through_a_task_queue_still_warns() -> None:
-    """A call that timed out says after JSON, too, that it may have been sent, and under which key."""
+    """A call that timed out says after JSON, too, that it may have been sent, and under which
+    key.
+    """
     async with RawServer(silence) as server, client(server.url, timeout=3, retry=None) as pay:
         with pytest.raises(RequestTimeoutError) as caught:
             await invoice(pay, idempotency_key="order-7")
     rebuilt = through_json(caught.value)
-    assert (rebuilt.sent, rebuilt.idempotency_key, rebuilt.operation) == ("unknown", "order-7", "invoices.create")
+    assert (rebuilt.sent, rebuilt.idempotency_key, rebuilt.operation) == (
+        "unknown",
+        "order-7",
+        "invoices.create",
+    )
     assert "sent: unknown; idempotency key: order-7" in str(rebuilt)
 
 
 @each_class
 def test_bare(kind: type[PayChainError]) -> None:
-    """An error without facts has the text alone, and says "unknown" unless its class settles whether something was sent."""
+    """An error without facts has the text alone, and says "unknown" unless its class settles
+    whether something was sent.
+    """
     error = kind("what went wrong")
     assert str(error).startswith("what went wrong")
     assert "None" not in str(error)
     never_sent = (ConfigurationError, UntrustedServerError, LedgerError, WebhookVerificationError)
-    wanted = "yes" if issubclass(kind, (APIError, DecodeError)) else "no" if issubclass(kind, never_sent) else "unknown"
+    wanted = (
+        "yes"
+        if issubclass(kind, (APIError, DecodeError))
+        else "no"
+        if issubclass(kind, never_sent)
+        else "unknown"
+    )
     assert error.sent == wanted
 
 
@@ -221,7 +255,9 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def assert_ours_alone(error: PayChainError) -> None:
     assert [type(link).__module__ for link in chain(error)] == ["paychainhq.errors"]
-    assert not [frame for frame in traceback.extract_tb(error.__traceback__) if "aiohttp" in frame.filename]
+    assert not [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "aiohttp" in frame.filename
+    ]
 
 
 @pytest.mark.parametrize("retry", [None, QUICK])
@@ -229,7 +265,10 @@ def assert_ours_alone(error: PayChainError) -> None:
 async def test_no_foreign_exception(failure: Behaviour, retry: Any) -> None:
     """No exception of another library is raised, nor stands behind ours."""
     async with RawServer(failure) as server, client(server.url, retry=retry, timeout=0.5) as pay:
-        for call in (invoice(pay), pay.request("POST", "/api/v1/new", body={}, idempotency_key="k")):
+        for call in (
+            invoice(pay),
+            pay.request("POST", "/api/v1/new", body={}, idempotency_key="k"),
+        ):
             try:
                 await call
             except PayChainError as error:
@@ -238,7 +277,11 @@ async def test_no_foreign_exception(failure: Behaviour, retry: Any) -> None:
 
 async def test_no_foreign_exception_without_a_server() -> None:
     """Nor where there is no server, no such host, or no such proxy."""
-    for settings in ({}, {"url": "http://no-such-host.localhost:1"}, {"proxy": "http://127.0.0.1:1"}):
+    for settings in (
+        {},
+        {"url": "http://no-such-host.localhost:1"},
+        {"proxy": "http://127.0.0.1:1"},
+    ):
         async with client(**{"url": "http://127.0.0.1:1", **settings}) as pay:
             with pytest.raises(ConnectionFailedError) as caught:
                 await invoice(pay)

@@ -1,4 +1,6 @@
-"""The short way over a connection: it says the same as aiohttp's session would, and steps aside where it does not fit."""
+"""The short way over a connection: it says the same as aiohttp's session would, and steps aside
+where it does not fit.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_this_aiohttp_fits() -> None:
-    """The names inside aiohttp that the short way stands on are there: if this fails, calls work, but slower."""
+    """The names inside aiohttp that the short way stands on are there: if this fails, calls work,
+    but slower.
+    """
     assert fast_path.is_genuine()
 
 
@@ -37,7 +41,9 @@ def test_an_aiohttp_that_is_mocked_does_not_fit(monkeypatch: pytest.MonkeyPatch)
 
 
 async def requests_of_a_day(url: str) -> None:
-    """Make one request of each shape: with a body, with a query, without either, without a key, one that deletes."""
+    """Make one request of each shape: with a body, with a query, without either, without a key, one
+    that deletes.
+    """
     async with client(url) as pay:
         await invoice(pay, idempotency_key="order-7", description="Grüße, 世界")
         await pay.invoices.list(status="paid", limit=2)
@@ -48,15 +54,32 @@ async def requests_of_a_day(url: str) -> None:
 
 
 async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Method, target, headers and body of every request are those that aiohttp's session would send."""
-    page = {"data": [], "pagination": {"page": 1, "limit": 2, "total": 0, "totalPages": 0, "hasMore": False}}
+    """Method, target, headers and body of every request are those that aiohttp's session would
+    send.
+    """
+    page = {
+        "data": [],
+        "pagination": {"page": 1, "limit": 2, "total": 0, "totalPages": 0, "hasMore": False},
+    }
     said: list[list[Recorded]] = []
     for fits in (True, False):
         monkeypatch.setattr(fast_path, "is_genuine", lambda fits=fits: fits)
-        script = [answer(INVOICE), answer(page), answer(INVOICE), answer(PRICES), answer({"count": 1}), answer({})]
+        script = [
+            answer(INVOICE),
+            answer(page),
+            answer(INVOICE),
+            answer(PRICES),
+            answer({"count": 1}),
+            answer({}),
+        ]
         async with RawServer(*script) as server:
             await requests_of_a_day(server.url)
-        said.append([Recorded(r.method, r.target, {**r.headers, "host": ""}, r.body) for r in server.requests])
+        said.append(
+            [
+                Recorded(r.method, r.target, {**r.headers, "host": ""}, r.body)
+                for r in server.requests
+            ]
+        )
     assert said[0] == said[1]
     assert [r.method for r in said[0]] == ["POST", "GET", "GET", "GET", "DELETE", "POST"]
 
@@ -77,7 +100,9 @@ async def test_a_connection_is_used_again(way: str) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Connection": "close"}, {"Connection": "Close, x"}])
-async def test_a_connection_that_is_said_to_end_is_not_used_again(way: str, header: dict[str, str]) -> None:
+async def test_a_connection_that_is_said_to_end_is_not_used_again(
+    way: str, header: dict[str, str]
+) -> None:
     """`Connection: close` is heeded."""
     async with RawServer(answer(INVOICE, headers=header)) as server, client(server.url) as pay:
         for _ in range(2):
@@ -97,7 +122,8 @@ async def test_what_comes_unasked_is_not_taken_for_an_answer() -> None:
     async with RawServer(answer_and_one_more) as server, client(server.url) as pay:
         for _ in range(3):
             assert (await invoice(pay)).id == "inv_mine"
-            connections = list(pay._caller.transport._wiring.pool._session.connector._conns.values())  # type: ignore[union-attr]
+            wiring: Any = pay._caller.transport._wiring
+            connections = list(wiring.pool._session.connector._conns.values())
             for protocols in connections:
                 while not any(protocol.should_close for protocol, _ in protocols):
                     await asyncio.sleep(0)
@@ -127,14 +153,22 @@ async def test_a_body_without_length_ends_with_the_connection(way: str) -> None:
 
 async def test_no_content(way: str) -> None:
     """An answer without a body leaves the connection as it was."""
-    async with RawServer(b"HTTP/1.1 204 No Content\r\n\r\n", answer({"a": 1})) as server, client(server.url) as pay:
+    async with (
+        RawServer(b"HTTP/1.1 204 No Content\r\n\r\n", answer({"a": 1})) as server,
+        client(server.url) as pay,
+    ):
         assert await pay.request("DELETE", "/api/v1/x") is None
         assert await pay.request("GET", "/api/v1/x") == {"a": 1}
     assert server.accepted == 1
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 two hundred\r\n\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"]
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    ],
 )
 async def test_what_is_no_http_is_a_failed_connection(way: str, garbage: bytes) -> None:
     """An answer that is not HTTP is told as that, and its connection is given up."""
@@ -168,7 +202,9 @@ async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
 
 
 async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
-    """Few bytes that unpack to many are taken piece by piece: a task that waits for its turn gets it after each."""
+    """Few bytes that unpack to many are taken piece by piece: a task that waits for its turn gets
+    it after each.
+    """
     packed = answer(gzip.compress(bytes(2 * LARGEST_BODY)), headers={"Content-Encoding": "gzip"})
     turns = 0
 
@@ -187,7 +223,9 @@ async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
 
 
 async def test_a_flood_of_informational_answers_is_no_answer() -> None:
-    """More of them than anybody means are not read to their end: the attempt fails, and its connection is given up."""
+    """More of them than anybody means are not read to their end: the attempt fails, and its
+    connection is given up.
+    """
 
     async def flood(_: Recorded, writer: asyncio.StreamWriter) -> None:
         while not writer.is_closing():
@@ -205,12 +243,17 @@ async def test_a_flood_of_informational_answers_is_no_answer() -> None:
 
 @pytest.mark.parametrize("header", ["evil\r\nx-api-key: other", "null\x00"])
 async def test_middleware_cannot_break_a_header_line(header: str) -> None:
-    """Headers that middleware has changed go through aiohttp, which refuses line breaks; nothing is sent."""
+    """Headers that middleware has changed go through aiohttp, which refuses line breaks; nothing is
+    sent.
+    """
 
     async def injecting(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, headers={**request.headers, "X-Note": header}))
 
-    async with RawServer(answer(INVOICE)) as server, client(server.url, middleware=[injecting], retry=None) as pay:
+    async with (
+        RawServer(answer(INVOICE)) as server,
+        client(server.url, middleware=[injecting], retry=None) as pay,
+    ):
         with pytest.raises(ConnectionFailedError):
             await invoice(pay)
     assert not server.requests
@@ -223,10 +266,16 @@ async def test_middleware_cannot_break_the_request_line(path: str) -> None:
     async def bending(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, path=path))
 
-    async with RawServer(answer(INVOICE)) as server, client(server.url, middleware=[bending], retry=None) as pay:
+    async with (
+        RawServer(answer(INVOICE)) as server,
+        client(server.url, middleware=[bending], retry=None) as pay,
+    ):
         with suppress(ConnectionFailedError):
             await invoice(pay)
-    assert all(len(request.target.split()) == 1 and request.headers.get("x-api-key") != "other" for request in server.requests)
+    assert all(
+        len(request.target.split()) == 1 and request.headers.get("x-api-key") != "other"
+        for request in server.requests
+    )
 
 
 async def test_a_base_url_with_a_path(way: str) -> None:
@@ -242,9 +291,14 @@ async def test_many_at_once_are_told_apart(way: str) -> None:
     async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(answer({**INVOICE, "id": request.target.rpartition("/")[2]}))
 
-    async with RawServer(echo) as server, client(server.url, max_connections=7, rate_limit=RateLimit(100_000)) as pay:
+    async with (
+        RawServer(echo) as server,
+        client(server.url, max_connections=7, rate_limit=RateLimit(100_000)) as pay,
+    ):
         ids = [f"inv_{n}" for n in range(300)]
-        assert [found.id for found in await asyncio.gather(*(pay.invoices.get(id_) for id_ in ids))] == ids
+        assert [
+            found.id for found in await asyncio.gather(*(pay.invoices.get(id_) for id_ in ids))
+        ] == ids
     assert server.accepted <= 7
 
 
@@ -257,7 +311,10 @@ async def test_a_call_that_is_cancelled_gives_its_connection_up(way: str) -> Non
         await asyncio.sleep(0)
         writer.write(answer({**INVOICE, "id": "inv_late"})[:40])
 
-    async with RawServer(slow, answer({**INVOICE, "id": "inv_next"})) as server, client(server.url, max_connections=1) as pay:
+    async with (
+        RawServer(slow, answer({**INVOICE, "id": "inv_next"})) as server,
+        client(server.url, max_connections=1) as pay,
+    ):
         call: asyncio.Task[Any] = asyncio.create_task(invoice(pay))
         await asked.wait()
         call.cancel()
@@ -268,7 +325,9 @@ async def test_a_call_that_is_cancelled_gives_its_connection_up(way: str) -> Non
 
 async def test_a_key_does_not_show_in_a_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of a request, which hold the key, show nothing where they are shown."""
-    assert "pk_secret" not in repr(fast_path.message("GET", "/", "x-api-key: pk_secret\r\n", None, None))
+    assert "pk_secret" not in repr(
+        fast_path.message("GET", "/", "x-api-key: pk_secret\r\n", None, None)
+    )
     async with RawServer(answer(INVOICE)) as server, client(server.url, api_key="pk_secret") as pay:
         await invoice(pay)
         pool: Any = pay._caller.transport._wiring.pool  # type: ignore[union-attr]

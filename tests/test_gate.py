@@ -1,4 +1,6 @@
-"""The turns of a job with a ledger: as many are sent at once as its concurrency says, and others are recorded meanwhile."""
+"""The turns of a job with a ledger: as many are sent at once as its concurrency says, and others
+are recorded meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ async def test_what_is_finished_needs_no_turn() -> None:
 
 
 async def test_turns_are_never_lost_and_never_too_many() -> None:
-    """Tasks that succeed, fail without an answer, or are cancelled anywhere, at a level that moves."""
+    """Tasks that succeed, fail without an answer, or are cancelled anywhere, at a level that
+    moves.
+    """
     chance = random.Random(7)
     level = Level(4, fixed=True)
     gate = Gate(MemoryLedger(), level)
@@ -120,7 +124,9 @@ async def test_turns_are_never_lost_and_never_too_many() -> None:
     assert all(task.done() for task in last)
 
 
-async def test_a_job_sends_no_more_at_once_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_sends_no_more_at_once_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the server holds its answers, four are under way, and six more have been recorded."""
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     told: list[Progress] = []
@@ -137,8 +143,13 @@ async def test_a_job_sends_no_more_at_once_than_it_may(tmp_path: Path, monkeypat
 
     async with RawServer(held) as server, client(server.url, max_connections=50) as pay:
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
-            requests = [InvoiceRequest("5", "USDC", "eth", reference=f"order {number}") for number in range(40)]
-            job = pay.invoices.create_many(requests, ledger=ledger, concurrency=4, progress=told.append)
+            requests = [
+                InvoiceRequest("5", "USDC", "eth", reference=f"order {number}")
+                for number in range(40)
+            ]
+            job = pay.invoices.create_many(
+                requests, ledger=ledger, concurrency=4, progress=told.append
+            )
             first = asyncio.ensure_future(anext(job))
             while under_way < 4 or len(list(ledger.entries("unfinished"))) < 10:
                 await asyncio.sleep(0.01)

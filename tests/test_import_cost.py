@@ -1,4 +1,6 @@
-"""What is imported when: the client's name is cheap, and its first call loads nothing that would block a loop."""
+"""What is imported when: the client's name is cheap, and its first call loads nothing that would
+block a loop.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,14 @@ HEAVY = [
 
 def loaded(*lines: str) -> set[str]:
     """Which of the heavy modules a fresh interpreter has loaded after these lines."""
-    script = "\n".join([*lines, "import sys", f"print(*[name for name in {HEAVY} if name in sys.modules])"])
-    return set(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split())
+    script = "\n".join(
+        [*lines, "import sys", f"print(*[name for name in {HEAVY} if name in sys.modules])"]
+    )
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
 
 
 def test_control() -> None:
@@ -35,13 +43,19 @@ def test_name() -> None:
 
 
 def test_constructor() -> None:
-    """The constructor loads the transport, so that the first call does not do it while a loop waits."""
-    assert {"aiohttp", "ssl", "paychainhq.pool"} <= loaded("from paychainhq import PayChainHQ", "PayChainHQ()")
+    """The constructor loads the transport, so that the first call does not do it while a loop
+    waits.
+    """
+    assert {"aiohttp", "ssl", "paychainhq.pool"} <= loaded(
+        "from paychainhq import PayChainHQ", "PayChainHQ()"
+    )
 
 
 def test_gateway() -> None:
     """Whoever does not use the gateway does not load it; whoever does loads no invoices."""
-    assert "paychainhq.gateway" not in loaded("import paychainhq_sync", "paychainhq_sync.PayChainHQ().close()")
+    assert "paychainhq.gateway" not in loaded(
+        "import paychainhq_sync", "paychainhq_sync.PayChainHQ().close()"
+    )
     of_gateway = loaded("from paychainhq.gateway import Gateway", "Gateway(base_url='https://x')")
     assert {"paychainhq.gateway", "paychainhq.pool"} <= of_gateway
     assert "paychainhq.models.invoices" not in of_gateway
@@ -50,7 +64,10 @@ def test_gateway() -> None:
 def test_anyio() -> None:
     """Only the async receiver of webhooks loads anyio."""
     others = ["import paychainhq_sync.webhooks, paychainhq.webhooks, paychainhq.emulator.local"]
-    others += ["import paychainhq, paychainhq_sync, paychainhq.gateway.webhooks", "paychainhq_sync.PayChainHQ().close()"]
+    others += [
+        "import paychainhq, paychainhq_sync, paychainhq.gateway.webhooks",
+        "paychainhq_sync.PayChainHQ().close()",
+    ]
     assert "anyio" not in loaded(*others)
     assert "anyio" in loaded("from paychainhq.webhooks import Receiver")
 

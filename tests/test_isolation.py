@@ -1,4 +1,6 @@
-"""Limits and retries that isolate operations: the trouble of one does not reach the others, and ends soon after its cause."""
+"""Limits and retries that isolate operations: the trouble of one does not reach the others, and
+ends soon after its cause.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paychainhq import RateLimit, RateLimitError, Request, RequestTimeoutError, Response, RetryPolicy, ServerError
+from paychainhq import (
+    RateLimit,
+    RateLimitError,
+    Request,
+    RequestTimeoutError,
+    Response,
+    RetryPolicy,
+    ServerError,
+)
 from paychainhq.credentials import Auth
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.rate_limit import Limiter
@@ -27,7 +37,13 @@ Send = Callable[[Request], Response]
 
 def request(operation: str = "prices.list", deadline: float = 1e9) -> Request:
     return Request(
-        operation=OPERATIONS[operation], path="/", headers={}, body=None, idempotency_key=None, deadline=deadline, retry=None
+        operation=OPERATIONS[operation],
+        path="/",
+        headers={},
+        body=None,
+        idempotency_key=None,
+        deadline=deadline,
+        retry=None,
     )
 
 
@@ -36,9 +52,13 @@ def limited(retry_after: float | None = None) -> Response:
 
 
 class Load:
-    """Tasks that each send one request of an operation after the other, to a server in virtual time; counts what it accepts."""
+    """Tasks that each send one request of an operation after the other, to a server in virtual
+    time; counts what it accepts.
+    """
 
-    def __init__(self, limiter: Limiter, answers: Callable[[str, float], Response], latency: float = 0.05) -> None:
+    def __init__(
+        self, limiter: Limiter, answers: Callable[[str, float], Response], latency: float = 0.05
+    ) -> None:
         self.accepted: Counter[tuple[str, int]] = Counter()
         self.refused: Counter[tuple[str, int]] = Counter()
         self._limiter = limiter
@@ -64,7 +84,9 @@ class Load:
 
     def rate(self, operation: str, first: int, last: int) -> float:
         """How many requests a second were accepted."""
-        return sum(self.accepted[operation, second] for second in range(first, last)) / (last - first)
+        return sum(self.accepted[operation, second] for second in range(first, last)) / (
+            last - first
+        )
 
 
 def token_bucket(rate: float, burst: float) -> Callable[[float], bool]:
@@ -91,17 +113,25 @@ LIMITS: dict[str, Callable[[], Callable[[float], bool]]] = {
 @timeless
 @pytest.mark.parametrize("retry_after", [None, 1, 3])
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_a_limit_of_one_operation(limit: Callable[[], Callable[[float], bool]], retry_after: float | None) -> None:
-    """One operation is limited for a minute: another one keeps its throughput, and the limited one is back within ten seconds.
+def test_a_limit_of_one_operation(
+    limit: Callable[[], Callable[[float], bool]], retry_after: float | None
+) -> None:
+    """One operation is limited for a minute: another one keeps its throughput, and the limited one
+    is back within ten seconds.
 
-    The bulkhead is no larger than the tasks of the other operation, so that a waiting call would take a place from it.
+    The bulkhead is no larger than the tasks of the other operation, so that a waiting call would
+    take a place from it.
     """
 
     async def run() -> Load:
         take = limit()
 
         def answers(name: str, now: float) -> Response:
-            return limited(retry_after) if name == "prices.list" and 10 <= now < 70 and not take(now) else OK
+            return (
+                limited(retry_after)
+                if name == "prices.list" and 10 <= now < 70 and not take(now)
+                else OK
+            )
 
         load = Load(Limiter([], 20), answers)
         await asyncio.gather(load.run("prices.list", 10, 100), load.run("invoices.create", 10, 100))
@@ -111,8 +141,12 @@ def test_a_limit_of_one_operation(limit: Callable[[], Callable[[float], bool]], 
     before = load.rate("invoices.create", 0, 10)
     assert before == pytest.approx(200, rel=0.05)
     assert load.rate("invoices.create", 10, 100) > 0.9 * before
-    assert all(load.rate("invoices.create", second, second + 1) > 0.9 * before for second in range(100))
-    back = 80 + (0 if retry_after is None else retry_after - 1)  # what the server asks to wait is not counted
+    assert all(
+        load.rate("invoices.create", second, second + 1) > 0.9 * before for second in range(100)
+    )
+    back = 80 + (
+        0 if retry_after is None else retry_after - 1
+    )  # what the server asks to wait is not counted
     assert load.rate("prices.list", int(back), 100) > 0.9 * load.rate("prices.list", 0, 10)
     # The probes of a closed door are one a second, or one for each `Retry-After`.
     if limit is LIMITS["all refused"]:
@@ -146,7 +180,9 @@ def test_waiting_for_a_limited_operation_takes_no_place_in_the_bulkhead() -> Non
 
 @timeless
 def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
-    """Calls that queue for the bulkhead when their operation is limited give their place to the other operations."""
+    """Calls that queue for the bulkhead when their operation is limited give their place to the
+    other operations.
+    """
 
     async def run() -> list[tuple[str, float]]:
         limiter, loop = Limiter([], 1), asyncio.get_running_loop()
@@ -162,14 +198,22 @@ def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
         return went
 
     went = run_timeless(run())
-    assert [name for name, _ in went] == ["prices.list", "invoices.create", "invoices.create", "prices.list", "prices.list"]
+    assert [name for name, _ in went] == [
+        "prices.list",
+        "invoices.create",
+        "invoices.create",
+        "prices.list",
+        "prices.list",
+    ]
     assert [at for _, at in went] == pytest.approx([0, 0.1, 0.2, 5.1, 5.2])
 
 
 @timeless
 @pytest.mark.parametrize(("asked", "pause"), [(86_400, 60), (3_600, 60), (61, 60), (59, 59)])
 def test_a_long_pause_is_capped_and_ended_by_a_probe(asked: float, pause: float) -> None:
-    """Whatever one answer asks for, a minute later one request goes alone; once it is accepted, the others go as well."""
+    """Whatever one answer asks for, a minute later one request goes alone; once it is accepted, the
+    others go as well.
+    """
 
     async def run() -> list[float]:
         limiter, loop = Limiter([], 100), asyncio.get_running_loop()
@@ -225,7 +269,9 @@ def test_a_probe_that_is_never_answered_holds_nobody(end: str) -> None:
 @timeless
 @pytest.mark.parametrize("retry_after", [None, 1, 4])
 def test_a_stray_429_limits_nobody(retry_after: float | None) -> None:
-    """One 429 in a thousand answers is waited out by its own call only; the others keep their throughput."""
+    """One 429 in a thousand answers is waited out by its own call only; the others keep their
+    throughput.
+    """
 
     async def run() -> Load:
         counted = 0
@@ -295,14 +341,22 @@ def test_a_turn_that_is_not_used_is_given_back(way: str) -> None:
 @timeless
 @settings(max_examples=60, deadline=None)
 @given(
-    limits=st.lists(st.builds(RateLimit, st.integers(1, 10), st.floats(0.5, 20), st.integers(1, 5)), min_size=1, max_size=2),
-    calls=st.lists(st.tuples(st.floats(0, 10), st.none() | st.floats(0, 30)), min_size=1, max_size=40),
+    limits=st.lists(
+        st.builds(RateLimit, st.integers(1, 10), st.floats(0.5, 20), st.integers(1, 5)),
+        min_size=1,
+        max_size=2,
+    ),
+    calls=st.lists(
+        st.tuples(st.floats(0, 10), st.none() | st.floats(0, 30)), min_size=1, max_size=40
+    ),
     slots=st.integers(1, 50),
 )
 def test_limits_are_kept_where_calls_are_cancelled(
     limits: list[RateLimit], calls: list[tuple[float, float | None]], slots: int
 ) -> None:
-    """Whoever is cancelled, and when: the limits are kept, turns are given in the order of the calls, and none is wasted."""
+    """Whoever is cancelled, and when: the limits are kept, turns are given in the order of the
+    calls, and none is wasted.
+    """
     went: list[tuple[int, float]] = []
     asked = sorted(at for at, _ in calls)
 
@@ -327,12 +381,17 @@ def test_limits_are_kept_where_calls_are_cancelled(
 
     run_timeless(run())
     assert [number for number, _ in went] == sorted(number for number, _ in went)
-    assert {number for number, (_, cancelled) in enumerate(calls) if cancelled is None} <= {number for number, _ in went}
+    assert {number for number, (_, cancelled) in enumerate(calls) if cancelled is None} <= {
+        number for number, _ in went
+    }
     times = [at for _, at in went]
     due = [0.0] * len(limits)
     for number, at in went:
         # The earliest time at which the limits let it go, given those that went before it.
-        opens = [due[n] - ((limit.burst or 1) - 1) * limit.per / limit.rate for n, limit in enumerate(limits)]
+        opens = [
+            due[n] - ((limit.burst or 1) - 1) * limit.per / limit.rate
+            for n, limit in enumerate(limits)
+        ]
         before = max([asked[number], *opens, *times[: times.index(at)][-1:]])
         assert at == pytest.approx(before, abs=1e-4)
         due = [max(at, due[n]) + limit.per / limit.rate for n, limit in enumerate(limits)]
@@ -340,7 +399,9 @@ def test_limits_are_kept_where_calls_are_cancelled(
 
 @timeless
 def test_a_turn_beyond_the_deadline_behind_others() -> None:
-    """The turns of those who wait already count: a call whose own comes after its deadline is refused at once."""
+    """The turns of those who wait already count: a call whose own comes after its deadline is
+    refused at once.
+    """
 
     async def run() -> None:
         limiter, loop = Limiter([RateLimit(1)], 100), asyncio.get_running_loop()
@@ -363,7 +424,9 @@ def test_a_turn_beyond_the_deadline_behind_others() -> None:
 # --- over the wire ---
 
 
-def by_path(answers: dict[str, Sequence[bytes]]) -> Callable[[Recorded, asyncio.StreamWriter], object]:
+def by_path(
+    answers: dict[str, Sequence[bytes]],
+) -> Callable[[Recorded, asyncio.StreamWriter], object]:
     """Return a behaviour that answers each path from a script of its own; the last answer stays."""
     scripts = {path: list(script) for path, script in answers.items()}
 
@@ -379,7 +442,9 @@ LONG = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
 
 @pytest.mark.async_only("it fakes the clock of the loop")
 async def test_a_wait_of_a_day_over_the_wire() -> None:
-    """The call itself ends at once with the wait; other operations go on; the operation is asked again a minute later."""
+    """The call itself ends at once with the wait; other operations go on; the operation is asked
+    again a minute later.
+    """
     behave = by_path({"/prices": [LONG, answer(PRICES)], "/invoices": [answer(INVOICE)]})
     async with RawServer(behave) as server, client(server.url, timeout=100) as pay:  # type: ignore[arg-type]
         with skipping_clock() as clock:
@@ -396,10 +461,14 @@ async def test_a_wait_of_a_day_over_the_wire() -> None:
 
 
 async def test_a_broken_operation_spends_no_retries_of_another() -> None:
-    """A read, or another mutation, that fails until its retries are spent leaves those of the invoices as they were."""
+    """A read, or another mutation, that fails until its retries are spent leaves those of the
+    invoices as they were.
+    """
     busy = answer(error_body("INTERNAL_ERROR"), 503)
     policy = RetryPolicy(60, first=0.000_001, cap=0.000_001)
-    behave = by_path({"/prices": [busy], "/customers": [busy], "/invoices": [busy] * 59 + [answer(INVOICE)]})
+    behave = by_path(
+        {"/prices": [busy], "/customers": [busy], "/invoices": [busy] * 59 + [answer(INVOICE)]}
+    )
     async with RawServer(behave) as server, client(server.url, retry=policy) as pay:  # type: ignore[arg-type]
         for broken in (pay.prices.list, lambda: pay.customers.create("c-1")):
             for _ in range(3):
@@ -414,27 +483,40 @@ async def test_a_broken_operation_spends_no_retries_of_another() -> None:
 
 
 def operation(path: str, method: str = "GET", auth: Auth | None = "api_key") -> Operation[object]:
-    return Operation(name=f"{method} {path}", method=method, path=path, response=lambda: object, auth=auth)
+    return Operation(
+        name=f"{method} {path}", method=method, path=path, response=lambda: object, auth=auth
+    )
 
 
 @pytest.mark.async_only("it makes no client")
 def test_what_is_one_operation() -> None:
-    """Method, credential and path without its ids: a plain request shares the state of the operation that is modelled."""
+    """Method, credential and path without its ids: a plain request shares the state of the
+    operation that is modelled.
+    """
     states = PerOperation(list[int])
     one = states.of(operation("/api/v1/payouts/po_1"))
     assert states.of(operation("/api/v1/payouts/po_2")) is one
     assert states.of(operation("/api/v1/payouts")) is not one
     assert states.of(operation("/api/v1/payouts/po_1", "POST")) is not one
     assert states.of(operation("/api/v1/payouts/po_1", auth="payout_key")) is not one
-    assert states.of(operation("/api/v1/businesses/biz_123/invoices", "POST")) is states.of(OPERATIONS["invoices.create"])
+    assert states.of(operation("/api/v1/businesses/biz_123/invoices", "POST")) is states.of(
+        OPERATIONS["invoices.create"]
+    )
     assert states.of(operation("/api/v1/prices", auth=None)) is states.of(OPERATIONS["prices.list"])
 
 
 @pytest.mark.async_only("it makes no client")
 def test_the_state_is_bounded() -> None:
-    """Paths of any number, with ids that look like none, do not fill the memory, and those of other credentials keep their own."""
+    """Paths of any number, with ids that look like none, do not fill the memory, and those of other
+    credentials keep their own.
+    """
     states = PerOperation(list[int])
-    letters = [f"/api/v1/{chr(97 + a)}{chr(97 + b)}{chr(97 + c)}" for a in range(26) for b in range(26) for c in range(5)]
+    letters = [
+        f"/api/v1/{chr(97 + a)}{chr(97 + b)}{chr(97 + c)}"
+        for a in range(26)
+        for b in range(26)
+        for c in range(5)
+    ]
     seen = [states.of(operation(path)) for path in letters]
     assert 256 <= len({id(state) for state in seen}) <= 257
     assert len(states._by_name) <= 1024

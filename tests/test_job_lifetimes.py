@@ -1,4 +1,6 @@
-"""Jobs that end early: by their consumer, by a callback, by a cancellation, with their client, and under eager tasks."""
+"""Jobs that end early: by their consumer, by a callback, by a cancellation, with their client, and
+under eager tasks.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: in
     """Nothing more is sent while the exception is handled."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         try:
-            async with pay.invoices.create_many(orders(10_000), concurrency=concurrency) as outcomes:
+            async with pay.invoices.create_many(
+                orders(10_000), concurrency=concurrency
+            ) as outcomes:
                 async for _ in outcomes:
                     raise LookupError
         except LookupError:
@@ -61,7 +65,9 @@ async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
 async def test_a_watch_ends_with_its_block() -> None:
     """The reads of a watch end where its block is left."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        async with pay.invoices.watch([f"inv_{n}" for n in range(40)], interval=0.001, concurrency=2) as changes:
+        async with pay.invoices.watch(
+            [f"inv_{n}" for n in range(40)], interval=0.001, concurrency=2
+        ) as changes:
             await anext(changes)
         sent = len(server.requests)
         await asyncio.sleep(0.05)
@@ -69,8 +75,12 @@ async def test_a_watch_ends_with_its_block() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_a_progress_callback_that_raises_loses_no_outcome(concurrency: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing more is begun, each request that was sent has its outcome, and then the exception is raised."""
+async def test_a_progress_callback_that_raises_loses_no_outcome(
+    concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more is begun, each request that was sent has its outcome, and then the exception is
+    raised.
+    """
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     outcomes: list[Any] = []
 
@@ -80,7 +90,9 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(concurrency: int
 
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(ZeroDivisionError):
-            async for outcome in pay.invoices.create_many(orders(5_000), concurrency=concurrency, progress=progress):
+            async for outcome in pay.invoices.create_many(
+                orders(5_000), concurrency=concurrency, progress=progress
+            ):
                 outcomes.append(outcome)
         assert len(outcomes) == len(keys(server)) < 1000
     assert all(outcome.ok for outcome in outcomes)
@@ -88,7 +100,9 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(concurrency: int
 
 @pytest.mark.parametrize("concurrency", [1, 2, "auto"])
 async def test_a_cancellation_that_nobody_asked_for_ends_the_job(concurrency: Any) -> None:
-    """A middleware that raises `CancelledError` ends the job with an error; each request that was sent has its outcome."""
+    """A middleware that raises `CancelledError` ends the job with an error; each request that was
+    sent has its outcome.
+    """
     begun: set[str | None] = set()
 
     async def stray(request: Request, send: Next) -> Response:
@@ -155,10 +169,14 @@ async def test_a_client_that_is_closed_under_a_job_ends_it(concurrency: int) -> 
 @pytest.mark.parametrize("concurrency", [1, 5, "auto"])
 @pytest.mark.parametrize("count", [0, 1, 300])
 async def test_a_job_under_eager_tasks(concurrency: Any, count: int) -> None:
-    """A task that runs as soon as it is created changes nothing, whether its requests are sent or refused."""
+    """A task that runs as soon as it is created changes nothing, whether its requests are sent or
+    refused.
+    """
     asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 (unknown to the checkers of Python 3.11)
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given: list[Any] = [*orders(count), *[{"amount": "1"}] * count]
-        outcomes = [outcome.ok async for outcome in pay.invoices.create_many(given, concurrency=concurrency)]
+        outcomes = [
+            outcome.ok async for outcome in pay.invoices.create_many(given, concurrency=concurrency)
+        ]
         assert sorted(outcomes) == [False] * count + [True] * count
         assert len(keys(server)) == count

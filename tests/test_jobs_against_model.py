@@ -1,4 +1,6 @@
-"""Jobs against a model: whatever is asked for, and whatever goes wrong meanwhile, each valid reference is one invoice."""
+"""Jobs against a model: whatever is asked for, and whatever goes wrong meanwhile, each valid
+reference is one invoice.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ from paychainhq.models import Invoice
 
 POLICY = RetryPolicy(attempts=3, first=0.001, cap=0.002, attempt_timeout=0.15)
 
-# How a request ends, once it is answered for good: refused by the client, refused by the server, or accepted.
+# How a request ends, once it is answered for good: refused by the client, refused by the server, or
+# accepted.
 AMOUNTS: dict[Any, type[Exception] | None] = {
     "5": None,
     5: None,
@@ -42,7 +45,11 @@ AMOUNTS: dict[Any, type[Exception] | None] = {
     "0.0000001": BadRequestError,
 }
 TOKENS: dict[str, type[Exception] | None] = {"USDC": None, "XRP": BadRequestError}
-CUSTOMERS: dict[str | None, type[Exception] | None] = {None: None, "cus_123": None, "cus_nobody": NotFoundError}
+CUSTOMERS: dict[str | None, type[Exception] | None] = {
+    None: None,
+    "cus_123": None,
+    "cus_nobody": NotFoundError,
+}
 REFERENCES = ["a", "b", "c", "d", "Bestellung Ä/1", None, " "]
 
 
@@ -60,7 +67,22 @@ requests = st.builds(
 )
 # What may pass, or is repeated without harm: handled or not, before, during or after its answer.
 faults = st.sampled_from(
-    [408, 425, 429, 500, 502, 503, "429:0", "in_progress", "drop", "reset", "truncate", "slow:0.01", "slow:0.2", "silence"]
+    [
+        408,
+        425,
+        429,
+        500,
+        502,
+        503,
+        "429:0",
+        "in_progress",
+        "drop",
+        "reset",
+        "truncate",
+        "slow:0.01",
+        "slow:0.2",
+        "silence",
+    ]
 )
 plans = st.lists(st.tuples(st.integers(0, 6), faults, st.integers(1, 3)), max_size=5)
 
@@ -81,16 +103,24 @@ def expected(request: InvoiceRequest) -> Expected:
         TOKENS[request.token],
         CUSTOMERS[request.customer_id],
     ]
-    # The client refuses before the server, which checks the token and the amount before it looks for the customer.
-    found = [kind for kind in (InvalidArgumentError, BadRequestError, NotFoundError) if kind in refusals]
-    return Expected(found[0], None) if found else Expected(None, (str(request.amount), request.customer_id))
+    # The client refuses before the server, which checks the token and the amount before it looks
+    # for the customer.
+    found = [
+        kind for kind in (InvalidArgumentError, BadRequestError, NotFoundError) if kind in refusals
+    ]
+    return (
+        Expected(found[0], None)
+        if found
+        else Expected(None, (str(request.amount), request.customer_id))
+    )
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
-    # No request fails for ever here, so none is given up: also not for its timeouts, which usually count as three failures.
+    # No request fails for ever here, so none is given up: also not for its timeouts, which usually
+    # count as three failures.
     monkeypatch.setattr(retry_queue, "_ROUNDS", 1000)
     monkeypatch.setattr(retry_queue, "RequestTimeoutError", ())
     monkeypatch.setattr(throttle, "_PAUSE", 0.002)
@@ -102,7 +132,10 @@ def copies(given: list[InvoiceRequest]) -> list[InvoiceRequest]:
 
 
 async def run(
-    emulator: Emulator, given: list[InvoiceRequest], concurrency: int, plan: Iterator[tuple[int, Any, int]]
+    emulator: Emulator,
+    given: list[InvoiceRequest],
+    concurrency: int,
+    plan: Iterator[tuple[int, Any, int]],
 ) -> list[Outcome[InvoiceRequest, Invoice]]:
     """Run a job, with faults that are asked for after as many outcomes as the plan says."""
     due = sorted(plan, key=lambda planned: planned[0])
@@ -113,7 +146,9 @@ async def run(
             _, kind, times = due.pop(0)
             emulator.fault("invoices.create", kind, times)
 
-    async with PayChainHQ(api_key=API_KEY, business_id="biz_123", base_url=emulator.url, retry=POLICY) as pay:
+    async with PayChainHQ(
+        api_key=API_KEY, business_id="biz_123", base_url=emulator.url, retry=POLICY
+    ) as pay:
         play()
         async for outcome in pay.invoices.create_many(given, concurrency=concurrency):
             outcomes.append(outcome)
@@ -124,10 +159,16 @@ async def run(
 async def stored(emulator: Emulator) -> dict[str, Decimal]:
     """The amount of every invoice that was created, by its id."""
     async with PayChainHQ(api_key=API_KEY, business_id="biz_123", base_url=emulator.url) as pay:
-        return {invoice.id: invoice.amount.display async for invoice in pay.invoices.list(limit=7) if invoice.id != "inv_123"}
+        return {
+            invoice.id: invoice.amount.display
+            async for invoice in pay.invoices.list(limit=7)
+            if invoice.id != "inv_123"
+        }
 
 
-def settle(outcomes: list[Outcome[InvoiceRequest, Invoice]], given: list[InvoiceRequest]) -> dict[str | None, Invoice]:
+def settle(
+    outcomes: list[Outcome[InvoiceRequest, Invoice]], given: list[InvoiceRequest]
+) -> dict[str | None, Invoice]:
     """Check every outcome against the model, and return the one invoice of each reference."""
     assert sorted(map(id, (outcome.request for outcome in outcomes))) == sorted(map(id, given))
     made: dict[str | None, Invoice] = {}
@@ -159,18 +200,32 @@ def settle(outcomes: list[Outcome[InvoiceRequest, Invoice]], given: list[Invoice
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=st.lists(requests, max_size=14), plan=plans, concurrency=st.sampled_from([1, 2, 5, 32]), again=plans)
+@given(
+    drawn=st.lists(requests, max_size=14),
+    plan=plans,
+    concurrency=st.sampled_from([1, 2, 5, 32]),
+    again=plans,
+)
 def test_a_job_against_a_model(
-    drawn: list[InvoiceRequest], plan: list[tuple[int, Any, int]], concurrency: int, again: list[tuple[int, Any, int]]
+    drawn: list[InvoiceRequest],
+    plan: list[tuple[int, Any, int]],
+    concurrency: int,
+    again: list[tuple[int, Any, int]],
 ) -> None:
-    """Each request has one outcome, each valid reference one invoice with its amount, and a second run creates nothing."""
+    """Each request has one outcome, each valid reference one invoice with its amount, and a second
+    run creates nothing.
+    """
 
     async def both() -> None:
         with Emulator() as emulator:
-            first = settle(await run(emulator, given := copies(drawn), concurrency, iter(plan)), given)
+            first = settle(
+                await run(emulator, given := copies(drawn), concurrency, iter(plan)), given
+            )
             created = await stored(emulator)
             assert created == {invoice.id: invoice.amount.display for invoice in first.values()}
-            second = settle(await run(emulator, given := copies(drawn), concurrency, iter(again)), given)
+            second = settle(
+                await run(emulator, given := copies(drawn), concurrency, iter(again)), given
+            )
             assert {reference: invoice.id for reference, invoice in second.items()} == {
                 reference: invoice.id for reference, invoice in first.items()
             }

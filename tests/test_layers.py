@@ -9,9 +9,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "paychainhq"
 
-# From the bottom to the top; a package stands for all its modules. Within a layer, modules may import each other.
+# From the bottom to the top; a package stands for all its modules. Within a layer, modules may
+# import each other.
 LAYERS = [
-    {"_version", "concurrency", "deadlines", "errors", "forking", "idempotency", "intake", "making", "masked", "streams"},
+    {
+        "_version",
+        "concurrency",
+        "deadlines",
+        "errors",
+        "forking",
+        "idempotency",
+        "intake",
+        "making",
+        "masked",
+        "streams",
+    },
     {"credentials", "arguments", "exchange", "signing"},
     {"config", "plain_json"},
     {"models"},
@@ -37,12 +49,18 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def imports(source: str) -> set[str]:
-    """The modules and packages of ours that a source imports when it runs, at its top or in a function."""
+    """The modules and packages of ours that a source imports when it runs, at its top or in a
+    function.
+    """
     found: set[str] = set()
     for node in ast.walk(_without_type_checking(ast.parse(source))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "paychainhq" else [node.module or ""]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "paychainhq"
+                else [node.module or ""]
+            )
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
@@ -93,9 +111,15 @@ def test_every_name_is_there() -> None:
         ("client", "from paychainhq import emulator", {"emulator"}),
         ("client", "from paychainhq import PayChainHQ", {"__init__"}),
         ("models", "if TYPE_CHECKING:\n    from paychainhq.pool import Pool", set()),
-        ("transport", "from paychainhq import answers, codec\nfrom paychainhq.pool import Pool", set()),
+        (
+            "transport",
+            "from paychainhq import answers, codec\nfrom paychainhq.pool import Pool",
+            set(),
+        ),
     ],
 )
 def test_control(name: str, source: str, wanted: set[str]) -> None:
-    """An upward import would be found, wherever it stands; what only the type checker reads is none."""
+    """An upward import would be found, wherever it stands; what only the type checker reads is
+    none.
+    """
     assert upward(name, source) == wanted

@@ -63,9 +63,15 @@ class Held:
 # --- clients that run into each other ---
 
 
-@pytest.mark.parametrize(("refusal", "error"), [(REVOKED, AuthenticationError), (INVALID, BadRequestError)])
-async def test_a_late_refusal_leaves_what_is_finished(ledger: AnyLedger, refusal: bytes, error: type[APIError]) -> None:
-    """Another client was answered meanwhile: its result stays, and nothing is sent under the key again."""
+@pytest.mark.parametrize(
+    ("refusal", "error"), [(REVOKED, AuthenticationError), (INVALID, BadRequestError)]
+)
+async def test_a_late_refusal_leaves_what_is_finished(
+    ledger: AnyLedger, refusal: bytes, error: type[APIError]
+) -> None:
+    """Another client was answered meanwhile: its result stays, and nothing is sent under the key
+    again.
+    """
     held = Held(refusal)
     async with (
         RawServer(held, answer(INVOICE)) as server,
@@ -86,7 +92,9 @@ async def test_a_late_refusal_leaves_what_is_finished(ledger: AnyLedger, refusal
 
 
 async def test_a_late_refusal_settles_nothing_for_another_attempt(ledger: AnyLedger) -> None:
-    """The attempt of another client, whose answer was lost, may have been taken: the entry stays unfinished."""
+    """The attempt of another client, whose answer was lost, may have been taken: the entry stays
+    unfinished.
+    """
     held = Held(REVOKED)
     async with (
         RawServer(held, reset) as server,
@@ -107,7 +115,9 @@ async def test_a_late_refusal_settles_nothing_for_another_attempt(ledger: AnyLed
 
 
 async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger) -> None:
-    """A person made the ledger forget the first request, and the key was used for another one: each keeps its own answer."""
+    """A person made the ledger forget the first request, and the key was used for another one: each
+    keeps its own answer.
+    """
     first, second = Held(answer(INVOICE)), Held(answer({**INVOICE, "id": "inv_of_the_second"}))
     async with (
         RawServer(first, second) as server,
@@ -117,7 +127,9 @@ async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger)
         early: asyncio.Task[Any] = asyncio.create_task(invoice(one, idempotency_key="order-7"))
         await first.came.wait()
         ledger.forget("invoices.create", "order-7")
-        later: asyncio.Task[Any] = asyncio.create_task(invoice(other, idempotency_key="order-7", description="another"))
+        later: asyncio.Task[Any] = asyncio.create_task(
+            invoice(other, idempotency_key="order-7", description="another")
+        )
         await second.came.wait()
         first.go_on.set()
         assert (await early).id == INVOICE["id"]
@@ -148,9 +160,14 @@ async def test_a_mismatch_of_a_plain_request_holds_plain_json(ledger: AnyLedger)
     """The known result is what `request` returned."""
 
     async def withdraw(amount: str) -> Any:
-        return await pay.request("POST", "/api/v1/withdrawals", body={"amount": amount}, idempotency_key="payout-1")
+        return await pay.request(
+            "POST", "/api/v1/withdrawals", body={"amount": amount}, idempotency_key="payout-1"
+        )
 
-    async with RawServer(answer({"id": "wd_1", "fee": "0.1"})) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(answer({"id": "wd_1", "fee": "0.1"})) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         done = await withdraw("1")
         with pytest.raises(IdempotencyKeyMismatchError) as caught:
             await withdraw("2")
@@ -161,7 +178,9 @@ async def test_a_mismatch_of_a_plain_request_holds_plain_json(ledger: AnyLedger)
 
 
 async def test_what_is_unfinished_is_not_sent_with_another_key(ledger: AnyLedger) -> None:
-    """The server would take it for a new request: nothing is sent, and the error says why; the earlier key is sent again."""
+    """The server would take it for a new request: nothing is sent, and the error says why; the
+    earlier key is sent again.
+    """
     async with (
         RawServer(reset, answer(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as earlier,
@@ -169,17 +188,23 @@ async def test_what_is_unfinished_is_not_sent_with_another_key(ledger: AnyLedger
     ):
         with pytest.raises(ConnectionFailedError):
             await invoice(earlier, idempotency_key="order-7")
-        with pytest.raises(OutcomeUnknownError, match="its key belonged to another credential") as caught:
+        with pytest.raises(
+            OutcomeUnknownError, match="its key belonged to another credential"
+        ) as caught:
             await invoice(rotated, idempotency_key="order-7")
         assert (caught.value.sent, caught.value.idempotency_key) == ("unknown", "order-7")
         assert len(server.requests) == 1
         made = await invoice(earlier, idempotency_key="order-7")
-        assert await invoice(rotated, idempotency_key="order-7") == made  # what is finished is answered to anybody
+        assert (
+            await invoice(rotated, idempotency_key="order-7") == made
+        )  # what is finished is answered to anybody
     assert len(server.requests) == 2
 
 
 async def test_what_was_refused_begins_anew_with_another_key(ledger: AnyLedger) -> None:
-    """Nothing was done, so there is nothing to repeat: a revoked key is replaced, and the job runs again."""
+    """Nothing was done, so there is nothing to repeat: a revoked key is replaced, and the job runs
+    again.
+    """
     async with RawServer(REVOKED, answer(INVOICE)) as server:
         async with client(server.url, idempotency=ledger) as pay:
             with pytest.raises(AuthenticationError):
@@ -190,12 +215,18 @@ async def test_what_was_refused_begins_anew_with_another_key(ledger: AnyLedger) 
 
 
 async def test_the_credential_is_the_one_of_the_operation(ledger: AnyLedger) -> None:
-    """Rotating the standard key leaves unfinished payouts as they are; rotating the payout key does not."""
+    """Rotating the standard key leaves unfinished payouts as they are; rotating the payout key does
+    not.
+    """
 
     async def withdraw(**keys: str) -> Any:
         async with client(server.url, idempotency=ledger, retry=None, **keys) as pay:
             return await pay.request(
-                "POST", "/api/v1/withdrawals", body={"amount": "1"}, auth="payout_key", idempotency_key="payout-1"
+                "POST",
+                "/api/v1/withdrawals",
+                body={"amount": "1"},
+                auth="payout_key",
+                idempotency_key="payout-1",
             )
 
     async with RawServer(reset, reset, answer({"id": "wd_1"})) as server:
@@ -209,7 +240,9 @@ async def test_the_credential_is_the_one_of_the_operation(ledger: AnyLedger) -> 
     assert len(server.requests) == 3
 
 
-async def test_a_ledger_keeps_a_salted_digest_of_the_credential(ledger: AnyLedger, tmp_path: Path) -> None:
+async def test_a_ledger_keeps_a_salted_digest_of_the_credential(
+    ledger: AnyLedger, tmp_path: Path
+) -> None:
     """Two entries of one key have different digests, and the key is nowhere."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         for number in range(2):
@@ -221,14 +254,24 @@ async def test_a_ledger_keeps_a_salted_digest_of_the_credential(ledger: AnyLedge
 
 
 async def test_a_job_reports_what_belonged_to_another_key(ledger: AnyLedger) -> None:
-    """An order that a crash left unfinished before the key was rotated is an outcome of its own, and the others are created."""
-    orders = [{"amount": "5", "token": "USDC", "chain": "eth", "reference": f"order-{number}"} for number in range(3)]
+    """An order that a crash left unfinished before the key was rotated is an outcome of its own,
+    and the others are created.
+    """
+    orders = [
+        {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"order-{number}"}
+        for number in range(3)
+    ]
     async with RawServer(reset, answer(INVOICE)) as server:
         async with client(server.url, retry=None, timeout=3) as pay:
-            job = pay.invoices.create_many(orders[:1], ledger=ledger, concurrency=1, give_up_after=0)
+            job = pay.invoices.create_many(
+                orders[:1], ledger=ledger, concurrency=1, give_up_after=0
+            )
             assert [outcome.ok async for outcome in job] == [False]
         async with client(server.url, api_key="pk_rotated") as pay:
-            outcomes = [outcome async for outcome in pay.invoices.create_many(orders, ledger=ledger, concurrency=1)]
+            outcomes = [
+                outcome
+                async for outcome in pay.invoices.create_many(orders, ledger=ledger, concurrency=1)
+            ]
     errors = {outcome.request["reference"]: type(outcome.error) for outcome in outcomes}  # type: ignore[index]
     assert errors == {"order-0": OutcomeUnknownError, "order-1": type(None), "order-2": type(None)}
 
@@ -236,14 +279,21 @@ async def test_a_job_reports_what_belonged_to_another_key(ledger: AnyLedger) -> 
 # --- clocks ---
 
 
-@pytest.mark.parametrize(("set_back", "is_sent"), [(60.0, True), (LONG_AGO, False), (2 * 86_400.0, False)])
+@pytest.mark.parametrize(
+    ("set_back", "is_sent"), [(60.0, True), (LONG_AGO, False), (2 * 86_400.0, False)]
+)
 async def test_a_clock_that_was_set_back(
     ledger: AnyLedger, monkeypatch: pytest.MonkeyPatch, set_back: float, is_sent: bool
 ) -> None:
-    """An entry from the future has no age that could be trusted; a small correction of the clock does no harm."""
+    """An entry from the future has no age that could be trusted; a small correction of the clock
+    does no harm.
+    """
     now, shift = time.time, 0.0
     monkeypatch.setattr(time, "time", lambda: now() + shift)
-    async with RawServer(reset, answer(INVOICE)) as server, client(server.url, idempotency=ledger, retry=None) as pay:
+    async with (
+        RawServer(reset, answer(INVOICE)) as server,
+        client(server.url, idempotency=ledger, retry=None) as pay,
+    ):
         with pytest.raises(ConnectionFailedError):
             await invoice(pay, idempotency_key="order-7")
         shift = -set_back
@@ -258,7 +308,10 @@ async def test_a_clock_that_was_set_back(
 async def test_an_entry_of_no_date_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time beyond the calendar is told as that."""
     ledger = MemoryLedger()
-    async with RawServer(reset) as server, client(server.url, idempotency=ledger, retry=None) as pay:
+    async with (
+        RawServer(reset) as server,
+        client(server.url, idempotency=ledger, retry=None) as pay,
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: 1e15)
             with pytest.raises(ConnectionFailedError):
@@ -284,15 +337,22 @@ SUCCESSES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("more", SUCCESSES, ids=repr)
 @pytest.mark.parametrize("modelled", [True, False])
-async def test_a_success_with_members_of_an_error_is_finished(ledger: AnyLedger, more: dict[str, Any], modelled: bool) -> None:
-    """The caller gets the result, and the ledger has it as finished: both have one definition of an error."""
+async def test_a_success_with_members_of_an_error_is_finished(
+    ledger: AnyLedger, more: dict[str, Any], modelled: bool
+) -> None:
+    """The caller gets the result, and the ledger has it as finished: both have one definition of an
+    error.
+    """
 
     async def create(pay: Any) -> Any:
         if modelled:
             return (await invoice(pay, idempotency_key="order-7")).id
         return (await pay.request("POST", "/api/v1/new", body={}, idempotency_key="order-7"))["id"]
 
-    async with RawServer(answer({**INVOICE, **more})) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(answer({**INVOICE, **more})) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         assert await create(pay) == await create(pay) == INVOICE["id"]
     assert len(server.requests) == 1
     assert only(ledger).state == "finished"
@@ -311,7 +371,9 @@ ERRORS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("body", ERRORS, ids=lambda body: repr(body)[:60])
 @pytest.mark.parametrize("modelled", [True, False])
-async def test_an_error_in_a_200_is_none_that_is_finished(ledger: AnyLedger, body: dict[str, Any], modelled: bool) -> None:
+async def test_an_error_in_a_200_is_none_that_is_finished(
+    ledger: AnyLedger, body: dict[str, Any], modelled: bool
+) -> None:
     """It is an `APIError` to the caller, and the ledger leaves the entry unfinished."""
     async with RawServer(answer(body)) as server, client(server.url, idempotency=ledger) as pay:
         with pytest.raises(APIError) as caught:
@@ -332,7 +394,9 @@ TIMEOUT = 3.0
 def lock(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """Another connection to the file of the ledger."""
     SQLiteLedger(tmp_path / "ledger.db").close()
-    connection = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        tmp_path / "ledger.db", isolation_level=None, check_same_thread=False
+    )
     yield connection
     connection.close()
 
@@ -346,11 +410,19 @@ async def test_a_ledger_that_is_locked_after_the_answer(
         lock.execute("BEGIN IMMEDIATE")
         writer.write(answer(INVOICE))
 
-    with SQLiteLedger(tmp_path / "ledger.db") as ledger, caplog.at_level(logging.WARNING, "paychainhq"):
-        async with RawServer(locking) as server, client(server.url, idempotency=ledger, timeout=TIMEOUT) as pay:
+    with (
+        SQLiteLedger(tmp_path / "ledger.db") as ledger,
+        caplog.at_level(logging.WARNING, "paychainhq"),
+    ):
+        async with (
+            RawServer(locking) as server,
+            client(server.url, idempotency=ledger, timeout=TIMEOUT) as pay,
+        ):
             started = time.monotonic()
             assert (await invoice(pay, idempotency_key="order-7")).id == INVOICE["id"]
-            assert TIMEOUT * 0.9 < time.monotonic() - started < TIMEOUT + 4  # SQLite alone waits for ten seconds
+            assert (
+                TIMEOUT * 0.9 < time.monotonic() - started < TIMEOUT + 4
+            )  # SQLite alone waits for ten seconds
             assert "order-7" in caplog.text
             assert "locked or busy" in caplog.text
             assert lock.execute("SELECT state FROM entries").fetchall() == [("unfinished",)]
@@ -361,10 +433,17 @@ async def test_a_ledger_that_is_locked_after_the_answer(
     assert len(server.requests) == 1
 
 
-async def test_a_ledger_that_is_locked_before_the_request(tmp_path: Path, lock: sqlite3.Connection) -> None:
-    """Nothing is sent, and the error names the ledger; once the file is free, the same call is made."""
+async def test_a_ledger_that_is_locked_before_the_request(
+    tmp_path: Path, lock: sqlite3.Connection
+) -> None:
+    """Nothing is sent, and the error names the ledger; once the file is free, the same call is
+    made.
+    """
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
-        async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger, timeout=TIMEOUT) as pay:
+        async with (
+            RawServer(answer(INVOICE)) as server,
+            client(server.url, idempotency=ledger, timeout=TIMEOUT) as pay,
+        ):
             lock.execute("BEGIN IMMEDIATE")
             started = time.monotonic()
             with pytest.raises(LedgerError, match="locked or busy") as caught:
@@ -381,7 +460,10 @@ async def test_a_ledger_that_is_locked_before_the_request(tmp_path: Path, lock: 
 async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
     """A call of a job that waits for its turn has recorded its intent already."""
     gate = Gate(MemoryLedger(), Level(1, fixed=True))
-    async with RawServer(silence) as server, client(server.url, idempotency=gate, timeout=TIMEOUT, retry=None) as pay:
+    async with (
+        RawServer(silence) as server,
+        client(server.url, idempotency=gate, timeout=TIMEOUT, retry=None) as pay,
+    ):
         calls = [invoice(pay, idempotency_key=f"order-{number}") for number in range(2)]
         sent, queued = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(sent, RequestTimeoutError)
@@ -407,7 +489,9 @@ async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
         "businesses/biz_123/webhook-endpoints",
     ],
 )
-async def test_requests_about_keys_and_webhooks_are_never_recorded(ledger: AnyLedger, path: str) -> None:
+async def test_requests_about_keys_and_webhooks_are_never_recorded(
+    ledger: AnyLedger, path: str
+) -> None:
     """However the path is written, no ledger has them, and their bodies do not show."""
     shown: list[str] = []
 
@@ -419,10 +503,21 @@ async def test_requests_about_keys_and_webhooks_are_never_recorded(ledger: AnyLe
     behaviour: Behaviour = answer({**CREATED_KEY, "secret": "whsec_new"})
     async with (
         RawServer(behaviour) as server,
-        client(server.url, idempotency=ledger, dashboard=DashboardSession({"X-Session": "s"}), middleware=[look]) as pay,
+        client(
+            server.url,
+            idempotency=ledger,
+            dashboard=DashboardSession({"X-Session": "s"}),
+            middleware=[look],
+        ) as pay,
     ):
         for _ in range(2):
-            data = await pay.request("POST", f"/api/v1/{path}", body={"secret": "mine"}, auth="dashboard", idempotency_key="key-7")
+            data = await pay.request(
+                "POST",
+                f"/api/v1/{path}",
+                body={"secret": "mine"},
+                auth="dashboard",
+                idempotency_key="key-7",
+            )
             assert data["secret"] == "whsec_new"
     assert len(server.requests) == 2
     assert list(ledger.entries()) == []

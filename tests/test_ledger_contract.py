@@ -23,4 +23,6 @@ class TestSQLiteLedger(SharedLedgerContract):
     @pytest.fixture(params=[False, True], ids=["fast", "durable"])
     def open_ledger(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
         with ExitStack() as opened:
-            yield lambda: opened.enter_context(SQLiteLedger(tmp_path / "ledger.db", durable=request.param))
+            yield lambda: opened.enter_context(
+                SQLiteLedger(tmp_path / "ledger.db", durable=request.param)
+            )

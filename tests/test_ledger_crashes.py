@@ -1,4 +1,6 @@
-"""A ledger's file as a process that is killed leaves it, between any two statements: nothing that was promised is lost."""
+"""A ledger's file as a process that is killed leaves it, between any two statements: nothing that
+was promised is lost.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ UNKNOWN, BEGUN, FINISHED = 0, 1, 2
 
 @attrs.frozen
 class Snapshot:
-    """What a kill would have left, and what had been promised to callers, or asked for by them, until then."""
+    """What a kill would have left, and what had been promised to callers, or asked for by them,
+    until then.
+    """
 
     file: Path
     promised: dict[str, int]
@@ -45,16 +49,25 @@ class Recorder:
             source = self.path.with_name(self.path.name + suffix)
             if source.exists():
                 shutil.copy(source, folder / source.name)
-        self.snapshots.append(Snapshot(folder / self.path.name, dict(self.promised), dict(self.asked)))
+        self.snapshots.append(
+            Snapshot(folder / self.path.name, dict(self.promised), dict(self.asked))
+        )
 
 
 def states(path: Path) -> dict[str, int]:
     with SQLiteLedger(path) as ledger:
-        return {entry.key: FINISHED if entry.state == "finished" else BEGUN for entry in ledger.entries()}
+        return {
+            entry.key: FINISHED if entry.state == "finished" else BEGUN
+            for entry in ledger.entries()
+        }
 
 
-async def record(ledger: SQLiteLedger, recorder: Recorder, groups: list[list[tuple[str, bool]]]) -> None:
-    """Record groups of keys at once, each to its end or only begun; note what was asked for, and what was promised."""
+async def record(
+    ledger: SQLiteLedger, recorder: Recorder, groups: list[list[tuple[str, bool]]]
+) -> None:
+    """Record groups of keys at once, each to its end or only begun; note what was asked for, and
+    what was promised.
+    """
 
     async def one(key: str, finish: bool) -> None:
         recorder.asked[key] = max(recorder.asked.get(key, UNKNOWN), BEGUN)
@@ -70,13 +83,22 @@ async def record(ledger: SQLiteLedger, recorder: Recorder, groups: list[list[tup
         await asyncio.gather(*(one(key, finish) for key, finish in group))
 
 
-group = st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), min_size=1, max_size=4, unique_by=lambda item: item[0])
+group = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.booleans()),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda item: item[0],
+)
 
 
 @given(groups=st.lists(group, min_size=1, max_size=3))
 @settings(max_examples=15, deadline=None)
-def test_a_kill_between_any_two_statements(groups: list[list[tuple[str, bool]]], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a caller was told to be recorded is there, nothing is there that nobody asked for, and the file opens."""
+def test_a_kill_between_any_two_statements(
+    groups: list[list[tuple[str, bool]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What a caller was told to be recorded is there, nothing is there that nobody asked for, and
+    the file opens.
+    """
     path = tmp_path_factory.mktemp("crash") / "ledger.db"
     recorder = Recorder(path)
     real: Any = sqlite3.connect
@@ -93,5 +115,9 @@ def test_a_kill_between_any_two_statements(groups: list[list[tuple[str, bool]]],
     assert len(recorder.snapshots) > 10
     for snapshot in recorder.snapshots:
         found = states(snapshot.file)
-        assert {key for key, state in snapshot.promised.items() if found.get(key, UNKNOWN) < state} == set()
-        assert {key for key, state in found.items() if snapshot.asked.get(key, UNKNOWN) < state} == set()
+        assert {
+            key for key, state in snapshot.promised.items() if found.get(key, UNKNOWN) < state
+        } == set()
+        assert {
+            key for key, state in found.items() if snapshot.asked.get(key, UNKNOWN) < state
+        } == set()

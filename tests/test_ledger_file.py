@@ -1,4 +1,6 @@
-"""The SQLite ledger as a file: many tasks, threads and processes, forks, kills, and disks that do not play along."""
+"""The SQLite ledger as a file: many tasks, threads and processes, forks, kills, and disks that do
+not play along.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -41,7 +44,9 @@ def ledger(path: Path) -> Iterator[SQLiteLedger]:
         yield made
 
 
-async def record(ledger: SQLiteLedger | MemoryLedger, key: str, answer: Answer | None = DONE) -> Entry | None:
+async def record(
+    ledger: SQLiteLedger | MemoryLedger, key: str, answer: Answer | None = DONE
+) -> Entry | None:
     made = intent(key)
     known = await ledger.begin(made)
     if answer is not None:
@@ -72,8 +77,12 @@ async def test_an_entry_is_kept_as_it_was_written(path: Path) -> None:
     assert before <= entry.started_at <= time.time()
 
 
-async def test_many_tasks_at_once_are_few_transactions(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What many tasks record at the same time is written together; each of them waits for its own entry."""
+async def test_many_tasks_at_once_are_few_transactions(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What many tasks record at the same time is written together; each of them waits for its own
+    entry.
+    """
     groups: list[int] = []
     write = rows.write
 
@@ -89,8 +98,13 @@ async def test_many_tasks_at_once_are_few_transactions(ledger: SQLiteLedger, mon
 
 
 async def test_the_same_key_at_once_begins_once(ledger: SQLiteLedger) -> None:
-    """Of many tasks that begin with one key at the same time, one is told that it is new; the others see its entry."""
-    known = await asyncio.gather(*(ledger.begin(intent("k")) for _ in range(20)), *(ledger.begin(intent("j")) for _ in range(5)))
+    """Of many tasks that begin with one key at the same time, one is told that it is new; the
+    others see its entry.
+    """
+    known = await asyncio.gather(
+        *(ledger.begin(intent("k")) for _ in range(20)),
+        *(ledger.begin(intent("j")) for _ in range(5)),
+    )
     assert [entry is None for entry in known].count(True) == 2
     assert {entry.state for entry in known if entry is not None} == {"unfinished"}
 
@@ -105,12 +119,23 @@ async def test_entries_can_be_looked_at_by_state(ledger: SQLiteLedger) -> None:
     """Oldest first, all or those in one state."""
     for key, answer in (("a", DONE), ("b", None), ("c", REFUSED), ("d", DONE)):
         await record(ledger, key, answer)
-    found = {state: [e.key for e in ledger.entries(state)] for state in get_args(State)} | {None: [e.key for e in ledger.entries()]}
-    assert found == {None: ["a", "b", "c", "d"], "finished": ["a", "d"], "unfinished": ["b"], "refused": ["c"]}
+    found = {state: [e.key for e in ledger.entries(state)] for state in get_args(State)} | {
+        None: [e.key for e in ledger.entries()]
+    }
+    assert found == {
+        None: ["a", "b", "c", "d"],
+        "finished": ["a", "d"],
+        "unfinished": ["b"],
+        "refused": ["c"],
+    }
 
 
-async def test_looking_at_entries_does_not_hold_up_writing(ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow reader holds no lock and no transaction, and misses nothing that was there when it began."""
+async def test_looking_at_entries_does_not_hold_up_writing(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow reader holds no lock and no transaction, and misses nothing that was there when it
+    began.
+    """
     monkeypatch.setattr(rows, "_AT_ONCE", 2)
     for key in "abcde":
         await record(ledger, key)
@@ -126,7 +151,9 @@ async def test_the_file_can_be_inspected_with_sqlite(path: Path, ledger: SQLiteL
     await record(ledger, "a")
     await record(ledger, "b", None)
     other = sqlite3.connect(path)
-    rows = other.execute("SELECT operation, key, state, status, request_id, body FROM entries ORDER BY key").fetchall()
+    rows = other.execute(
+        "SELECT operation, key, state, status, request_id, body FROM entries ORDER BY key"
+    ).fetchall()
     other.close()
     assert rows == [
         (CREATE, "a", "finished", 200, "req_1", '{"id":"inv_1"}'),
@@ -134,7 +161,9 @@ async def test_the_file_can_be_inspected_with_sqlite(path: Path, ledger: SQLiteL
     ]
 
 
-async def test_compacting_removes_what_is_finished_and_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_compacting_removes_what_is_finished_and_old(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only answered entries older than asked for go; an unfinished one never does, however old."""
     monkeypatch.setattr(rows, "_AT_ONCE", 3)
     ahead = 0.0
@@ -166,7 +195,9 @@ async def test_forgetting_takes_an_entry_that_is_there(ledger: SQLiteLedger) -> 
 
 
 async def test_only_its_owner_may_read_it(path: Path) -> None:
-    """The file and what SQLite puts beside it have the mode 0600, whatever the umask; a file that was there keeps its mode."""
+    """The file and what SQLite puts beside it have the mode 0600, whatever the umask; a file that
+    was there keeps its mode.
+    """
     before = os.umask(0)
     try:
         with SQLiteLedger(path) as ledger:
@@ -181,8 +212,12 @@ async def test_only_its_owner_may_read_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("durable", "synchronous"), [(False, 1), (True, 2)])
-async def test_durable_means_that_each_group_is_forced_to_the_disk(path: Path, durable: bool, synchronous: int) -> None:
-    """SQLite's `synchronous` is FULL with `durable`, and NORMAL without; the journal is a WAL in both cases."""
+async def test_durable_means_that_each_group_is_forced_to_the_disk(
+    path: Path, durable: bool, synchronous: int
+) -> None:
+    """SQLite's `synchronous` is FULL with `durable`, and NORMAL without; the journal is a WAL in
+    both cases.
+    """
     with SQLiteLedger(path, durable=durable) as ledger:
         connection = ledger._file._open()
         assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
@@ -224,8 +259,12 @@ def of_the_future(path: Path) -> None:
         (None, "No such file"),
     ],
 )
-def test_what_cannot_be_a_ledger_is_told_at_once(path: Path, make: Callable[[Path], None] | None, match: str) -> None:
-    """The constructor opens the file; what is wrong with it is a `LedgerError` with the path, and the file is left as it was."""
+def test_what_cannot_be_a_ledger_is_told_at_once(
+    path: Path, make: Callable[[Path], None] | None, match: str
+) -> None:
+    """The constructor opens the file; what is wrong with it is a `LedgerError` with the path, and
+    the file is left as it was.
+    """
     if make is None:
         path = path.parent / "no" / "such" / "folder" / "ledger.db"
     else:
@@ -274,7 +313,11 @@ ledger = SQLiteLedger({str(path)!r})
 asyncio.run(ledger.begin(Intent({CREATE!r}, "a", "f", "c", "1")))
 """
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     with SQLiteLedger(path) as ledger:
@@ -284,8 +327,12 @@ asyncio.run(ledger.begin(Intent({CREATE!r}, "a", "f", "c", "1")))
 # --- when it cannot be written ---
 
 
-async def test_a_locked_file_is_an_error_and_then_works_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process that holds the file for longer than we wait: a clear error, nothing lost, and the next entry is written."""
+async def test_a_locked_file_is_an_error_and_then_works_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that holds the file for longer than we wait: a clear error, nothing lost, and
+    the next entry is written.
+    """
     monkeypatch.setattr(opening, "PATIENCE", 0.05)
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
@@ -343,7 +390,13 @@ asyncio.run(main())
 
 def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> None:
     """The system refuses to write any more: what was told as recorded is on the disk."""
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     *written, error = done.stdout.splitlines()
     assert "cannot be used" in error
     assert len(written) > 10
@@ -353,7 +406,9 @@ def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> N
 
 
 async def test_a_damaged_file_is_an_error(path: Path) -> None:
-    """Bytes that were overwritten in the middle are noticed, and what can still be read can be read."""
+    """Bytes that were overwritten in the middle are noticed, and what can still be read can be
+    read.
+    """
     with SQLiteLedger(path) as ledger:
         for number in range(300):
             await record(ledger, f"k{number}", Answer(200, None, bytes(500)))
@@ -378,7 +433,9 @@ def test_a_folder_that_may_not_be_written(path: Path) -> None:
 # --- tasks, loops, threads ---
 
 
-async def test_a_task_that_is_cancelled_while_it_is_written_disturbs_nobody(ledger: SQLiteLedger) -> None:
+async def test_a_task_that_is_cancelled_while_it_is_written_disturbs_nobody(
+    ledger: SQLiteLedger,
+) -> None:
     """The others of its group get their entries; nothing is said of its future."""
     tasks = [asyncio.create_task(record(ledger, f"k{n}", None)) for n in range(50)]
     await asyncio.sleep(0)
@@ -395,7 +452,9 @@ def test_several_loops_in_several_threads_share_a_ledger(ledger: SQLiteLedger) -
 
     def run(thread: int) -> int:
         async def main() -> int:
-            known = await asyncio.gather(*(record(ledger, f"k{n % 100}", None) for n in range(thread, thread + 150)))
+            known = await asyncio.gather(
+                *(record(ledger, f"k{n % 100}", None) for n in range(thread, thread + 150))
+            )
             return known.count(None)
 
         return asyncio.run(main())
@@ -425,14 +484,18 @@ def test_a_loop_that_ends_while_a_group_is_written_is_no_trouble(ledger: SQLiteL
 def work_on(path: Path, process: int, count: int) -> None:
     async def main() -> None:
         ledger = SQLiteLedger(path)
-        await asyncio.gather(*(record(ledger, f"k{(n + process * 20) % count}") for n in range(count)))
+        await asyncio.gather(
+            *(record(ledger, f"k{(n + process * 20) % count}") for n in range(count))
+        )
         ledger.close()
 
     asyncio.run(main())
 
 
 def test_several_processes_share_a_file(path: Path) -> None:
-    """Processes that make the file and write the same keys at the same time lose nothing and double nothing."""
+    """Processes that make the file and write the same keys at the same time lose nothing and double
+    nothing.
+    """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work_on, args=(path, process, 300)) for process in range(4)]
     for worker in workers:
@@ -468,7 +531,9 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("durable", ["durable", "fast"])
 def test_what_was_recorded_survives_a_kill(path: Path, durable: str) -> None:
-    """A process that is killed at any moment leaves every entry that it was told of as written, and a file that opens."""
+    """A process that is killed at any moment leaves every entry that it was told of as written, and
+    a file that opens.
+    """
     chance = random.Random(7)
     told: dict[str, str] = {}
     for run in range(4):
@@ -484,7 +549,11 @@ def test_what_was_recorded_survives_a_kill(path: Path, durable: str) -> None:
                 told[key] = {"begun": "unfinished", "finished": "finished"}[word]
         with SQLiteLedger(path) as ledger:
             kept = states(ledger)
-        lost = {key for key, state in told.items() if key not in kept or (state == "finished" and kept[key] != "finished")}
+        lost = {
+            key
+            for key, state in told.items()
+            if key not in kept or (state == "finished" and kept[key] != "finished")
+        }
         assert not lost
 
 
@@ -505,7 +574,9 @@ def in_child(body: Callable[[], object]) -> int:
 
 
 def test_parent_and_child_go_on_with_handles_of_their_own(path: Path) -> None:
-    """After a fork both write, neither closes what the other uses, and nothing is lost on either side."""
+    """After a fork both write, neither closes what the other uses, and nothing is lost on either
+    side.
+    """
     with SQLiteLedger(path) as ledger:
         asyncio.run(record(ledger, "before"))
         for number in range(10):
@@ -524,7 +595,9 @@ async def work_in_child(ledger: SQLiteLedger, number: int) -> None:
 
 
 def test_a_fork_in_the_middle_of_writing(path: Path) -> None:
-    """A thread that writes while another one forks: no child hangs, no entry of the parent's is lost."""
+    """A thread that writes while another one forks: no child hangs, no entry of the parent's is
+    lost.
+    """
     with SQLiteLedger(path) as ledger:
         stop = threading.Event()
         written: list[str] = []
@@ -535,10 +608,13 @@ def test_a_fork_in_the_middle_of_writing(path: Path) -> None:
                 await asyncio.gather(*(record(ledger, key) for key in keys))
                 written.extend(keys)
 
+        def begin(number: int) -> None:
+            asyncio.run(record(ledger, f"child-{number}"))
+
         thread = threading.Thread(target=lambda: asyncio.run(busy()))
         thread.start()
         try:
-            codes = [in_child(lambda n=n: asyncio.run(record(ledger, f"child-{n}"))) for n in range(30)]  # type: ignore[misc]
+            codes = [in_child(partial(begin, n)) for n in range(30)]
         finally:
             stop.set()
             thread.join()

@@ -1,4 +1,6 @@
-"""The format of an SQLite ledger's file: what an earlier version wrote, and files that something else made."""
+"""The format of an SQLite ledger's file: what an earlier version wrote, and files that something
+else made.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ CREATE VIEW entries AS
     FROM intents LEFT JOIN answers USING (id);
 PRAGMA application_id = 1885548593;
 PRAGMA user_version = 1;
-"""
+"""  # noqa: E501
 STATES = {"done": "finished", "open": "unfinished", "refused": "refused"}
 
 
@@ -42,7 +44,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def make_version_1(path: Path, fingerprint: str = "f", count: int = 1) -> None:
-    """Write a file as the first format's version of the package did, with entries in each state and a claim."""
+    """Write a file as the first format's version of the package did, with entries in each state and
+    a claim.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(VERSION_1)
@@ -51,10 +55,14 @@ def make_version_1(path: Path, fingerprint: str = "f", count: int = 1) -> None:
         for state, status in (("done", 201), ("open", None), ("refused", 400)):
             key = state if number == 0 else f"{state}-{number}"
             made = connection.execute(
-                "INSERT INTO intents (operation, key, fingerprint, started_at) VALUES (?, ?, ?, ?)", (CREATE, key, fingerprint, now)
+                "INSERT INTO intents (operation, key, fingerprint, started_at) VALUES (?, ?, ?, ?)",
+                (CREATE, key, fingerprint, now),
             )
             if status is not None:
-                connection.execute("INSERT INTO answers VALUES (?, ?, 'req_1', ?, ?)", (made.lastrowid, status, b"{}", now))
+                connection.execute(
+                    "INSERT INTO answers VALUES (?, ?, 'req_1', ?, ?)",
+                    (made.lastrowid, status, b"{}", now),
+                )
     connection.execute("INSERT INTO claims VALUES ('evt_1', 'me', 0, 1)")
     connection.close()
 
@@ -62,15 +70,25 @@ def make_version_1(path: Path, fingerprint: str = "f", count: int = 1) -> None:
 def structure(path: Path) -> list[tuple[str, list[str]]]:
     """Return the tables and views of a file, each with its columns, and its format."""
     connection = sqlite3.connect(path)
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
-    found = [(name, [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]) for name in names]
+    names = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        )
+    ]
+    found = [
+        (name, [row[1] for row in connection.execute(f"PRAGMA table_info({name})")])
+        for name in names
+    ]
     version = connection.execute("PRAGMA user_version").fetchone()
     connection.close()
     return [*found, ("format", [str(version[0])])]
 
 
 async def test_the_first_format_becomes_the_present_one(path: Path) -> None:
-    """All entries and claims are there, new ones are written, and the file is as one that was made anew."""
+    """All entries and claims are there, new ones are written, and the file is as one that was made
+    anew.
+    """
     make_version_1(path)
     with SQLiteLedger(path) as ledger:
         assert {entry.key: entry.state for entry in ledger.entries()} == STATES
@@ -83,11 +101,16 @@ async def test_the_first_format_becomes_the_present_one(path: Path) -> None:
     SQLiteLedger(path.with_name("anew.db")).close()
     assert structure(path) == structure(path.with_name("anew.db"))
     with SQLiteLedger(path) as again:
-        assert {entry.key: entry.state for entry in again.entries()} == STATES | {"refused": "unfinished", "new": "finished"}
+        assert {entry.key: entry.state for entry in again.entries()} == STATES | {
+            "refused": "unfinished",
+            "new": "finished",
+        }
 
 
 async def test_what_the_first_format_left_unfinished_is_not_sent(path: Path) -> None:
-    """Its credential is not known: a person decides; a result that comes late is recorded all the same."""
+    """Its credential is not known: a person decides; a result that comes late is recorded all the
+    same.
+    """
     make_version_1(path)
     with SQLiteLedger(path) as ledger:
         late = intent("open")
@@ -97,13 +120,18 @@ async def test_what_the_first_format_left_unfinished_is_not_sent(path: Path) -> 
         await ledger.finish(late, Answer(400, None, b"{}"))
         assert {entry.key: entry.state for entry in ledger.entries()} == STATES
         await ledger.finish(late, Answer(201, None, b"{}"))
-        assert {entry.key: entry.state for entry in ledger.entries()} == STATES | {"open": "finished"}
+        assert {entry.key: entry.state for entry in ledger.entries()} == STATES | {
+            "open": "finished"
+        }
 
 
 async def test_a_call_that_an_earlier_version_left_unfinished(path: Path) -> None:
     """The error says why nothing is sent; what was finished is answered."""
     with SQLiteLedger(path) as ledger:
-        async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+        async with (
+            RawServer(answer(INVOICE)) as server,
+            client(server.url, idempotency=ledger) as pay,
+        ):
             for key in ("done", "open"):
                 await invoice(pay, idempotency_key=key)
     connection = sqlite3.connect(path, isolation_level=None)  # back to the first format
@@ -113,7 +141,10 @@ async def test_a_call_that_an_earlier_version_left_unfinished(path: Path) -> Non
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     with SQLiteLedger(path) as ledger:
-        async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+        async with (
+            RawServer(answer(INVOICE)) as server,
+            client(server.url, idempotency=ledger) as pay,
+        ):
             assert (await invoice(pay, idempotency_key="done")).id == INVOICE["id"]
             with pytest.raises(OutcomeUnknownError, match="earlier version"):
                 await invoice(pay, idempotency_key="open")
@@ -139,7 +170,9 @@ def test_several_processes_migrate_a_file_at_once(path: Path) -> None:
     """Each of them can use the file, and no entry is lost."""
     make_version_1(path, count=200)
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=open_and_record, args=(path, number)) for number in range(4)]
+    processes = [
+        context.Process(target=open_and_record, args=(path, number)) for number in range(4)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -150,13 +183,17 @@ def test_several_processes_migrate_a_file_at_once(path: Path) -> None:
 
 
 @pytest.mark.async_only("no client")
-def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second statement that cannot be executed undoes the first; the next opening migrates."""
     make_version_1(path)
     before = structure(path)
     with monkeypatch.context() as patch:
         first, _, _ = opening._MIGRATIONS[1].partition(";")
-        patch.setattr(opening, "_MIGRATIONS", {1: f"{first}; ALTER TABLE nothing ADD COLUMN attempt TEXT"})
+        patch.setattr(
+            opening, "_MIGRATIONS", {1: f"{first}; ALTER TABLE nothing ADD COLUMN attempt TEXT"}
+        )
         with pytest.raises(LedgerError, match="nothing"):
             SQLiteLedger(path)
     assert structure(path) == before
@@ -167,7 +204,9 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatc
 @pytest.mark.async_only("no client")
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o640])
 def test_a_file_that_was_touched_becomes_private(path: Path, mode: int) -> None:
-    """An empty file that becomes a ledger is then readable by its owner only, with all that SQLite puts beside it."""
+    """An empty file that becomes a ledger is then readable by its owner only, with all that SQLite
+    puts beside it.
+    """
     path.touch()
     path.chmod(mode)
     with SQLiteLedger(path) as ledger:

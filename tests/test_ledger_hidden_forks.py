@@ -1,4 +1,6 @@
-"""Forks of which Python is not told (C's `fork`, as uWSGI calls it): parent and child go on over one ledger, each on its own."""
+"""Forks of which Python is not told (C's `fork`, as uWSGI calls it): parent and child go on over
+one ledger, each on its own.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ def forked(body):
 
 def joined(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-"""
+"""  # noqa: E501
 
 BOTH_GO_ON = """
 ledger = SQLiteLedger(path)
@@ -77,7 +79,7 @@ with SQLiteLedger(path) as again:
     assert keys(again) == wanted
     assert again._file._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 print("done")
-"""
+"""  # noqa: E501
 
 A_LOOP_GOES_ON = """
 async def main():
@@ -135,7 +137,7 @@ asyncio.run(record(ledger, "after"))
 assert keys(ledger) == {"before", "after"}
 ledger.close()
 print("done")
-"""
+"""  # noqa: E501
 
 TOLD_AFTERWARDS = """
 ledger = SQLiteLedger(path)
@@ -162,7 +164,9 @@ def run(program: str, path: Path, *arguments: str) -> None:
 
 @pytest.mark.parametrize("state", ["used", "unused"])
 def test_parent_and_children_go_on(tmp_path: Path, state: str) -> None:
-    """Four children and their parent write at the same time, through two ledgers on one file: nothing is lost."""
+    """Four children and their parent write at the same time, through two ledgers on one file:
+    nothing is lost.
+    """
     run(BOTH_GO_ON, tmp_path / "ledger.db", state)
 
 
@@ -172,11 +176,15 @@ def test_a_child_of_a_running_loop(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_in_use_is_not_touched(tmp_path: Path) -> None:
-    """A child that was forked in the middle of a transaction gets an error for that file, and may use others."""
+    """A child that was forked in the middle of a transaction gets an error for that file, and may
+    use others.
+    """
     run(IN_USE, tmp_path / "ledger.db")
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python 3.13 aborts where only the child is told of a fork")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="Python 3.13 aborts where only the child is told of a fork"
+)
 def test_python_is_told_in_the_child_alone(tmp_path: Path) -> None:
     """The file was not closed before the fork, and the child closes what it has inherited."""
     run(TOLD_AFTERWARDS, tmp_path / "ledger.db")

@@ -1,6 +1,8 @@
-"""All interleavings of three clients over one key, against a server that crashes, refuses, loses answers and is slow.
+"""All interleavings of three clients over one key, against a server that crashes, refuses, loses
+answers and is slow.
 
-The clients go by the rules of a ledger alone, so what is shown here holds for every ledger that follows the table.
+The clients go by the rules of a ledger alone, so what is shown here holds for every ledger that
+follows the table.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Client:
         credential: The key that it sends it with.
         runs: How often it may still be started.
         where: How far it has come.
-        may_refuse: Whether no other attempt than its present one may have been taken, so that a refusal is definite.
+        may_refuse: Whether no other attempt than its present one may have been taken, so that a
+            refusal is definite.
         reply: The server's answer on its way, or None.
     """
 
@@ -56,8 +59,10 @@ class World:
 
         clients: The clients.
         entry: The entry of the key.
-        orders: The credentials under which the server has made an order for the key, and the body of each.
-        strays: Body and credential of each request that nobody waits for any more, and that may still come to the server.
+        orders: The credentials under which the server has made an order for the key, and the body
+            of each.
+        strays: Body and credential of each request that nobody waits for any more, and that may
+            still come to the server.
     """
 
     clients: tuple[Client, ...]
@@ -72,7 +77,9 @@ Step = tuple[LedgerCall | None, World]
 
 
 def served(world: World, body: str, credential: str) -> Iterator[tuple[World, Answer]]:
-    """Yield what a server may make of a request: a refusal, or what its own record of the key says."""
+    """Yield what a server may make of a request: a refusal, or what its own record of the key
+    says.
+    """
     known = dict(world.orders).get(credential)
     yield world, REFUSED  # a revoked credential, whatever was done before
     if known is None:
@@ -108,10 +115,16 @@ def following(world: World) -> Iterator[Step]:
             strays = world.strays | {(client.body, client.credential)}
             yield None, attrs.evolve(ended, strays=strays)  # a crash
             again = moved(world, number, where="began", may_refuse=False)
-            yield None, attrs.evolve(again, strays=strays)  # a lost connection, after which the call sends it again
+            yield (
+                None,
+                attrs.evolve(again, strays=strays),
+            )  # a lost connection, after which the call sends it again
         elif client.where == "answered":
             if records(client):
-                yield (intent, client.reply), attrs.evolve(ended, entry=changed(world.entry, intent, client.reply, 0.0))
+                yield (
+                    (intent, client.reply),
+                    attrs.evolve(ended, entry=changed(world.entry, intent, client.reply, 0.0)),
+                )
             yield None, ended  # a crash before it is recorded, or a lost answer
         elif client.runs > 1:
             yield None, moved(world, number, where="idle", runs=client.runs - 1)
@@ -132,13 +145,22 @@ def problem(before: World, after: World) -> str:
         return "the order was made twice"
     if before.entry is not None and before.entry.state == "finished" and entry != before.entry:
         return "a finished entry was lost or replaced"
-    if entry is not None and entry.state == "finished" and entry.fingerprint not in dict(after.orders).values():
+    if (
+        entry is not None
+        and entry.state == "finished"
+        and entry.fingerprint not in dict(after.orders).values()
+    ):
         return "an entry is finished without its order"
     if entry is not None and entry.state == "refused" and (after.orders or after.strays):
         return "an entry is refused, and its order may have been made"
     for one, other in zip(before.clients, after.clients, strict=True):
         found = before.entry
-        if one.where == "idle" and other.where == "began" and found is not None and found.state == "unfinished":
+        if (
+            one.where == "idle"
+            and other.where == "began"
+            and found is not None
+            and found.state == "unfinished"
+        ):
             if found.credential != one.credential:
                 return "an unfinished entry was sent under another credential"
             if found.fingerprint != one.body:
@@ -164,19 +186,23 @@ def start(bodies: tuple[str, ...], credentials: tuple[str, ...], runs: tuple[int
     return World(tuple(Client(*given) for given in zip(bodies, credentials, runs, strict=True)))
 
 
-# Which of the three sends which body, with which credential: one of each is enough, since the clients are alike but for that.
+# Which of the three sends which body, with which credential: one of each is enough, since the
+# clients are alike but for that.
 BODIES = [("f", "f", "f"), ("f", "f", "g"), ("f", "g", "f"), ("f", "g", "g")]
 CREDENTIALS = [("c", "c", "c"), ("c", "c", "d")]
 SCENES = list(itertools.product(BODIES, CREDENTIALS))
 
 
 def test_all_interleavings() -> None:
-    """Whatever happens in whatever order, no order is made twice, and nothing that is finished is lost or replaced.
+    """Whatever happens in whatever order, no order is made twice, and nothing that is finished is
+    lost or replaced.
 
-    Bounds: three clients that make one call each under one key, the first of which is started again once after it has ended; two
-    bodies and two credentials, in eight scenes. At each step a client may crash, and a request or an answer be lost; what was lost
-    may still reach the server at any later time, and a call repeats a lost request any number of times. The server refuses a
-    request at any time, or goes by its own record of the key, which belongs to the credential. That makes 21,566 worlds.
+    Bounds: three clients that make one call each under one key, the first of which is started again
+    once after it has ended; two bodies and two credentials, in eight scenes. At each step a client
+    may crash, and a request or an answer be lost; what was lost may still reach the server at any
+    later time, and a call repeats a lost request any number of times. The server refuses a request
+    at any time, or goes by its own record of the key, which belongs to the credential. That makes
+    21,566 worlds.
     """
     counts = [explore(start(bodies, credentials, (2, 1, 1))) for bodies, credentials in SCENES]
     assert sum(counts) == 21_566
@@ -190,15 +216,23 @@ def test_all_interleavings() -> None:
         (("unfinished", "begin_other"), ("unfinished", "take_over"), "another"),
     ],
 )
-def test_a_broken_rule_is_found(row: Any, broken: Any, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_rule_is_found(
+    row: Any, broken: Any, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control: with one row of the table changed, some interleaving does harm."""
     monkeypatch.setattr(rules, "RULES", {**rules.RULES, row: broken})
     assert any(found in text for text in problems_found())
 
 
-def test_a_client_that_takes_any_refusal_as_definite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: a refusal after an attempt that may have been taken says nothing of that attempt."""
-    monkeypatch.setattr(sys.modules[__name__], "records", lambda client: client.reply in (DONE, REFUSED))
+def test_a_client_that_takes_any_refusal_as_definite_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: a refusal after an attempt that may have been taken says nothing of that
+    attempt.
+    """
+    monkeypatch.setattr(
+        sys.modules[__name__], "records", lambda client: client.reply in (DONE, REFUSED)
+    )
     assert any("may have been made" in text for text in problems_found())
 
 
@@ -214,8 +248,12 @@ def problems_found() -> list[str]:
 
 @given(scene=st.sampled_from(SCENES), choices=st.lists(st.integers(0, 10**6), max_size=40))
 @settings(max_examples=60, deadline=None)
-def test_a_file_goes_the_same_way(scene: Any, choices: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Sampled: over any way through these worlds, with each client started twice, an SQLite ledger has the same entry."""
+def test_a_file_goes_the_same_way(
+    scene: Any, choices: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Sampled: over any way through these worlds, with each client started twice, an SQLite ledger
+    has the same entry.
+    """
 
     async def walk(ledger: SQLiteLedger) -> None:
         bodies, credentials = scene
@@ -230,11 +268,17 @@ def test_a_file_goes_the_same_way(scene: Any, choices: list[int], tmp_path_facto
                 intent, answer = call
                 if answer is None:
                     found = await ledger.begin(intent)
-                    known = None if world.entry is None or world.entry.state == "refused" else world.entry
+                    known = (
+                        None
+                        if world.entry is None or world.entry.state == "refused"
+                        else world.entry
+                    )
                     assert timeless(found) == timeless(known)
                 else:
                     await ledger.finish(intent, answer)
-            assert [timeless(entry) for entry in ledger.entries()] == [timeless(after.entry)] * (after.entry is not None)
+            assert [timeless(entry) for entry in ledger.entries()] == [timeless(after.entry)] * (
+                after.entry is not None
+            )
             world = after
 
     with SQLiteLedger(tmp_path_factory.mktemp("walk") / "ledger.db") as ledger:

@@ -1,4 +1,6 @@
-"""The rules of an entry: the table covers every case, and both ledgers do what it says, in whatever order it is asked of them."""
+"""The rules of an entry: the table covers every case, and both ledgers do what it says, in whatever
+order it is asked of them.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,19 @@ def test_the_table_has_each_state_and_event() -> None:
     """There is one row for each state and event; without an entry, nothing can differ from it."""
     events = set(get_args(Event))
     wanted = {(state, event) for state in get_args(State) for event in events}
-    assert set(RULES) == wanted | {(None, event) for event in events if not event.endswith("_other")}
+    assert set(RULES) == wanted | {
+        (None, event) for event in events if not event.endswith("_other")
+    }
 
 
 def test_the_table_keeps_what_is_finished() -> None:
     """No event leads out of `finished`, and only a success leads into it."""
     assert {RULES["finished", event] for event in get_args(Event)} == {("finished", "none")}
-    assert {event for (_, event), (after, change) in RULES.items() if after == "finished" and change != "none"} == {"success"}
+    assert {
+        event
+        for (_, event), (after, change) in RULES.items()
+        if after == "finished" and change != "none"
+    } == {"success"}
 
 
 @pytest.mark.parametrize("row", RULES, ids=lambda row: f"{row[0]}-{row[1]}")
@@ -72,7 +80,9 @@ def test_a_begin_is_that_of_the_entry_by_body_and_credential(asked: Any, event: 
 
 keys = st.sampled_from(["a", "b"])
 calls = st.builds(  # an attempt is of one body and one credential
-    lambda key, body, credential, number: intent(key, body, credential=credential, attempt=f"{body} {credential} {number}"),
+    lambda key, body, credential, number: intent(
+        key, body, credential=credential, attempt=f"{body} {credential} {number}"
+    ),
     keys,
     st.sampled_from(["f", "g"]),
     st.sampled_from(["c", "d"]),
@@ -82,7 +92,10 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("begin"), calls),
         st.tuples(st.just("begin together"), st.lists(calls, min_size=2, max_size=4)),
-        st.tuples(st.just("finish"), st.tuples(calls, st.sampled_from([200, 201, 299, 300, 400, 404, 199]))),
+        st.tuples(
+            st.just("finish"),
+            st.tuples(calls, st.sampled_from([200, 201, 299, 300, 400, 404, 199])),
+        ),
         st.tuples(st.just("forget"), keys),
         st.tuples(st.just("compact"), st.sampled_from([0.0, 5.0, 50.0])),
         st.tuples(st.just("wait"), st.sampled_from([1.0, 10.0])),
@@ -95,8 +108,12 @@ steps = st.lists(
 @pytest.mark.parametrize("kind", ["memory", "file"])
 @given(steps=steps)
 @settings(max_examples=80, deadline=None)
-def test_a_ledger_follows_the_table(kind: str, steps: list[tuple[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Each entry is what the rules make of all that came before, also in a group and across a new opening of the file."""
+def test_a_ledger_follows_the_table(
+    kind: str, steps: list[tuple[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each entry is what the rules make of all that came before, also in a group and across a new
+    opening of the file.
+    """
     path = tmp_path_factory.mktemp("model") / "ledger.db"
     model: dict[str, Entry] = {}
     answered: dict[str, float] = {}
@@ -114,7 +131,9 @@ def test_a_ledger_follows_the_table(kind: str, steps: list[tuple[str, Any]], tmp
 
         async def run() -> None:
             nonlocal now
-            ledger: MemoryLedger | SQLiteLedger = MemoryLedger() if kind == "memory" else SQLiteLedger(path)
+            ledger: MemoryLedger | SQLiteLedger = (
+                MemoryLedger() if kind == "memory" else SQLiteLedger(path)
+            )
             for step, value in steps:
                 if step == "begin":
                     assert await ledger.begin(value) == begin(value)
@@ -135,7 +154,11 @@ def test_a_ledger_follows_the_table(kind: str, steps: list[tuple[str, Any]], tmp
                     else:
                         ledger.forget(CREATE, value)
                 elif step == "compact":
-                    old = [key for key, entry in model.items() if entry.answer is not None and answered[key] < now - value]
+                    old = [
+                        key
+                        for key, entry in model.items()
+                        if entry.answer is not None and answered[key] < now - value
+                    ]
                     assert ledger.compact(older_than=value) == len(old)
                     for key in old:
                         del model[key]

@@ -33,7 +33,9 @@ def run(
     capacity: Callable[[float], float] = lambda _: 1e9,
     trouble: Callable[[float, int], bool] = lambda *_: False,
 ) -> Run:
-    """Work through requests against a server that answers `capacity` of them a second, none faster than `latency`."""
+    """Work through requests against a server that answers `capacity` of them a second, none faster
+    than `latency`.
+    """
     chance = random.Random(7)
     now, free, begun = 0.0, 0.0, 0
     under_way: list[tuple[float, float, bool]] = []
@@ -42,7 +44,9 @@ def run(
         while len(under_way) < level.value and begun < requests:
             free = max(free, now) + 1 / capacity(now)
             bad = trouble(now, len(under_way) + 1)
-            heapq.heappush(under_way, (max(free, now + latency * chance.uniform(0.8, 1.2)), now, bad))
+            heapq.heappush(
+                under_way, (max(free, now + latency * chance.uniform(0.8, 1.2)), now, bad)
+            )
             begun += 1
         now, started, bad = heapq.heappop(under_way)
         level.note(now, now - started, trouble=bad)
@@ -87,7 +91,9 @@ def test_it_falls_when_the_server_slows_down() -> None:
 
 
 def test_trouble_lets_it_fall_and_rest() -> None:
-    """Requests beyond what the server takes meet trouble: it settles below, and the throughput near what is allowed."""
+    """Requests beyond what the server takes meet trouble: it settles below, and the throughput near
+    what is allowed.
+    """
     result = run(Level(200), 20_000, trouble=lambda _, under_way: under_way > 30)
     settled = result.levels[10_000:]
     assert 12 < sum(settled) / len(settled) <= 31
@@ -113,8 +119,13 @@ def test_trouble_of_old_requests_counts_once() -> None:
     assert high * 0.5 <= level.value < high
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans()), max_size=400), st.integers(1, 50))
-def test_it_is_always_between_one_and_the_bound(notes: list[tuple[float, float, bool]], most: int) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans()), max_size=400),
+    st.integers(1, 50),
+)
+def test_it_is_always_between_one_and_the_bound(
+    notes: list[tuple[float, float, bool]], most: int
+) -> None:
     """Whatever it is told, also of times that make no sense."""
     level = Level(most)
     now = 0.0

@@ -17,7 +17,15 @@ import aiohttp
 import attrs
 import pytest
 
-from paychainhq import ConfigurationError, ConnectionFailedError, Next, PayChainError, PayChainHQ, Request, Response
+from paychainhq import (
+    ConfigurationError,
+    ConnectionFailedError,
+    Next,
+    PayChainError,
+    PayChainHQ,
+    Request,
+    Response,
+)
 from tests.engine import INVOICE, KEY, PRICES, client, error_body, info, invoice
 from tests.support import RawServer, answer, close, silence
 
@@ -25,7 +33,9 @@ from tests.support import RawServer, answer, close, silence
 
 
 def test_one_client_in_several_runs() -> None:
-    """A client that was made outside of any loop works in one `asyncio.run` after another, and leaves nothing behind."""
+    """A client that was made outside of any loop works in one `asyncio.run` after another, and
+    leaves nothing behind.
+    """
     with create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     pay = client(f"http://127.0.0.1:{port}")
@@ -43,7 +53,9 @@ def test_one_client_in_several_runs() -> None:
 
 
 async def test_two_running_loops() -> None:
-    """A client whose loop is running refuses to be used on another one, and goes on working on its own."""
+    """A client whose loop is running refuses to be used on another one, and goes on working on its
+    own.
+    """
     async with RawServer(answer(PRICES)) as server, client(server.url) as pay:
         await pay.prices.list()
 
@@ -75,7 +87,9 @@ async def test_loop_that_has_ended_in_a_thread() -> None:
 
 
 async def test_closed_client() -> None:
-    """A client may be closed twice, also unused; a call after that is refused before anything is sent."""
+    """A client may be closed twice, also unused; a call after that is refused before anything is
+    sent.
+    """
     async with RawServer(answer(PRICES)) as server:
         for use in (True, False):
             pay = client(server.url)
@@ -91,7 +105,9 @@ async def test_closed_client() -> None:
 
 
 async def test_closed_during_a_call() -> None:
-    """A call that is under way when its client is closed ends with an error of ours that says that it may have been taken."""
+    """A call that is under way when its client is closed ends with an error of ours that says that
+    it may have been taken.
+    """
     async with RawServer(silence) as server:
         pay = client(server.url)
         task = asyncio.create_task(invoice(pay))
@@ -114,7 +130,9 @@ def from_env(url: str) -> PayChainHQ:
 
 @pytest.mark.parametrize("make", [direct, from_env])
 async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
-    """A client that was used and never closed gives one ResourceWarning, which names the line that made it."""
+    """A client that was used and never closed gives one ResourceWarning, which names the line that
+    made it.
+    """
     async with RawServer(answer(PRICES)) as server:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -148,13 +166,15 @@ async def main(url):
 
 with Emulator() as emulator:
     asyncio.run(main(emulator.url))
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("options", [["-W", "always"], ["-X", "dev"]])
 @pytest.mark.parametrize("how", ["ends", "exits"])
 def test_the_end_of_the_interpreter_is_silent(how: str, options: list[str]) -> None:
-    """A program that forgets its client, and comes to its end, is not told of it, whatever it wants to be warned of."""
+    """A program that forgets its client, and comes to its end, is not told of it, whatever it wants
+    to be warned of.
+    """
     command = [sys.executable, *options, "-c", FORGETFUL, how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -185,14 +205,23 @@ async def test_view() -> None:
         await invoice(view)
         await invoice(pay)
     assert len(peers) == 1
-    assert [request.target.split("/")[4] for request in server.requests] == ["biz_123", "biz_view", "biz_view", "biz_123"]
+    assert [request.target.split("/")[4] for request in server.requests] == [
+        "biz_123",
+        "biz_view",
+        "biz_view",
+        "biz_123",
+    ]
 
 
 async def test_view_keeps_what_is_not_changed() -> None:
     """An option that a view does not name is the client's, and `retry=None` is a change."""
     async with client("http://127.0.0.1:1", timeout=7) as pay:
         view = pay.with_options(retry=None)
-        assert (view._caller.timeout, view._caller.business_id, view._caller.retry) == (7, "biz_123", None)
+        assert (view._caller.timeout, view._caller.business_id, view._caller.retry) == (
+            7,
+            "biz_123",
+            None,
+        )
         with pytest.raises(ConfigurationError):
             pay.with_options(business_id="a/b")
         with pytest.raises(TypeError):
@@ -219,8 +248,13 @@ async def test_own_session() -> None:
 
 
 async def test_own_session_without_a_server() -> None:
-    """Over a session of the user's own too, a refused connection has sent nothing, and is tried again without a key."""
-    async with aiohttp.ClientSession() as session, client("http://127.0.0.1:1", session=session) as pay:
+    """Over a session of the user's own too, a refused connection has sent nothing, and is tried
+    again without a key.
+    """
+    async with (
+        aiohttp.ClientSession() as session,
+        client("http://127.0.0.1:1", session=session) as pay,
+    ):
         with pytest.raises(ConnectionFailedError) as caught:
             await pay.request("POST", "/api/v1/new", body={})
     assert (caught.value.sent, len(caught.value.attempts)) == ("no", 6)
@@ -240,13 +274,17 @@ async def test_own_session_that_is_closed() -> None:
 
 
 async def test_middleware() -> None:
-    """Middleware sees each call once, the first outermost, whatever number of attempts it takes; what it changes is sent."""
+    """Middleware sees each call once, the first outermost, whatever number of attempts it takes;
+    what it changes is sent.
+    """
     seen: list[str] = []
 
     def named(name: str) -> Any:
         async def middleware(request: Request, send: Next) -> Response:
             seen.append(f"{name} in")
-            changed = attrs.evolve(request, headers={**request.headers, f"X-{name}": request.operation.name})
+            changed = attrs.evolve(
+                request, headers={**request.headers, f"X-{name}": request.operation.name}
+            )
             response = await send(changed)
             seen.append(f"{name} out {response.status} after {len(request.attempts)}")
             return response
@@ -254,7 +292,10 @@ async def test_middleware() -> None:
         return middleware
 
     chain = [named("A"), named("B")]
-    async with RawServer(close, answer(b"", 503), answer(INVOICE)) as server, client(server.url, middleware=chain) as pay:
+    async with (
+        RawServer(close, answer(b"", 503), answer(INVOICE)) as server,
+        client(server.url, middleware=chain) as pay,
+    ):
         result = await invoice(pay)
     assert seen == ["A in", "B in", "B out 200 after 3", "A out 200 after 3"]
     assert (

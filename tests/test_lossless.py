@@ -35,7 +35,9 @@ from tests.samples import BY_NAME, DOCUMENTED, SAMPLES, Sample
 
 
 def test_samples_cover_all_documented_operations() -> None:
-    """There is a sample for each of the 30 documented operations, and for five of the six others."""
+    """There is a sample for each of the 30 documented operations, and for five of the six
+    others.
+    """
     assert len({sample.operation for sample in DOCUMENTED}) == 30
     assert set(OPERATIONS) - set(BY_NAME) == {"businesses.update_invoice_settings"}
 
@@ -75,7 +77,9 @@ def test_unknown_fields_are_kept_at_every_level(sample: Sample) -> None:
 
 @each_sample
 def test_each_optional_field_may_be_missing(sample: Sample) -> None:
-    """Without any one field, an answer either comes back as it was, or is refused for that very field."""
+    """Without any one field, an answer either comes back as it was, or is refused for that very
+    field.
+    """
     accepted = 0
     for path in keys_in(sample.response):
         data = without(sample.response, path)
@@ -90,14 +94,18 @@ def test_each_optional_field_may_be_missing(sample: Sample) -> None:
 
 @each_sample
 def test_each_optional_field_may_be_null(sample: Sample) -> None:
-    """Where a field may be missing it may be null too, which is not the same; only a raw amount and its decimals may not."""
+    """Where a field may be missing it may be null too, which is not the same; only a raw amount and
+    its decimals may not.
+    """
     for path in keys_in(sample.response):
         data = replaced(sample.response, path, None)
         model = model_or_error(sample.type, data)
         if isinstance(model, DecodeError):
             assert model.path == written(path)
             if path[-1] not in ("raw", "decimals"):
-                assert refusal(sample.type, without(sample.response, path)).path == written(first_spelling(path))
+                assert refusal(sample.type, without(sample.response, path)).path == written(
+                    first_spelling(path)
+                )
         else:
             assert to_json(model) == data
 
@@ -112,7 +120,9 @@ def test_missing_is_not_null() -> None:
 
 
 def test_both_spellings_of_a_field_are_kept() -> None:
-    """An answer that spells a field in both ways comes back with both, and the first that is not null counts."""
+    """An answer that spells a field in both ways comes back with both, and the first that is not
+    null counts.
+    """
     data = {"id": "b", "status": "open", "amountUSD": "1.50", "amountUsd": "1.5"}
     assert to_json(from_json(models.BillingInvoice, data)) == data
     both = {"destinations": None, "allowedDestinations": [{"chain": "sol", "address": "8g"}]}
@@ -129,8 +139,14 @@ def test_a_bare_array_comes_back_as_an_array() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 any_sample = st.sampled_from(SAMPLES)
@@ -150,8 +166,12 @@ def test_any_json_is_decoded_or_refused(sample: Sample, data: Any) -> None:
 
 @quickly
 @given(any_sample, st.data())
-def test_any_json_in_place_of_a_field_is_kept_or_refused(sample: Sample, draw: st.DataObject) -> None:
-    """Whatever stands in a field's place, the answer comes back as it was or is a DecodeError at that field or inside it."""
+def test_any_json_in_place_of_a_field_is_kept_or_refused(
+    sample: Sample, draw: st.DataObject
+) -> None:
+    """Whatever stands in a field's place, the answer comes back as it was or is a DecodeError at
+    that field or inside it.
+    """
     path = draw.draw(st.sampled_from(keys_in(sample.response)))
     data = replaced(sample.response, path, draw.draw(json_values))
     model = model_or_error(sample.type, data)
@@ -164,7 +184,9 @@ def test_any_json_in_place_of_a_field_is_kept_or_refused(sample: Sample, draw: s
 
 @each_sample
 def test_a_changed_copy_writes_its_change_and_keeps_the_rest(sample: Sample) -> None:
-    """Setting any one field to None writes null there, leaves all other fields, and keeps what is unknown."""
+    """Setting any one field to None writes null there, leaves all other fields, and keeps what is
+    unknown.
+    """
     data = with_unknown_fields(sample.response)
     for model in models_in(from_json(sample.type, data)):
         if not isinstance(model._source, dict):
@@ -179,11 +201,19 @@ def test_a_changed_copy_writes_its_change_and_keeps_the_rest(sample: Sample) -> 
 
 
 def test_each_kind_of_field_is_written_as_the_wire_writes_it() -> None:
-    """Changed amounts, raw amounts, times, enums and nested models are written in the API's form."""
+    """Changed amounts, raw amounts, times, enums and nested models are written in the API's
+    form.
+    """
     invoice = decoded("invoices.create")
     expiry = datetime(2026, 5, 1, 12, tzinfo=UTC)
     amount = attrs.evolve(invoice.amount, raw=1_500_000, display=Decimal("1.50"))
-    copy_ = attrs.evolve(invoice, amount=amount, expires_at=expiry, status=models.InvoiceStatus.PAID, business_id="biz_9")
+    copy_ = attrs.evolve(
+        invoice,
+        amount=amount,
+        expires_at=expiry,
+        status=models.InvoiceStatus.PAID,
+        business_id="biz_9",
+    )
     expected = copy.deepcopy(BY_NAME["invoices.create"].response)
     expected["amount"] |= {"raw": "1500000", "display": "1.50"}
     expected |= {"expiresAt": "2026-05-01T12:00:00.000Z", "status": "paid", "businessId": "biz_9"}
@@ -196,13 +226,20 @@ def test_a_field_that_was_not_there_is_added() -> None:
     """A changed copy writes a field that the answer did not have."""
     data = BY_NAME["tokens.list"].response["data"][0]
     token = from_json(models.Token, data)
-    assert to_json(attrs.evolve(token, contract_address="0x1")) == {**data, "contractAddress": "0x1"}
+    assert to_json(attrs.evolve(token, contract_address="0x1")) == {
+        **data,
+        "contractAddress": "0x1",
+    }
 
 
 def test_a_model_made_by_hand_is_written_in_full() -> None:
     """A model that came from no answer writes the fields that it has, and decodes to itself."""
     amount = models.Amount(display=Decimal("1.50"), raw=1_500_000, decimals=6)
     data = to_json(models.Invoice(id="inv_1", status="pending", amount=amount))
-    assert data == {"id": "inv_1", "status": "pending", "amount": {"display": "1.50", "raw": "1500000", "decimals": 6}}
+    assert data == {
+        "id": "inv_1",
+        "status": "pending",
+        "amount": {"display": "1.50", "raw": "1500000", "decimals": 6},
+    }
     assert from_json(models.Invoice, data).amount == amount
     assert to_json(models.InvoiceSettings()) == {}

@@ -20,9 +20,12 @@ def test_one_model_loads_one_domain() -> None:
     """Using the invoices' model loads no other domain."""
     code = (
         "import sys; from paychainhq import models; models.Invoice;"
-        "print(*sorted(name.rpartition('.')[2] for name in sys.modules if name.startswith('paychainhq.models.')))"
+        "print(*sorted(name.rpartition('.')[2] for name in sys.modules if "
+        "name.startswith('paychainhq.models.')))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert shown.split() == ["base", "chains", "invoices"]
 
 
@@ -35,7 +38,9 @@ def test_all_names_are_there() -> None:
 
 
 def test_every_model_of_an_answer_is_public() -> None:
-    """The types of all operations, and of all that is inside their samples, are names of the package."""
+    """The types of all operations, and of all that is inside their samples, are names of the
+    package.
+    """
     for sample in SAMPLES:
         for model in models_in(from_json(sample.type, sample.response)):
             assert getattr(models, type(model).__name__) is type(model)

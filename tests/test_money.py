@@ -50,7 +50,10 @@ WRONG_AMOUNTS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG_AMOUNTS.items() for value in values])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, values in WRONG_AMOUNTS.items() for value in values],
+)
 def test_a_wrong_type_in_an_amount_is_refused_by_its_path(field: str, value: Any) -> None:
     """An amount is never cast: the error names the field and keeps the answer."""
     data = replaced(BY_NAME["invoices.create"].response, ("amount", field), value)
@@ -80,7 +83,9 @@ WRONG_MONEY = [
 
 
 @pytest.mark.parametrize(("name", "path", "value"), WRONG_MONEY)
-def test_a_wrong_type_in_any_money_field_is_refused_by_its_path(name: str, path: Path, value: Any) -> None:
+def test_a_wrong_type_in_any_money_field_is_refused_by_its_path(
+    name: str, path: Path, value: Any
+) -> None:
     """Money of every domain is strict, in lists too."""
     data = replaced(BY_NAME[name].response, path, value)
     assert refusal(BY_NAME[name].type, data).path == written(path)
@@ -89,14 +94,29 @@ def test_a_wrong_type_in_any_money_field_is_refused_by_its_path(name: str, path:
 def test_amounts_are_exact() -> None:
     """Decimal strings become decimals with all their places, and raw amounts integers."""
     invoice = decoded("invoices.get")
-    assert (invoice.amount.raw, str(invoice.paid_amount.display), invoice.tolerance_raw) == (150_000_000, "149.75", 500_000)
+    assert (invoice.amount.raw, str(invoice.paid_amount.display), invoice.tolerance_raw) == (
+        150_000_000,
+        "149.75",
+        500_000,
+    )
     assert str(decoded("prices.get").usd) == "1.000000000000000000"
-    assert decoded("billing.change_subscription").payment_instructions.expected_amount_raw == 1_069_200_000
+    assert (
+        decoded("billing.change_subscription").payment_instructions.expected_amount_raw
+        == 1_069_200_000
+    )
 
 
 def test_the_amount_may_be_a_plain_string() -> None:
-    """An invoice whose amount is a string has it as `display`, gives it back as a string, and takes a change as one."""
-    data = {"id": "inv_46a1a472", "businessId": "biz_123", "customerId": "cus_9f7d7c42", "amount": "10", "token": "USDC"}
+    """An invoice whose amount is a string has it as `display`, gives it back as a string, and takes
+    a change as one.
+    """
+    data = {
+        "id": "inv_46a1a472",
+        "businessId": "biz_123",
+        "customerId": "cus_9f7d7c42",
+        "amount": "10",
+        "token": "USDC",
+    }
     data |= {"status": "pending", "chain": "eth", "networkId": "base-sepolia"}
     invoice = from_json(models.Invoice, data)
     assert invoice.amount == models.Amount(display=Decimal(10))
@@ -110,8 +130,14 @@ def test_the_amount_may_be_a_plain_string() -> None:
 
 
 def test_money_in_json_numbers_keeps_its_text() -> None:
-    """A quote's numbers are decimals of what the server wrote, digit by digit, and changes to them are numbers again."""
-    body = json.dumps(BY_NAME["withdrawals.quote"].response).replace("760.5", "760.50").replace("2.34", "0.1000000000000000055511")
+    """A quote's numbers are decimals of what the server wrote, digit by digit, and changes to them
+    are numbers again.
+    """
+    body = (
+        json.dumps(BY_NAME["withdrawals.quote"].response)
+        .replace("760.5", "760.50")
+        .replace("2.34", "0.1000000000000000055511")
+    )
     quote = decode(models.WithdrawalQuote, body.encode())
     assert str(quote.total_available_usd) == "760.50"
     assert str(quote.options[0].total_cost_usd) == "0.1000000000000000055511"
@@ -121,7 +147,9 @@ def test_money_in_json_numbers_keeps_its_text() -> None:
     assert from_json(models.WithdrawalQuote, to_json(changed_quote)) == changed_quote
 
 
-@pytest.mark.parametrize("text", ["1e999999999999999999", "-1e-99999999999999999999", "0." + "1" * 199])
+@pytest.mark.parametrize(
+    "text", ["1e999999999999999999", "-1e-99999999999999999999", "0." + "1" * 199]
+)
 def test_numbers_beyond_all_money_are_refused(text: str) -> None:
     """A number that no amount could be is refused before it can fill the memory."""
     body = json.dumps(BY_NAME["withdrawals.quote"].response).replace("760.5", text)

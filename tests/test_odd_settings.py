@@ -1,4 +1,6 @@
-"""A setting that cannot work is a `ConfigurationError` of the constructor, and no other library's error later."""
+"""A setting that cannot work is a `ConfigurationError` of the constructor, and no other library's
+error later.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +49,23 @@ BAD_URLS = [
 def test_base_url_without_a_host(url: str) -> None:
     """A base URL whose host could never be looked up is refused."""
     for make in (PayChainHQ, PayChainHQ.from_env):
-        with pytest.raises(ConfigurationError, match="base_url must be an http or https URL with a host"):
+        with pytest.raises(
+            ConfigurationError, match="base_url must be an http or https URL with a host"
+        ):
             make(base_url=url)
 
 
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize(
     "url",
-    ["https://ä.com", "https://xn--4ca.com", "https://my_host", "https://host.", "https://[2001:db8::1]:8443", "https://1.2.3.4:1"],
+    [
+        "https://ä.com",
+        "https://xn--4ca.com",
+        "https://my_host",
+        "https://host.",
+        "https://[2001:db8::1]:8443",
+        "https://1.2.3.4:1",
+    ],
 )
 def test_base_url_with_a_host(url: str) -> None:
     """Names of any script, addresses and ports are taken."""
@@ -78,7 +89,18 @@ NUMBERS: list[tuple[str, Callable[[Any], object]]] = [
 @pytest.mark.parametrize(("name", "make"), NUMBERS, ids=[name for name, _ in NUMBERS])
 def test_number_that_is_too_large(name: str, make: Callable[[Any], object]) -> None:
     """A number that no float or no counter holds is refused by its name, however long it is."""
-    for value in (LARGE, -LARGE, HUGE, -HUGE, float("inf"), float("nan"), Decimal(1), "1", True, None if name != "burst" else "x"):
+    for value in (
+        LARGE,
+        -LARGE,
+        HUGE,
+        -HUGE,
+        float("inf"),
+        float("nan"),
+        Decimal(1),
+        "1",
+        True,
+        None if name != "burst" else "x",
+    ):
         with pytest.raises(ConfigurationError, match=f"{name} must be") as caught:
             make(value)
         assert len(str(caught.value)) < 200
@@ -97,7 +119,11 @@ async def test_timeout_of_a_wait_that_is_too_large() -> None:
 
 
 @pytest.mark.usefixtures("face")
-@pytest.mark.parametrize("environment", ["staging", None, 5, HUGE, b"live"], ids=["staging", "None", "5", "huge", "bytes"])
+@pytest.mark.parametrize(
+    "environment",
+    ["staging", None, 5, HUGE, b"live"],
+    ids=["staging", "None", "5", "huge", "bytes"],
+)
 def test_environment_that_does_not_exist(environment: Any) -> None:
     """Whatever else is given as an environment is refused."""
     with pytest.raises(ConfigurationError, match='environment must be "live" or "sandbox"'):
@@ -138,6 +164,12 @@ def test_effective_status_at_a_time_without_a_zone(now: Any) -> None:
 
 def test_effective_status_at_an_aware_time() -> None:
     """A time in any zone is compared as the moment that it is."""
-    found = from_json(Invoice, {"id": "a", "status": "pending", "amount": "1", "expiresAt": "2026-03-15T13:00:00Z"})
+    found = from_json(
+        Invoice,
+        {"id": "a", "status": "pending", "amount": "1", "expiresAt": "2026-03-15T13:00:00Z"},
+    )
     assert found.effective_status(datetime(2026, 3, 15, 12, tzinfo=UTC)) == "pending"
-    assert found.effective_status(datetime(2026, 3, 15, 12, tzinfo=timezone(timedelta(hours=-2)))) == "expired"
+    assert (
+        found.effective_status(datetime(2026, 3, 15, 12, tzinfo=timezone(timedelta(hours=-2))))
+        == "expired"
+    )

@@ -1,4 +1,6 @@
-"""Other versions of aiohttp: where the fast path would not work, requests go through the session, and none is repeated blindly."""
+"""Other versions of aiohttp: where the fast path would not work, requests go through the session,
+and none is repeated blindly.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ async def main():
             print(type(error).__name__, error.sent)
 
 asyncio.run(main())
-"""
+"""  # noqa: E501
 
 CHANGES = {
     "another constructor of requests": """
@@ -55,7 +57,7 @@ CHANGES = {
     "another way to prepare a response": """
         handler = aiohttp.client_proto.ResponseHandler
         handler.set_response_params = requiring(handler.set_response_params, "timer", "skip_payload")
-    """,
+    """,  # noqa: E501
     "another signature of connect": """
         aiohttp.TCPConnector.connect = requiring(aiohttp.TCPConnector.connect, "traces", "timeout")
     """,
@@ -67,7 +69,7 @@ CHANGES = {
         request._send = request.send
         del request.send
         request.__getattr__ = lambda self, name: self._send if name == "send" else object.__getattribute__(self, name)
-    """,
+    """,  # noqa: E501
     "more to know of a request": """
         direct = aiohttp.TCPConnector._create_direct_connection
 
@@ -101,10 +103,16 @@ async def test_calls_work_through_the_session(change: str) -> None:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_a_request_that_left_is_never_said_not_to(change: str) -> None:
-    """A create with a key is repeated, and a mutation without one is not: the server may have taken it."""
+    """A create with a key is repeated, and a mutation without one is not: the server may have taken
+    it.
+    """
     server, printed = await run(change, close, answer(INVOICE), close)
     assert printed == ["got inv_123", "ConnectionFailedError unknown"]
-    assert [request.target.rpartition("/")[2] for request in server.requests] == ["invoices", "invoices", "new"]
+    assert [request.target.rpartition("/")[2] for request in server.requests] == [
+        "invoices",
+        "invoices",
+        "new",
+    ]
 
 
 async def test_a_change_that_shows_only_after_a_request_has_left(
@@ -125,4 +133,6 @@ async def test_a_change_that_shows_only_after_a_request_has_left(
         made = await invoice(pay)
         assert [attempt.status for attempt in info(made).attempts] == [200]
     assert len(server.requests) == 3
-    assert [record.levelno for record in caplog.records if "fast path" in record.message] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if "fast path" in record.message] == [
+        logging.WARNING
+    ]

@@ -31,8 +31,15 @@ class Run:
         return limited / (limited + sum(self.counts(first, last)))
 
 
-def run(rate: Callable[[float], float], burst: float, seconds: float, begins: Sequence[float] = (0, 0, 0, 0)) -> Run:
-    """Let processes that always have something to ask share a token bucket; each knows of its own 429s only, and pauses."""
+def run(
+    rate: Callable[[float], float],
+    burst: float,
+    seconds: float,
+    begins: Sequence[float] = (0, 0, 0, 0),
+) -> Run:
+    """Let processes that always have something to ask share a token bucket; each knows of its own
+    429s only, and pauses.
+    """
     chance = random.Random(7)
     paces, ready = [Pace() for _ in begins], [begin + chance.random() for begin in begins]
     result = Run([[] for _ in begins], [])
@@ -56,7 +63,9 @@ def run(rate: Callable[[float], float], burst: float, seconds: float, begins: Se
 
 @pytest.mark.parametrize(("rate", "burst"), [(20, 20), (60, 6), (400, 40), (400, 400), (1500, 150)])
 def test_processes_share_what_is_granted(rate: float, burst: float) -> None:
-    """Once settled, few requests meet a 429, most of what the server takes is asked of it, and nobody starves."""
+    """Once settled, few requests meet a 429, most of what the server takes is asked of it, and
+    nobody starves.
+    """
     result = run(lambda _: rate, burst, 120)
     counts = result.counts(60, 120)
     assert result.share(60, 120) < 0.05
@@ -71,16 +80,22 @@ def test_who_comes_later_gets_a_share() -> None:
 
 
 def test_it_finds_out_that_more_is_granted() -> None:
-    """A server that grants four times as much is asked for it within a minute; one that grants a quarter is asked for less."""
+    """A server that grants four times as much is asked for it within a minute; one that grants a
+    quarter is asked for less.
+    """
     result = run(lambda now: 100 if now < 60 else 400 if now < 150 else 100, 40, 240)
     assert sum(result.counts(120, 150)) > 0.75 * 400 * 30
     assert result.share(180, 240) < 0.05
 
 
 def test_the_rate_of_one_client_swings_around_what_is_granted() -> None:
-    """A client that is alone stays between three quarters of the rate and a little more than all of it."""
+    """A client that is alone stays between three quarters of the rate and a little more than all of
+    it.
+    """
     result = run(lambda _: 100, 10, 300, begins=(0,))
-    rates = [count for (count,) in (result.counts(second, second + 10) for second in range(60, 300, 10))]
+    rates = [
+        count for (count,) in (result.counts(second, second + 10) for second in range(60, 300, 10))
+    ]
     assert min(rates) > 700
     assert max(rates) <= 1010
 
@@ -96,7 +111,9 @@ def settled(falls: int = 1) -> Pace:
 
 
 def test_one_fall_for_all_that_went_before_it() -> None:
-    """The 429s to requests that were under way together speak of the same thing, also if others of them are taken in between."""
+    """The 429s to requests that were under way together speak of the same thing, also if others of
+    them are taken in between.
+    """
     pace = settled()
     turns = [pace.take(0, waited=True) for _ in range(10)]
     pace.rise(turns[0])
@@ -139,16 +156,26 @@ def send_until(pace: Pace, end: float) -> None:
 
 
 def test_the_way_back() -> None:
-    """It is soon near the rate where it fell, stays there for some seconds, and has then left it far behind within one more."""
+    """It is soon near the rate where it fell, stays there for some seconds, and has then left it
+    far behind within one more.
+    """
     pace = fallen_from(200)
     begin, summit = pace.due, pace.rate / 0.8
-    for seconds, least, most in ((0, 0.8, 0.81), (3, 0.97, 0.98), (6, 0.99, 1.01), (7.5, 1.0, 1.02), (8.5, 6, 8)):
+    for seconds, least, most in (
+        (0, 0.8, 0.81),
+        (3, 0.97, 0.98),
+        (6, 0.99, 1.01),
+        (7.5, 1.0, 1.02),
+        (8.5, 6, 8),
+    ):
         send_until(pace, begin + seconds)
         assert least * summit <= pace.rate <= most * summit
 
 
 def test_a_fall_takes_back_half_of_what_exploring_added() -> None:
-    """A client that explores keeps little of what the others had, and comes to what is granted in a few rounds."""
+    """A client that explores keeps little of what the others had, and comes to what is granted in a
+    few rounds.
+    """
     pace = fallen_from(200)
     summit = pace.rate / 0.8
     send_until(pace, pace.due + 8.5)
@@ -158,7 +185,9 @@ def test_a_fall_takes_back_half_of_what_exploring_added() -> None:
 
 
 def test_slow_answers_slow_the_growth() -> None:
-    """The rate grows no further than answered requests have shown: the time of the request counts, and not that of the answer."""
+    """The rate grows no further than answered requests have shown: the time of the request counts,
+    and not that of the answer.
+    """
     pace = fallen_from(200)
     turn = pace.take(pace.due, waited=True)
     pace.take(pace.due + 8.5, waited=True)
@@ -179,7 +208,9 @@ def test_a_limit_that_comes_again_finds_the_last_rate() -> None:
 
 
 def test_it_never_comes_to_a_stop() -> None:
-    """A server that refuses every second request, whatever the rate, is still asked every two seconds."""
+    """A server that refuses every second request, whatever the rate, is still asked every two
+    seconds.
+    """
     pace = settled()
     for second in range(100):
         pace.rise(pace.take(second, waited=True))
@@ -197,7 +228,9 @@ def test_a_closed_door_is_no_rate() -> None:
 
 
 def test_answers_to_who_did_not_wait_prove_nothing() -> None:
-    """A client that asks for less than the pace allows does not raise it, before the first fall or after it."""
+    """A client that asks for less than the pace allows does not raise it, before the first fall or
+    after it.
+    """
     for pace in (Pace(), settled()):
         rate = pace.rate
         for second in range(100):
@@ -216,12 +249,16 @@ def test_it_grows_quickly_until_its_first_fall() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.floats(0, 3), st.booleans(), st.sampled_from(["taken", "429", "failed", "later"])),
+        st.tuples(
+            st.floats(0, 3), st.booleans(), st.sampled_from(["taken", "429", "failed", "later"])
+        ),
         max_size=300,
     )
 )
 def test_whatever_comes(steps: list[tuple[float, bool, str]]) -> None:
-    """No stretch of time holds more than the highest rate in it allows, and the rate stays one that comes back."""
+    """No stretch of time holds more than the highest rate in it allows, and the rate stays one that
+    comes back.
+    """
     pace, now = Pace(), 0.0
     open_turns, times, rates = [], [], []
     for late, waited, answer in steps:
@@ -240,4 +277,7 @@ def test_whatever_comes(steps: list[tuple[float, bool, str]]) -> None:
     for first in range(0, len(times), 7):
         for last in range(first + 1, len(times), 5):
             # A twentieth of a second may be made up for, and the one at the beginning counts.
-            assert last - first <= (times[last] - times[first] + 0.05) * max(rates[first : last + 1]) + 1
+            assert (
+                last - first
+                <= (times[last] - times[first] + 0.05) * max(rates[first : last + 1]) + 1
+            )

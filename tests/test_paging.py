@@ -51,12 +51,21 @@ async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
 
 
 def client(url: str) -> PayChainHQ:
-    return PayChainHQ(api_key="pk_live_your_business_key", business_id="biz_123", base_url=url, retry=RetryPolicy(first=0.001))
+    return PayChainHQ(
+        api_key="pk_live_your_business_key",
+        business_id="biz_123",
+        base_url=url,
+        retry=RetryPolicy(first=0.001),
+    )
 
 
 async def create(pay: PayChainHQ, count: int) -> set[str]:
-    requests = [{"reference": str(n), "amount": "5", "token": "USDC", "chain": "eth"} for n in range(count)]
-    return {outcome.result.id async for outcome in pay.invoices.create_many(requests) if outcome.result}
+    requests = [
+        {"reference": str(n), "amount": "5", "token": "USDC", "chain": "eth"} for n in range(count)
+    ]
+    return {
+        outcome.result.id async for outcome in pay.invoices.create_many(requests) if outcome.result
+    }
 
 
 async def test_awaiting_a_list_gives_its_first_page(paychain_emulator: Emulator) -> None:
@@ -93,7 +102,11 @@ async def test_a_list_is_resumed_from_a_page_number(paychain_emulator: Emulator)
     """`page=` is where the iteration begins, of items as of pages."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 9)
-        numbers = [page.pagination.page async for page in pay.invoices.list(page=3, limit=3).pages() if page.pagination]
+        numbers = [
+            page.pagination.page
+            async for page in pay.invoices.list(page=3, limit=3).pages()
+            if page.pagination
+        ]
         assert numbers == [3, 4]
 
 
@@ -103,34 +116,61 @@ async def test_filters_stay_on_every_page(paychain_emulator: Emulator) -> None:
         paid = sorted(await create(pay, 6))[:3]
         for name in paid:
             paychain_emulator.pay(name)
-        assert sorted([item.id async for item in pay.invoices.list(status="confirming", limit=1)]) == paid
-        lists = [request for request in paychain_emulator.requests if request.operation == "invoices.list"]
+        assert (
+            sorted([item.id async for item in pay.invoices.list(status="confirming", limit=1)])
+            == paid
+        )
+        lists = [
+            request
+            for request in paychain_emulator.requests
+            if request.operation == "invoices.list"
+        ]
         assert [request.query["status"] for request in lists] == ["confirming"] * 3
 
 
 async def test_billing_invoices_end_with_an_empty_page() -> None:
-    """Billing has an offset only: the next one is counted from what came, and an empty page is the end."""
+    """Billing has an offset only: the next one is counted from what came, and an empty page is the
+    end.
+    """
     names = ["a", "b", "c", "d", "e"]
 
     def serve(query: dict[str, str]) -> Any:
         offset = int(query.get("offset", "0"))
-        return {"data": [{"id": name, "status": "open", "amountUSD": "1.00"} for name in names[offset : offset + 2]]}
+        return {
+            "data": [
+                {"id": name, "status": "open", "amountUSD": "1.00"}
+                for name in names[offset : offset + 2]
+            ]
+        }
 
     async with listing(serve) as (pay, server):
         assert [item.id async for item in pay.billing.invoices(limit=2)] == names
-        assert [query_of(request).get("offset") for request in server.requests] == [None, "2", "4", "5"]
+        assert [query_of(request).get("offset") for request in server.requests] == [
+            None,
+            "2",
+            "4",
+            "5",
+        ]
         assert (await pay.billing.invoices()).pagination is None
-        assert [len(page.items) async for page in pay.billing.invoices(limit=2, offset=1).pages()] == [2, 2]
+        assert [
+            len(page.items) async for page in pay.billing.invoices(limit=2, offset=1).pages()
+        ] == [2, 2]
 
 
 async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
-    """Nothing is fetched ahead for the first item, and the next page is on its way from the second on."""
+    """Nothing is fetched ahead for the first item, and the next page is on its way from the second
+    on.
+    """
     second_asked = asyncio.Event()
 
     def serve(query: dict[str, str]) -> Any:
         if query.get("page") == "2":
             second_asked.set()
-        return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else page_of(["d"], 2, more=False)
+        return (
+            page_of(["a", "b", "c"], 1, more=True)
+            if "page" not in query
+            else page_of(["d"], 2, more=False)
+        )
 
     async with listing(serve) as (pay, server):
         items = aiter(pay.invoices.list())
@@ -143,7 +183,9 @@ async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
 
 
 async def test_a_failed_prefetch_is_told_only_to_who_asks_for_that_page() -> None:
-    """The items of this page are all given before the error of the next one, and no error is left unseen behind a break."""
+    """The items of this page are all given before the error of the next one, and no error is left
+    unseen behind a break.
+    """
 
     def serve(query: dict[str, str]) -> Any:
         return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else answer({}, 500)
@@ -197,7 +239,9 @@ async def test_an_item_that_moved_to_a_later_page_is_given_once() -> None:
         assert [item.id async for item in pay.invoices.list()] == ["a", "b", "c", "d", "e"]
 
 
-async def test_a_server_that_repeats_its_pages_does_not_loop_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_repeats_its_pages_does_not_loop_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The list ends, with a warning, when pages bring nothing new; by items as by pages."""
     async with listing(lambda _: page_of(["a", "b"], 1, more=True)) as (pay, _):
         assert [item.id async for item in pay.invoices.list()] == ["a", "b"]
@@ -206,7 +250,9 @@ async def test_a_server_that_repeats_its_pages_does_not_loop_for_ever(caplog: py
 
 
 async def test_pages_with_nothing_but_known_items_do_not_end_the_list_early() -> None:
-    """A whole page of new invoices in front moves a page by one: the page after it has new items again."""
+    """A whole page of new invoices in front moves a page by one: the page after it has new items
+    again.
+    """
 
     def serve(query: dict[str, str]) -> Any:
         pages = {"1": ["a", "b"], "2": ["a", "b"], "3": ["c", "d"]}
@@ -253,7 +299,9 @@ async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulato
     inserted=st.lists(st.integers(0, 3), min_size=8, max_size=8),
 )
 def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: list[int]) -> None:
-    """Whatever is inserted in front between two pages: nothing that was there at the start is missed or given twice."""
+    """Whatever is inserted in front between two pages: nothing that was there at the start is
+    missed or given twice.
+    """
     items = [f"old{n}" for n in range(sum(pages))]
     start = list(items)
 
@@ -279,10 +327,16 @@ def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: li
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(0, 30),
-    changes=st.lists(st.tuples(st.sampled_from(["insert", "remove", "move on"]), st.integers(0, 40)), max_size=12),
+    changes=st.lists(
+        st.tuples(st.sampled_from(["insert", "remove", "move on"]), st.integers(0, 40)), max_size=12
+    ),
 )
-def test_against_a_model_that_changes_between_pages(size: int, changes: list[tuple[str, int]]) -> None:
-    """Whatever comes, goes and moves between two pages: the list ends, nothing is given twice, and nothing that never was."""
+def test_against_a_model_that_changes_between_pages(
+    size: int, changes: list[tuple[str, int]]
+) -> None:
+    """Whatever comes, goes and moves between two pages: the list ends, nothing is given twice, and
+    nothing that never was.
+    """
     items = [f"old{n}" for n in range(size)]
     ever = set(items)
     left = list(changes)
@@ -296,7 +350,9 @@ def test_against_a_model_that_changes_between_pages(size: int, changes: list[tup
                 ever.add(f"new{len(ever)}")
             elif items:
                 item = items.pop(at % len(items))
-                if kind == "move on":  # by a page: what moves further may be out of the memory of the last pages
+                if (
+                    kind == "move on"
+                ):  # by a page: what moves further may be out of the memory of the last pages
                     items.insert(at % (len(items) + 1) + 3, item)
         begin = (number - 1) * 3
         return page_of(items[begin : begin + 3], number, more=begin + 3 < len(items))

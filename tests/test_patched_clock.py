@@ -1,4 +1,6 @@
-"""Tests of users that patch the clock decode like any other program: in a fresh process, where nothing has been decoded before."""
+"""Tests of users that patch the clock decode like any other program: in a fresh process, where
+nothing has been decoded before.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def check_types():
     assert type(invoice.expires_at) is REAL[0], type(invoice.expires_at)
     assert type(invoice.amount.display) is REAL[1]
     return invoice
-"""
+"""  # noqa: E501
 
 FREEZE = "with freezegun.freeze_time('2026-01-01'):"
 TRAVEL = "with time_machine.travel('2026-01-01T00:00:00Z', tick=False):"
@@ -47,8 +49,12 @@ def run(program: str) -> None:
 @pytest.mark.parametrize(("module", "frozen"), [("freezegun", FREEZE), ("time_machine", TRAVEL)])
 @pytest.mark.parametrize("imported", ["before", "within"])
 @pytest.mark.parametrize("decoded", ["within", "after"])
-def test_first_decoding_at_a_frozen_time(module: str, frozen: str, imported: str, decoded: str) -> None:
-    """Results are right, and of Python's own types, wherever the package is imported and first decodes."""
+def test_first_decoding_at_a_frozen_time(
+    module: str, frozen: str, imported: str, decoded: str
+) -> None:
+    """Results are right, and of Python's own types, wherever the package is imported and first
+    decodes.
+    """
     load = "from paychainhq import codec, models"
     run(
         f"""
@@ -65,7 +71,9 @@ def test_first_decoding_at_a_frozen_time(module: str, frozen: str, imported: str
     )
 
 
-@pytest.mark.parametrize("stand_in", ["type('Fixed', (datetime.datetime,), {})", "unittest.mock.MagicMock()", "None"])
+@pytest.mark.parametrize(
+    "stand_in", ["type('Fixed', (datetime.datetime,), {})", "unittest.mock.MagicMock()", "None"]
+)
 def test_first_decoding_with_a_patched_name(stand_in: str) -> None:
     """So they are where a test has replaced a name in the module of a model."""
     run(
@@ -78,14 +86,16 @@ def test_first_decoding_with_a_patched_name(stand_in: str) -> None:
                 setattr(module, name, fixed)
         decode_all()
         check_types()
-        """
+        """  # noqa: E501
     )
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_first_call_at_a_frozen_time(kind: str) -> None:
     """A call of a client that is made at a frozen time returns its result."""
-    body = json.dumps(next(sample.response for sample in DOCUMENTED if sample.operation == "invoices.create"))
+    body = json.dumps(
+        next(sample.response for sample in DOCUMENTED if sample.operation == "invoices.create")
+    )
     make = {
         "async": """
             async def main():

@@ -27,7 +27,10 @@ async def test_success_without_content(status: int, body: bytes) -> None:
 
 async def test_no_content() -> None:
     """So it is with a 204, with or without a length."""
-    for head in (b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"):
+    for head in (
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    ):
         async with RawServer(head) as server, client(server.url) as pay:
             assert await pay.request("DELETE", "/api/v1/new", idempotency_key="k") is None
 
@@ -66,7 +69,10 @@ async def test_result_is_plain(data: Any) -> None:
 
 async def test_fraction_that_no_float_holds() -> None:
     """A number with more digits than a float has is the nearest float."""
-    async with RawServer(answer(b'{"amount": 500.123456789012345678}')) as server, client(server.url) as pay:
+    async with (
+        RawServer(answer(b'{"amount": 500.123456789012345678}')) as server,
+        client(server.url) as pay,
+    ):
         assert await pay.request("GET", "/api/v1/new") == {"amount": 500.123456789012345678}
 
 

@@ -55,7 +55,9 @@ pytestmark = pytest.mark.usefixtures("face")
     ids=ascii,
 )
 async def test_bad_path_of_a_plain_request(path: Any) -> None:
-    """A path that leaves `/api/`, names another host, or is no plain path, is refused before a credential is attached."""
+    """A path that leaves `/api/`, names another host, or is no plain path, is refused before a
+    credential is attached.
+    """
     await refused(lambda pay: pay.request("GET", path), "path")
 
 
@@ -102,5 +104,7 @@ async def test_key_in_the_wrong_place() -> None:
 async def test_query_of_a_plain_request() -> None:
     """The query of a plain request is escaped, with booleans as JSON writes them."""
     async with RawServer(answer({"any": 1})) as server, client(server) as pay:
-        assert await pay.request("GET", "/api/v1/x", query={"a b": "c&d=é", "n": 1, "all": True}) == {"any": 1}
+        assert await pay.request(
+            "GET", "/api/v1/x", query={"a b": "c&d=é", "n": 1, "all": True}
+        ) == {"any": 1}
     assert server.requests[0].target == "/api/v1/x?a%20b=c%26d%3D%C3%A9&n=1&all=true"

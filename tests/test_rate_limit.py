@@ -23,14 +23,25 @@ OK = Response(200, {}, b"")
 
 def request(deadline: float = 1e9) -> Request:
     return Request(
-        operation=OPERATIONS["prices.list"], path="/", headers={}, body=None, idempotency_key=None, deadline=deadline, retry=None
+        operation=OPERATIONS["prices.list"],
+        path="/",
+        headers={},
+        body=None,
+        idempotency_key=None,
+        deadline=deadline,
+        retry=None,
     )
 
 
 def starts(
-    limits: Sequence[RateLimit], calls: int, answers: Callable[[int], Response] = lambda _: OK, slots: int = 1000
+    limits: Sequence[RateLimit],
+    calls: int,
+    answers: Callable[[int], Response] = lambda _: OK,
+    slots: int = 1000,
 ) -> list[float]:
-    """When each of many calls that all ask at second 0 gets its turn; `answers` gives what the n-th of them is told."""
+    """When each of many calls that all ask at second 0 gets its turn; `answers` gives what the n-th
+    of them is told.
+    """
     times: list[float] = []
 
     async def send(_: Request) -> Response:
@@ -62,29 +73,43 @@ def test_burst() -> None:
 @pytest.mark.async_only("it runs the limiter itself")
 def test_several_limits() -> None:
     """With several limits, each of them is kept."""
-    assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx([0, 0, 0.5, 20, 40])
+    assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx(
+        [0, 0, 0.5, 20, 40]
+    )
 
 
 @pytest.mark.async_only("it runs the limiter itself")
 @given(
-    limits=st.lists(st.builds(RateLimit, st.integers(1, 20), st.floats(0.1, 60), st.none() | st.integers(1, 30)), max_size=3),
+    limits=st.lists(
+        st.builds(
+            RateLimit, st.integers(1, 20), st.floats(0.1, 60), st.none() | st.integers(1, 30)
+        ),
+        max_size=3,
+    ),
     calls=st.integers(1, 40),
 )
 def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
-    """No stretch of time ever holds more calls than a limit allows for it: its burst, and one more for each step."""
+    """No stretch of time ever holds more calls than a limit allows for it: its burst, and one more
+    for each step.
+    """
     times = starts(limits, calls)
     assert len(times) == calls
     for limit in limits:
         burst = limit.burst or max(1, int(limit.rate))
         for first, start in enumerate(times):
             for last in range(first + burst, len(times)):
-                assert times[last] - start >= (last - first + 1 - burst) * limit.per / limit.rate - 1e-6
+                assert (
+                    times[last] - start
+                    >= (last - first + 1 - burst) * limit.per / limit.rate - 1e-6
+                )
 
 
 @pytest.mark.async_only("it runs the limiter itself")
 @pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "7"}, 7), ({}, 1)])
 def test_pause(headers: dict[str, str], pause: float) -> None:
-    """A 429 pauses all who wait, for as long as the server says, or a second; after it, the limit is kept as before."""
+    """A 429 pauses all who wait, for as long as the server says, or a second; after it, the limit
+    is kept as before.
+    """
     limited = Response(429, headers, b"")
     times = starts([RateLimit(1, burst=1)], 5, lambda number: limited if number == 2 else OK)
     assert times == pytest.approx([0, 1, 1 + pause, 2 + pause, 3 + pause])
@@ -115,8 +140,12 @@ def test_one_pause_for_several_answers() -> None:
 
 @pytest.mark.async_only("it fakes the clock of the loop")
 async def test_pause_over_the_wire() -> None:
-    """After a 429 to one call, another call of the same client, or of a view of it, waits before it sends."""
-    limited = answer({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"})
+    """After a 429 to one call, another call of the same client, or of a view of it, waits before it
+    sends.
+    """
+    limited = answer(
+        {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"}
+    )
     async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
         with skipping_clock() as clock:
             with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
@@ -132,7 +161,9 @@ async def test_pause_over_the_wire() -> None:
 def after_a_429(
     calls: int, limits: Sequence[RateLimit] = (), slots: int = 1000, cancelled: Sequence[int] = ()
 ) -> list[tuple[int, float]]:
-    """Which of many calls goes when, if all ask in a pause of a second; some of them are cancelled in it."""
+    """Which of many calls goes when, if all ask in a pause of a second; some of them are cancelled
+    in it.
+    """
     order: list[tuple[int, float]] = []
 
     async def run() -> None:
@@ -163,11 +194,15 @@ def after_a_429(
 @pytest.mark.async_only("it runs the limiter itself")
 @pytest.mark.parametrize("slots", [3, 1000])
 def test_a_pace_after_a_429(slots: int) -> None:
-    """After the pause calls go one by one, first come, first served, ever quicker: as many more a second as have been taken."""
+    """After the pause calls go one by one, first come, first served, ever quicker: as many more a
+    second as have been taken.
+    """
     order = after_a_429(5, slots=slots)
     assert [number for number, _ in order] == [0, 1, 2, 3, 4]
     steps = [0, 1 / 10, 1 / 11, 1 / 12, 1 / 13]
-    assert [at for _, at in order] == pytest.approx([1 + sum(steps[: number + 1]) for number in range(5)], abs=0.02)
+    assert [at for _, at in order] == pytest.approx(
+        [1 + sum(steps[: number + 1]) for number in range(5)], abs=0.02
+    )
 
 
 @pytest.mark.async_only("it runs the limiter itself")
@@ -180,7 +215,9 @@ def test_who_is_cancelled_in_the_line_takes_no_turn() -> None:
 
 @pytest.mark.async_only("it runs the limiter itself")
 def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch up, and the pace grows."""
+    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch
+    up, and the pace grows.
+    """
     sleep = asyncio.sleep
     in_time = after_a_429(400)[-1][1]
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds + 0.03))
@@ -221,7 +258,9 @@ def test_a_failed_answer_raises_no_pace() -> None:
 
 @pytest.mark.async_only("it runs the limiter itself")
 def test_a_deadline_within_the_pause() -> None:
-    """Who would have to wait for longer than its deadline is refused at once, also if others stand in line before it."""
+    """Who would have to wait for longer than its deadline is refused at once, also if others stand
+    in line before it.
+    """
 
     async def run() -> None:
         limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
@@ -247,12 +286,16 @@ def test_a_deadline_within_the_pause() -> None:
 @pytest.mark.async_only("it waits for its deadline")
 async def test_a_deadline_in_the_line() -> None:
     """A call that stands in line when its deadline passes ends with it, and has sent nothing."""
-    limited = answer({"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"})
+    limited = answer(
+        {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"}
+    )
     async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
         with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
             await pay.prices.list()
         hasty = pay.with_options(timeout=0.2)
-        ended = await asyncio.gather(*(hasty.prices.list() for _ in range(50)), return_exceptions=True)
+        ended = await asyncio.gather(
+            *(hasty.prices.list() for _ in range(50)), return_exceptions=True
+        )
     errors = [error for error in ended if isinstance(error, RequestTimeoutError)]
     assert len(errors) > 30
     assert {error.sent for error in errors} <= {"no", "unknown"}
@@ -261,7 +304,9 @@ async def test_a_deadline_in_the_line() -> None:
 
 @pytest.mark.async_only("it runs the limiter itself")
 def test_turn_beyond_the_deadline() -> None:
-    """A turn after the deadline is refused at once, with nothing sent, and takes no turn from the others."""
+    """A turn after the deadline is refused at once, with nothing sent, and takes no turn from the
+    others.
+    """
 
     async def run() -> tuple[list[float], RequestTimeoutError]:
         limiter, loop = Limiter([RateLimit(1, per=10)], 100), asyncio.get_running_loop()
@@ -298,7 +343,11 @@ async def test_bulkhead(slots: int) -> None:
 
     # A session of one's own, since the client's would keep the bound even without the bulkhead.
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-    async with RawServer(count) as server, session, client(server.url, max_connections=slots, session=session) as pay:
+    async with (
+        RawServer(count) as server,
+        session,
+        client(server.url, max_connections=slots, session=session) as pay,
+    ):
         await asyncio.gather(*(pay.prices.list() for _ in range(20)))
     assert max(under_way) == slots
     assert len(server.requests) == 20
@@ -308,7 +357,10 @@ async def test_bulkhead(slots: int) -> None:
 async def test_limits_are_the_clients() -> None:
     """The limits of the constructor, one or several, are those that its calls keep."""
     for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):
-        async with RawServer(answer(PRICES)) as server, client(server.url, rate_limit=limits) as pay:
+        async with (
+            RawServer(answer(PRICES)) as server,
+            client(server.url, rate_limit=limits) as pay,
+        ):
             with skipping_clock() as clock:
                 for _ in range(4):
                     await pay.prices.list()
@@ -316,7 +368,10 @@ async def test_limits_are_the_clients() -> None:
 
 
 @pytest.mark.async_only("it makes no client")
-@pytest.mark.parametrize("settings", [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}],
+)
 def test_limit_that_cannot_be(settings: dict[str, float]) -> None:
     """A limit that would let nothing through, or that is no number, is refused."""
     with pytest.raises(ConfigurationError):

@@ -13,10 +13,46 @@ from tests.support import RawServer, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# Of each, one stands before and one after a name: spaces of every kind, line ends, marks and joiners that are not shown.
-UNSEEN = [" ", "\t", "\n", "\r", "\r\n", "\x00", "\x1b", "\x7f", "\x85", "\xa0", "\xad", "\u1680", "\u2003", "\u2028", "\u2029"]
-UNSEEN += ["\u200b", "\u200d", "\u200e", "\u202e", "\u202f", "\u2060", "\u3000", "\ufeff", "\U000e0001"]
-BAD = [*(sign + "r4" for sign in UNSEEN), *("r4" + sign for sign in UNSEEN), "r\n4", "r\x004", "r\x854", "", " ", "\ufeff"]
+# Of each, one stands before and one after a name: spaces of every kind, line ends, marks and
+# joiners that are not shown.
+UNSEEN = [
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    "\x00",
+    "\x1b",
+    "\x7f",
+    "\x85",
+    "\xa0",
+    "\xad",
+    "\u1680",
+    "\u2003",
+    "\u2028",
+    "\u2029",
+]
+UNSEEN += [
+    "\u200b",
+    "\u200d",
+    "\u200e",
+    "\u202e",
+    "\u202f",
+    "\u2060",
+    "\u3000",
+    "\ufeff",
+    "\U000e0001",
+]
+BAD = [
+    *(sign + "r4" for sign in UNSEEN),
+    *("r4" + sign for sign in UNSEEN),
+    "r\n4",
+    "r\x004",
+    "r\x854",
+    "",
+    " ",
+    "\ufeff",
+]
 GOOD = [
     "r4",
     "order 4",
@@ -34,7 +70,9 @@ GOOD = [
 
 @pytest.mark.parametrize("reference", BAD, ids=ascii)
 async def test_reference_with_something_unseen(reference: str) -> None:
-    """A reference that begins or ends with what is not seen, or holds a control character, is an error, and is not sent."""
+    """A reference that begins or ends with what is not seen, or holds a control character, is an
+    error, and is not sent.
+    """
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
         errors = [outcome.error async for outcome in pay.invoices.create_many([given])]
@@ -51,12 +89,16 @@ async def test_reference_with_something_unseen(reference: str) -> None:
 
 @pytest.mark.parametrize("reference", GOOD, ids=ascii)
 async def test_reference_that_is_seen(reference: str) -> None:
-    """Any other reference is taken as it is: inner spaces and joiners, and each form of a letter, are its own."""
+    """Any other reference is taken as it is: inner spaces and joiners, and each form of a letter,
+    are its own.
+    """
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
         async for outcome in pay.invoices.create_many([given]):
             assert outcome.ok, outcome.error
-    assert server.requests[0].headers["idempotency-key"] == key_for_reference("invoices.create", "biz_123", reference)
+    assert server.requests[0].headers["idempotency-key"] == key_for_reference(
+        "invoices.create", "biz_123", reference
+    )
 
 
 @pytest.mark.parametrize("reference", [bad for bad in BAD if bad.strip()], ids=ascii)
@@ -67,7 +109,10 @@ async def test_external_reference_with_something_unseen(reference: str) -> None:
 
 async def test_external_reference_that_is_seen() -> None:
     """It is sent as it is."""
-    async with RawServer(answer(BY_NAME["customers.create"].response)) as server, client(server.url) as pay:
+    async with (
+        RawServer(answer(BY_NAME["customers.create"].response)) as server,
+        client(server.url) as pay,
+    ):
         for reference in GOOD:
             await pay.customers.create(reference)
     assert [request.json["externalRef"] for request in server.requests] == GOOD

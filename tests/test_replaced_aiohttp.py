@@ -1,4 +1,6 @@
-"""Whoever stands in for aiohttp sees each request, also as the first thing that a process does: nothing goes past a mock."""
+"""Whoever stands in for aiohttp sees each request, also as the first thing that a process does:
+nothing goes past a mock.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +66,10 @@ async def create():
             return (await pay.invoices.create("150", "USDC", "eth")).id
         finally:
             print(len(seen), pay._caller.transport._wiring.pool._destination is not None)
-"""
+"""  # noqa: E501
 
-# Each stands in for aiohttp before the package is imported, and makes the first call inside. None of them sends anything.
+# Each stands in for aiohttp before the package is imported, and makes the first call inside. None
+# of them sends anything.
 MOCKS = {
     "function for _request": """
         with patch.object(aiohttp.ClientSession, "_request", instead):
@@ -103,7 +106,7 @@ MOCKS = {
         )
         with patch.object(aiohttp.ClientSession, "_request", wrapper):
             asyncio.run(create())
-    """,
+    """,  # noqa: E501
     "wrapt": """
         import wrapt
 
@@ -187,7 +190,7 @@ MOCKS = {
             with vcr.use_cassette(cassette, record_mode="none", match_on=["method", "uri"]) as played:
                 asyncio.run(create())
                 print(played.play_count)
-    """,
+    """,  # noqa: E501
     "aioresponses": """
         from aioresponses import aioresponses, core
 
@@ -199,7 +202,7 @@ MOCKS = {
         with aioresponses() as mocked:
             mocked.post(URL + "/api/v1/businesses/biz_123/invoices", payload=INVOICE, callback=lambda *a, **k: seen.append(a))
             asyncio.run(create())
-    """,
+    """,  # noqa: E501
 }
 
 # Each sees a request, and lets it pass.
@@ -272,11 +275,21 @@ RECORDERS = {
 
 
 async def run(program: str) -> tuple[RawServer, str]:
-    """Run a program in a process of its own, with a server that it may reach; return the server and what was printed."""
+    """Run a program in a process of its own, with a server that it may reach; return the server and
+    what was printed.
+    """
     async with RawServer(answer(INVOICE)) as server:
         source = HEAD + textwrap.dedent(program)
-        arguments = [sys.executable, "-c", source, server.url, answer(INVOICE).partition(b"\r\n\r\n")[2].decode()]
-        process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        arguments = [
+            sys.executable,
+            "-c",
+            source,
+            server.url,
+            answer(INVOICE).partition(b"\r\n\r\n")[2].decode(),
+        ]
+        process = await asyncio.create_subprocess_exec(
+            *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         printed, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
         return server, printed.decode().strip()
@@ -284,7 +297,9 @@ async def run(program: str) -> tuple[RawServer, str]:
 
 @pytest.mark.parametrize("program", MOCKS.values(), ids=MOCKS)
 async def test_a_mock_is_not_gone_past(program: str) -> None:
-    """A client that is the first of its process, made inside a mock, sends nothing to a real server."""
+    """A client that is the first of its process, made inside a mock, sends nothing to a real
+    server.
+    """
     server, printed = await run(program)
     assert server.requests == []
     assert printed.splitlines()[-1].split()[0] == "1"
@@ -292,7 +307,9 @@ async def test_a_mock_is_not_gone_past(program: str) -> None:
 
 @pytest.mark.parametrize("program", RECORDERS.values(), ids=RECORDERS)
 async def test_a_recorder_sees_each_request(program: str) -> None:
-    """An instrumentation that was active before the package was imported sees the request, which is sent once."""
+    """An instrumentation that was active before the package was imported sees the request, which is
+    sent once.
+    """
     server, printed = await run(program)
     assert len(server.requests) == 1
     assert printed.split()[0] == "1"

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConnectionFailedError, IdempotencyInProgressError, RequestTimeoutError, ServerError
+from paychainhq import (
+    ConnectionFailedError,
+    IdempotencyInProgressError,
+    RequestTimeoutError,
+    ServerError,
+)
 from paychainhq.errors import PayChainError
 from paychainhq.retry_queue import Repeat, RetryQueue, Step
 
@@ -29,7 +34,9 @@ class Bench:
         for _ in range(times):
             self.queue.succeeded(self.send())
 
-    def fail(self, name: str, error: PayChainError | None = None, took: float = 0.01, **options: Any) -> Repeat[str] | None:
+    def fail(
+        self, name: str, error: PayChainError | None = None, took: float = 0.01, **options: Any
+    ) -> Repeat[str] | None:
         """Send a new request, which fails; return it if it is held."""
         number = self.send()
         repeat = Repeat(name, {}, name, number, error or ServerError("no"))
@@ -43,7 +50,9 @@ class Bench:
 
 
 def test_a_failure_while_nothing_succeeds_is_an_outage() -> None:
-    """The server is down until something succeeds; the request is due as soon as that has happened."""
+    """The server is down until something succeeds; the request is due as soon as that has
+    happened.
+    """
     bench = Bench()
     bench.succeed()
     repeat = bench.fail("a")
@@ -106,9 +115,15 @@ def test_one_timeout_sets_a_request_aside() -> None:
     assert not bench.again(repeat)
 
 
-@pytest.mark.parametrize("error", [ServerError("no", status=500), IdempotencyInProgressError("wait", status=409)])
-def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_request(error: PayChainError) -> None:
-    """Nothing can succeed after it, and it is an outcome all the same, long before the job would be given up."""
+@pytest.mark.parametrize(
+    "error", [ServerError("no", status=500), IdempotencyInProgressError("wait", status=409)]
+)
+def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_request(
+    error: PayChainError,
+) -> None:
+    """Nothing can succeed after it, and it is an outcome all the same, long before the job would be
+    given up.
+    """
     bench = Bench()
     bench.succeed(20)
     bench.queue.end_intake(0.0)
@@ -129,7 +144,9 @@ def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_reques
 
 
 def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another() -> None:
-    """New requests first, then those that failed longest ago; the pauses grow with the outage, up to two seconds."""
+    """New requests first, then those that failed longest ago; the pauses grow with the outage, up
+    to two seconds.
+    """
     bench = Bench()
     held = [bench.fail("a"), bench.fail("b")]
     assert bench.step() == Step(reads=True, is_probe=True)
@@ -150,7 +167,9 @@ def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another()
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_job_is_given_up_after_too_long_without_a_success(others: int) -> None:
-    """The rest have the errors that they met. Where only failing requests are left, some seconds for each are enough."""
+    """The rest have the errors that they met. Where only failing requests are left, some seconds
+    for each are enough.
+    """
     bench = Bench(give_up_after=600.0)
     bench.succeed(others)
     first, second = bench.fail("a"), bench.fail("b", ConnectionFailedError("lost"))
@@ -171,7 +190,9 @@ def test_a_job_is_given_up_after_too_long_without_a_success(others: int) -> None
 
 
 def test_what_has_no_turn_is_no_outage_but_ends_a_job_in_the_end() -> None:
-    """A request that waits for its turn changes nothing until the job has been without a success for too long."""
+    """A request that waits for its turn changes nothing until the job has been without a success
+    for too long.
+    """
     bench = Bench(give_up_after=60.0)
     error = RequestTimeoutError("no turn")
     bench.queue.delayed(error, 0.0)
@@ -186,7 +207,9 @@ def test_what_has_no_turn_is_no_outage_but_ends_a_job_in_the_end() -> None:
 
 
 def test_no_more_is_held_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound a failure of its own is an outcome at once, and an outage is probed with what is held."""
+    """Beyond the bound a failure of its own is an outcome at once, and an outage is probed with
+    what is held.
+    """
     monkeypatch.setattr("paychainhq.retry_queue._MOST_HELD", 3)
     bench = Bench()
     for name in "abc":

@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
 NEEDED = "NEED_BROWSER" in os.environ  # then nothing is skipped
 # With one of them alone: a watch that would look again in ten minutes, or no webhooks.
-WAYS = {"told by webhook": ["--interval", "600"], "webhooks are lost": ["--interval", "0.5", "--no-webhooks"]}
+WAYS = {
+    "told by webhook": ["--interval", "600"],
+    "webhooks are lost": ["--interval", "0.5", "--no-webhooks"],
+}
 
 
 class Shop:
@@ -42,7 +45,15 @@ class Shop:
 @asynccontextmanager
 async def open_shop(*options: str, seconds: float = 0.7) -> AsyncIterator[Shop]:
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, str(ROOT / "examples" / "shop"), "--port", "0", "--seconds", str(seconds), *options],
+        *[
+            sys.executable,
+            str(ROOT / "examples" / "shop"),
+            "--port",
+            "0",
+            "--seconds",
+            str(seconds),
+            *options,
+        ],
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -59,7 +70,9 @@ async def open_shop(*options: str, seconds: float = 0.7) -> AsyncIterator[Shop]:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_order_is_paid_once(way: str) -> None:
-    """Its page shows where to pay how much, and neither a key nor an address of the API; the order is shipped once."""
+    """Its page shows where to pay how much, and neither a key nor an address of the API; the order
+    is shipped once.
+    """
     async with open_shop(*WAYS[way]) as shop, aiohttp.ClientSession(shop.url) as session:
         async with session.post("/orders", data={"article": "Grinder"}) as answer:
             page, path = await answer.text(), answer.url.path
@@ -68,7 +81,9 @@ async def test_an_order_is_paid_once(way: str) -> None:
         assert re.search(r'id="amount">189(\.00)?</span> USDC', page)
         assert re.search(r'id="address">0x[0-9a-f]{40}<', page)
         assert re.search(r'new Date\("20\d\d-\d\d-\d\dT', page)
-        assert not [word for word in (API_KEY, "pk_", "whsec", "/api/", "x-api-key") if word in page]
+        assert not [
+            word for word in (API_KEY, "pk_", "whsec", "/api/", "x-api-key") if word in page
+        ]
         seen: list[str] = []
         while "paid" not in seen:
             async with session.get(f"{path}/state") as answer:
@@ -89,16 +104,25 @@ async def test_what_the_shop_does_not_sell() -> None:
             async with session.get(path) as answer:
                 assert answer.status == 404
         body = b'{"id": "evt_1", "event": "invoice.paid", "data": {"invoiceId": "inv_123"}}'
-        async with session.post("/webhooks", data=body, headers=webhooks.sign(body, secret="guessed")) as answer:
+        async with session.post(
+            "/webhooks", data=body, headers=webhooks.sign(body, secret="guessed")
+        ) as answer:
             assert answer.status == 400
 
 
-@pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="there is no Chromium here (Debian's package `chromium`)")
+@pytest.mark.skipif(
+    CHROMIUM is None and not NEEDED,
+    reason="there is no Chromium here (Debian's package `chromium`)",
+)
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_page_in_a_real_browser(way: str) -> None:
-    """From the order to the payment the page shows how things stand, and asks nobody but the shop."""
+    """From the order to the payment the page shows how things stand, and asks nobody but the
+    shop.
+    """
     if not NEEDED:
-        pytest.importorskip("playwright", reason="there is no Playwright here (dependency group `browser`)")
+        pytest.importorskip(
+            "playwright", reason="there is no Playwright here (dependency group `browser`)"
+        )
     from playwright.async_api import Request, async_playwright, expect
 
     asked: list[str] = []

@@ -1,4 +1,6 @@
-"""A server's text cannot forge a line of a log, or steer a terminal: it is escaped where an error is shown, and kept as it came."""
+"""A server's text cannot forge a line of a log, or steer a terminal: it is escaped where an error
+is shown, and kept as it came.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def written(error: PayChainError) -> str:
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
 async def test_text_of_a_server_in_an_error(evil: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Message, code, details and request id are shown escaped, and are attributes as the server sent them."""
+    """Message, code, details and request id are shown escaped, and are attributes as the server
+    sent them.
+    """
     caplog.set_level(logging.DEBUG, "paychainhq")
     body = error_body(f"CODE{evil}", evil, details=evil, requestId=f"r{evil}")
     async with RawServer(answer(body, 400)) as server, client(server.url) as pay:
@@ -66,7 +70,10 @@ async def test_text_of_a_server_in_an_error(evil: str, caplog: pytest.LogCapture
 @pytest.mark.parametrize("details", [{"field\n": ["\x1b[0m"]}, ["\r"], {"\ud83d": 1}], ids=ascii)
 async def test_details_of_an_error(details: Any) -> None:
     """So are details of any shape, and the gateway's fields."""
-    script = (answer(error_body("X", details=details), 400), answer({"errors": {"a\n": ["b\n"]}}, 422))
+    script = (
+        answer(error_body("X", details=details), 400),
+        answer({"errors": {"a\n": ["b\n"]}}, 422),
+    )
     async with RawServer(*script) as server, client(server.url) as pay:
         for _ in script:
             with pytest.raises(APIError) as caught:
@@ -78,7 +85,10 @@ async def test_details_of_an_error(details: Any) -> None:
 @pytest.mark.usefixtures("face")
 async def test_names_of_fields_in_a_path() -> None:
     """The path of a `DecodeError` may hold a name of the server's."""
-    async with RawServer(answer({**INVOICE, "amount": {"display": "1\n2"}})) as server, client(server.url) as pay:
+    async with (
+        RawServer(answer({**INVOICE, "amount": {"display": "1\n2"}})) as server,
+        client(server.url) as pay,
+    ):
         with pytest.raises(DecodeError) as caught:
             await invoice(pay)
     assert str(caught.value).isprintable()

@@ -35,7 +35,13 @@ class Listed:
         self.asked.append(number)
         begin, total, limit = (number - 1) * self.limit, len(self.names), self.limit
         pages = -(-total // limit)
-        pagination = {"page": number, "limit": limit, "total": total, "totalPages": pages, "hasMore": number < pages}
+        pagination = {
+            "page": number,
+            "limit": limit,
+            "total": total,
+            "totalPages": pages,
+            "hasMore": number < pages,
+        }
         data = [invoice(name) for name in self.names[begin : begin + limit]]
         writer.write(answer({"data": data, "pagination": pagination}))
 
@@ -47,7 +53,9 @@ async def reading(listed: Listed) -> AsyncIterator[PayChainHQ]:
 
 
 @pytest.mark.parametrize("limit", [None, 7, 100])
-async def test_every_open_invoice_is_cancelled(paychain_emulator: Emulator, limit: int | None) -> None:
+async def test_every_open_invoice_is_cancelled(
+    paychain_emulator: Emulator, limit: int | None
+) -> None:
     """Each invoice leaves the list as soon as it is given: none is left at the end."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 230)
@@ -62,7 +70,9 @@ async def test_every_open_invoice_is_cancelled(paychain_emulator: Emulator, limi
 
 
 @pytest.mark.parametrize("way", ["pages", "a page"])
-async def test_every_open_invoice_is_cancelled_in_other_ways(paychain_emulator: Emulator, way: str) -> None:
+async def test_every_open_invoice_is_cancelled_in_other_ways(
+    paychain_emulator: Emulator, way: str
+) -> None:
     """By pages, and from a page that was fetched on its own."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 80)
@@ -94,7 +104,9 @@ async def test_payers_pay_while_the_list_is_read(paychain_emulator: Emulator) ->
 
 @pytest.mark.parametrize("left", [1, 3, 10, 35, 96])
 async def test_many_leave_at_once(left: int) -> None:
-    """Whatever number of items leaves between two pages, from the front: those behind are all given."""
+    """Whatever number of items leaves between two pages, from the front: those behind are all
+    given.
+    """
     listed = Listed(100, 5)
     async with reading(listed) as pay:
 
@@ -126,15 +138,25 @@ async def test_reading_never_goes_back_before_its_first_page() -> None:
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("totals", [lambda n: 99 - n, lambda n: 99 * (n % 2), lambda n: 99 * (n % 3 == 0), lambda n: -n])
-async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(totals: Callable[[int], int]) -> None:
+@pytest.mark.parametrize(
+    "totals", [lambda n: 99 - n, lambda n: 99 * (n % 2), lambda n: 99 * (n % 3 == 0), lambda n: -n]
+)
+async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(
+    totals: Callable[[int], int],
+) -> None:
     """Pages that repeat themselves end the list also where the total says that items have left."""
     asked = 0
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
         asked += 1
-        pagination = {"page": 1, "limit": 2, "total": totals(asked), "totalPages": 50, "hasMore": True}
+        pagination = {
+            "page": 1,
+            "limit": 2,
+            "total": totals(asked),
+            "totalPages": 50,
+            "hasMore": True,
+        }
         writer.write(answer({"data": [invoice("a"), invoice("b")], "pagination": pagination}))
 
     async with RawServer(behave) as server, client(server.url) as pay:
@@ -143,7 +165,9 @@ async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(totals:
 
 
 async def test_what_came_once_is_not_given_again_from_far_behind() -> None:
-    """The memory covers more than the pages that are read again: 3,000 items of which half leave at once."""
+    """The memory covers more than the pages that are read again: 3,000 items of which half leave at
+    once.
+    """
     listed = Listed(3000, 50)
     async with reading(listed) as pay:
 
@@ -158,16 +182,23 @@ async def test_what_came_once_is_not_given_again_from_far_behind() -> None:
 
 # --- the way through the pages, in general ---
 
-EVENTS = st.lists(st.tuples(st.sampled_from(["leave", "arrive", "nothing", "leave", "take"]), st.integers(0, 200)), max_size=60)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["leave", "arrive", "nothing", "leave", "take"]), st.integers(0, 200)
+    ),
+    max_size=60,
+)
 
 
 @pytest.mark.async_only("it makes no client")
 @settings(max_examples=200, deadline=None)
 @given(size=st.integers(0, 60), limit=st.integers(1, 12), events=EVENTS)
 def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -> None:
-    """Items leave from anywhere, alone or together, between any two pages: what stays is given, and the way ends.
+    """Items leave from anywhere, alone or together, between any two pages: what stays is given, and
+    the way ends.
 
-    New items come in front only between two departures; as many that come as go, between the same two pages, hide each other.
+    New items come in front only between two departures; as many that come as go, between the same
+    two pages, hide each other.
     """
     names = [f"old{number}" for number in range(size)]
     cursor, found, arrived, steps = _Cursor(), set[str](), 0, 0
@@ -176,7 +207,9 @@ def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -
     while number is not None:
         begin, pages = (number - 1) * limit, -(-len(names) // limit)
         found |= set(names[begin : begin + limit])
-        place = Pagination(page=number, limit=limit, total=len(names), total_pages=pages, has_more=number < pages)
+        place = Pagination(
+            page=number, limit=limit, total=len(names), total_pages=pages, has_more=number < pages
+        )
         number = cursor.after(number, place)
         steps += 1
         assert steps < 5 * (size + len(events) + 10)
@@ -195,9 +228,17 @@ def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -
 
 @pytest.mark.async_only("it runs loops of its own")
 @settings(max_examples=30, deadline=None)
-@given(size=st.integers(0, 40), limit=st.integers(1, 9), choices=st.lists(st.integers(0, 3), min_size=40, max_size=40))
-def test_items_that_are_cancelled_while_they_are_given(size: int, limit: int, choices: list[int]) -> None:
-    """Some of what is given leaves at once, and now and then an unread item with it: the rest is given once, over a socket."""
+@given(
+    size=st.integers(0, 40),
+    limit=st.integers(1, 9),
+    choices=st.lists(st.integers(0, 3), min_size=40, max_size=40),
+)
+def test_items_that_are_cancelled_while_they_are_given(
+    size: int, limit: int, choices: list[int]
+) -> None:
+    """Some of what is given leaves at once, and now and then an unread item with it: the rest is
+    given once, over a socket.
+    """
     listed = Listed(size, limit)
     gone: set[str] = set()
 
@@ -210,7 +251,11 @@ def test_items_that_are_cancelled_while_they_are_given(size: int, limit: int, ch
                 if choice and item.id in listed.names:
                     listed.names.remove(item.id)
                 if choice == 2 and listed.names:
-                    gone.add(listed.names.pop(choices[len(found) % 7]) if len(listed.names) > 3 else listed.names.pop())
+                    gone.add(
+                        listed.names.pop(choices[len(found) % 7])
+                        if len(listed.names) > 3
+                        else listed.names.pop()
+                    )
         return found
 
     found = asyncio.run(run())

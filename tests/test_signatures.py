@@ -1,4 +1,6 @@
-"""The methods of the client are those of its table: names, arguments, order, and what they return."""
+"""The methods of the client are those of its table: names, arguments, order, and what they
+return.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,22 @@ from paychainhq.models.lists import Page
 from paychainhq.operations import OPERATIONS, Operation
 from paychainhq.paging import Pages
 
-# The public surface, written down once more: the positional arguments of each method; `...` has its own tests.
+# The public surface, written down once more: the positional arguments of each method; `...` has its
+# own tests.
 TABLE: Mapping[str, Mapping[str, str]] = {
     "businesses": {
         "get": "business_id=None",
         "lookup": "id_or_alias",
         "payment_methods": "include_inactive=None",
         "invoice_settings": "",
-        "update_invoice_settings": "invoice_underpayment_tolerance_bps=None, invoice_underpayment_tolerance_max_usd=None",
+        "update_invoice_settings": "invoice_underpayment_tolerance_bps=None, "
+        "invoice_underpayment_tolerance_max_usd=None",
     },
     "api_keys": {
         "list": "",
         "create": "name, permissions=None, expires_in=None",
-        "create_payout": "name, limits, destination_policy=None, destinations=None, ip_allowlist=None, expires_in=None",
+        "create_payout": "name, limits, destination_policy=None, destinations=None, "
+        "ip_allowlist=None, expires_in=None",
         "create_contract": "name, action_ids, expires_in=None",
         "revoke": "key_id",
     },
@@ -37,7 +42,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "get": "customer_id",
     },
     "invoices": {
-        "create": "amount, token, chain, network_id=None, customer_id=None, expires_in=None, description=None,"
+        "create": "amount, token, chain, network_id=None, customer_id=None, expires_in=None, "
+        "description=None,"
         " underpayment_tolerance_bps=None, underpayment_tolerance_max_usd=None, metadata=None",
         "create_many": "requests",
         "list": "status=None, customer_id=None, page=None, limit=None",
@@ -64,13 +70,19 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "balances": {"list": "", "total": ""},
     "contract_integrations": {"list": ""},
 }
-METHODS = [(f"{resource}.{method}", arguments) for resource, methods in TABLE.items() for method, arguments in methods.items()]
+METHODS = [
+    (f"{resource}.{method}", arguments)
+    for resource, methods in TABLE.items()
+    for method, arguments in methods.items()
+]
 
 
 def signature_of(name: str) -> inspect.Signature:
     resource, method = name.split(".")
     with_types = inspect.signature(getattr(resource_class(resource), method))
-    parameters = [parameter for parameter in with_types.parameters.values() if parameter.name != "self"]
+    parameters = [
+        parameter for parameter in with_types.parameters.values() if parameter.name != "self"
+    ]
     return with_types.replace(parameters=parameters)
 
 
@@ -81,25 +93,37 @@ def resource_class(name: str) -> type[Any]:
 
 @pytest.mark.parametrize(("name", "arguments"), METHODS, ids=[name for name, _ in METHODS])
 def test_signature(name: str, arguments: str) -> None:
-    """Every method takes the arguments of the table in its order; what the table leaves open is by keyword only."""
+    """Every method takes the arguments of the table in its order; what the table leaves open is by
+    keyword only.
+    """
     parameters = signature_of(name).parameters.values()
     positional = [
-        parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default}"
+        parameter.name
+        if parameter.default is parameter.empty
+        else f"{parameter.name}={parameter.default}"
         for parameter in parameters
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
     ]
     assert ", ".join(positional) == arguments
-    keyword_only = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    keyword_only = {
+        parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
     assert len(positional) + len(keyword_only) == len(parameters)
     if name in OPERATIONS:
         operation = OPERATIONS[name]
-        wanted = {"business_id"} & set(operation.placeholders) - {part.partition("=")[0] for part in positional}
-        assert keyword_only == wanted | ({"idempotency_key"} if operation.idempotency != "unsupported" else set())
+        wanted = {"business_id"} & set(operation.placeholders) - {
+            part.partition("=")[0] for part in positional
+        }
+        assert keyword_only == wanted | (
+            {"idempotency_key"} if operation.idempotency != "unsupported" else set()
+        )
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_return_type(operation: Operation[Any]) -> None:
-    """Every method promises the response type of its operation; a list that comes in pages is not awaited for it."""
+    """Every method promises the response type of its operation; a list that comes in pages is not
+    awaited for it.
+    """
     resource, method = operation.name.split(".")
     function = getattr(resource_class(resource), method)
     promised, wanted = typing.get_type_hints(function)["return"], operation.response_type
@@ -113,4 +137,6 @@ def test_return_type(operation: Operation[Any]) -> None:
 @pytest.mark.parametrize("resource", TABLE)
 def test_no_other_methods(resource: str) -> None:
     """A resource has the methods of the table and no others."""
-    assert {name for name in dir(resource_class(resource)) if not name.startswith("_")} == set(TABLE[resource])
+    assert {name for name in dir(resource_class(resource)) if not name.startswith("_")} == set(
+        TABLE[resource]
+    )

@@ -1,4 +1,6 @@
-"""Many cancelled calls: a short soak, that its checks notice what they are for, and two deadlocks that others have had."""
+"""Many cancelled calls: a short soak, that its checks notice what they are for, and two deadlocks
+that others have had.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,21 @@ def soak() -> ModuleType:
 
 @pytest.mark.parametrize("connections", ["1", "16"])
 def test_a_short_soak(connections: str) -> None:
-    """No reply reaches another call, and no task, descriptor or slot is left behind; warnings are errors."""
-    command = [sys.executable, "-W", "error", str(TOOL), "--calls", "3000", "--connections", connections, "--cancelled", "50"]
+    """No reply reaches another call, and no task, descriptor or slot is left behind; warnings are
+    errors.
+    """
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        str(TOOL),
+        "--calls",
+        "3000",
+        "--connections",
+        connections,
+        "--cancelled",
+        "50",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "replies mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
@@ -76,12 +91,16 @@ async def test_a_task_that_is_left_is_noticed(
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_deadline(own_session: bool) -> None:
-    """Calls that time out while they have, or wait for, the only connection do not keep it from the next one."""
+    """Calls that time out while they have, or wait for, the only connection do not keep it from the
+    next one.
+    """
     async with RawServer(silence) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}
         if own_session:
             connector = aiohttp.TCPConnector(limit=1)
-            settings["session"] = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            settings["session"] = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=connector)
+            )
         async with client(server.url, retry=None, timeout=0.1, **settings) as pay:
             calls = [pay.invoices.get(f"inv_{number}") for number in range(5)]
             found = await asyncio.gather(*calls, return_exceptions=True)
@@ -92,13 +111,17 @@ async def test_one_connection_and_a_deadline(own_session: bool) -> None:
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_failed_reply_with_a_large_body(own_session: bool) -> None:
-    """The second attempt does not wait for the connection that the first one's unread body would hold."""
+    """The second attempt does not wait for the connection that the first one's unread body would
+    hold.
+    """
     large = answer(b"x" * 5_000_000, 503)
     async with RawServer(large, answer(INVOICE)) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}
         if own_session:
             connector = aiohttp.TCPConnector(limit=1)
-            settings["session"] = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            settings["session"] = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=connector)
+            )
         async with client(server.url, timeout=30, **settings) as pay:
             assert (await pay.invoices.get("inv_123")).id == INVOICE["id"]
             assert len(server.requests) == 2

@@ -1,4 +1,6 @@
-"""Following many invoices for the price of few: sweeps of the lists where that is fewer requests, single reads elsewhere."""
+"""Following many invoices for the price of few: sweeps of the lists where that is fewer requests,
+single reads elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from paychainhq import AuthenticationError, Change, InvalidArgumentError, RetryPolicy, WatchState, sweeping
+from paychainhq import (
+    AuthenticationError,
+    Change,
+    InvalidArgumentError,
+    RetryPolicy,
+    WatchState,
+    sweeping,
+)
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.jobs import Watched
 from tests.faces import PayChainHQ
@@ -24,18 +33,36 @@ ONCE = RetryPolicy(attempts=1, attempt_timeout=5)
 
 
 def client(url: str, **settings: Any) -> PayChainHQ:
-    return PayChainHQ(**{"api_key": API_KEY, "business_id": BUSINESS_ID, "base_url": url, "retry": ONCE, **settings})
+    return PayChainHQ(
+        **{
+            "api_key": API_KEY,
+            "business_id": BUSINESS_ID,
+            "base_url": url,
+            "retry": ONCE,
+            **settings,
+        }
+    )
 
 
 async def create(pay: PayChainHQ, count: int, **more: Any) -> list[str]:
-    made = [{"amount": "5", "token": "USDC", "chain": "eth", "reference": f"{count}-{n}", **more} for n in range(count)]
-    return [outcome.result.id async for outcome in pay.invoices.create_many(made) if outcome.result is not None]
+    made = [
+        {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"{count}-{n}", **more}
+        for n in range(count)
+    ]
+    return [
+        outcome.result.id
+        async for outcome in pay.invoices.create_many(made)
+        if outcome.result is not None
+    ]
 
 
 def asked(emulator: Emulator, since: int) -> Counter[str]:
     """What was asked for: single reads, and pages of each status."""
     requests = [request for request in emulator.requests[since:] if request.method == "GET"]
-    return Counter(request.query["status"] if request.operation == "invoices.list" else "read" for request in requests)
+    return Counter(
+        request.query["status"] if request.operation == "invoices.list" else "read"
+        for request in requests
+    )
 
 
 async def first_sightings(pay: PayChainHQ, ids: list[str], **options: Any) -> list[Change]:
@@ -62,8 +89,12 @@ async def test_many_among_many_are_met_in_lists(paychain_emulator: Emulator) -> 
     assert asked(paychain_emulator, since) == {"pending": 3}
 
 
-async def test_few_among_many_are_read(paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five watched among 300 open: once it is known that there are many pages, each look is five reads."""
+async def test_few_among_many_are_read(
+    paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five watched among 300 open: once it is known that there are many pages, each look is five
+    reads.
+    """
     monkeypatch.setattr(sweeping, "_LARGEST_PAGE", 10)
     async with client(paychain_emulator.url) as pay:
         ids = (await create(pay, 300))[:5]
@@ -101,7 +132,9 @@ async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> N
 
 
 async def test_what_changed_takes_at_most_two_single_reads(paychain_emulator: Emulator) -> None:
-    """Of 250 watched, 20 are paid at once: they are told each once, for at most 40 reads, and the paid ones are never listed."""
+    """Of 250 watched, 20 are paid at once: they are told each once, for at most 40 reads, and the
+    paid ones are never listed.
+    """
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 250)
         told: Counter[tuple[str, str | None]] = Counter()
@@ -137,7 +170,9 @@ async def test_the_paid_history_is_never_read_through(paychain_emulator: Emulato
 
 
 async def test_pages_are_as_large_as_the_server_grants() -> None:
-    """A server that gives 7 at a time is read to its end, in as many pages as that takes and none twice."""
+    """A server that gives 7 at a time is read to its end, in as many pages as that takes and none
+    twice.
+    """
     ids = [f"inv_{n}" for n in range(50)]
 
     async def small_pages(request: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -151,28 +186,46 @@ async def test_pages_are_as_large_as_the_server_grants() -> None:
             "totalPages": -(-len(wanted) // 7),
             "hasMore": number * 7 < len(wanted),
         }
-        rows = [{"id": id_, "status": "pending", "amount": "1"} for id_ in wanted[(number - 1) * 7 : number * 7]]
+        rows = [
+            {"id": id_, "status": "pending", "amount": "1"}
+            for id_ in wanted[(number - 1) * 7 : number * 7]
+        ]
         writer.write(answer({"data": rows, "pagination": page}))
 
     async with RawServer(small_pages) as server, client(server.url) as pay:
         changes = await first_sightings(pay, ids)
     assert {change.invoice_id for change in changes} == set(ids)
-    assert Counter(request.target.partition("?")[2].split("&")[0] for request in server.requests)["status=pending"] == 8
+    assert (
+        Counter(request.target.partition("?")[2].split("&")[0] for request in server.requests)[
+            "status=pending"
+        ]
+        == 8
+    )
 
 
-async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(paychain_emulator: Emulator) -> None:
+async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
+    paychain_emulator: Emulator,
+) -> None:
     """Lists that say that there is always more end; who was not met is read."""
     row = {"id": "inv_0", "status": "pending", "amount": "1"}
-    page = {"data": [row], "pagination": {"page": 1, "limit": 1, "total": 9, "totalPages": 9, "hasMore": True}}
+    page = {
+        "data": [row],
+        "pagination": {"page": 1, "limit": 1, "total": 9, "totalPages": 9, "hasMore": True},
+    }
 
     async def stuck(request: Recorded, writer: asyncio.StreamWriter) -> None:
         id_ = request.target.rpartition("/")[2]
-        writer.write(answer(page if "status=" in request.target else {**row, "id": id_, "status": "paid"}))
+        writer.write(
+            answer(page if "status=" in request.target else {**row, "id": id_, "status": "paid"})
+        )
 
     ids = [f"inv_{n}" for n in range(12)]
     async with RawServer(stuck) as server, client(server.url) as pay:
         changes = await first_sightings(pay, ids)
-    assert {change.invoice_id: change.current for change in changes} == {"inv_0": "pending", **dict.fromkeys(ids[1:], "paid")}
+    assert {change.invoice_id: change.current for change in changes} == {
+        "inv_0": "pending",
+        **dict.fromkeys(ids[1:], "paid"),
+    }
 
 
 @pytest.mark.async_only("it measures what this process holds")
@@ -181,7 +234,13 @@ async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
     tracemalloc.start()
     try:
         state = WatchState.from_token(
-            json.dumps({"watching": [[f"inv_{n}", "pending", "2026-11-21T12:00:00+00:00"] for n in range(100_000)]})
+            json.dumps(
+                {
+                    "watching": [
+                        [f"inv_{n}", "pending", "2026-11-21T12:00:00+00:00"] for n in range(100_000)
+                    ]
+                }
+            )
         )
         held, _ = tracemalloc.get_traced_memory()
     finally:
@@ -194,7 +253,9 @@ async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
 
 
 async def test_an_expired_invoice_is_looked_at_by_itself(paychain_emulator: Emulator) -> None:
-    """A list that shows an invoice past its end as pending is not enough: a read of its own makes sure, and then it is told."""
+    """A list that shows an invoice past its end as pending is not enough: a read of its own makes
+    sure, and then it is told.
+    """
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 20, expires_in=60)
         others = await create(pay, 21)
@@ -213,7 +274,9 @@ async def test_an_expired_invoice_is_looked_at_by_itself(paychain_emulator: Emul
 
 
 async def test_an_outage_in_a_sweep_is_waited_out(paychain_emulator: Emulator) -> None:
-    """Pages that fail say nothing of who is in them: nothing is told twice or made up, and the watch goes on."""
+    """Pages that fail say nothing of who is in them: nothing is told twice or made up, and the
+    watch goes on.
+    """
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 130)
         told: Counter[tuple[str, str | None]] = Counter()
@@ -237,7 +300,9 @@ async def test_a_wrong_key_ends_the_watch_in_a_sweep(paychain_emulator: Emulator
 
 
 async def test_many_and_mixed_are_told_to_their_ends(paychain_emulator: Emulator) -> None:
-    """A crowd that moves while it is watched: each status once, in its order, to the end of each."""
+    """A crowd that moves while it is watched: each status once, in its order, to the end of
+    each.
+    """
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 120)
         told: dict[str, list[str | None]] = {}
@@ -249,14 +314,21 @@ async def test_many_and_mixed_are_told_to_their_ends(paychain_emulator: Emulator
                 paychain_emulator.confirm(change.invoice_id)
     assert told.pop("inv_nobody") == [None]
     assert set(told) == set(ids)
-    assert all(statuses[-1] == "paid" and statuses == sorted(set(statuses), key=statuses.index) for statuses in told.values())
+    assert all(
+        statuses[-1] == "paid" and statuses == sorted(set(statuses), key=statuses.index)
+        for statuses in told.values()
+    )
 
 
 # --- fed, stopped, resumed ---
 
 
-async def test_what_something_else_has_seen_is_looked_at_at_once(paychain_emulator: Emulator) -> None:
-    """Between two looks that are far apart, a webhook's word brings the change; ids that are not watched are nothing to it."""
+async def test_what_something_else_has_seen_is_looked_at_at_once(
+    paychain_emulator: Emulator,
+) -> None:
+    """Between two looks that are far apart, a webhook's word brings the change; ids that are not
+    watched are nothing to it.
+    """
     paid = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -319,7 +391,9 @@ async def test_a_watch_that_is_left_leaves_nothing(paychain_emulator: Emulator) 
 
 
 async def test_a_watch_goes_on_from_a_token(paychain_emulator: Emulator) -> None:
-    """What changed in between is told once, with what was told before as its previous status, and nothing is told again."""
+    """What changed in between is told once, with what was told before as its previous status, and
+    nothing is told again.
+    """
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 20, expires_in=600)
         state = WatchState()
@@ -353,7 +427,9 @@ async def test_a_change_counts_as_told_when_it_is_handed_out(paychain_emulator: 
             taken.append(change)
             if len(taken) == 3:
                 break
-        told = {id_ for id_, status, _ in json.loads(state.token())["watching"] if status is not None}
+        told = {
+            id_ for id_, status, _ in json.loads(state.token())["watching"] if status is not None
+        }
         assert told == {change.invoice_id for change in taken}
         rest = []
         async for change in pay.invoices.watch(ids, state=WatchState.from_token(state.token())):

@@ -1,4 +1,6 @@
-"""Results are values: immutable, equal by their fields, picklable, with aware times and open enums."""
+"""Results are values: immutable, equal by their fields, picklable, with aware times and open
+enums.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,14 @@ def test_models_are_immutable_and_slotted(sample: Sample) -> None:
 
 @each_sample
 def test_models_are_equal_by_their_fields(sample: Sample) -> None:
-    """Two decodings of one answer are equal, whatever unknown fields they keep, and unequal once a field differs."""
+    """Two decodings of one answer are equal, whatever unknown fields they keep, and unequal once a
+    field differs.
+    """
     data = with_unknown_fields(sample.response)
     one, other = from_json(sample.type, sample.response), from_json(sample.type, data)
-    if sample.operation != "contract_integrations.list":  # whose inputs and outputs are free-form, and so fields themselves
+    if (
+        sample.operation != "contract_integrations.list"
+    ):  # whose inputs and outputs are free-form, and so fields themselves
         assert one == other
         assert hash(one) == hash(other)
     for model in models_in(one):
@@ -57,7 +63,9 @@ def test_a_model_with_a_free_form_field_has_no_hash() -> None:
 
 @each_sample
 def test_results_survive_pickling(sample: Sample) -> None:
-    """A result comes back from a pickle equal, and as lossless as before; only a new key's secret is left out."""
+    """A result comes back from a pickle equal, and as lossless as before; only a new key's secret
+    is left out.
+    """
     model = from_json(sample.type, sample.response)
     back = pickle.loads(pickle.dumps(model))
     if isinstance(model, models.CreatedApiKey):
@@ -74,7 +82,9 @@ def test_all_times_are_aware(sample: Sample) -> None:
     for model in models_in(from_json(sample.type, sample.response)):
         for name in public_fields(model):
             value = getattr(model, name)
-            assert isinstance(value, datetime) == (value is not None and name.endswith(("_at", "_start", "_end", "start", "end")))
+            assert isinstance(value, datetime) == (
+                value is not None and name.endswith(("_at", "_start", "_end", "start", "end"))
+            )
             if isinstance(value, datetime):
                 assert value.utcoffset() == timedelta(0)
 
@@ -82,7 +92,10 @@ def test_all_times_are_aware(sample: Sample) -> None:
 def test_a_time_without_its_zone_is_refused() -> None:
     """A time that could be any zone's is no time."""
     data = BY_NAME["businesses.get"].response
-    assert refusal(models.Business, {**data, "createdAt": "2026-03-10T11:00:00.000"}).path == "$.createdAt"
+    assert (
+        refusal(models.Business, {**data, "createdAt": "2026-03-10T11:00:00.000"}).path
+        == "$.createdAt"
+    )
 
 
 UNKNOWN_WORDS = [
@@ -112,6 +125,9 @@ def test_words_that_an_enum_knows_are_its_members() -> None:
     """A known word is the enum's member, and still equal to its text."""
     assert decoded("invoices.get").status is models.InvoiceStatus.PAID
     assert decoded("invoices.get").amount.chain is models.Chain.ETH
-    assert [key.kind for key in decoded("api_keys.list")] == [models.KeyKind.STANDARD, models.KeyKind.PAYOUT]
+    assert [key.kind for key in decoded("api_keys.list")] == [
+        models.KeyKind.STANDARD,
+        models.KeyKind.PAYOUT,
+    ]
     assert decoded("billing.plans")[0].code is models.PlanCode.FREE
     assert decoded("invoices.get").status == "paid"

@@ -1,4 +1,6 @@
-"""Watching against a model: invoices move on between any two requests, pages shift, and each is told as it really was."""
+"""Watching against a model: invoices move on between any two requests, pages shift, and each is
+told as it really was.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class World:
 
     business_id = "biz_1"
 
-    def __init__(self, lives: list[list[str]], page_size: int, seed: int, speed: float, failures: float) -> None:
+    def __init__(
+        self, lives: list[list[str]], page_size: int, seed: int, speed: float, failures: float
+    ) -> None:
         self.lives = {f"inv_{n}": life for n, life in enumerate(lives)}
         self.stage = dict.fromkeys(self.lives, 0)
         self.page_size = page_size
@@ -54,7 +58,9 @@ class World:
         self.pass_time()
         if self.chance.random() < self.failures:
             raise ConnectionFailedError("the connection was lost")
-        answer = self.page(given) if operation.name == "invoices.list" else self.one(given["invoice_id"])
+        answer = (
+            self.page(given) if operation.name == "invoices.list" else self.one(given["invoice_id"])
+        )
         await asyncio.sleep(0)
         self.pass_time()
         return from_json(operation.response_type, answer)
@@ -71,12 +77,20 @@ class World:
         rows = [row for row in map(self.row, self.order) if row["status"] == given["status"]]
         number, size = given["page"], self.page_size
         pages = -(-len(rows) // size)
-        pagination = {"page": number, "limit": size, "total": len(rows), "totalPages": pages, "hasMore": number < pages}
+        pagination = {
+            "page": number,
+            "limit": size,
+            "total": len(rows),
+            "totalPages": pages,
+            "hasMore": number < pages,
+        }
         return {"data": rows[(number - 1) * size : number * size], "pagination": pagination}
 
 
 def is_told_in_order(told: list[str | None], life: list[str]) -> bool:
-    """Whether what was told are stages of this life in their order, none of them twice in a row, the last one its end."""
+    """Whether what was told are stages of this life in their order, none of them twice in a row,
+    the last one its end.
+    """
     stages: Iterator[str | None] = iter(life)
     return all(status in stages for status in told) and bool(told) and told[-1] == life[-1]
 
@@ -92,9 +106,17 @@ def is_told_in_order(told: list[str | None], life: list[str]) -> bool:
 )
 @settings(max_examples=80, deadline=None)
 def test_each_invoice_is_told_as_it_was(
-    lives: list[list[str]], page_size: int, seed: int, speed: float, failures: float, strangers: int, stops: list[int]
+    lives: list[list[str]],
+    page_size: int,
+    seed: int,
+    speed: float,
+    failures: float,
+    strangers: int,
+    stops: list[int],
 ) -> None:
-    """No change is made up, told twice or told backwards; each end is told once; also across stops and tokens."""
+    """No change is made up, told twice or told backwards; each end is told once; also across stops
+    and tokens.
+    """
     world = World(lives, page_size, seed, speed, failures)
     nobodies = [f"inv_nobody_{n}" for n in range(strangers)]
     told: dict[str, list[str | None]] = {}
@@ -120,6 +142,10 @@ def test_each_invoice_is_told_as_it_was(
     asyncio.run(run())
     assert {id_: told.pop(id_) for id_ in nobodies} == {id_: [None] for id_ in nobodies}
     assert set(told) == set(world.lives)
-    wrong = {id_: (history, world.lives[id_]) for id_, history in told.items() if not is_told_in_order(history, world.lives[id_])}
+    wrong = {
+        id_: (history, world.lives[id_])
+        for id_, history in told.items()
+        if not is_told_in_order(history, world.lives[id_])
+    }
     assert not wrong
     assert all(life[-1] in TERMINAL for life in lives)

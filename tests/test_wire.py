@@ -21,11 +21,18 @@ from tests.support import RawServer, Recorded
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# What the six operations from other pages send; those pages show no commands, but their methods, paths, queries and fields.
+# What the six operations from other pages send; those pages show no commands, but their methods,
+# paths, queries and fields.
 SIX = {
     "withdrawals.quote": (
         "GET /api/v1/businesses/biz_123/withdrawals/quote",
-        {"amount": "500", "token": "USDC", "chain": "eth", "networkId": "base-mainnet", "forceSweepAll": "false"},
+        {
+            "amount": "500",
+            "token": "USDC",
+            "chain": "eth",
+            "networkId": "base-mainnet",
+            "forceSweepAll": "false",
+        },
         None,
     ),
     "balances.list": ("GET /api/v1/businesses/biz_123/balances", {}, None),
@@ -36,7 +43,11 @@ SIX = {
         {},
         {"invoiceUnderpaymentToleranceBps": 50, "invoiceUnderpaymentToleranceMaxUsd": "0.50"},
     ),
-    "contract_integrations.list": ("GET /api/v1/businesses/biz_123/contract-integrations", {}, None),
+    "contract_integrations.list": (
+        "GET /api/v1/businesses/biz_123/contract-integrations",
+        {},
+        None,
+    ),
 }
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -48,7 +59,9 @@ _OF_HTTP = {"host", "accept", "accept-encoding", "user-agent", "content-length",
 
 
 async def exchange(name: str, arguments: Mapping[str, Any]) -> tuple[Recorded, Any]:
-    """Make one call against a server that gives the documented answer; return what came over the wire, and the result."""
+    """Make one call against a server that gives the documented answer; return what came over the
+    wire, and the result.
+    """
     async with RawServer(documented_answer(name)) as server, client(server) as pay:
         result = await call(pay, name, arguments)
     (request,) = server.requests
@@ -56,7 +69,11 @@ async def exchange(name: str, arguments: Mapping[str, Any]) -> tuple[Recorded, A
 
 
 def query_of(request: Recorded) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(request.target).query, strict_parsing=True)) if "?" in request.target else {}
+    return (
+        dict(parse_qsl(urlsplit(request.target).query, strict_parsing=True))
+        if "?" in request.target
+        else {}
+    )
 
 
 def headers_of(request: Recorded) -> dict[str, str]:
@@ -69,14 +86,29 @@ def lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 def required_arguments(operation: Operation[Any]) -> dict[str, Any]:
     """Only those of the documented arguments that must be there."""
-    required = {name for fields in (operation.body, operation.query) for name, field in fields.items() if field.required}
-    kept = {name: value for name, value in CALLS[operation.name].items() if name in required | set(operation.placeholders)}
-    return {**kept, "destination_policy": "any"} if operation.name == "api_keys.create_payout" else kept
+    required = {
+        name
+        for fields in (operation.body, operation.query)
+        for name, field in fields.items()
+        if field.required
+    }
+    kept = {
+        name: value
+        for name, value in CALLS[operation.name].items()
+        if name in required | set(operation.placeholders)
+    }
+    return (
+        {**kept, "destination_policy": "any"}
+        if operation.name == "api_keys.create_payout"
+        else kept
+    )
 
 
 @each_documented
 async def test_documented_command(sample: Sample) -> None:
-    """The client sends the method, path, query, body and headers of the documented cURL command, and nothing more."""
+    """The client sends the method, path, query, body and headers of the documented cURL command,
+    and nothing more.
+    """
     key = {"idempotency_key": "example-request-001"} if "Idempotency-Key" in sample.headers else {}
     request, _ = await exchange(sample.operation, {**CALLS[sample.operation], **key})
     assert (request.method, urlsplit(request.target).path) == (sample.method, sample.path)
@@ -96,20 +128,26 @@ async def test_operation_of_another_page(name: str) -> None:
     assert query_of(request) == query
     assert request.json == body
     keyed = name == "businesses.update_invoice_settings"
-    assert headers_of(request).keys() == {"content-type", "x-api-key"} | ({"idempotency-key"} if keyed else set())
+    assert headers_of(request).keys() == {"content-type", "x-api-key"} | (
+        {"idempotency-key"} if keyed else set()
+    )
     assert request.headers["x-api-key"] == API_KEY
 
 
 @pytest.mark.async_only("it makes no client")
 def test_every_operation_is_accounted_for() -> None:
-    """The operations are the thirty of the documents and the six of other pages, and this file calls each of them."""
+    """The operations are the thirty of the documents and the six of other pages, and this file
+    calls each of them.
+    """
     assert len(DOCUMENTED) == 30
     assert set(OPERATIONS) == {sample.operation for sample in DOCUMENTED} | set(SIX) == set(CALLS)
 
 
 @each_operation
 async def test_documented_answer(operation: Operation[Any]) -> None:
-    """The documented answer arrives as the operation's response type, whole, with the facts of the exchange."""
+    """The documented answer arrives as the operation's response type, whole, with the facts of the
+    exchange.
+    """
     _, result = await exchange(operation.name, CALLS[operation.name])
     wanted = operation.response_type
     assert isinstance(result, typing.get_origin(wanted) or wanted)
@@ -122,7 +160,9 @@ async def test_documented_answer(operation: Operation[Any]) -> None:
 
 @each_keyed
 async def test_key_of_our_own(name: str) -> None:
-    """Where the documents show an idempotency key and the caller gives none, each call has a new one, and the result tells it."""
+    """Where the documents show an idempotency key and the caller gives none, each call has a new
+    one, and the result tells it.
+    """
     first, result = await exchange(name, CALLS[name])
     second, _ = await exchange(name, CALLS[name])
     assert result.response.idempotency_key == first.headers["idempotency-key"]
@@ -134,22 +174,32 @@ async def test_what_is_left_out_is_not_sent(operation: Operation[Any]) -> None:
     """An argument that was left out is in no query and no body, not even as null."""
     arguments = required_arguments(operation)
     request, _ = await exchange(operation.name, arguments)
-    assert query_of(request).keys() == {wire_name(name) for name in arguments if name in operation.query}
+    assert query_of(request).keys() == {
+        wire_name(name) for name in arguments if name in operation.query
+    }
     wanted = {wire_name(name) for name in arguments if name in operation.body}
-    assert (request.json.keys() if operation.body else request.json) == (wanted if operation.body else None)
+    assert (request.json.keys() if operation.body else request.json) == (
+        wanted if operation.body else None
+    )
     assert b"null" not in request.body
 
 
 @each_operation
 async def test_only_the_credential_that_is_needed(operation: Operation[Any]) -> None:
-    """A client that has every credential sends with each operation the one that it is for; public operations carry none."""
+    """A client that has every credential sends with each operation the one that it is for; public
+    operations carry none.
+    """
     request, _ = await exchange(operation.name, CALLS[operation.name])
     credentials = {
         "api_key": {"x-api-key": API_KEY},
         "dashboard": lower(DASHBOARD_HEADERS),
         None: {},
     }
-    sent = {name: value for name, value in request.headers.items() if name in ("x-api-key", "cookie", "x-step-up", "authorization")}
+    sent = {
+        name: value
+        for name, value in request.headers.items()
+        if name in ("x-api-key", "cookie", "x-step-up", "authorization")
+    }
     assert sent == credentials[operation.auth]
 
 
@@ -172,12 +222,18 @@ async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None
     assert ("cookie" in request.headers) is (auth == "dashboard")
 
 
-@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.auth is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, operation in OPERATIONS.items() if operation.auth is not None]
+)
 async def test_missing_credential(name: str) -> None:
-    """Without its credential, an operation is refused before anything is sent, and the error names what is missing."""
+    """Without its credential, an operation is refused before anything is sent, and the error names
+    what is missing.
+    """
     async with (
         RawServer(documented_answer(name)) as server,
-        PayChainHQ(payout_key="a", contract_key="b", business_id="biz_123", base_url=server.url) as pay,
+        PayChainHQ(
+            payout_key="a", contract_key="b", business_id="biz_123", base_url=server.url
+        ) as pay,
     ):
         with pytest.raises(MissingCredentialError, match=f"{name} needs") as caught:
             await call(pay, name, CALLS[name])
@@ -190,5 +246,7 @@ async def test_business_of_the_call_wins() -> None:
     """A business id that is given to the method takes the place of the client's."""
     request, _ = await exchange("businesses.get", {"business_id": "biz_9"})
     assert request.target == "/api/v1/businesses/biz_9"
-    request, _ = await exchange("invoices.create", {**CALLS["invoices.create"], "business_id": "biz_9"})
+    request, _ = await exchange(
+        "invoices.create", {**CALLS["invoices.create"], "business_id": "biz_9"}
+    )
     assert request.target == "/api/v1/businesses/biz_9/invoices"

@@ -1,4 +1,6 @@
-"""Failures between the socket and the call: cancelled waits, early answers, large heads, answers that nobody asked for."""
+"""Failures between the socket and the call: cancelled waits, early answers, large heads, answers
+that nobody asked for.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,11 @@ def pool_of(pay: PayChainHQ) -> Any:
 
 def idle(pay: PayChainHQ) -> list[Any]:
     """Return the protocols of the connections that wait in aiohttp's pool."""
-    return [protocol for queue in pool_of(pay)._session.connector._conns.values() for protocol, _ in queue]
+    return [
+        protocol
+        for queue in pool_of(pay)._session.connector._conns.values()
+        for protocol, _ in queue
+    ]
 
 
 # --- cancelled by nobody ---
@@ -67,7 +73,9 @@ def idle(pay: PayChainHQ) -> list[Any]:
 
 @own_pool
 async def test_a_call_under_way_when_the_client_is_closed(way: str) -> None:
-    """It fails as a connection does: it may have been sent; a call that begins afterwards is refused as a misuse."""
+    """It fails as a connection does: it may have been sent; a call that begins afterwards is
+    refused as a misuse.
+    """
     async with RawServer(silence) as server, client_of(way, server.url) as pay:
         call = asyncio.create_task(invoice(pay))
         while not server.requests:
@@ -83,8 +91,12 @@ async def test_a_call_under_way_when_the_client_is_closed(way: str) -> None:
 
 
 @own_pool
-async def test_a_call_that_waits_for_a_connection_when_the_client_is_closed(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has sent nothing, and says so: aiohttp cancels its wait, and nobody has cancelled the call."""
+async def test_a_call_that_waits_for_a_connection_when_the_client_is_closed(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has sent nothing, and says so: aiohttp cancels its wait, and nobody has cancelled the
+    call.
+    """
     if way == SESSION:
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     async with RawServer(silence) as server, client(server.url, max_connections=1) as pay:
@@ -116,7 +128,9 @@ def a_read() -> Request:
 
 
 async def test_a_session_of_ones_own_that_is_closed_under_a_call() -> None:
-    """Calls that are under way, and those that wait, fail as connections do: no bare cancellation comes out of them."""
+    """Calls that are under way, and those that wait, fail as connections do: no bare cancellation
+    comes out of them.
+    """
     async with RawServer(silence) as server:
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
         async with client(server.url, session=session, retry=None, timeout=60) as pay:
@@ -133,7 +147,9 @@ async def test_a_session_of_ones_own_that_is_closed_under_a_call() -> None:
 @pytest.mark.parametrize("inner", [True, False], ids=["before the attempt", "during the attempt"])
 @own_pool
 async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool) -> None:
-    """A task that is cancelled ends as cancelled: also if it has cancelled itself before it makes the call."""
+    """A task that is cancelled ends as cancelled: also if it has cancelled itself before it makes
+    the call.
+    """
     async with RawServer(silence) as server, client_of(way, server.url) as pay:
 
         async def call() -> None:
@@ -141,7 +157,9 @@ async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool
             assert task is not None
             if inner:
                 task.cancel()
-            await pool_of(pay).send(a_read()) if pay._caller.transport._wiring else await pay.prices.list()
+            await pool_of(pay).send(
+                a_read()
+            ) if pay._caller.transport._wiring else await pay.prices.list()
 
         task = asyncio.create_task(call())
         if not inner:
@@ -153,7 +171,9 @@ async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool
 
 
 async def test_a_call_in_a_task_that_was_cancelled_before() -> None:
-    """A call that cleans up in a cancelled task is not taken for cancelled when its session is closed under it."""
+    """A call that cleans up in a cancelled task is not taken for cancelled when its session is
+    closed under it.
+    """
     async with RawServer(silence) as server, client(server.url) as pay:
         begun = asyncio.Event()
 
@@ -179,7 +199,11 @@ async def test_a_call_in_a_task_that_was_cancelled_before() -> None:
 
 async def answer_twice(request: Recorded, writer: asyncio.StreamWriter) -> None:
     """Answer a create with its own description as id, and once more with another id."""
-    own = {**INVOICE, "id": request.json["description"], "amount": {**INVOICE["amount"], "display": request.json["amount"]}}
+    own = {
+        **INVOICE,
+        "id": request.json["description"],
+        "amount": {**INVOICE["amount"], "display": request.json["amount"]},
+    }
     writer.write(answer(own))
     await asyncio.sleep(0.2)  # it is a packet of its own
     writer.write(answer({**own, "id": "inv_of_another"}))
@@ -188,7 +212,9 @@ async def answer_twice(request: Recorded, writer: asyncio.StreamWriter) -> None:
 async def two_invoices(pay: PayChainHQ, amounts: tuple[str, str] = ("1", "2")) -> list[str]:
     made = []
     for amount in amounts:
-        made.append((await pay.invoices.create(amount, "USDC", "eth", description=f"inv_{amount}")).id)
+        made.append(
+            (await pay.invoices.create(amount, "USDC", "eth", description=f"inv_{amount}")).id
+        )
         while idle(pay) and not any(protocol.should_close for protocol in idle(pay)):
             await asyncio.sleep(0.01)
     return made
@@ -196,7 +222,9 @@ async def two_invoices(pay: PayChainHQ, amounts: tuple[str, str] = ("1", "2")) -
 
 @pytest.mark.parametrize("way", [FAST, SESSION, "a mock's session path"])
 async def test_an_answer_that_nobody_asked_for(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stray answer on an idle connection ends that connection, and never becomes the next result."""
+    """A stray answer on an idle connection ends that connection, and never becomes the next
+    result.
+    """
     if way not in (FAST, SESSION):
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     async with RawServer(answer_twice) as server, client_of(way, server.url) as pay:
@@ -206,18 +234,30 @@ async def test_an_answer_that_nobody_asked_for(way: str, monkeypatch: pytest.Mon
 
 async def test_an_answer_that_nobody_asked_for_through_a_proxy() -> None:
     """The same on the connection to a proxy."""
-    async with RawServer(answer_twice) as proxy, client("http://api.localhost", proxy=proxy.url) as pay:
+    async with (
+        RawServer(answer_twice) as proxy,
+        client("http://api.localhost", proxy=proxy.url) as pay,
+    ):
         assert await two_invoices(pay) == ["inv_1", "inv_2"]
     assert proxy.accepted == 2
 
 
 async def test_an_answer_that_nobody_asked_for_over_ones_own_session() -> None:
-    """The package cannot check the connection there: a created invoice with another amount is an error, and is not recorded."""
+    """The package cannot check the connection there: a created invoice with another amount is an
+    error, and is not recorded.
+    """
     ledger = MemoryLedger()
-    async with RawServer(answer_twice) as server, client_of(OWN, server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(answer_twice) as server,
+        client_of(OWN, server.url, idempotency=ledger) as pay,
+    ):
         with pytest.raises(DecodeError, match=r"another invoice.*amount differs") as caught:
             await two_invoices(pay)
-        assert (caught.value.sent, caught.value.status, caught.value.data["id"]) == ("yes", 200, "inv_of_another")
+        assert (caught.value.sent, caught.value.status, caught.value.data["id"]) == (
+            "yes",
+            200,
+            "inv_of_another",
+        )
         assert caught.value.idempotency_key
         entry = ledger._entries[("invoices.create", caught.value.idempotency_key)]
         assert entry.answer is None
@@ -225,17 +265,33 @@ async def test_an_answer_that_nobody_asked_for_over_ones_own_session() -> None:
 
 ECHOES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "as asked": ({}, {}, None),
-    "more digits": ({"amount": "150"}, {"amount": {"display": "150.000000", "raw": "150000000", "decimals": 6}}, None),
+    "more digits": (
+        {"amount": "150"},
+        {"amount": {"display": "150.000000", "raw": "150000000", "decimals": 6}},
+        None,
+    ),
     "fewer digits": ({"amount": "150.10"}, {"amount": {"display": "150.1"}}, None),
     "plain text": ({"amount": "150"}, {"amount": "150.0"}, None),
-    "raw only agrees": ({"amount": "1.234567"}, {"amount": {"display": "1.23", "raw": "1234567", "decimals": 6}}, None),
-    "rounded in the last decimal": ({"amount": "0.1234567"}, {"amount": {"display": "0.123457", "decimals": 6}}, None),
+    "raw only agrees": (
+        {"amount": "1.234567"},
+        {"amount": {"display": "1.23", "raw": "1234567", "decimals": 6}},
+        None,
+    ),
+    "rounded in the last decimal": (
+        {"amount": "0.1234567"},
+        {"amount": {"display": "0.123457", "decimals": 6}},
+        None,
+    ),
     "case of the token": ({"token": "usdc"}, {"token": "USDC"}, None),
     "no token": ({}, {"token": None, "amount": {"display": "150"}}, None),
     "other token": ({"token": "USDT"}, {"token": "USDC"}, "$.token"),
     "other token in the amount": ({"token": "USDT"}, {"token": None}, "$.token"),
     "other amount": ({"amount": "150"}, {"amount": {"display": "15"}}, "$.amount"),
-    "a digit more": ({"amount": "150"}, {"amount": {"display": "150.000001", "raw": "150000001", "decimals": 6}}, "$.amount"),
+    "a digit more": (
+        {"amount": "150"},
+        {"amount": {"display": "150.000001", "raw": "150000001", "decimals": 6}},
+        "$.amount",
+    ),
     "other amount, plain": ({"amount": "150"}, {"amount": "151"}, "$.amount"),
     "long amount": ({"amount": "1" * 40}, {"amount": {"display": "1" * 39 + "2"}}, "$.amount"),
     "other customer": ({"customer_id": "cus_1"}, {"customerId": "cus_2"}, "$.customerId"),
@@ -243,8 +299,12 @@ ECHOES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("asked", "answered", "path"), ECHOES.values(), ids=ECHOES)
-async def test_what_is_compared(asked: dict[str, Any], answered: dict[str, Any], path: str | None) -> None:
-    """Amounts are compared as exact decimals, tokens without regard to case, customers as they are."""
+async def test_what_is_compared(
+    asked: dict[str, Any], answered: dict[str, Any], path: str | None
+) -> None:
+    """Amounts are compared as exact decimals, tokens without regard to case, customers as they
+    are.
+    """
     given = {"amount": "150", "token": "USDC", "chain": "eth", "customer_id": "cus_123", **asked}
     async with RawServer(answer({**INVOICE, **answered})) as server:
         async with client_of(OWN, server.url) as pay:
@@ -280,7 +340,9 @@ class Deaf(RawServer):
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @own_pool
 async def test_an_early_answer(way: str, tls: bool) -> None:
-    """A connection that still has a request in its buffer is closed, and its buffer freed, not used again."""
+    """A connection that still has a request in its buffer is closed, and its buffer freed, not used
+    again.
+    """
     server = Deaf(tls=server_tls() if tls else None)
     server.open = []
     async with server, client_of(way, server.url, **({"ssl": trusting()} if tls else {})) as pay:
@@ -320,7 +382,9 @@ TOO_LARGE = {
 @pytest.mark.parametrize("large", TOO_LARGE.values(), ids=TOO_LARGE)
 @every_way
 async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
-    """It is an answer: the error says so, and nothing is sent again, neither a create with a key nor a read."""
+    """It is an answer: the error says so, and nothing is sent again, neither a create with a key
+    nor a read.
+    """
     async with RawServer(large) as server, client_of(way, server.url) as pay:
         for make in (invoice, lambda pay: pay.prices.list()):
             with pytest.raises(DecodeError, match="longer than 65536 bytes") as caught:
@@ -335,11 +399,17 @@ async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "slip", [ValueError("slip"), RuntimeError("slip"), AssertionError("slip")], ids=lambda slip: type(slip).__name__
+    "slip",
+    [ValueError("slip"), RuntimeError("slip"), AssertionError("slip")],
+    ids=lambda slip: type(slip).__name__,
 )
 @pytest.mark.parametrize("where", ["fast_path.message", "make_response", "Pool._note"])
-async def test_a_slip_is_not_taken_for_a_failed_connection(where: str, slip: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the package's own code comes out as it is: nothing is repeated, and no server is blamed."""
+async def test_a_slip_is_not_taken_for_a_failed_connection(
+    where: str, slip: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the package's own code comes out as it is: nothing is repeated, and no server is
+    blamed.
+    """
 
     def fail(*_: object) -> Any:
         raise slip

@@ -139,14 +139,24 @@ async def single(pay: PayChainHQ) -> None:
     assert_type(await pay.billing.profile(), BillingProfile)
     assert_type(await pay.billing.usage(), BillingUsage)
     assert_type(await pay.billing.change_subscription("GROWTH"), SubscriptionChange)
-    assert_type(await pay.billing.pay_invoice("inv_1", "eth", "base-mainnet", "0x1"), BillingPayment)
+    assert_type(
+        await pay.billing.pay_invoice("inv_1", "eth", "base-mainnet", "0x1"), BillingPayment
+    )
     assert_type(await pay.withdrawals.quote("500", "USDC", "eth"), WithdrawalQuote)
 
 
 async def keys(pay: PayChainHQ) -> None:
-    limit = PayoutLimit(chain="eth", network_id="base-mainnet", token="USDC", max_amount=Decimal(1), daily_amount=Decimal(2))
+    limit = PayoutLimit(
+        chain="eth",
+        network_id="base-mainnet",
+        token="USDC",
+        max_amount=Decimal(1),
+        daily_amount=Decimal(2),
+    )
     destination = Destination(chain="eth", address="0x1")
-    created = await pay.api_keys.create_payout("n", [limit], destinations=[destination, {"chain": "sol", "address": "8g"}])
+    created = await pay.api_keys.create_payout(
+        "n", [limit], destinations=[destination, {"chain": "sol", "address": "8g"}]
+    )
     assert_type(created, CreatedApiKey)
     api_key: str = created.api_key
     assert_type(await pay.api_keys.create("n", ["invoices:*"], 90), CreatedApiKey)
@@ -156,7 +166,9 @@ async def keys(pay: PayChainHQ) -> None:
 
 
 async def jobs(pay: PayChainHQ) -> None:
-    async for outcome in pay.invoices.create_many([InvoiceRequest("1", "USDC", "eth", reference="a"), {"amount": "1"}]):
+    async for outcome in pay.invoices.create_many(
+        [InvoiceRequest("1", "USDC", "eth", reference="a"), {"amount": "1"}]
+    ):
         assert_type(outcome, Success[InvoiceRequest, Invoice] | Failure[InvoiceRequest])
         assert_type(outcome.result, Invoice | None)
         assert_type(outcome.error, PayChainError | None)
@@ -181,7 +193,9 @@ async def jobs(pay: PayChainHQ) -> None:
     pay.invoices.create_many([], concurrency="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PayChainHQ(idempotency=MemoryLedger())
-    async for made in pay.customers.create_many([CustomerRequest("c", reference="a")], concurrency=4):
+    async for made in pay.customers.create_many(
+        [CustomerRequest("c", reference="a")], concurrency=4
+    ):
         assert_type(made, Outcome[CustomerRequest, Customer])
         assert_type(made.request, CustomerRequest | Mapping[str, Any])
 
@@ -190,7 +204,9 @@ async def client() -> None:
     limits = [RateLimit(10), RateLimit(100, per=60, burst=5)]
     async with PayChainHQ(api_key="k", business_id="b", retry=None, rate_limit=limits) as pay:
         assert_type(pay, PayChainHQ)
-        assert_type(pay.with_options(timeout=5, retry=RetryPolicy(attempts=2), business_id="c"), PayChainHQ)
+        assert_type(
+            pay.with_options(timeout=5, retry=RetryPolicy(attempts=2), business_id="c"), PayChainHQ
+        )
         assert_type(await pay.request("GET", "/api/v1/x", query={"a": 1}, auth="payout_key"), Any)
         await pay.request("GET", "/api/v1/x", auth="x-api-key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(PayChainHQ.from_env(), PayChainHQ)
@@ -217,7 +233,9 @@ def errors(error: PayChainError) -> None:
 
 
 async def events(pay: PayChainHQ, body: bytes) -> None:
-    event = webhooks.parse(body, {"X-Webhook-Signature": ""}, secrets=["a", "b"], bearer=None, max_age=300)
+    event = webhooks.parse(
+        body, {"X-Webhook-Signature": ""}, secrets=["a", "b"], bearer=None, max_age=300
+    )
     assert_type(event, Event)
     assert_type(event.event, EventName | str)
     assert_type(event.invoice_id, str | None)

@@ -30,7 +30,9 @@ from paychainhq.operations import Operation
 
 async def clients() -> None:
     assert_type(Gateway.from_env(base_url="https://x", scopes=["payments.get"]), Gateway)
-    async with Gateway(base_url="https://x", client_token="t", rate_limit=RateLimit(5), scopes={"*"}) as gateway:
+    async with Gateway(
+        base_url="https://x", client_token="t", rate_limit=RateLimit(5), scopes={"*"}
+    ) as gateway:
         assert_type(gateway, Gateway)
         assert_type(gateway.with_options(timeout=5, retry=RetryPolicy(attempts=2)), Gateway)
     assert_type(await gateway.close(), None)
@@ -66,7 +68,9 @@ async def others(gateway: Gateway) -> None:
     assert_type(applications, Listing[Application])
     assert_type(applications[0].site, Site | None)
     assert_type(await gateway.applications.get("a"), Application)
-    assert_type(await gateway.applications.create("abc", "s", currency_whitelist=("BTC",)), Application)
+    assert_type(
+        await gateway.applications.create("abc", "s", currency_whitelist=("BTC",)), Application
+    )
     refund = await gateway.refunds.create("p", blockchain_address="a")
     assert_type(refund, Refund)
     assert_type(refund.status, RefundStatus | str)
@@ -95,7 +99,10 @@ def sync(gateway: paychainhq_sync.gateway.Gateway) -> None:
     assert_type(gateway.applications.list(), Listing[Application])
     assert_type(gateway.refunds.create("p", blockchain_address="a"), Refund)
     assert_type(gateway.with_options(timeout=5), paychainhq_sync.gateway.Gateway)
-    assert_type(paychainhq_sync.gateway.Gateway.from_env(base_url="https://x"), paychainhq_sync.gateway.Gateway)
+    assert_type(
+        paychainhq_sync.gateway.Gateway.from_env(base_url="https://x"),
+        paychainhq_sync.gateway.Gateway,
+    )
 
 
 def operations() -> None:

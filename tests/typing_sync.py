@@ -8,9 +8,28 @@ from typing import Any, assert_type
 
 from paychainhq import PayChainError as AsyncPayChainError
 from paychainhq.models import Invoice as AsyncInvoice
-from paychainhq_sync import APIError, Change, CustomerRequest, InvoiceRequest, Outcome, PayChainError, PayChainHQ, RetryPolicy
+from paychainhq_sync import (
+    APIError,
+    Change,
+    CustomerRequest,
+    InvoiceRequest,
+    Outcome,
+    PayChainError,
+    PayChainHQ,
+    RetryPolicy,
+)
 from paychainhq_sync._iteration import Stream
-from paychainhq_sync.models import Balance, Cancellation, CreatedApiKey, Customer, Invoice, Listing, Page, PublicInvoice, Token
+from paychainhq_sync.models import (
+    Balance,
+    Cancellation,
+    CreatedApiKey,
+    Customer,
+    Invoice,
+    Listing,
+    Page,
+    PublicInvoice,
+    Token,
+)
 
 
 def clients() -> None:
@@ -46,7 +65,9 @@ def iterations(pay: PayChainHQ) -> None:
         assert_type(invoice, Invoice)
     for later in page.pages():
         assert_type(later, Page[Invoice])
-    job = pay.invoices.create_many([InvoiceRequest("1", "USDC", "eth", reference="r"), {"amount": "1"}])
+    job = pay.invoices.create_many(
+        [InvoiceRequest("1", "USDC", "eth", reference="r"), {"amount": "1"}]
+    )
     assert_type(job, Stream[Outcome[InvoiceRequest, Invoice]])
     with job as outcomes:
         for outcome in outcomes:

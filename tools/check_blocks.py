@@ -1,7 +1,9 @@
-"""Type check of the documentation: its Python blocks, as a reader would run them, through mypy and pyright.
+"""Type check of the documentation: its Python blocks, as a reader would run them, through mypy and
+pyright.
 
-The blocks of a page are checked in their order, as the body of one coroutine that has an open client `pay` and its `emulator`.
-Blocks that are whole programs or test files are checked by themselves.
+The blocks of a page are checked in their order, as the body of one coroutine that has an open
+client `pay` and its `emulator`. Blocks that are whole programs or test files are checked by
+themselves.
 """
 
 from __future__ import annotations
@@ -48,7 +50,10 @@ def main() -> int:
                 Path(folder, f"{name}.py").write_text(source, encoding="utf-8")
         files = sorted(map(str, Path(folder).glob("*.py")))
         checks = (["mypy", "--strict", *files], ["pyright", *files])
-        return max(subprocess.run([sys.executable, "-m", *check], cwd=ROOT, check=False).returncode for check in checks)
+        return max(
+            subprocess.run([sys.executable, "-m", *check], cwd=ROOT, check=False).returncode
+            for check in checks
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""A job that is killed again and again: at its end each order has one invoice, and the worker's output names each order once.
+"""A job that is killed again and again: at its end each order has one invoice, and the worker's
+output names each order once.
 
-    python tools/crashtest.py [--orders N] [--kills N] [--seed N] [--rounds worker,server,faults] [--folder FOLDER]
+    python tools/crashtest.py [--orders N] [--kills N] [--seed N] [--rounds worker,server,faults]
+    [--folder FOLDER]
 
-Three rounds, each with a new folder: the worker is killed; the emulator is killed as well; both, under injected faults. Without
-arguments it is short (2,000 orders, 10 kills a round).
+Three rounds, each with a new folder: the worker is killed; the emulator is killed as well; both,
+under injected faults. Without arguments it is short (2,000 orders, 10 kills a round).
 """
 
 from __future__ import annotations
@@ -40,13 +42,18 @@ PATIENCE = 120.0
 
 
 async def work(folder: Path, url: str) -> None:
-    """Create an invoice for each order that the output does not name yet, and append a line for each."""
+    """Create an invoice for each order that the output does not name yet, and append a line for
+    each.
+    """
     done = whole_lines(folder / "output.jsonl")
     with (folder / "output.jsonl").open("a") as output, SQLiteLedger(folder / "jobs.db") as ledger:
         async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=url) as pay:
             async for outcome in pay.invoices.create_many(orders(folder, set(done)), ledger=ledger):
                 assert isinstance(outcome.request, InvoiceRequest)
-                line = {"reference": outcome.request.reference, "invoice": outcome.result and outcome.result.id}
+                line = {
+                    "reference": outcome.request.reference,
+                    "invoice": outcome.result and outcome.result.id,
+                }
                 if outcome.error is not None:
                     line["error"] = str(outcome.error)
                 output.write(json.dumps(line) + "\n")
@@ -61,7 +68,9 @@ def orders(folder: Path, done: set[str]) -> Iterator[InvoiceRequest]:
 
 
 def whole_lines(path: Path) -> dict[str, str | None]:
-    """Read the output, and cut off a last line that was torn; a reference that comes twice is told by its second invoice."""
+    """Read the output, and cut off a last line that was torn; a reference that comes twice is told
+    by its second invoice.
+    """
     if not path.exists():
         return {}
     content = path.read_bytes()
@@ -91,7 +100,15 @@ class Server:
 
     def start(self) -> None:
         state = str(self.folder / "server.db")
-        command = [sys.executable, "-m", "paychainhq.emulator", "--port", str(self.port), "--state", state]
+        command = [
+            sys.executable,
+            "-m",
+            "paychainhq.emulator",
+            "--port",
+            str(self.port),
+            "--state",
+            state,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.starts += 1
         until = time.monotonic() + PATIENCE
@@ -110,13 +127,17 @@ class Server:
 
     def ask(self, what: str, **body: Any) -> Any:
         data = json.dumps(body).encode() if body else None
-        request = urllib.request.Request(f"{self.url}/_emulator/{what}", data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.url}/_emulator/{what}", data, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
 
 def crash(folder: Path, kind: str, count: int, kills: int, chance: random.Random) -> dict[str, int]:
-    """Run the job to its end, and kill it, and what `kind` says, as often as asked for; returns what was done."""
+    """Run the job to its end, and kill it, and what `kind` says, as often as asked for; returns
+    what was done.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         server = Server(folder, free.getsockname()[1])
     server.start()
@@ -128,12 +149,19 @@ def crash(folder: Path, kind: str, count: int, kills: int, chance: random.Random
             if killed < kills:
                 if kind == "faults":
                     for _ in range(3):
-                        server.ask("fault", operation="invoices.create", kind=chance.choice(FAULTS), times=chance.randint(1, 20))
+                        server.ask(
+                            "fault",
+                            operation="invoices.create",
+                            kind=chance.choice(FAULTS),
+                            times=chance.randint(1, 20),
+                        )
                 wait_for_progress(folder, worker, count // kills // 4, chance)
                 if kind != "worker" and chance.random() < 0.7:
                     server.kill()
                     time.sleep(chance.uniform(0, 0.05))
-                    if chance.random() < 0.5:  # the worker meets the outage, and then the server again
+                    if (
+                        chance.random() < 0.5
+                    ):  # the worker meets the outage, and then the server again
                         server.start()
                         wait_for_progress(folder, worker, count // kills // 4, chance)
                 if worker.poll() is None:
@@ -152,8 +180,12 @@ def crash(folder: Path, kind: str, count: int, kills: int, chance: random.Random
     return {"worker runs": runs, "worker kills": killed, "server starts": server.starts}
 
 
-def wait_for_progress(folder: Path, worker: subprocess.Popen[bytes], most: int, chance: random.Random) -> None:
-    """Wait until the output names some more orders, at most so many; one time in three, for a moment that may be before that."""
+def wait_for_progress(
+    folder: Path, worker: subprocess.Popen[bytes], most: int, chance: random.Random
+) -> None:
+    """Wait until the output names some more orders, at most so many; one time in three, for a
+    moment that may be before that.
+    """
     output = folder / "output.jsonl"
     wanted = chance.randint(0, most * LINE) + (output.stat().st_size if output.exists() else 0)
     until = time.monotonic() + (chance.uniform(0.2, 0.6) if chance.random() < 1 / 3 else PATIENCE)
@@ -168,14 +200,22 @@ def wait_for_progress(folder: Path, worker: subprocess.Popen[bytes], most: int, 
 
 
 async def invoices(url: str) -> list[tuple[str, str]]:
-    """Every invoice of ours at the server: the order that it is for, which its amount tells, and its id."""
+    """Every invoice of ours at the server: the order that it is for, which its amount tells, and
+    its id.
+    """
     async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=url) as pay:
-        found = [(invoice.amount.display, invoice.id) async for invoice in pay.invoices.list(limit=100)]
-    return [(f"order-{amount - 1}", id_) for amount, id_ in found if id_ != "inv_123"]  # the emulator begins with that one
+        found = [
+            (invoice.amount.display, invoice.id) async for invoice in pay.invoices.list(limit=100)
+        ]
+    return [
+        (f"order-{amount - 1}", id_) for amount, id_ in found if id_ != "inv_123"
+    ]  # the emulator begins with that one
 
 
 def check(folder: Path, at_server: list[tuple[str, str]]) -> None:
-    """Compare orders, server, output and ledger; ends the program if anything is lost, made up or doubled."""
+    """Compare orders, server, output and ledger; ends the program if anything is lost, made up or
+    doubled.
+    """
     problems = []
     with (folder / "orders.csv").open(newline="") as file:
         wanted = {row["reference"] for row in csv.DictReader(file)}
@@ -185,9 +225,19 @@ def check(folder: Path, at_server: list[tuple[str, str]]) -> None:
     with SQLiteLedger(folder / "jobs.db") as ledger:
         states = Counter(entry.state for entry in ledger.entries())
     for what, found in (("an invoice", made), ("a line in the output", named)):
-        problems += [f"{reference} has no {what.split(' ', 1)[1]}" for reference in sorted(wanted - found.keys())]
-        problems += [f"{reference} has {what}, and is no order" for reference in sorted(found.keys() - wanted)]
-        problems += [f"{reference} has {count} times {what}" for reference, count in sorted(found.items()) if count > 1]
+        problems += [
+            f"{reference} has no {what.split(' ', 1)[1]}"
+            for reference in sorted(wanted - found.keys())
+        ]
+        problems += [
+            f"{reference} has {what}, and is no order"
+            for reference in sorted(found.keys() - wanted)
+        ]
+        problems += [
+            f"{reference} has {count} times {what}"
+            for reference, count in sorted(found.items())
+            if count > 1
+        ]
     ids = dict(at_server)
     problems += [
         f"{line['reference']}: {line.get('error', 'another invoice')}"
@@ -222,7 +272,11 @@ def main(arguments: list[str]) -> None:
         did = crash(folder, kind, given.orders, given.kills, random.Random(f"{given.seed} {kind}"))
         shutil.rmtree(folder)
         told = ", ".join(f"{count} {what}" for what, count in did.items())
-        print(f"{kind}: {told}: each order has one invoice and one line, in {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{kind}: {told}: each order has one invoice and one line, in "
+            f"{time.monotonic() - started:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """One process of callers: what `tools/load.py` runs four times, and what it saw.
 
-Its limiter knows of the other processes only by the server's 429s. `single`: tasks that each create one invoice after the other,
-and ask for it again after an error, no oftener than in a usual time. `job`: one `create_many` with as many requests at once as
-there would be tasks. `auto`: one whose concurrency finds its own level.
+Its limiter knows of the other processes only by the server's 429s. `single`: tasks that each create
+one invoice after the other, and ask for it again after an error, no oftener than in a usual time.
+`job`: one `create_many` with as many requests at once as there would be tasks. `auto`: one whose
+concurrency finds its own level.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Tally(logging.Handler):
 
 
 async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
-    """Each task creates one invoice after the other; what fails is asked for again, under its key."""
+    """Each task creates one invoice after the other; what fails is asked for again, under its
+    key.
+    """
     usual = plan.tasks * plan.processes / plan.rate
 
     async def work(task: int) -> None:
@@ -61,7 +64,9 @@ async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
             begun = time.monotonic()
             while True:
                 try:
-                    made = await pay.invoices.create("1", "USDC", "eth", "base-mainnet", idempotency_key=key)
+                    made = await pay.invoices.create(
+                        "1", "USDC", "eth", "base-mainnet", idempotency_key=key
+                    )
                     break
                 except PayChainError as error:
                     tally.failed(error)
@@ -82,7 +87,9 @@ async def job(pay: PayChainHQ, plan: Plan, name: str, tally: Tally, *, auto: boo
             yield InvoiceRequest("1", "USDC", "eth", "base-mainnet", reference=f"{name}-{number}")
             number += 1
 
-    async for outcome in pay.invoices.create_many(requests(), concurrency="auto" if auto else plan.tasks):
+    async for outcome in pay.invoices.create_many(
+        requests(), concurrency="auto" if auto else plan.tasks
+    ):
         assert isinstance(outcome.request, InvoiceRequest)
         if outcome.error is not None:
             tally.failed(outcome.error)
@@ -108,5 +115,11 @@ async def main(url: str, kind: str, name: str, plan: Plan) -> Tally:
 
 if __name__ == "__main__":
     of = asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], Plan(**json.loads(sys.argv[4]))))
-    told = {"sent": of.sent, "done": list(of.done.values()), "errors": of.errors, "wrong": of.wrong, "longest": of.longest}
+    told = {
+        "sent": of.sent,
+        "done": list(of.done.values()),
+        "errors": of.errors,
+        "wrong": of.wrong,
+        "longest": of.longest,
+    }
     json.dump(told, sys.stdout)

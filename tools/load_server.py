@@ -1,7 +1,8 @@
 """A server with a rate limit and an outage: what `tools/load.py` asks, in a process of its own.
 
-It takes so many requests a second (a token bucket for all its callers together) and answers the others with the documented 429.
-In the outage it refuses connections at first, and later answers 503. It tells what it saw when its standard input is closed.
+It takes so many requests a second (a token bucket for all its callers together) and answers the
+others with the documented 429. In the outage it refuses connections at first, and later answers
+503. It tells what it saw when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Plan:
         retry_after: What its 429s say in `Retry-After`, or None.
         begin: When the load begins.
         seconds: How long it lasts before the outage, and again after it.
-        outage: How long that lasts; connections are refused in its first half, and requests met by 503 in the second.
+        outage: How long that lasts; connections are refused in its first half, and requests met by
+            503 in the second.
         processes: How many processes ask.
         tasks: How many tasks each of them has.
     """
@@ -75,7 +77,9 @@ def invoice(key: str) -> str:
 
 
 class Shop:
-    """What all connections share: the bucket, the invoices, and the count of what was answered in each second."""
+    """What all connections share: the bucket, the invoices, and the count of what was answered in
+    each second.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -105,7 +109,9 @@ class Shop:
         return answer
 
     async def watch(self) -> None:
-        """Note how late this process is at the most in each second, in milliseconds: a busy machine is no fault of the callers."""
+        """Note how late this process is at the most in each second, in milliseconds: a busy machine
+        is no fault of the callers.
+        """
         while True:
             before = time.monotonic()
             await asyncio.sleep(_OFTEN)
@@ -131,7 +137,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._pending + data
         while (head := data.find(b"\r\n\r\n") + 4) > 3:
-            headers = dict(line.split(": ", 1) for line in data[: head - 4].decode("latin-1").split("\r\n")[1:])
+            headers = dict(
+                line.split(": ", 1) for line in data[: head - 4].decode("latin-1").split("\r\n")[1:]
+            )
             end = head + int(headers["Content-Length"])
             if len(data) < end:
                 break
@@ -147,7 +155,9 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(plan: Plan) -> Shop:
-    """Print the port, and serve until the standard input is closed, away from it for the first half of the outage."""
+    """Print the port, and serve until the standard input is closed, away from it for the first half
+    of the outage.
+    """
     loop, shop = asyncio.get_running_loop(), Shop(plan)
     server = await loop.create_server(lambda: Connection(shop), "127.0.0.1", 0, backlog=1024)
     port = server.sockets[0].getsockname()[1]
@@ -172,4 +182,6 @@ async def serve(plan: Plan) -> Shop:
 
 if __name__ == "__main__":
     done = asyncio.run(serve(Plan(**json.loads(sys.argv[1]))))
-    json.dump({"seen": done.seen, "invoices": len(done.invoices), "stalls": done.stalls}, sys.stdout)
+    json.dump(
+        {"seen": done.seen, "invoices": len(done.invoices), "stalls": done.stalls}, sys.stdout
+    )

@@ -1,4 +1,5 @@
-"""Write docs/operations.md from the operation table; with --check, report whether the page is up to date.
+"""Write docs/operations.md from the operation table; with --check, report whether the page is up to
+date.
 
 python tools/operations_table.py [--check]
 """
@@ -37,7 +38,7 @@ All {count} operations that this package models. `PayChainHQ.request` reaches wh
 
 | Method | HTTP | Path | Credential | Idempotency | Answer | Documented in |
 |---|---|---|---|---|---|---|
-"""
+"""  # noqa: E501
 
 
 _GATEWAY = """
@@ -47,13 +48,18 @@ Those of `paychainhq.gateway`, which is another API on another host (seed 004). 
 
 | Method | HTTP | Path | Credential | Scope of a client token | Answer | Documented in |
 |---|---|---|---|---|---|---|
-"""
+"""  # noqa: E501
 
 
 def table() -> str:
     """Return the page."""
     rows = "".join(map(_row, OPERATIONS.values()))
-    return _INTRODUCTION.format(count=len(OPERATIONS)) + rows + _GATEWAY + "".join(map(_gateway_row, GATEWAY_OPERATIONS.values()))
+    return (
+        _INTRODUCTION.format(count=len(OPERATIONS))
+        + rows
+        + _GATEWAY
+        + "".join(map(_gateway_row, GATEWAY_OPERATIONS.values()))
+    )
 
 
 def _row(operation: Operation[Any]) -> str:
@@ -76,7 +82,9 @@ def _gateway_row(operation: Operation[Any]) -> str:
         f"`{operation.path}`",
         "`oauth_token`" if operation.auth == "oauth_token" else "`client_token`, or `oauth_token`",
         f"`{SCOPES[operation.name]}`" if operation.name in SCOPES else "",
-        "plain JSON" if operation.response_type is object else f"`{_type_name(operation.response_type)}`",
+        "plain JSON"
+        if operation.response_type is object
+        else f"`{_type_name(operation.response_type)}`",
         _source(operation, "paychainhq.gateway"),
     )
     return f"| {' | '.join(cells)} |\n"
@@ -96,7 +104,9 @@ def _source(operation: Operation[Any], package: str) -> str:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Resource) and value is not Resource
     )
-    found = re.search(r"^Source: (.+?)\.$", inspect.getdoc(getattr(cls, method)) or "", re.MULTILINE | re.DOTALL)
+    found = re.search(
+        r"^Source: (.+?)\.$", inspect.getdoc(getattr(cls, method)) or "", re.MULTILINE | re.DOTALL
+    )
     if found is None:
         raise ValueError(f"the docstring of {operation.name} names no source")
     return " ".join(found[1].split())
@@ -104,7 +114,9 @@ def _source(operation: Operation[Any], package: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write docs/operations.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if the file is stale"
+    )
     options = parser.parse_args(arguments)
     wanted = table()
     if not options.check:
@@ -112,7 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         TARGET.write_text(wanted, encoding="utf-8")
         return 0
     found = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-    sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), TARGET.name, "as it should be"))
+    sys.stdout.writelines(
+        difflib.unified_diff(
+            found.splitlines(True), wanted.splitlines(True), TARGET.name, "as it should be"
+        )
+    )
     return int(found != wanted)
 
 

@@ -2,9 +2,10 @@
 
     python tools/soak.py [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
 
-A server in a separate process answers each read with the requested id, at once, late, or in pieces, and sometimes with an error
-or a closed connection. No call may receive the response of another one. At the end there must be as many tasks and open
-descriptors as at the beginning, and the pool must allow as many concurrent requests as before.
+A server in a separate process answers each read with the requested id, at once, late, or in pieces,
+and sometimes with an error or a closed connection. No call may receive the response of another one.
+At the end there must be as many tasks and open descriptors as at the beginning, and the pool must
+allow as many concurrent requests as before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from paychainhq import ConnectionFailedError, PayChainHQ, RequestTimeoutError, RetryPolicy, ServerError
+from paychainhq import (
+    ConnectionFailedError,
+    PayChainHQ,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServerError,
+)
 
 PATIENCE = 5.0
 
@@ -45,7 +52,11 @@ async def misbehave(writer: asyncio.StreamWriter, body: bytes) -> None:
     if way < 0.01:
         raise ConnectionResetError
     status = b"503 Service Unavailable" if way < 0.02 else b"200 OK"
-    whole = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+    whole = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        status,
+        len(body),
+        body,
+    )
     if way < 0.3:
         await asyncio.sleep(random.random() * 0.01)
     cut = random.randrange(len(whole)) if way < 0.5 else 0
@@ -64,7 +75,9 @@ async def serve() -> None:
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -79,7 +92,9 @@ def serving() -> Iterator[str]:
 class Soak:
     """Calls of one client, and their outcomes."""
 
-    def __init__(self, pay: PayChainHQ, calls: int, cancelled: float, chance: random.Random) -> None:
+    def __init__(
+        self, pay: PayChainHQ, calls: int, cancelled: float, chance: random.Random
+    ) -> None:
         self.outcomes: Counter[str] = Counter()
         self.mixed_up: list[str] = []
         self._pay = pay
@@ -97,7 +112,9 @@ class Soak:
             self.outcomes["cancelled" if call.cancelled() else call.result()] += 1
 
     async def _wait_a_little(self) -> None:
-        """Wait for some turns of the loop or some milliseconds, so that cancellation reaches every suspension point of a call."""
+        """Wait for some turns of the loop or some milliseconds, so that cancellation reaches every
+        suspension point of a call.
+        """
         if self._chance.random() < 0.7:
             for _ in range(self._chance.randrange(30)):
                 await asyncio.sleep(0)
@@ -122,7 +139,9 @@ async def soak(url: str, calls: int, cancelled: float, connections: int, seed: i
     """Run the calls, print the outcomes, and return the problems found."""
     tasks, files, started = len(asyncio.all_tasks()), descriptors(), time.monotonic()
     retry = RetryPolicy(attempts=2, first=0.001, cap=0.01)
-    async with PayChainHQ(api_key="k", base_url=url, max_connections=connections, retry=retry, timeout=30) as pay:
+    async with PayChainHQ(
+        api_key="k", base_url=url, max_connections=connections, retry=retry, timeout=30
+    ) as pay:
         job = Soak(pay, calls, cancelled, random.Random(seed))
         async with asyncio.TaskGroup() as group:
             for _ in range(2 * connections):
@@ -137,8 +156,14 @@ async def soak(url: str, calls: int, cancelled: float, connections: int, seed: i
             break
     left_tasks, left_files = len(asyncio.all_tasks()) - tasks, descriptors() - files
     counts = ", ".join(f"{count} {outcome}" for outcome, count in job.outcomes.most_common())
-    print(f"{calls} calls over {connections} connections in {time.monotonic() - started:.1f} s: {counts}")
-    print(f"replies mixed up: {len(job.mixed_up)}; tasks left: {left_tasks}; descriptors left: {left_files}")
+    print(
+        f"{calls} calls over {connections} connections in {time.monotonic() - started:.1f} s: "
+        f"{counts}"
+    )
+    print(
+        f"replies mixed up: {len(job.mixed_up)}; tasks left: {left_tasks}; descriptors left: "
+        f"{left_files}"
+    )
     problems = job.mixed_up + whole.mixed_up
     if left_tasks or left_files:
         problems.append(f"{left_tasks} tasks and {left_files} descriptors are left")
@@ -148,7 +173,9 @@ async def soak(url: str, calls: int, cancelled: float, connections: int, seed: i
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--cancelled", type=float, default=30.0, help="percent of the calls")
     parser.add_argument("--connections", type=int, default=16)
@@ -158,8 +185,12 @@ def main() -> int:
     if given.serve:
         asyncio.run(serve())
     with serving() as url:
-        asyncio.run(asyncio.sleep(0))  # opens the descriptors of a first loop before they are counted
-        problems = asyncio.run(soak(url, given.calls, given.cancelled / 100, given.connections, given.seed))
+        asyncio.run(
+            asyncio.sleep(0)
+        )  # opens the descriptors of a first loop before they are counted
+        problems = asyncio.run(
+            soak(url, given.calls, given.cancelled / 100, given.connections, given.seed)
+        )
     gc.collect()
     for problem in problems[:20]:
         print("WRONG:", problem)

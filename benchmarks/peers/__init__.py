@@ -1,7 +1,8 @@
 """Peers: clients that do the same work, each in its usual way.
 
-A peer is a function of a `Target` that returns an async context manager. Its value is either a call, a coroutine function or a
-plain one, which creates one invoice, or a `Job`, which creates many.
+A peer is a function of a `Target` that returns an async context manager. Its value is either a
+call, a coroutine function or a plain one, which creates one invoice, or a `Job`, which creates
+many.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ async def reading(target: Target) -> AsyncIterator[Work]:
         url = f"{target.url}/api/v1/invoices/inv_123"
 
         async def get() -> object:
-            async with session.get(url, headers={"Content-Type": "application/json", "x-api-key": KEY}) as answer:
+            async with session.get(
+                url, headers={"Content-Type": "application/json", "x-api-key": KEY}
+            ) as answer:
                 return orjson.loads(await answer.read())
 
         yield get
@@ -40,4 +42,6 @@ async def reading(target: Target) -> AsyncIterator[Work]:
 
 def _session(target: Target) -> aiohttp.ClientSession:
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else True
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=target.connections, ssl=context))
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=target.connections, ssl=context)
+    )

@@ -16,7 +16,9 @@ from benchmarks.work import BODY, INVOICES, KEY, Target
 
 
 class _Connection(asyncio.Protocol):
-    """Connection with one request at a time: `ask` writes it and returns a future of the response body."""
+    """Connection with one request at a time: `ask` writes it and returns a future of the response
+    body.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -32,7 +34,9 @@ class _Connection(asyncio.Protocol):
         data = self._received + data
         head = data.find(b"\r\n\r\n")
         length = data.find(b"Content-Length: ", 0, head)
-        if head < 0 or len(data) < (end := head + 4 + int(data[length + 16 : data.index(b"\r", length)])):
+        if head < 0 or len(data) < (
+            end := head + 4 + int(data[length + 16 : data.index(b"\r", length)])
+        ):
             self._received = data
             return
         self._received = b""

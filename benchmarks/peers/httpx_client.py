@@ -16,7 +16,9 @@ from benchmarks.work import BODY, KEY, Target
 @asynccontextmanager
 async def opened(target: Target) -> AsyncIterator[Work]:
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else True
-    limits = httpx.Limits(max_connections=target.connections, max_keepalive_connections=target.connections)
+    limits = httpx.Limits(
+        max_connections=target.connections, max_keepalive_connections=target.connections
+    )
     async with httpx.AsyncClient(verify=context, limits=limits) as client:
         url = target.invoices
 

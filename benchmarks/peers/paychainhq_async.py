@@ -20,7 +20,13 @@ _numbers = itertools.count()
 def client(target: Target) -> PayChainHQ:
     """Return a client with default settings."""
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else None
-    return PayChainHQ(api_key=KEY, business_id=BUSINESS, base_url=target.url, ssl=context, max_connections=target.connections)
+    return PayChainHQ(
+        api_key=KEY,
+        business_id=BUSINESS,
+        base_url=target.url,
+        ssl=context,
+        max_connections=target.connections,
+    )
 
 
 def requests(count: int) -> Iterator[InvoiceRequest]:
@@ -67,7 +73,9 @@ async def create_many_with_ledger(target: Target) -> AsyncIterator[Work]:
 def _job(pay: PayChainHQ, **options: Any) -> Job:
     async def run(count: int, concurrency: int) -> None:
         created = 0
-        async for outcome in pay.invoices.create_many(requests(count), concurrency=concurrency, **options):
+        async for outcome in pay.invoices.create_many(
+            requests(count), concurrency=concurrency, **options
+        ):
             if not outcome.ok:
                 raise RuntimeError(f"a request failed: {outcome.error}")
             created += 1

@@ -1,4 +1,6 @@
-"""stripe-python over its fastest transport, aiohttp: the same fields, as a form, decoded into one of its own objects."""
+"""stripe-python over its fastest transport, aiohttp: the same fields, as a form, decoded into one
+of its own objects.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from benchmarks.work import BODY, Target
 @asynccontextmanager
 async def opened(target: Target) -> AsyncIterator[Work]:
     transport = stripe.AIOHTTPClient(connector=aiohttp.TCPConnector(limit=target.connections))
-    client = stripe.StripeClient("sk_test_123", base_addresses={"api": target.url}, http_client=transport)
+    client = stripe.StripeClient(
+        "sk_test_123", base_addresses={"api": target.url}, http_client=transport
+    )
 
     async def create() -> object:
         return await client.v1.customers.create_async(BODY)

@@ -1,6 +1,8 @@
-"""Shop with an emulated PayChainHQ, in one command: `python examples/shop [--port 8080] [--no-webhooks]`.
+"""Shop with an emulated PayChainHQ, in one command: `python examples/shop [--port 8080]
+[--no-webhooks]`.
 
-An emulated payer pays each new invoice a few seconds after its creation, and the chain confirms it a few seconds later.
+An emulated payer pays each new invoice a few seconds after its creation, and the chain confirms it
+a few seconds later.
 """
 
 from __future__ import annotations
@@ -36,9 +38,17 @@ async def payer(pay: PayChainHQ, emulator: Emulator, seconds: float) -> None:
 
 async def main(port: int, webhooks: bool, interval: float, seconds: float, folder: Path) -> None:
     secret = secrets.token_hex(16)
-    with Emulator() as emulator, SQLiteLedger(folder / "ledger.db") as ledger, closing(Orders(str(folder / "orders.db"))) as orders:
-        async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url) as pay:
-            runner = web.AppRunner(Shop(pay, ledger, orders, secret, interval=interval).app(), access_log=None)
+    with (
+        Emulator() as emulator,
+        SQLiteLedger(folder / "ledger.db") as ledger,
+        closing(Orders(str(folder / "orders.db"))) as orders,
+    ):
+        async with PayChainHQ(
+            api_key=API_KEY, business_id=BUSINESS_ID, base_url=emulator.url
+        ) as pay:
+            runner = web.AppRunner(
+                Shop(pay, ledger, orders, secret, interval=interval).app(), access_log=None
+            )
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -52,15 +62,25 @@ async def main(port: int, webhooks: bool, interval: float, seconds: float, folde
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--no-webhooks", action="store_true", help="send no webhooks, as if all were lost")
-    parser.add_argument("--interval", type=float, default=5.0, help="seconds between two reads of an open invoice")
-    parser.add_argument("--seconds", type=float, default=4.0, help="delay of the payer and of the chain in seconds")
+    parser.add_argument(
+        "--no-webhooks", action="store_true", help="send no webhooks, as if all were lost"
+    )
+    parser.add_argument(
+        "--interval", type=float, default=5.0, help="seconds between two reads of an open invoice"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="delay of the payer and of the chain in seconds"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            asyncio.run(main(given.port, not given.no_webhooks, given.interval, given.seconds, Path(folder)))
+            asyncio.run(
+                main(given.port, not given.no_webhooks, given.interval, given.seconds, Path(folder))
+            )
         except KeyboardInterrupt:
             print("the shop is closed")

@@ -1,6 +1,8 @@
-"""Shop with payment by PayChainHQ: an order, a payment page, a webhook, and a watch in case no webhook arrives.
+"""Shop with payment by PayChainHQ: an order, a payment page, a webhook, and a watch in case no
+webhook arrives.
 
-The page sends its requests to the shop, and the shop to PayChainHQ: no key and no address of the API reaches a browser.
+The page sends its requests to the shop, and the shop to PayChainHQ: no key and no address of the
+API reaches a browser.
 """
 
 from __future__ import annotations
@@ -35,7 +37,14 @@ log = logging.getLogger("shop")
 class Shop:
     """Pages of the shop, and the two sources of payment notifications."""
 
-    def __init__(self, pay: PayChainHQ, ledger: SQLiteLedger, orders: Orders, webhook_secret: str, interval: float = 5.0) -> None:
+    def __init__(
+        self,
+        pay: PayChainHQ,
+        ledger: SQLiteLedger,
+        orders: Orders,
+        webhook_secret: str,
+        interval: float = 5.0,
+    ) -> None:
         self._pay = pay
         self._orders = orders
         self._interval = interval
@@ -65,10 +74,14 @@ class Shop:
 
     async def _front(self, request: web.Request) -> web.Response:
         items = "".join(
-            f'<button name="article" value="{html.escape(name)}">{html.escape(name)}, {price} USDC</button> '
+            f'<button name="article" value="{html.escape(name)}">{html.escape(name)}, {price} '
+            "USDC</button> "
             for name, price in ARTICLES.items()
         )
-        page = f'<!doctype html><title>Shop</title><h1>Shop</h1><form method="post" action="/orders">{items}</form>'
+        page = (
+            '<!doctype html><title>Shop</title><h1>Shop</h1><form method="post" '
+            f'action="/orders">{items}</form>'
+        )
         return web.Response(text=page, content_type="text/html", headers=HEADERS)
 
     async def _order(self, request: web.Request) -> web.Response:
@@ -85,23 +98,34 @@ class Shop:
             raise web.HTTPNotFound(text="There is no such order.")
         shown = ("id", "article", "amount", "token", "network", "address", "expires_at")
         fields = {name: html.escape(str(order[name])) for name in shown}
-        page = PAGE.substitute(fields, qr=segno.make(order["address"], micro=False).svg_inline(scale=5))
+        page = PAGE.substitute(
+            fields, qr=segno.make(order["address"], micro=False).svg_inline(scale=5)
+        )
         return web.Response(text=page, content_type="text/html", headers=HEADERS)
 
     async def _state(self, request: web.Request) -> web.Response:
         order = self._orders.get(request.match_info["id"])
         if order is None:
             raise web.HTTPNotFound(text="There is no such order.")
-        return web.json_response({"status": order["status"], "paid": order["paid_at"] is not None}, headers=HEADERS)
+        return web.json_response(
+            {"status": order["status"], "paid": order["paid_at"] is not None}, headers=HEADERS
+        )
 
     # --- requests to PayChainHQ, and its events ---
 
     async def _invoice(self, order_id: str) -> Invoice:
-        """Create the invoice of an order. The key is derived from the order: a repeat after a crash returns the same invoice."""
+        """Create the invoice of an order. The key is derived from the order: a repeat after a crash
+        returns the same invoice.
+        """
         order = self._orders.get(order_id)
         assert order is not None
         invoice = await self._pay.invoices.create(
-            order["price"], "USDC", "eth", expires_in=1800, metadata={"order": order_id}, idempotency_key=f"shop-{order_id}"
+            order["price"],
+            "USDC",
+            "eth",
+            expires_in=1800,
+            metadata={"order": order_id},
+            idempotency_key=f"shop-{order_id}",
         )
         self._orders.invoiced(order_id, invoice)
         return invoice
@@ -122,7 +146,9 @@ class Shop:
     async def _watch(self, invoice: Invoice | str) -> None:
         seen = self._receiver.invoice_ids()  # invoices named by webhooks are read at once
         try:
-            async for change in self._pay.invoices.watch([invoice], interval=self._interval, seen=seen):
+            async for change in self._pay.invoices.watch(
+                [invoice], interval=self._interval, seen=seen
+            ):
                 if change.invoice is not None:
                     self._note(change.invoice)
         except PayChainError:

@@ -1,6 +1,7 @@
 """Local, stateful emulator of PayChainHQ on a real socket, for trials and tests without an account.
 
-The server is loaded on the first use of one of the names below, so that the import of this package stays cheap.
+The server is loaded on the first use of one of the names below, so that the import of this package
+stays cheap.
 """
 
 from __future__ import annotations

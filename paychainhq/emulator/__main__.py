@@ -24,13 +24,28 @@ from paychainhq.emulator import (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m paychainhq.emulator", description="Run a local PayChainHQ.")
-    parser.add_argument("--port", type=int, default=8787, help="the port to listen on (default: 8787; 0 takes a free one)")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--state", metavar="FILE", help="keep the state in this SQLite file (default: in memory)")
+    parser = argparse.ArgumentParser(
+        prog="python -m paychainhq.emulator", description="Run a local PayChainHQ."
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8787,
+        help="the port to listen on (default: 8787; 0 takes a free one)",
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--state", metavar="FILE", help="keep the state in this SQLite file (default: in memory)"
+    )
     parser.add_argument("--allow-remote", action="store_true", help="take a --host beyond loopback")
     parser.add_argument(
-        "--allow-host", metavar="HOST", action="append", default=[], help="take requests to this host too: name, or name:port"
+        "--allow-host",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="take requests to this host too: name, or name:port",
     )
     options = parser.parse_args(arguments)
 
@@ -49,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"dashboard:     {header}: {value}")
             print(f"gateway:       {emulator.gateway_url}")
             print(f"  client id:   {GATEWAY_CLIENT_ID}")
-            print(f"  tokens:      {GATEWAY_CLIENT_TOKEN}, {GATEWAY_READ_TOKEN} (reads only), {GATEWAY_OAUTH_TOKEN} (OAuth2)")
+            print(
+                f"  tokens:      {GATEWAY_CLIENT_TOKEN}, {GATEWAY_READ_TOKEN} (reads only), "
+                f"{GATEWAY_OAUTH_TOKEN} (OAuth2)"
+            )
             print("Ctrl-C stops it.", flush=True)
             stop.wait()
     except (ValueError, OSError, OverflowError, sqlite3.Error) as error:

@@ -11,12 +11,14 @@ from paychainhq.emulator.seed import BUSINESS_ID, digest
 from paychainhq.emulator.state import State
 from paychainhq.operations import Operation
 
-# Assumption: no public page names the header of a dashboard session. These two names are the emulator's own.
+# Assumption: no public page names the header of a dashboard session. These two names are the
+# emulator's own.
 DASHBOARD_HEADER = "X-Emulator-Dashboard-Session"
 DASHBOARD_SESSION = "emulator-dashboard-session"
 
-# Assumption: no page maps operations to permissions. These are the words of the samples. No sample has one for settings, billing
-# or reference data, so `business:read` covers these and the documented set of five permissions reaches every operation.
+# Assumption: no page maps operations to permissions. These are the words of the samples. No sample
+# has one for settings, billing or reference data, so `business:read` covers these and the
+# documented set of five permissions reaches every operation.
 SCOPES = {
     "customers.create": "customers:create",
     "customers.list": "customers:read",
@@ -33,7 +35,9 @@ SCOPES = {
 _ANY_OTHER = "business:read"
 
 
-def authenticate(state: State, operation: Operation[Any], headers: Mapping[str, str], path: Mapping[str, str]) -> str:
+def authenticate(
+    state: State, operation: Operation[Any], headers: Mapping[str, str], path: Mapping[str, str]
+) -> str:
     """Return the id of the credential, or raise `RefusedError`."""
     credential = ""
     if operation.auth == "dashboard":
@@ -49,13 +53,16 @@ def _dashboard(headers: Mapping[str, str]) -> str:
     if headers.get(DASHBOARD_HEADER) == DASHBOARD_SESSION:
         return "dashboard"
     if "x-api-key" in headers:
-        raise RefusedError(403, "FORBIDDEN", "this needs a dashboard session: API keys cannot do it")
+        raise RefusedError(
+            403, "FORBIDDEN", "this needs a dashboard session: API keys cannot do it"
+        )
     raise RefusedError(401, "UNAUTHORIZED", "missing or invalid dashboard session")
 
 
 def _standard_key(state: State, operation: Operation[Any], headers: Mapping[str, str]) -> str:
     key = state.find(
-        "SELECT id, kind, permissions FROM api_keys WHERE digest = ? AND NOT revoked AND (expires_at IS NULL OR expires_at > ?)",
+        "SELECT id, kind, permissions FROM api_keys WHERE digest = ? AND NOT revoked AND "
+        "(expires_at IS NULL OR expires_at > ?)",
         digest(headers.get("x-api-key", "")),
         state.now(),
     )
@@ -63,7 +70,9 @@ def _standard_key(state: State, operation: Operation[Any], headers: Mapping[str,
         raise RefusedError(401, "UNAUTHORIZED", "missing or invalid API key")
     # Assumption: no page documents the response to another kind of key on a standard operation.
     if key["kind"] != "standard":
-        raise RefusedError(403, "FORBIDDEN", f"a {key['kind']} key cannot do this: use a standard key")
+        raise RefusedError(
+            403, "FORBIDDEN", f"a {key['kind']} key cannot do this: use a standard key"
+        )
     scope = SCOPES.get(operation.name, _ANY_OTHER)
     if not allows(json.loads(key["permissions"]), scope):
         raise RefusedError(403, "FORBIDDEN", f"this API key lacks the permission {scope}")

@@ -1,7 +1,9 @@
-"""Reference data: networks, tokens, prices, plans and the contract integration of the documents' samples, plus a few more.
+"""Reference data: networks, tokens, prices, plans and the contract integration of the documents'
+samples, plus a few more.
 
-Assumption: all rows but the samples' own (USDC on Base, the first three plans, the counter program) are invented, or from the
-vendor's pricing page. Prices never change, and a token has the same decimals on every network.
+Assumption: all rows but the samples' own (USDC on Base, the first three plans, the counter program)
+are invented, or from the vendor's pricing page. Prices never change, and a token has the same
+decimals on every network.
 """
 
 from __future__ import annotations
@@ -36,15 +38,34 @@ NETWORKS = {
     network.id: network
     for network in (
         Network(
-            "base-mainnet", "Base Mainnet", "eth", "mainnet", {"USDC": "0x833589fCD6EDb6E08f4c7C32D4f71b54bdA02913", "ETH": None}
+            "base-mainnet",
+            "Base Mainnet",
+            "eth",
+            "mainnet",
+            {"USDC": "0x833589fCD6EDb6E08f4c7C32D4f71b54bdA02913", "ETH": None},
         ),
-        Network("bnb-mainnet", "BNB Smart Chain", "eth", "mainnet", {"USDC": "0x8AC76a51cc950d9822D68b83fE1Ad97B32Cd580d"}),
         Network(
-            "sol-mainnet", "Solana Mainnet", "sol", "mainnet", {"USDC": "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v", "SOL": None}
+            "bnb-mainnet",
+            "BNB Smart Chain",
+            "eth",
+            "mainnet",
+            {"USDC": "0x8AC76a51cc950d9822D68b83fE1Ad97B32Cd580d"},
+        ),
+        Network(
+            "sol-mainnet",
+            "Solana Mainnet",
+            "sol",
+            "mainnet",
+            {"USDC": "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v", "SOL": None},
         ),
         Network("btc-mainnet", "Bitcoin Mainnet", "btc", "mainnet", {"BTC": None}),
         Network(
-            "base-sepolia", "Base Sepolia", "eth", "testnet", {"USDC": "0x036CbD53842c5426634e7929541eC2318f3dCF7e"}, active=False
+            "base-sepolia",
+            "Base Sepolia",
+            "eth",
+            "testnet",
+            {"USDC": "0x036CbD53842c5426634e7929541eC2318f3dCF7e"},
+            active=False,
         ),
     )
 }
@@ -53,7 +74,12 @@ NETWORKS = {
 def find_network(token: str, chain: str, network_id: str | None) -> Network | None:
     """Return the active network of an asset: the named one, or the chain's first."""
     for network in NETWORKS.values():
-        if network.active and network.chain == chain and token in network.tokens and network_id in (None, network.id):
+        if (
+            network.active
+            and network.chain == chain
+            and token in network.tokens
+            and network_id in (None, network.id)
+        ):
             return network
     return None
 
@@ -100,7 +126,8 @@ PLANS: dict[str, dict[str, object]] = {
         "payoutApiWithdrawalQuota": 10000,
     },
 }
-# The documents contradict each other: the sample of plans marks GROWTH as not annual, every other page marks only GROWTH as annual.
+# The documents contradict each other: the sample of plans marks GROWTH as not annual, every other
+# page marks only GROWTH as annual.
 ANNUAL_FEES = {"GROWTH": "1069.200000000000"}
 
 CONTRACT_INTEGRATION: dict[str, object] = {

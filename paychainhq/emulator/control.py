@@ -1,4 +1,6 @@
-"""What drives the emulator: payments, confirmations, time and faults; for `Emulator`, and over HTTP for other processes."""
+"""What drives the emulator: payments, confirmations, time and faults; for `Emulator`, and over HTTP
+for other processes.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,17 @@ _LONGEST_JITTER = 86_400
 
 @attrs.frozen
 class Control:
-    """The controls. What cannot be meant is a ValueError, an invoice that does not exist a LookupError."""
+    """The controls. What cannot be meant is a ValueError, an invoice that does not exist a
+    LookupError.
+    """
 
     state: State
     faults: Faults
     recording: Recording
 
-    def pay(self, invoice_id: str, amount: check.Money | None = None, token: str | None = None) -> str:
+    def pay(
+        self, invoice_id: str, amount: check.Money | None = None, token: str | None = None
+    ) -> str:
         written = None if amount is None else check.positive_money("amount", amount)
         with self.state.transaction():
             lifecycle.expire(self.state)
@@ -44,17 +50,34 @@ class Control:
             return lifecycle.confirm(self.state, invoice_id)
 
     def advance(self, seconds: float) -> None:
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, (int, float))
+            or not 0 <= seconds < math.inf
+        ):
             raise ValueError(f"seconds must be a number of 0 or more, not {seconds!r}")
         self.state.advance(round(seconds * 1000))
 
-    def add_webhook(self, url: object, secret: object, bearer: object = None, copies: object = 1, jitter: object = 0.0) -> str:
+    def add_webhook(
+        self,
+        url: object,
+        secret: object,
+        bearer: object = None,
+        copies: object = 1,
+        jitter: object = 0.0,
+    ) -> str:
         parts = urlsplit(check.text("url", url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must be an http or https URL with a host")
         number = _copies("copies", copies)
-        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < _LONGEST_JITTER:
-            raise ValueError(f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}")
+        if (
+            isinstance(jitter, bool)
+            or not isinstance(jitter, (int, float))
+            or not 0 <= jitter < _LONGEST_JITTER
+        ):
+            raise ValueError(
+                f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}"
+            )
         bearer = signing.checked_bearer(bearer)
         (secret,) = signing.checked_secrets(check.text("secret", secret))
         with self.state.transaction():
@@ -99,13 +122,19 @@ def _fault(control: Control, body: Mapping[str, Any]) -> object:
 
 
 def _add_webhook(control: Control, body: Mapping[str, Any]) -> object:
-    known = {name: body[name] for name in ("url", "secret", "bearer", "copies", "jitter") if name in body}
+    known = {
+        name: body[name] for name in ("url", "secret", "bearer", "copies", "jitter") if name in body
+    }
     return {"id": control.add_webhook(**{"url": None, "secret": None, **known})}
 
 
 def _deliveries(control: Control, body: Mapping[str, Any]) -> object:
     named = [attrs.asdict(delivery) for delivery in outbox.deliveries(control.state)]
-    return {"data": [{check.wire_name(name): value for name, value in delivery.items()} for delivery in named]}
+    return {
+        "data": [
+            {check.wire_name(name): value for name, value in delivery.items()} for delivery in named
+        ]
+    }
 
 
 def _gateway(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
@@ -129,7 +158,10 @@ def _shown(request: ReceivedRequest) -> dict[str, object]:
         "method": request.method,
         "path": request.path,
         "query": dict(request.query),
-        "headers": {name: "***" if isinstance(value, Secret) else value for name, value in request.headers.items()},
+        "headers": {
+            name: "***" if isinstance(value, Secret) else value
+            for name, value in request.headers.items()
+        },
         "body": request.body,
         "operation": request.operation,
         "status": request.status,
@@ -142,7 +174,10 @@ _ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] =
     ("POST", "advance"): _advance,
     ("POST", "fault"): _fault,
     ("POST", "add_webhook"): _add_webhook,
-    **{("POST", name): _gateway(name) for name in ("pay_gateway", "confirm_gateway", "refund_gateway")},
+    **{
+        ("POST", name): _gateway(name)
+        for name in ("pay_gateway", "confirm_gateway", "refund_gateway")
+    },
     ("GET", "deliveries"): _deliveries,
     ("GET", "requests"): _requests,
 }

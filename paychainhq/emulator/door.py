@@ -1,4 +1,6 @@
-"""Access check of the emulator: a web page in a browser on the same machine can neither drive it nor read from it."""
+"""Access check of the emulator: a web page in a browser on the same machine can neither drive it
+nor read from it.
+"""
 
 from __future__ import annotations
 
@@ -29,25 +31,39 @@ class Door:
     def check(self, request: web.BaseRequest, *, control: bool) -> None:
         """Raise `RefusedError` for a request that a web page may have sent.
 
-        A page can send to any address, and give its own host name the emulator's address (DNS rebinding). The browser then sends
-        the page's name as `Host`, and its origin as `Origin`. It sends a JSON body to another origin only after a preflight, which
-        the emulator refuses.
+        A page can send to any address, and give its own host name the emulator's address (DNS
+        rebinding). The browser then sends the page's name as `Host`, and its origin as `Origin`. It
+        sends a JSON body to another origin only after a preflight, which the emulator refuses.
         """
         host = request.headers.get("Host", "").lower()
         if not self._is_known(host, request):
-            _refuse(f"the emulator is not reached as {host[:100]!r}; --allow-host (allowed_hosts=) allows a host")
-        if any(origin.lower() != f"http://{host}" for origin in request.headers.getall("Origin", ())):
+            _refuse(
+                f"the emulator is not reached as {host[:100]!r}; --allow-host (allowed_hosts=) "
+                "allows a host"
+            )
+        if any(
+            origin.lower() != f"http://{host}" for origin in request.headers.getall("Origin", ())
+        ):
             _refuse("the emulator takes no requests from pages of another origin")
         if control and request.method != "GET" and request.content_type != "application/json":
             _refuse("a control request must have the Content-Type application/json")
 
     def _is_known(self, host: str, request: web.BaseRequest) -> bool:
         name, port = _split(host)
-        if f"{name}:{port}" in self._hosts or name in self._allowed or f"{name}:{port}" in self._allowed:
+        if (
+            f"{name}:{port}" in self._hosts
+            or name in self._allowed
+            or f"{name}:{port}" in self._allowed
+        ):
             return True
-        # Bound to all addresses, the emulator is reached under each of them; an address cannot be rebound as a name can.
-        address = None if request.transport is None else request.transport.get_extra_info("sockname")
-        return address is not None and name == _bracketed(str(address[0])) and port == str(self._port)
+        # Bound to all addresses, the emulator is reached under each of them; an address cannot be
+        # rebound as a name can.
+        address = (
+            None if request.transport is None else request.transport.get_extra_info("sockname")
+        )
+        return (
+            address is not None and name == _bracketed(str(address[0])) and port == str(self._port)
+        )
 
 
 def _bracketed(host: str) -> str:

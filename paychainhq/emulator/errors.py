@@ -9,7 +9,9 @@ from typing import NoReturn
 class RefusedError(Exception):
     """Request that is refused with the error envelope and leaves the state unchanged."""
 
-    def __init__(self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -17,11 +19,18 @@ class RefusedError(Exception):
         self.details = details
 
     def envelope(self, request_id: str) -> dict[str, object]:
-        error = {"code": self.code, "message": self.message, "details": list(self.details), "requestId": request_id}
+        error = {
+            "code": self.code,
+            "message": self.message,
+            "details": list(self.details),
+            "requestId": request_id,
+        }
         return {"error": error}
 
     def as_gateway(self) -> tuple[int, dict[str, object]]:
-        """Return the status and the body of the same refusal in the gateway's (Laravel's) format."""
+        """Return the status and the body of the same refusal in the gateway's (Laravel's)
+        format.
+        """
         if not self.details:
             return self.status, {"message": self.message}
         errors: dict[str, list[str]] = {}
@@ -31,7 +40,8 @@ class RefusedError(Exception):
 
 
 def refuse_field(field: str, message: str) -> NoReturn:
-    # Assumption: the pages show `details` only as an empty array. Here, each entry names a field and its problem.
+    # Assumption: the pages show `details` only as an empty array. Here, each entry names a field
+    # and its problem.
     refuse_fields([{"field": field, "message": message}])
 
 

@@ -26,12 +26,14 @@ def dump(value: object) -> bytes:
 
 @attrs.define(eq=False)
 class Exchange:
-    """Request as a fault handles it: a fault can execute it, respond, wait, or break the connection.
+    """Request as a fault handles it: a fault can execute it, respond, wait, or break the
+    connection.
 
     Attributes:
         request: The request, as an aiohttp object.
         path: The path as sent, without the query.
-        body: The parsed body. None if there is none, `BROKEN` if it is not JSON (or larger than a megabyte).
+        body: The parsed body. None if there is none, `BROKEN` if it is not JSON (or larger than a
+            megabyte).
         route: The operation and the values in its path, or None.
         request_id: The `x-request-id` of the response.
         scope: The scope of the request's idempotency key, once the request has been handled.

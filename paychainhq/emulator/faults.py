@@ -18,7 +18,8 @@ from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS
 
 Fault = Callable[[Exchange], Awaitable[web.StreamResponse | None]]
-"""Function that produces one fault. It returns the response, or None if the request never gets one."""
+"""Function that produces one fault. It returns the response, or None if the request never gets one.
+"""
 
 _CODES = {
     400: "VALIDATION_ERROR",
@@ -40,7 +41,9 @@ async def _reset(exchange: Exchange) -> None:
     exchange.handle()
     transport = exchange.request.transport
     if transport is not None:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
+        )
         transport.abort()
 
 
@@ -61,7 +64,9 @@ async def _bad_json(exchange: Exchange) -> web.StreamResponse:
 
 async def _html(exchange: Exchange) -> web.StreamResponse:
     exchange.handle()
-    return web.Response(body=b"<html><body><h1>It works</h1></body></html>", headers=exchange.headers("text/html"))
+    return web.Response(
+        body=b"<html><body><h1>It works</h1></body></html>", headers=exchange.headers("text/html")
+    )
 
 
 async def _empty(exchange: Exchange) -> web.StreamResponse:
@@ -101,7 +106,9 @@ def _status(status: int, retry_after: str) -> Fault:
     Assumption: a status without a documented code, such as 503, has the code `INTERNAL_ERROR`.
     """
     headers = {"Retry-After": str(math.ceil(_number(retry_after)))} if retry_after else {}
-    refused = RefusedError(status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator injected the status {status}")
+    refused = RefusedError(
+        status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator injected the status {status}"
+    )
 
     async def refuse(exchange: Exchange) -> web.StreamResponse:
         response = exchange.respond(exchange.refusal(refused))
@@ -133,7 +140,8 @@ def parse(kind: object) -> Fault:
     if name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
         return _status(int(name), argument)
     raise ValueError(
-        f"{kind!r} is not a kind of fault: use a status from 400 to 599, a status with Retry-After ('429:1'), 'slow:2.5',"
+        f"{kind!r} is not a kind of fault: use a status from 400 to 599, a status with Retry-After "
+        "('429:1'), 'slow:2.5',"
         f" or one of {', '.join(_KINDS)}"
     )
 
@@ -153,7 +161,9 @@ class Faults:
 
     def add(self, operation: object, kind: object, times: object = 1) -> None:
         if operation not in ("*", *OPERATIONS, *GATEWAY_OPERATIONS):
-            raise ValueError(f"{operation!r} is not an operation; use a name such as 'invoices.create', or '*'")
+            raise ValueError(
+                f"{operation!r} is not an operation; use a name such as 'invoices.create', or '*'"
+            )
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be an int of 1 or more, not {times!r}")
         self._planned.append(_Planned(str(operation), parse(kind), times))

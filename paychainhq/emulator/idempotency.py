@@ -19,7 +19,9 @@ HEADER = "Idempotency-Key"
 
 @attrs.frozen
 class Scope:
-    """Scope of a key. The documents use one key for six operations, so the scope is narrower than the business."""
+    """Scope of a key. The documents use one key for six operations, so the scope is narrower than
+    the business.
+    """
 
     credential: str
     method: str
@@ -35,8 +37,12 @@ class Reply:
     body: bytes
 
 
-def scope_of(operation: Operation[Any], credential: str, path: str, key: str | None) -> Scope | None:
-    """Return the scope of a request's key, or None without a key or for an operation that accepts none."""
+def scope_of(
+    operation: Operation[Any], credential: str, path: str, key: str | None
+) -> Scope | None:
+    """Return the scope of a request's key, or None without a key or for an operation that accepts
+    none.
+    """
     if operation.idempotency == "unsupported":
         return None
     if key is None:
@@ -56,26 +62,36 @@ def fingerprint(body: object) -> str:
 
 
 def in_progress() -> RefusedError:
-    return RefusedError(409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", "a request with this Idempotency-Key is still being handled")
+    return RefusedError(
+        409,
+        "IDEMPOTENCY_REQUEST_IN_PROGRESS",
+        "a request with this Idempotency-Key is still being handled",
+    )
 
 
 def recall(state: State, scope: Scope, body: object) -> Reply | None:
-    """Return the stored response, None if there is none, or refuse the key if another body used it."""
+    """Return the stored response, None if there is none, or refuse the key if another body used
+    it.
+    """
     row = state.find(
-        "SELECT fingerprint, status, body FROM replies WHERE credential = ? AND method = ? AND path = ? AND idempotency_key = ?",
+        "SELECT fingerprint, status, body FROM replies WHERE credential = ? AND method = ? AND "
+        "path = ? AND idempotency_key = ?",
         *attrs.astuple(scope),
     )
     if row is None:
         return None
     if row["fingerprint"] != fingerprint(body):
-        raise RefusedError(409, "IDEMPOTENCY_KEY_MISMATCH", "this Idempotency-Key was used with another body")
+        raise RefusedError(
+            409, "IDEMPOTENCY_KEY_MISMATCH", "this Idempotency-Key was used with another body"
+        )
     return Reply(row["status"], row["body"])
 
 
 def remember(state: State, scope: Scope, body: object, reply: Reply) -> None:
     """Store a response, in the transaction of its effect.
 
-    Assumption: only successes are stored, without expiry. A refused request can be corrected and sent with the same key.
+    Assumption: only successes are stored, without expiry. A refused request can be corrected and
+    sent with the same key.
     """
     state.insert(
         "replies",

@@ -35,7 +35,9 @@ class Standing:
 
 
 def standing(state: State, invoice: Row) -> Standing:
-    payments = state.all("SELECT token, amount, late FROM payments WHERE invoice_id = ?", invoice["id"])
+    payments = state.all(
+        "SELECT token, amount, late FROM payments WHERE invoice_id = ?", invoice["id"]
+    )
     matching = [
         (money.to_raw(payment["amount"], invoice["decimals"]), payment["late"])
         for payment in payments
@@ -66,7 +68,8 @@ def find(state: State, invoice_id: str) -> Row:
 def expire(state: State) -> None:
     """Expire the invoices whose `expiresAt` and grace period have passed."""
     state.run(
-        "UPDATE invoices SET status = 'expired' WHERE status IN ('pending', 'partially_paid') AND expires_at <= ?",
+        "UPDATE invoices SET status = 'expired' WHERE status IN ('pending', 'partially_paid') AND "
+        "expires_at <= ?",
         state.now() - RAW_PENDING_MS,
     )
 
@@ -74,8 +77,8 @@ def expire(state: State) -> None:
 def pay(state: State, invoice_id: str, amount: str | None, token: str | None) -> str:
     """Record a payment seen on chain and return the invoice's status.
 
-    Assumption: a payment of another token, after `expiresAt`, or to an invoice with a terminal status is recorded and changes no
-    status.
+    Assumption: a payment of another token, after `expiresAt`, or to an invoice with a terminal
+    status is recorded and changes no status.
     """
     invoice = find(state, invoice_id)
     token = token or invoice["token"]
@@ -107,13 +110,19 @@ def confirm(state: State, invoice_id: str) -> str:
         status = Status.PAID
     else:
         status = Status.PARTIALLY_PAID
-    _set_status(state, invoice_id, status, settled_by_tolerance=status is Status.PAID and shortfall > 0)
+    _set_status(
+        state, invoice_id, status, settled_by_tolerance=status is Status.PAID and shortfall > 0
+    )
     return status.value
 
 
 def cancel(state: State, invoice_id: str) -> int:
-    """Cancel an invoice and return the number of cancelled invoices. Assumption: 0 once a payment was seen."""
-    return state.run("UPDATE invoices SET status = 'cancelled' WHERE id = ? AND status = 'pending'", invoice_id)
+    """Cancel an invoice and return the number of cancelled invoices. Assumption: 0 once a payment
+    was seen.
+    """
+    return state.run(
+        "UPDATE invoices SET status = 'cancelled' WHERE id = ? AND status = 'pending'", invoice_id
+    )
 
 
 def override(state: State, invoice_id: str, status: Status) -> None:
@@ -121,7 +130,12 @@ def override(state: State, invoice_id: str, status: Status) -> None:
     _set_status(state, invoice_id, status)
 
 
-def _set_status(state: State, invoice_id: str, status: Status, *, settled_by_tolerance: bool = False) -> None:
+def _set_status(
+    state: State, invoice_id: str, status: Status, *, settled_by_tolerance: bool = False
+) -> None:
     state.run(
-        "UPDATE invoices SET status = ?, settled_by_tolerance = ? WHERE id = ?", status.value, settled_by_tolerance, invoice_id
+        "UPDATE invoices SET status = ?, settled_by_tolerance = ? WHERE id = ?",
+        status.value,
+        settled_by_tolerance,
+        invoice_id,
     )

@@ -27,27 +27,33 @@ T = TypeVar("T")
 
 
 class Emulator:
-    """A local PayChainHQ on a real socket, from entering its `with` (or `async with`) block to leaving it.
+    """A local PayChainHQ on a real socket, from entering its `with` (or `async with`) block to
+    leaving it.
 
-    It has a thread and an event loop of its own, so that async and blocking clients can use it alike, and so that its methods can
-    be called from any thread.
+    It has a thread and an event loop of its own, so that async and blocking clients can use it
+    alike, and so that its methods can be called from any thread.
 
     Args:
 
-        state: A SQLite file that keeps the state, and is created if it does not exist; None keeps it in memory.
+        state: A SQLite file that keeps the state, and is created if it does not exist; None keeps
+            it in memory.
         port: The port to listen on; 0 takes a free one.
         host: The address to listen on.
-        allow_remote: Take a `host` beyond loopback. Whoever reaches the emulator can do everything with it.
-        allowed_hosts: Further hosts under which the emulator is reached, such as the name of its container: `"name"` (with any
-            port) or `"name:port"`. Requests to any other `Host` are refused, as are those of web pages of another origin.
+        allow_remote: Take a `host` beyond loopback. Whoever reaches the emulator can do everything
+            with it.
+        allowed_hosts: Further hosts under which the emulator is reached, such as the name of its
+            container: `"name"` (with any port) or `"name:port"`. Requests to any other `Host` are
+                refused, as are those of web pages of another origin.
 
     Attributes:
 
-        dashboard: A session that the emulator takes for `PayChainHQ(dashboard=...)`. Assumption: its header is the emulator's own.
+        dashboard: A session that the emulator takes for `PayChainHQ(dashboard=...)`. Assumption:
+            its header is the emulator's own.
 
     Raises:
 
-        ValueError: `host` is not loopback, or (on entering) the file was written by another version of the emulator.
+        ValueError: `host` is not loopback, or (on entering) the file was written by another version
+            of the emulator.
         sqlite3.Error: The file is no database (on entering).
         OSError: The port is taken (on entering).
         OverflowError: The port is no port (on entering).
@@ -63,7 +69,9 @@ class Emulator:
         allowed_hosts: Iterable[str] = (),
     ) -> None:
         if not allow_remote and not is_loopback(host):
-            raise ValueError(f"{host} is not loopback: the emulator listens beyond it only with allow_remote")
+            raise ValueError(
+                f"{host} is not loopback: the emulator listens beyond it only with allow_remote"
+            )
         self.dashboard = DashboardSession({DASHBOARD_HEADER: DASHBOARD_SESSION})
         self._state_path = state
         self._host = host
@@ -81,7 +89,9 @@ class Emulator:
         if self._thread is not None:
             raise RuntimeError("this emulator is running already")
         listening: Future[int] = Future()
-        thread = threading.Thread(target=self._serve, args=(listening,), name="paychainhq-emulator", daemon=True)
+        thread = threading.Thread(
+            target=self._serve, args=(listening,), name="paychainhq-emulator", daemon=True
+        )
         thread.start()
         error = listening.exception()
         if error is not None:
@@ -90,17 +100,28 @@ class Emulator:
         self._bound_port, self._thread = listening.result(), thread
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
             self._thread = None
 
-    # Starting and stopping take milliseconds and need nothing of the caller's loop, so it may wait for them.
+    # Starting and stopping take milliseconds and need nothing of the caller's loop, so it may wait
+    # for them.
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.__exit__(kind, error, trace)
 
     def _serve(self, listening: Future[int]) -> None:
@@ -113,7 +134,11 @@ class Emulator:
 
     async def _run(self, listening: Future[int]) -> None:
         with closing(State(self._state_path)) as state:
-            self._server, self._loop, self._stop = Server(state, self._allowed_hosts), asyncio.get_running_loop(), asyncio.Event()
+            self._server, self._loop, self._stop = (
+                Server(state, self._allowed_hosts),
+                asyncio.get_running_loop(),
+                asyncio.Event(),
+            )
             try:
                 listening.set_result(await self._server.start(self._host, self._port))
                 await self._stop.wait()
@@ -140,7 +165,8 @@ class Emulator:
 
             invoice_id: The invoice that is paid.
             amount: How much, in display units of the token; what is missing if left out.
-            token: Which token; the invoice's own if left out. Another one never settles the invoice.
+            token: Which token; the invoice's own if left out. Another one never settles the
+                invoice.
 
         Returns the invoice's status: `"confirming"`, if the payment counts.
 
@@ -152,7 +178,8 @@ class Emulator:
         return self._ask(lambda control: control.pay(invoice_id, amount, token))
 
     def confirm(self, invoice_id: str) -> str:
-        """Complete the confirmations of all that was paid, and return the status that the invoice settles in.
+        """Complete the confirmations of all that was paid, and return the status that the invoice
+        settles in.
 
         Raises:
 
@@ -161,7 +188,9 @@ class Emulator:
         return self._ask(lambda control: control.confirm(invoice_id))
 
     def advance(self, seconds: float) -> None:
-        """Set the emulator's clock forward by `seconds`. Its answers carry this clock's time as their `Date`."""
+        """Set the emulator's clock forward by `seconds`. Its answers carry this clock's time as
+        their `Date`.
+        """
         self._ask(lambda control: control.advance(seconds))
 
     def fault(self, operation: str, kind: str | int, times: int = 1) -> None:
@@ -169,9 +198,11 @@ class Emulator:
 
         Args:
 
-            operation: Which requests: an operation's name such as `"invoices.create"`, or `"*"` for any.
-            kind: What goes wrong: a status (`503`), a status with `Retry-After` in seconds (`"429:1"`), `"slow:2.5"`, `"drop"`,
-                `"reset"`, `"truncate"`, `"bad_json"`, `"html"`, `"empty"`, `"silence"` or `"in_progress"`.
+            operation: Which requests: an operation's name such as `"invoices.create"`, or `"*"` for
+                any.
+            kind: What goes wrong: a status (`503`), a status with `Retry-After` in seconds
+                (`"429:1"`), `"slow:2.5"`, `"drop"`, `"reset"`, `"truncate"`, `"bad_json"`,
+                `"html"`, `"empty"`, `"silence"` or `"in_progress"`.
             times: How many requests it meets.
 
         Raises:
@@ -186,7 +217,8 @@ class Emulator:
         return f"{self.url}{GATEWAY}"
 
     def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
-        """Let a payer's transaction for a payment of the gateway be seen on chain, and return the payment's status.
+        """Let a payer's transaction for a payment of the gateway be seen on chain, and return the
+        payment's status.
 
         Args:
 
@@ -201,9 +233,11 @@ class Emulator:
         return self._ask(lambda control: control.pay_gateway(payment_id, amount))
 
     def confirm_gateway(self, payment_id: str) -> str:
-        """Complete the confirmations of what was paid, and return the payment's status: `"RECEIVED"` or `"UNDERPAID"`.
+        """Complete the confirmations of what was paid, and return the payment's status:
+        `"RECEIVED"` or `"UNDERPAID"`.
 
-        Webhooks go to the application's `callbackUrl`; once it has answered, what was received becomes `"CONFIRMED"`.
+        Webhooks go to the application's `callbackUrl`; once it has answered, what was received
+        becomes `"CONFIRMED"`.
 
         Raises:
 
@@ -220,10 +254,20 @@ class Emulator:
         """
         return self._ask(lambda control: control.refund_gateway(payment_id))
 
-    def add_webhook(self, url: str, *, secret: str, bearer: str | None = None, copies: int = 1, jitter: float = 0.0) -> str:
-        """Send signed webhooks to an endpoint from now on: an event for each change of an invoice's status.
+    def add_webhook(
+        self,
+        url: str,
+        *,
+        secret: str,
+        bearer: str | None = None,
+        copies: int = 1,
+        jitter: float = 0.0,
+    ) -> str:
+        """Send signed webhooks to an endpoint from now on: an event for each change of an invoice's
+        status.
 
-        What is not answered with 2xx within 30 s is sent again after 1, 5, 15 minutes, 1 and 6 hours of the emulator's clock.
+        What is not answered with 2xx within 30 s is sent again after 1, 5, 15 minutes, 1 and 6
+        hours of the emulator's clock.
 
         Args:
 
@@ -231,7 +275,8 @@ class Emulator:
             secret: What they are signed with.
             bearer: A token that is sent along.
             copies: How often each event is delivered.
-            jitter: Each delivery waits up to so many seconds of the emulator's clock, at random, so that they come in any order.
+            jitter: Each delivery waits up to so many seconds of the emulator's clock, at random, so
+                that they come in any order.
 
         Returns the endpoint's id.
 

@@ -1,4 +1,6 @@
-"""Exact amounts: conversion between display units and a token's smallest unit, tolerance, percentages."""
+"""Exact amounts: conversion between display units and a token's smallest unit, tolerance,
+percentages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from paychainhq.emulator.state import Row
 
 
 def to_raw(amount: str, decimals: int) -> int:
-    """Convert a display amount into the smallest unit; raise ValueError for more decimal places than the token has."""
+    """Convert a display amount into the smallest unit; raise ValueError for more decimal places
+    than the token has.
+    """
     whole, _, places = amount.partition(".")
     places = places.rstrip("0")
     if len(places) > decimals:
@@ -24,19 +28,25 @@ def display(raw: int, decimals: int) -> str:
 
 
 def tolerance_raw(raw: int, decimals: int, bps: int, max_usd: str, price_usd: str) -> int:
-    """Return the largest shortfall that still settles: `bps` of the amount, at most `max_usd`, rounded down."""
+    """Return the largest shortfall that still settles: `bps` of the amount, at most `max_usd`,
+    rounded down.
+    """
     cap = Fraction(max_usd) / Fraction(price_usd) * 10**decimals
     return min(raw * bps // 10_000, int(cap))
 
 
 def percent(part: int, whole: int) -> str:
-    """Format a percentage such as `"99.83"`, rounded down, so that a partial amount never appears as 100."""
+    """Format a percentage such as `"99.83"`, rounded down, so that a partial amount never appears
+    as 100.
+    """
     hundredths = part * 10_000 // whole
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def json_number(value: Fraction) -> int | float:
-    """Return a JSON number for the one response that writes money as JSON numbers: exact within the 15 digits of a float."""
+    """Return a JSON number for the one response that writes money as JSON numbers: exact within the
+    15 digits of a float.
+    """
     return int(value) if value.denominator == 1 else float(value)
 
 

@@ -1,4 +1,6 @@
-"""The webhooks that the emulator sends, by its clock: one for each change of an invoice's status, and those of the gateway."""
+"""The webhooks that the emulator sends, by its clock: one for each change of an invoice's status,
+and those of the gateway.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Delivery:
         attempts: How many there were.
         max_attempts: How many there are at most.
         failure_reason: Why the last one failed, or None.
-        latest_request_headers: The headers of the last one as JSON, without what is secret, or None.
+        latest_request_headers: The headers of the last one as JSON, without what is secret, or
+            None.
         body: What is sent.
 
     Source: the schema `WebhookEvent` of reference/openapi.
@@ -80,15 +83,20 @@ def add_endpoint(
 def deliveries(state: State) -> tuple[Delivery, ...]:
     """All deliveries, oldest first."""
     rows = state.all(
-        "SELECT d.*, e.url, e.scheme FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = d.endpoint_id ORDER BY d.seq"
+        "SELECT d.*, e.url, e.scheme FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = "
+        "d.endpoint_id ORDER BY d.seq"
     )
     return tuple(_delivery(row) for row in rows)
 
 
 def _delivery(row: Row) -> Delivery:
-    names = [field.name for field in attrs.fields(Delivery) if field.name not in ("max_attempts", "body")]
+    names = [
+        field.name for field in attrs.fields(Delivery) if field.name not in ("max_attempts", "body")
+    ]
     return Delivery(
-        **{name: row[name] for name in names}, max_attempts=1 + len(SCHEMES[row["scheme"]].schedule), body=row["body"].decode()
+        **{name: row[name] for name in names},
+        max_attempts=1 + len(SCHEMES[row["scheme"]].schedule),
+        body=row["body"].decode(),
     )
 
 
@@ -113,8 +121,9 @@ class Outbox:
                 somebody = self._state.find("SELECT 1 FROM webhook_endpoints") is not None
                 for delivery_id in self._due() if somebody else ():
                     sending.create_task(self._send(session, delivery_id))
-                # Invoices expire by themselves, so where there is somebody to be told there is always a next look.
-                # `asyncio.wait_for` can lose a cancellation that comes together with the event (Python 3.11).
+                # Invoices expire by themselves, so where there is somebody to be told there is
+                # always a next look. `asyncio.wait_for` can lose a cancellation that comes together
+                # with the event (Python 3.11).
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S if somebody else None):
                         await self._news.wait()
@@ -140,26 +149,45 @@ class Outbox:
             delivery_id,
         )
         scheme = SCHEMES[row["scheme"]]
-        headers, timeout = scheme.sign(row, self._state.now() / 1000), aiohttp.ClientTimeout(total=scheme.patience)
-        options = {"data": row["body"], "headers": headers, "timeout": timeout, "allow_redirects": False}
+        headers, timeout = (
+            scheme.sign(row, self._state.now() / 1000),
+            aiohttp.ClientTimeout(total=scheme.patience),
+        )
+        options = {
+            "data": row["body"],
+            "headers": headers,
+            "timeout": timeout,
+            "allow_redirects": False,
+        }
         try:
             async with session.post(row["url"], **options) as response:
-                failure = None if 200 <= response.status < 300 else f"the endpoint answered {response.status}"
+                failure = (
+                    None
+                    if 200 <= response.status < 300
+                    else f"the endpoint answered {response.status}"
+                )
         except TimeoutError:
             failure = f"the endpoint did not answer within {scheme.patience:.0f} s"
         except (aiohttp.ClientError, OSError) as error:
             failure = f"the endpoint could not be reached: {type(error).__name__}"
-        shown = json.dumps({name: "***" if name in _MASKED else value for name, value in headers.items()})
+        shown = json.dumps(
+            {name: "***" if name in _MASKED else value for name, value in headers.items()}
+        )
         self._record(row, failure, shown)
 
     def _record(self, row: Row, failure: str | None, headers: str) -> None:
-        attempts, now, schedule = row["attempts"], self._state.now(), SCHEMES[row["scheme"]].schedule
+        attempts, now, schedule = (
+            row["attempts"],
+            self._state.now(),
+            SCHEMES[row["scheme"]].schedule,
+        )
         again = failure is not None and attempts <= len(schedule)
         with self._state.transaction():
             if failure is None and row["scheme"] == "gateway":
                 gateway.acknowledged(self._state, row["body"])
             self._state.run(
-                "UPDATE webhook_deliveries SET status = ?, next_at = ?, failure_reason = ?, latest_request_headers = ?"
+                "UPDATE webhook_deliveries SET status = ?, next_at = ?, failure_reason = ?, "
+                "latest_request_headers = ?"
                 " WHERE id = ?",
                 "delivered" if failure is None else "retrying" if again else "failed",
                 now + 1000 * schedule[attempts - 1] if again else None,
@@ -170,7 +198,9 @@ class Outbox:
 
 
 def _announce(state: State, change: Row) -> None:
-    """Write the deliveries of an event. Assumption: but for `invoice.paid`, no page names the events of an invoice."""
+    """Write the deliveries of an event. Assumption: but for `invoice.paid`, no page names the
+    events of an invoice.
+    """
     event = {
         "id": new_id("evt"),
         "event": f"invoice.{change['status']}",

@@ -23,7 +23,8 @@ class ReceivedRequest:
         method: The HTTP method.
         path: The path as sent, without the query.
         query: The fields of the query.
-        headers: The headers, names in any case. Credentials compare as usual and are masked in a repr.
+        headers: The headers, names in any case. Credentials compare as usual and are masked in a
+            repr.
         body: The parsed JSON body, or None.
         operation: The operation's name, or None for an unknown path.
         status: The status of the response, or None if there is none (yet).
@@ -42,7 +43,10 @@ class ReceivedRequest:
 def mask(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Copy headers, with masked credentials."""
     return CIMultiDictProxy(
-        CIMultiDict((name, Secret(value) if name.lower() in _CREDENTIAL_HEADERS else value) for name, value in headers.items())
+        CIMultiDict(
+            (name, Secret(value) if name.lower() in _CREDENTIAL_HEADERS else value)
+            for name, value in headers.items()
+        )
     )
 
 

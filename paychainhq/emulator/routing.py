@@ -29,7 +29,8 @@ def _routes() -> dict[tuple[str, int], list[tuple[Segments, Operation[Any]]]]:
         segments = tuple(path.split("/"))
         routes.setdefault((operation.method, len(segments)), []).append((segments, operation))
     for candidates in routes.values():
-        # A literal segment precedes a placeholder: /businesses/lookup/x is not a resource of a business named "lookup".
+        # A literal segment precedes a placeholder: /businesses/lookup/x is not a resource of a
+        # business named "lookup".
         candidates.sort(key=lambda route: [_is_placeholder(segment) for segment in route[0]])
     return routes
 
@@ -38,11 +39,18 @@ _ROUTES = _routes()
 
 
 def find_route(method: str, raw_path: str) -> Route | None:
-    """Return the operation of a request and the values in its path, or None without such a route."""
+    """Return the operation of a request and the values in its path, or None without such a
+    route.
+    """
     given = raw_path.split("/")
     for segments, operation in _ROUTES.get((method, len(given)), ()):
-        if all(there if _is_placeholder(expected) else there == expected for expected, there in zip(segments, given, strict=True)):
+        if all(
+            there if _is_placeholder(expected) else there == expected
+            for expected, there in zip(segments, given, strict=True)
+        ):
             return operation, {
-                expected[1:-1]: unquote(there) for expected, there in zip(segments, given, strict=True) if _is_placeholder(expected)
+                expected[1:-1]: unquote(there)
+                for expected, there in zip(segments, given, strict=True)
+                if _is_placeholder(expected)
             }
     return None

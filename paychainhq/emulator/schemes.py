@@ -23,8 +23,12 @@ def _signed(row: Row, seconds: float) -> dict[str, str]:
 
 
 def _signed_by_gateway(row: Row, seconds: float) -> dict[str, str]:
-    """Return the headers. Assumption: no page says whether a repeated webhook has a new timestamp. Here it has."""
-    return gateway_webhooks.sign(row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds)
+    """Return the headers. Assumption: no page says whether a repeated webhook has a new timestamp.
+    Here it has.
+    """
+    return gateway_webhooks.sign(
+        row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds
+    )
 
 
 @attrs.frozen
@@ -43,7 +47,8 @@ class Scheme:
 
 
 SCHEMES = {
-    # Assumption: the page says "up to 5 times" and gives five delays. Here they follow the first attempt, which makes six attempts.
+    # Assumption: the page says "up to 5 times" and gives five delays. Here they follow the first
+    # attempt, which makes six attempts.
     "paychain": Scheme((60, 300, 900, 3600, 21_600), 30.0, _signed),
     "gateway": Scheme((60, 600, 3600, 10_800, 43_200, 86_400), 10.0, _signed_by_gateway),
 }

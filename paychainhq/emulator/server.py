@@ -1,4 +1,6 @@
-"""HTTP server of the emulator: takes a request, finds its operation and its credential, and answers."""
+"""HTTP server of the emulator: takes a request, finds its operation and its credential, and
+answers.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,17 @@ class Server:
         self._listening: asyncio.Server | None = None
         self.outbox = Outbox(state)
         self._sending: asyncio.Task[None] | None = None
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE)
+        self._runner = web.ServerRunner(
+            web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE
+        )
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port."""
         await self._runner.setup()
         assert self._runner.server is not None
-        self._listening = await asyncio.get_running_loop().create_server(self._runner.server, host, port)
+        self._listening = await asyncio.get_running_loop().create_server(
+            self._runner.server, host, port
+        )
         bound = int(self._listening.sockets[0].getsockname()[1])
         self._door = Door(host, bound, self._allowed_hosts)
         self._sending = asyncio.create_task(self.outbox.run())
@@ -116,10 +122,17 @@ class Server:
         self.control.recording.add(received)
 
     def _control(self, exchange: Exchange) -> Reply:
-        return Reply(200, dump(control.answer(self.control, exchange.request.method, exchange.path, exchange.body)))
+        return Reply(
+            200,
+            dump(
+                control.answer(self.control, exchange.request.method, exchange.path, exchange.body)
+            ),
+        )
 
     def _operate(self, exchange: Exchange) -> Reply:
-        """Carry out an operation: its effect and the reply that is stored for its idempotency key are one transaction."""
+        """Carry out an operation: its effect and the reply that is stored for its idempotency key
+        are one transaction.
+        """
         request, path, body = exchange.request, exchange.path, exchange.body
         if exchange.route is None:
             raise RefusedError(404, "NOT_FOUND", f"there is no {request.method} {path}")
@@ -129,7 +142,9 @@ class Server:
             credential = auth.authenticate(self._state, operation, request.headers, values)
             if body is BROKEN:
                 refuse_field("body", "is not JSON")
-            scope = idempotency.scope_of(operation, credential, path, request.headers.get(idempotency.HEADER))
+            scope = idempotency.scope_of(
+                operation, credential, path, request.headers.get(idempotency.HEADER)
+            )
             exchange.scope = scope
             if scope is not None:
                 if scope in self._in_flight:
@@ -147,7 +162,9 @@ class Server:
 
 
 async def stop_listening(server: asyncio.Server) -> None:
-    """Close a listening server such that what it accepts at this very moment is a connection first, and not a lost socket."""
+    """Close a listening server such that what it accepts at this very moment is a connection first,
+    and not a lost socket.
+    """
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
         loop.remove_reader(listening)

@@ -16,7 +16,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's dates end with the year 9999; dates ahead of the clock need room.
 _LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
-# Times are milliseconds since 1970. Amounts are text: raw amounts of 18 decimals exceed SQLite's integers.
+# Times are milliseconds since 1970. Amounts are text: raw amounts of 18 decimals exceed SQLite's
+# integers.
 _SCHEMA = """
 CREATE TABLE clock (ahead INTEGER NOT NULL);
 CREATE TABLE business (
@@ -60,7 +61,7 @@ CREATE TABLE webhook_deliveries (
     next_at INTEGER, failure_reason TEXT, latest_request_headers TEXT
 );
 CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (status, next_at);
-"""
+"""  # noqa: E501
 
 Row = sqlite3.Row
 Value = str | int | bytes | None
@@ -97,13 +98,19 @@ class State:
         if version == 0:
             from paychainhq.emulator.seed import plant
 
-            # A killed process loses no committed data. Only a power cut could lose the last commits.
+            # A killed process loses no committed data. Only a power cut could lose the last
+            # commits.
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_GATEWAY_SCHEMA} PRAGMA user_version = {_VERSION};")
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} {_GATEWAY_SCHEMA} PRAGMA user_version = {_VERSION};"
+            )
             with self._db:
                 plant(self)
         elif version != _VERSION:
-            raise ValueError(f"{path} was written by another version of the emulator: delete it to start with an empty state")
+            raise ValueError(
+                f"{path} was written by another version of the emulator: delete it to start with "
+                "an empty state"
+            )
         self._db.execute("PRAGMA synchronous = NORMAL")
 
     def close(self) -> None:
@@ -149,5 +156,11 @@ class State:
         return self._db.execute(sql, values).fetchall()
 
     def insert(self, table: str, **values: Value) -> None:
-        parts = ["INSERT INTO", table, f"({', '.join(values)})", "VALUES", f"({', '.join('?' * len(values))})"]
+        parts = [
+            "INSERT INTO",
+            table,
+            f"({', '.join(values)})",
+            "VALUES",
+            f"({', '.join('?' * len(values))})",
+        ]
         self.run(" ".join(parts), *values.values())

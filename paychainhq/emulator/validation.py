@@ -1,4 +1,6 @@
-"""Validation of requests, with the same parameter descriptions that the client uses for its arguments."""
+"""Validation of requests, with the same parameter descriptions that the client uses for its
+arguments.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from paychainhq.operations import Parameter
 
 
 def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, Any]:
-    """Return the known fields of a body under their wire names. Assumption: unknown fields are ignored."""
+    """Return the known fields of a body under their wire names. Assumption: unknown fields are
+    ignored.
+    """
     if not parameters:
         return {}
     if not isinstance(body, Mapping):
@@ -21,12 +25,16 @@ def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, A
 
 
 def check_query(parameters: Mapping[str, Parameter], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the known fields of a query under their wire names, with numbers and booleans parsed from text."""
+    """Return the known fields of a query under their wire names, with numbers and booleans parsed
+    from text.
+    """
     return _check(parameters, query, _check_text)
 
 
 def _check(
-    parameters: Mapping[str, Parameter], given: Mapping[str, Any], apply: Callable[[Check, str, Any], Any]
+    parameters: Mapping[str, Parameter],
+    given: Mapping[str, Any],
+    apply: Callable[[Check, str, Any], Any],
 ) -> dict[str, Any]:
     checked, problems = {}, []
     for python_name, parameter in parameters.items():

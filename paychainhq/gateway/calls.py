@@ -25,12 +25,19 @@ class GatewayCaller(Caller):
     client_id: str | None = attrs.field(validator=_checked_client_id)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's own client id if the body needs one and the call names neither application nor site."""
-        if "client_id" not in operation.body or given.get("client_id") is not None or given.get("site_id") is not None:
+        """Add the client's own client id if the body needs one and the call names neither
+        application nor site.
+        """
+        if (
+            "client_id" not in operation.body
+            or given.get("client_id") is not None
+            or given.get("site_id") is not None
+        ):
             return given
         if self.client_id is None:
             raise InvalidArgumentError(
-                f"{operation.name} needs a client id: pass client_id=... (or site_id=...) to it, or client_id=... to Gateway",
+                f"{operation.name} needs a client id: pass client_id=... (or site_id=...) to it, "
+                "or client_id=... to Gateway",
                 argument="client_id",
                 operation=operation.name,
             )

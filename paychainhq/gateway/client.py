@@ -29,29 +29,34 @@ if TYPE_CHECKING:
 
 
 class Gateway(BaseClient):
-    """The asynchronous client of the bearer-token payment gateway; use it as `async with Gateway(...) as gateway:`.
+    """The asynchronous client of the bearer-token payment gateway; use it as `async with
+    Gateway(...) as gateway:`.
 
     Its connections are opened by the first call and belong to the event loop that made it.
 
     Args:
         base_url: The address of your gateway, with or without `/api`.
         client_token: The client token, for payments.
-        oauth_token: An OAuth2 access token, for applications and refunds; without a client token it is used for payments too.
+        oauth_token: An OAuth2 access token, for applications and refunds; without a client token it
+            is used for payments too.
         client_id: The client id of the application of payments, unless a call names another one.
         webhook_secret: The application's webhook secret, for `parse_webhook`.
-        scopes: The scopes of the client token, if known: an operation outside them is refused before anything is sent.
+        scopes: The scopes of the client token, if known: an operation outside them is refused
+            before anything is sent.
         timeout: The deadline of a call in seconds, all attempts and waits included.
-        retry: The policy for transient failures; None turns retries off. A request that may have had an effect is not repeated.
+        retry: The policy for transient failures; None turns retries off. A request that may have
+            had an effect is not repeated.
         rate_limit: One or several limits on the requests of this client.
-        middleware: Async callables `(request, send) -> response`, called once for each call, around its attempts; the first is
-            outermost.
+        middleware: Async callables `(request, send) -> response`, called once for each call, around
+            its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
         session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default one that does so against the
-            system's certificates.
+        ssl: A TLS context of your own, which must verify certificates and host names; by default
+            one that does so against the system's certificates.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your tokens can then be read on the way.
+        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your
+            tokens can then be read on the way.
 
     Raises:
         ConfigurationError: The settings cannot work, or would endanger a token.
@@ -82,7 +87,11 @@ class Gateway(BaseClient):
         allow_insecure_http: bool = False,
     ) -> None:
         # The first lines, so that no traceback shows a token or a password in a frame's variables.
-        client_token, oauth_token, webhook_secret = conceal(client_token), conceal(oauth_token), conceal(webhook_secret)
+        client_token, oauth_token, webhook_secret = (
+            conceal(client_token),
+            conceal(oauth_token),
+            conceal(webhook_secret),
+        )
         base_url, proxy = conceal(base_url), conceal(proxy)
         transport = make_transport(
             config.checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
@@ -96,24 +105,36 @@ class Gateway(BaseClient):
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
         )
-        self._caller = GatewayCaller(transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id)
+        self._caller = GatewayCaller(
+            transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id
+        )
         self._webhook_secrets = () if webhook_secret is None else checked_secrets(webhook_secret)
 
     @classmethod
     def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
         """Return a client with settings from environment variables.
 
-        `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names; for the base URL there is none.
+        `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names;
+        for the base URL there is none.
 
         Args:
             base_url: The address of your gateway.
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {name: value if name == "client_id" else conceal(value) for name, value in settings.items()}
-        return cls(base_url=conceal(base_url), **{**config.environment_settings(names=VARIABLES), **settings})
+        settings = {
+            name: value if name == "client_id" else conceal(value)
+            for name, value in settings.items()
+        }
+        return cls(
+            base_url=conceal(base_url),
+            **{**config.environment_settings(names=VARIABLES), **settings},
+        )
 
-    def with_options(self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing it does nothing.
+    def with_options(
+        self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED
+    ) -> Self:
+        """Return a view of this client with other options; it shares the connections, and closing
+        it does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -124,14 +145,17 @@ class Gateway(BaseClient):
         return view
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
-        """Verify a webhook with this client's secret and decode it, as `paychainhq.gateway.webhooks.parse` does.
+        """Verify a webhook with this client's secret and decode it, as
+        `paychainhq.gateway.webhooks.parse` does.
 
-        The name of the event is in a header that is not signed: decide by `event.payment`, which is signed.
+        The name of the event is in a header that is not signed: decide by `event.payment`, which is
+        signed.
 
         Args:
             body: The raw body, unparsed.
             headers: The headers; their names may be in any case.
-            max_age: Refuse a timestamp that differs from now by more than this number of seconds, either way.
+            max_age: Refuse a timestamp that differs from now by more than this number of seconds,
+                either way.
 
         Raises:
             WebhookVerificationError: The webhook is not verified as the gateway's.
@@ -141,7 +165,9 @@ class Gateway(BaseClient):
         Source: the gateway's pages on webhook security and webhook events.
         """
         if not self._webhook_secrets:
-            raise MissingCredentialError("parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret")
+            raise MissingCredentialError(
+                "parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret"
+            )
         return parse(body, headers, secrets=self._webhook_secrets, max_age=max_age)
 
     @cached_property

@@ -19,15 +19,25 @@ SCOPES: Mapping[str, str] = {
 
 EVERY_SCOPE = "*"
 
-VARIABLES = {"PAYMENT_CLIENT_ID": "client_id", "PAYMENT_CLIENT_TOKEN": "client_token", "WEBHOOK_SECRET": "webhook_secret"}
+VARIABLES = {
+    "PAYMENT_CLIENT_ID": "client_id",
+    "PAYMENT_CLIENT_TOKEN": "client_token",
+    "WEBHOOK_SECRET": "webhook_secret",
+}
 """Documented environment variables, and the settings that they provide."""
 
 
 def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
-    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(scope, str) for scope in value):
-        raise ConfigurationError(f"{field.name} must be a collection of scopes such as ['payments.create'], or None")
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Collection)
+        or not all(isinstance(scope, str) for scope in value)
+    ):
+        raise ConfigurationError(
+            f"{field.name} must be a collection of scopes such as ['payments.create'], or None"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -45,10 +55,13 @@ class Tokens:
     scopes: Collection[str] | None = attrs.field(default=None, validator=_checked_scopes)
 
     def require(self, auth: Auth | None, operation: str) -> None:
-        """Raise `MissingCredentialError`, before anything is sent, if no token permits this operation."""
+        """Raise `MissingCredentialError`, before anything is sent, if no token permits this
+        operation.
+        """
         if auth == "oauth_token" and self.oauth_token is None:
             raise MissingCredentialError(
-                f"{operation} needs Gateway(oauth_token=...), which this client was not given: a client token cannot do this",
+                f"{operation} needs Gateway(oauth_token=...), which this client was not given: a "
+                "client token cannot do this",
                 operation=operation,
                 argument="oauth_token",
             )
@@ -59,16 +72,28 @@ class Tokens:
                 argument="client_token",
             )
         scope = SCOPES.get(operation)
-        if self.client_token is None or self.scopes is None or scope is None or not {scope, EVERY_SCOPE}.isdisjoint(self.scopes):
+        if (
+            self.client_token is None
+            or self.scopes is None
+            or scope is None
+            or not {scope, EVERY_SCOPE}.isdisjoint(self.scopes)
+        ):
             return
         raise MissingCredentialError(
-            f"{operation} needs a client token with the scope {scope}, which this client's token has not",
+            f"{operation} needs a client token with the scope {scope}, which this client's token "
+            "has not",
             operation=operation,
             argument="scopes",
         )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the authentication header of an operation: the client token, if either token is valid for it."""
+        """Return the authentication header of an operation: the client token, if either token is
+        valid for it.
+        """
         self.require(auth, operation)
-        token = self.oauth_token if auth == "oauth_token" or self.client_token is None else self.client_token
+        token = (
+            self.oauth_token
+            if auth == "oauth_token" or self.client_token is None
+            else self.client_token
+        )
         return {"Authorization": conceal(f"Bearer {token}")}

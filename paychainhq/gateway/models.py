@@ -30,9 +30,11 @@ class PaymentStatus(StrEnum):
     REFUND = "REFUND"
 
 
-# CONFIRMED requires a response of the merchant's webhook: without a webhook, a payment never becomes CONFIRMED.
+# CONFIRMED requires a response of the merchant's webhook: without a webhook, a payment never
+# becomes CONFIRMED.
 PAID = frozenset({PaymentStatus.RECEIVED, PaymentStatus.CONFIRMED})
-# Assumption: no page marks the terminal statuses. These are the ones from which only a refund follows.
+# Assumption: no page marks the terminal statuses. These are the ones from which only a refund
+# follows.
 DECIDED = PAID | {PaymentStatus.CANCELLED, PaymentStatus.ERROR, PaymentStatus.REFUND}
 
 
@@ -58,7 +60,8 @@ class Checkout(Model):
     """Payment that has just been created, with the link to its checkout page.
 
     Attributes:
-        checkout_url: The signed link to the hosted page; parameters other than id, expiry and signature are not signed.
+        checkout_url: The signed link to the hosted page; parameters other than id, expiry and
+            signature are not signed.
 
     Source: the gateway's pages on payment endpoints and the checkout.
     """
@@ -72,10 +75,15 @@ class Checkout(Model):
         Raises:
             DecodeError: The link has no such segment; the payment has been created all the same.
         """
-        # Assumption: the response holds no id, and the page on the checkout shows the id in the link.
+        # Assumption: the response holds no id, and the page on the checkout shows the id in the
+        # link.
         found = _LAST_SEGMENT.fullmatch(self.checkout_url)
         if found is None:
-            raise DecodeError("the checkout URL holds no payment id", path="$.checkoutUrl", data={"checkoutUrl": self.checkout_url})
+            raise DecodeError(
+                "the checkout URL holds no payment id",
+                path="$.checkoutUrl",
+                data={"checkoutUrl": self.checkout_url},
+            )
         return found[1]
 
 
@@ -118,7 +126,9 @@ class Payment(Model):
 
     @property
     def is_paid(self) -> bool:
-        """Return whether the full amount is confirmed on chain: `RECEIVED`, or `CONFIRMED` after your webhook's response."""
+        """Return whether the full amount is confirmed on chain: `RECEIVED`, or `CONFIRMED` after
+        your webhook's response.
+        """
         return self.status in PAID
 
     @property

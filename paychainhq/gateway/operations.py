@@ -1,6 +1,8 @@
-"""Operation table of the gateway: every operation for a merchant's server, with its page as `source`.
+"""Operation table of the gateway: every operation for a merchant's server, with its page as
+`source`.
 
-The checkout's own calls, which browsers send with the signature of a checkout link, are not included.
+The checkout's own calls, which browsers send with the signature of a checkout link, are not
+included.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _SHORTEST_NAME, _LONGEST_NAME = 3, 255
 
 def _minor_units(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        check.refuse(name, f"must be an int in minor units (10000 is 100.00), not a {type(value).__name__}")
+        check.refuse(
+            name, f"must be an int in minor units (10000 is 100.00), not a {type(value).__name__}"
+        )
     return check.positive_int(name, value)
 
 
@@ -32,14 +36,20 @@ def _moment(name: str, value: object) -> str:
         value = check.content(value)
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(moment, datetime) and moment.tzinfo is not None:
-            written = value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return written or check.refuse(name, f"must be an aware datetime, or ISO 8601 with a zone, not {str(value)[:40]!r}")
+            written = (
+                value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            )
+    return written or check.refuse(
+        name, f"must be an aware datetime, or ISO 8601 with a zone, not {str(value)[:40]!r}"
+    )
 
 
 def _application_name(name: str, value: object) -> str:
     written = check.text(name, value)
     if not _SHORTEST_NAME <= len(written) <= _LONGEST_NAME:
-        check.refuse(name, f"must have {_SHORTEST_NAME} to {_LONGEST_NAME} characters, not {len(written)}")
+        check.refuse(
+            name, f"must have {_SHORTEST_NAME} to {_LONGEST_NAME} characters, not {len(written)}"
+        )
     return written
 
 
@@ -153,6 +163,8 @@ REFUNDS_CREATE = Operation(
 )
 
 OPERATIONS: Mapping[str, Operation[Any]] = {
-    operation.name: operation for operation in list(globals().values()) if isinstance(operation, Operation)
+    operation.name: operation
+    for operation in list(globals().values())
+    if isinstance(operation, Operation)
 }
 """Operations of the gateway by name, in the order of this file."""

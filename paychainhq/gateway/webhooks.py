@@ -41,9 +41,10 @@ class EventName(StrEnum):
 class Event:
     """A notice of the gateway.
 
-    The name of the event is not signed: whoever has seen a webhook can send it again under another name, as long as its timestamp
-    is young enough. Body and timestamp are signed. So let `payment` decide, and not `event`: fulfil when `payment.is_paid`, once
-    for each `payment.id` (`payment.received` and `payment.completed` come with the same status), or ask with `fetch`.
+    The name of the event is not signed: whoever has seen a webhook can send it again under another
+    name, as long as its timestamp is young enough. Body and timestamp are signed. So let `payment`
+    decide, and not `event`: fulfil when `payment.is_paid`, once for each `payment.id`
+    (`payment.received` and `payment.completed` come with the same status), or ask with `fetch`.
 
     Attributes:
 
@@ -62,7 +63,9 @@ class Event:
     def fetch(self, gateway: Gateway) -> Coroutine[Any, Any, Payment]: ...
     @overload
     def fetch(self, gateway: paychainhq_sync.gateway.Gateway) -> Payment: ...
-    def fetch(self, gateway: Gateway | paychainhq_sync.gateway.Gateway) -> Coroutine[Any, Any, Payment] | Payment:
+    def fetch(
+        self, gateway: Gateway | paychainhq_sync.gateway.Gateway
+    ) -> Coroutine[Any, Any, Payment] | Payment:
         """Read the payment as it is now.
 
         Args:
@@ -72,25 +75,30 @@ class Event:
         return gateway.payments.get(self.payment.id)
 
 
-def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0) -> Event:
+def parse(
+    body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0
+) -> Event:
     """Verify a webhook and decode it.
 
-    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent again, with seven attempts in all
-    over some 40 hours. The status of the payment becomes `CONFIRMED` only after that answer: do not wait for it in a handler.
+    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent
+    again, with seven attempts in all over some 40 hours. The status of the payment becomes
+    `CONFIRMED` only after that answer: do not wait for it in a handler.
 
     Args:
 
         body: The body as it came, before anything has parsed it.
         headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The application's webhook secret, or several while it is being changed.
-        max_age: Refuse a timestamp that is more seconds than that away from now, either way. No page says whether a webhook that
-            is sent again has a new timestamp; if yours are refused as too old, it has not.
+        max_age: Refuse a timestamp that is more seconds than that away from now, either way. No
+            page says whether a webhook that is sent again has a new timestamp; if yours are refused
+            as too old, it has not.
 
     Raises:
 
         WebhookVerificationError: It is not proven to be from the gateway.
         DecodeError: It is, and it holds no payment.
-        ConfigurationError: The secrets cannot be any, or (InvalidArgumentError) the body or the headers.
+        ConfigurationError: The secrets cannot be any, or (InvalidArgumentError) the body or the
+            headers.
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
@@ -108,7 +116,9 @@ def parse(body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_ag
     return Event(event=known, payment=payment, timestamp=datetime.fromtimestamp(int(written), UTC))
 
 
-def sign(body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestamp: float | None = None) -> dict[str, str]:
+def sign(
+    body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestamp: float | None = None
+) -> dict[str, str]:
     """Return the headers that the gateway would send with a body: for tests.
 
     Args:

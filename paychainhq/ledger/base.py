@@ -1,4 +1,6 @@
-"""Parts of every ledger: intents, which are written before anything is sent, entries, and the answers to them."""
+"""Parts of every ledger: intents, which are written before anything is sent, entries, and the
+answers to them.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class Answer:
 
     @property
     def state(self) -> Literal["finished", "refused"]:
-        """The state of an entry that has this answer: `"finished"` for a 2xx, `"refused"` for any other status."""
+        """The state of an entry that has this answer: `"finished"` for a 2xx, `"refused"` for any
+        other status.
+        """
         return "finished" if 200 <= self.status < 300 else "refused"
 
 
@@ -66,7 +70,8 @@ class Entry:
         fingerprint: A digest of what is sent.
         started_at: When it was begun first, in seconds since 1970.
         answer: The server's answer, or None as long as that is not known.
-        credential: A salted digest of the credential that it was begun with, or None if that was not recorded.
+        credential: A salted digest of the credential that it was begun with, or None if that was
+            not recorded.
         attempt: The id of the call that sent it last, or None if that was not recorded.
     """
 
@@ -80,12 +85,15 @@ class Entry:
 
     @property
     def state(self) -> State:
-        """`"unfinished"`: the outcome is not known. `"finished"`: it was done. `"refused"`: it was not, and may begin anew."""
+        """`"unfinished"`: the outcome is not known. `"finished"`: it was done. `"refused"`: it was
+        not, and may begin anew.
+        """
         return "unfinished" if self.answer is None else self.answer.state
 
 
 class Ledger(Protocol):
-    """Record of intents and answers, by which each request is done once. Any failure of its own is a `LedgerError`.
+    """Record of intents and answers, by which each request is done once. Any failure of its own is
+    a `LedgerError`.
 
     The rules of what replaces what are those of `paychainhq.ledger.rules`.
 
@@ -99,15 +107,17 @@ class Ledger(Protocol):
     async def begin(self, intent: Intent) -> Entry | None:
         """Record an intent, for good, before anything is sent.
 
-        Returns None if it is a new one, or one that was refused before, which begins anew; else the entry as it was found. An
-        unfinished entry of the same fingerprint and credential is taken over: from then on it is that of this attempt.
+        Returns None if it is a new one, or one that was refused before, which begins anew; else the
+        entry as it was found. An unfinished entry of the same fingerprint and credential is taken
+        over: from then on it is that of this attempt.
         """
         ...
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
         """Record the server's answer to an intent; returns once that is written.
 
-        A 2xx is recorded unless the entry is finished already, or stands for another fingerprint. Any other answer is recorded only
-        if the entry is unfinished and still that of this attempt. A key that was not begun is ignored.
+        A 2xx is recorded unless the entry is finished already, or stands for another fingerprint.
+        Any other answer is recorded only if the entry is unfinished and still that of this attempt.
+        A key that was not begun is ignored.
         """
         ...

@@ -1,4 +1,6 @@
-"""Claims: which of several processes handles something, such as a webhook event, and whether it has been done."""
+"""Claims: which of several processes handles something, such as a webhook event, and whether it has
+been done.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,14 @@ Claimed = Literal["claimed", "done", "held"]
 
 
 class Claims(Protocol):
-    """What keeps claims. Its methods may be called in any thread, and may wait for the disk; a failure is a `LedgerError`."""
+    """What keeps claims. Its methods may be called in any thread, and may wait for the disk; a
+    failure is a `LedgerError`.
+    """
 
     def claim(self, name: str, holder: str, lease: float) -> Claimed:
-        """Claim a name for `lease` seconds, unless it is done, or another holder's lease has not run out."""
+        """Claim a name for `lease` seconds, unless it is done, or another holder's lease has not
+        run out.
+        """
         ...
 
     def settle(self, name: str) -> None:
@@ -59,7 +65,9 @@ class MemoryClaims:
 
     def compact(self, before: float) -> None:
         with self._lock:
-            self._done = {name: done_at for name, done_at in self._done.items() if done_at >= before}
+            self._done = {
+                name: done_at for name, done_at in self._done.items() if done_at >= before
+            }
 
 
 class FileClaims:
@@ -68,7 +76,8 @@ class FileClaims:
     Args:
 
         file: The file.
-        ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is collected.
+        ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is
+            collected.
     """
 
     def __init__(self, file: LedgerFile, ledger: SQLiteLedger) -> None:
@@ -80,12 +89,15 @@ class FileClaims:
         with self._file.transaction() as connection:
             taken = connection.execute(
                 "INSERT INTO claims (name, holder, until) VALUES (?, ?, ?) ON CONFLICT (name)"
-                " DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE done_at IS NULL AND until <= ?",
+                " DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE done_at IS "
+                "NULL AND until <= ?",
                 (name, holder, now + lease, now),
             )
             if taken.rowcount == 1:
                 return "claimed"
-            (done_at,) = connection.execute("SELECT done_at FROM claims WHERE name = ?", (name,)).fetchone()
+            (done_at,) = connection.execute(
+                "SELECT done_at FROM claims WHERE name = ?", (name,)
+            ).fetchone()
             return "held" if done_at is None else "done"
 
     def settle(self, name: str) -> None:
@@ -98,7 +110,10 @@ class FileClaims:
 
     def release(self, name: str, holder: str) -> None:
         with self._file.transaction() as connection:
-            connection.execute("DELETE FROM claims WHERE name = ? AND holder = ? AND done_at IS NULL", (name, holder))
+            connection.execute(
+                "DELETE FROM claims WHERE name = ? AND holder = ? AND done_at IS NULL",
+                (name, holder),
+            )
 
     def compact(self, before: float) -> None:
         with self._file.transaction() as connection:

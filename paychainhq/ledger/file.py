@@ -1,10 +1,11 @@
 """File of an SQLite ledger: its transactions, and how it passes a fork.
 
-SQLite keeps in memory which locks its process holds on a file. A child that uses an inherited connection, or opens the file while
-it has one, believes that it holds its parent's locks. So the file is closed before a fork, and parent and child open it anew. Where
-Python is not told of a fork (C's `fork`), the child closes what it has inherited before it opens anything, which leaves the
-parent's locks alone. Where the parent was using the file at that moment, even closing it would change what the parent shares: the
-child never touches that file again.
+SQLite keeps in memory which locks its process holds on a file. A child that uses an inherited
+connection, or opens the file while it has one, believes that it holds its parent's locks. So the
+file is closed before a fork, and parent and child open it anew. Where Python is not told of a fork
+(C's `fork`), the child closes what it has inherited before it opens anything, which leaves the
+parent's locks alone. Where the parent was using the file at that moment, even closing it would
+change what the parent shares: the child never touches that file again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _files: WeakValueDictionary[int, LedgerFile] = WeakValueDictionary()
 _torn: dict[
     str, sqlite3.Connection | None
 ] = {}  # by real path: inherited in the middle of their use, and kept as they are for good
-_parting: dict[int, Lock] = {}  # by process: an inherited lock may be held by a thread that is not there
+_parting: dict[
+    int, Lock
+] = {}  # by process: an inherited lock may be held by a thread that is not there
 
 
 class LedgerFile:
@@ -61,7 +64,8 @@ class LedgerFile:
         if self._connection is None:
             if os.path.realpath(self.path) in _torn:
                 raise LedgerError(
-                    f"the ledger {self.path} was in use when this process was forked, and Python was not told of that fork: it"
+                    f"the ledger {self.path} was in use when this process was forked, and Python "
+                    "was not told of that fork: it"
                     " cannot be used here. Open the ledger after the fork, or fork with os.fork()"
                 )
             self._connection = open_file(self.path, durable=self._durable)
@@ -93,7 +97,10 @@ class LedgerFile:
         if self._process == os.getpid():
             return None
         self._process, self._lock = os.getpid(), RLock()
-        was_in_use, self._in_use = self._in_use, False  # the lock does not tell: a new thread may have the id of its holder
+        was_in_use, self._in_use = (
+            self._in_use,
+            False,
+        )  # the lock does not tell: a new thread may have the id of its holder
         if was_in_use:
             inherited, self._connection = self._connection, None
             _torn[os.path.realpath(self.path)] = inherited
@@ -105,18 +112,24 @@ class LedgerFile:
         return None
 
     def _leave_parent(self) -> None:
-        """In a child, let go of whatever any ledger of the parent's has left open, before one of them is used."""
+        """In a child, let go of whatever any ledger of the parent's has left open, before one of
+        them is used.
+        """
         if self._process != os.getpid():
             with _parting.setdefault(os.getpid(), Lock()):
                 # A copy in one step: another thread may open a ledger meanwhile.
-                for file in [file for reference in _files.valuerefs() if (file := reference()) is not None]:
+                for file in [
+                    file for reference in _files.valuerefs() if (file := reference()) is not None
+                ]:
                     file.forget_inherited()
 
     # --- transactions ---
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Let one thread at a time in; whatever SQLite or the system raises becomes a `LedgerError`."""
+        """Let one thread at a time in; whatever SQLite or the system raises becomes a
+        `LedgerError`.
+        """
         problem = ""
         self._leave_parent()
         with self._lock:
@@ -137,7 +150,9 @@ class LedgerFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run a block as one transaction: all of it is written, or nothing is. Any failure is a `LedgerError`."""
+        """Run a block as one transaction: all of it is written, or nothing is. Any failure is a
+        `LedgerError`.
+        """
         with self.connected() as connection, committed(connection):
             yield connection
 

@@ -1,4 +1,6 @@
-"""Ledger in memory: it refuses a key that comes back with another body, and answers what is finished, as long as it lives."""
+"""Ledger in memory: it refuses a key that comes back with another body, and answers what is
+finished, as long as it lives.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +61,17 @@ class MemoryLedger:
         return iter([entry for entry in found if state in (None, entry.state)])
 
     def compact(self, *, older_than: float) -> int:
-        """Remove what was answered, or done, longer ago than `older_than` seconds, and return how many entries that were."""
+        """Remove what was answered, or done, longer ago than `older_than` seconds, and return how
+        many entries that were.
+        """
         before = time.time() - config.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
         with self._lock:
-            old = [name for name, entry in self._entries.items() if entry.answer is not None and self._answered_at[name] < before]
+            old = [
+                name
+                for name, entry in self._entries.items()
+                if entry.answer is not None and self._answered_at[name] < before
+            ]
             for name in old:
                 del self._entries[name], self._answered_at[name]
         return len(old)

@@ -1,4 +1,6 @@
-"""Opening of a ledger's file: its format, how it is made, and how one of an earlier format is brought up to date."""
+"""Opening of a ledger's file: its format, how it is made, and how one of an earlier format is
+brought up to date.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +28,28 @@ CREATE VIEW entries AS
            CASE WHEN status IS NULL THEN 'unfinished' WHEN status BETWEEN 200 AND 299 THEN 'finished' ELSE 'refused' END AS state,
            status, request_id, datetime(answered_at, 'unixepoch') AS answered_at, CAST(body AS TEXT) AS body
     FROM intents LEFT JOIN answers USING (id);
-"""
+"""  # noqa: E501
 # By the format from which they lead to the next one.
-_MIGRATIONS = {1: "ALTER TABLE intents ADD COLUMN credential TEXT; ALTER TABLE intents ADD COLUMN attempt TEXT"}
+_MIGRATIONS = {
+    1: "ALTER TABLE intents ADD COLUMN credential TEXT; ALTER TABLE intents ADD COLUMN attempt TEXT"
+}
 
 
 def open_file(path: str, *, durable: bool) -> sqlite3.Connection:
-    """Open a ledger's file; make it if it is not there, and bring it up to date if it is of an earlier format.
+    """Open a ledger's file; make it if it is not there, and bring it up to date if it is of an
+    earlier format.
 
     Raises:
 
         LedgerError: It is no ledger, or of a later format.
     """
-    with suppress(FileExistsError):  # never opened by hand if it is there: closing it again would end SQLite's locks on it
+    with suppress(
+        FileExistsError
+    ):  # never opened by hand if it is there: closing it again would end SQLite's locks on it
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
     try:
         _prepare(connection, path)
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -66,10 +75,14 @@ def committed(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterat
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    with committed(connection, "DEFERRED"):  # another process may be making the file: it is seen before that, or after
+    with committed(
+        connection, "DEFERRED"
+    ):  # another process may be making the file: it is seen before that, or after
         is_empty, application, version = _header(connection)
     if is_empty:
-        os.chmod(path, 0o600)  # the file may have been made by something else, for everybody to read
+        os.chmod(
+            path, 0o600
+        )  # the file may have been made by something else, for everybody to read
         _persist(connection, "PRAGMA journal_mode = WAL")
         with committed(connection):
             if _header(connection)[0]:  # another process may have been faster
@@ -86,7 +99,10 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
                 connection.execute(f"PRAGMA user_version = {version + 1}")
         version += 1
     if version != _VERSION:
-        raise LedgerError(f"the ledger {path} has the format {version}, and this version of the package reads {_VERSION}")
+        raise LedgerError(
+            f"the ledger {path} has the format {version}, and this version of the package reads "
+            f"{_VERSION}"
+        )
 
 
 def _header(connection: sqlite3.Connection) -> tuple[bool, int, int]:

@@ -30,26 +30,37 @@ _ANSWER = (
 _LATE_SUCCESS = (
     "INSERT INTO answers (id, status, request_id, body, answered_at)"
     " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND fingerprint = ?"
-    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, request_id = excluded.request_id, body = excluded.body,"
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, request_id = excluded.request_id, "
+    "body = excluded.body,"
     " answered_at = excluded.answered_at WHERE answers.status NOT BETWEEN 200 AND 299"
 )
 _INTENT = (
-    "INSERT INTO intents (operation, key, fingerprint, started_at, credential, attempt) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO intents (operation, key, fingerprint, started_at, credential, attempt) VALUES (?, "
+    "?, ?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
 )
 _AT_ONCE = 500
 
 
-def write(file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]) -> list[Entry | None] | None:
-    """Record answers and intents in one transaction; returns what was found for each intent, or None if all are new."""
+def write(
+    file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]
+) -> list[Entry | None] | None:
+    """Record answers and intents in one transaction; returns what was found for each intent, or
+    None if all are new.
+    """
     now = time.time()
     with file.transaction() as connection:
         if answers:
             before = connection.total_changes
-            connection.executemany(_ANSWER, [(*_row(intent, answer, now), intent.attempt) for intent, answer in answers])
+            connection.executemany(
+                _ANSWER,
+                [(*_row(intent, answer, now), intent.attempt) for intent, answer in answers],
+            )
             if connection.total_changes - before < len(answers):
                 late = [
-                    (*_row(intent, answer, now), intent.fingerprint) for intent, answer in answers if answer.state == "finished"
+                    (*_row(intent, answer, now), intent.fingerprint)
+                    for intent, answer in answers
+                    if answer.state == "finished"
                 ]
                 connection.executemany(_LATE_SUCCESS, late)
         if not intents:
@@ -57,7 +68,17 @@ def write(file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[I
         before = connection.total_changes
         connection.executemany(
             _INTENT,
-            [(intent.operation, intent.key, intent.fingerprint, now, intent.credential, intent.attempt) for intent in intents],
+            [
+                (
+                    intent.operation,
+                    intent.key,
+                    intent.fingerprint,
+                    now,
+                    intent.credential,
+                    intent.attempt,
+                )
+                for intent in intents
+            ],
         )
         made = connection.total_changes - before
         if made == len(intents):
@@ -71,9 +92,15 @@ def _row(intent: Intent, answer: Answer, now: float) -> tuple[Any, ...]:
     return answer.status, answer.request_id, answer.body, now, intent.key, intent.operation
 
 
-def _begin(connection: sqlite3.Connection, intent: Intent, new: set[int], now: float) -> Entry | None:
-    """Apply the rules to an intent of a group of which some were there before; returns the entry that was found, or None."""
-    row = connection.execute(f"SELECT {_COLUMNS} WHERE key = ? AND operation = ?", (intent.key, intent.operation)).fetchone()
+def _begin(
+    connection: sqlite3.Connection, intent: Intent, new: set[int], now: float
+) -> Entry | None:
+    """Apply the rules to an intent of a group of which some were there before; returns the entry
+    that was found, or None.
+    """
+    row = connection.execute(
+        f"SELECT {_COLUMNS} WHERE key = ? AND operation = ?", (intent.key, intent.operation)
+    ).fetchone()
     id_, entry = row[0], _entry(row[1:])
     if id_ in new:  # made by the first of this group that names it
         new.remove(id_)
@@ -81,7 +108,8 @@ def _begin(connection: sqlite3.Connection, intent: Intent, new: set[int], now: f
     change = change_of(entry, intent)
     if change == "start":
         connection.execute(
-            "UPDATE intents SET fingerprint = ?, started_at = ?, credential = ?, attempt = ? WHERE id = ?",
+            "UPDATE intents SET fingerprint = ?, started_at = ?, credential = ?, attempt = ? WHERE "
+            "id = ?",
             (intent.fingerprint, now, intent.credential, intent.attempt, id_),
         )
         connection.execute("DELETE FROM answers WHERE id = ?", (id_,))
@@ -97,7 +125,9 @@ def read(file: LedgerFile, state: State | None) -> Iterator[Entry]:
     while True:
         with file.connected() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT {_AT_ONCE}", (last,)
+                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT "
+                f"{_AT_ONCE}",
+                (last,),
             ).fetchall()
         if not rows:
             return
@@ -123,7 +153,9 @@ def compact(file: LedgerFile, before: float) -> int:
 def forget(file: LedgerFile, operation: str, key: str) -> bool:
     """Remove an entry; returns whether there was one."""
     with file.transaction() as connection:
-        ids = connection.execute("SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)).fetchall()
+        ids = connection.execute(
+            "SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)
+        ).fetchall()
         _remove(connection, ids)
     return bool(ids)
 

@@ -1,7 +1,8 @@
 """Rules of an entry: which event changes it, as a table, and what each change is.
 
-`begin` is an event of the entry's fingerprint and credential, `success` (a 2xx) one of its fingerprint, and `refusal` (any other
-definite answer) one of its fingerprint and attempt; the events that end in `_other` differ from the entry in one of these.
+`begin` is an event of the entry's fingerprint and credential, `success` (a 2xx) one of its
+fingerprint, and `refusal` (any other definite answer) one of its fingerprint and attempt; the
+events that end in `_other` differ from the entry in one of these.
 """
 
 from __future__ import annotations
@@ -42,17 +43,27 @@ RULES: Mapping[tuple[State | None, Event], tuple[State | None, Change]] = Mappin
         ("finished", "refusal_other"): ("finished", "none"),
     }
 )
-"""By the state of an entry (None: there is none) and an event: the state afterwards, and the change that leads there."""
+"""By the state of an entry (None: there is none) and an event: the state afterwards, and the change
+that leads there.
+"""
 
 
 def event_of(entry: Entry | None, intent: Intent, answer: Answer | None = None) -> Event:
     """Return the event that an intent, or the answer to one, is for an entry."""
     same_body = entry is None or entry.fingerprint == intent.fingerprint
     if answer is None:
-        return "begin" if entry is None or (same_body and entry.credential == intent.credential) else "begin_other"
+        return (
+            "begin"
+            if entry is None or (same_body and entry.credential == intent.credential)
+            else "begin_other"
+        )
     if answer.state == "finished":
         return "success" if same_body else "success_other"
-    return "refusal" if entry is None or (same_body and entry.attempt == intent.attempt) else "refusal_other"
+    return (
+        "refusal"
+        if entry is None or (same_body and entry.attempt == intent.attempt)
+        else "refusal_other"
+    )
 
 
 def change_of(entry: Entry | None, intent: Intent, answer: Answer | None = None) -> Change:
@@ -61,10 +72,20 @@ def change_of(entry: Entry | None, intent: Intent, answer: Answer | None = None)
 
 
 def changed(entry: Entry | None, intent: Intent, answer: Answer | None, now: float) -> Entry | None:
-    """Return the entry as it is after an intent, or the answer to one, at a time in seconds since 1970."""
+    """Return the entry as it is after an intent, or the answer to one, at a time in seconds since
+    1970.
+    """
     change = change_of(entry, intent, answer)
     if change == "start":
-        return Entry(intent.operation, intent.key, intent.fingerprint, now, None, intent.credential, intent.attempt)
+        return Entry(
+            intent.operation,
+            intent.key,
+            intent.fingerprint,
+            now,
+            None,
+            intent.credential,
+            intent.attempt,
+        )
     if entry is not None and change == "take_over":
         return attrs.evolve(entry, attempt=intent.attempt)
     if entry is not None and change == "answer":

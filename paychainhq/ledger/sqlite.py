@@ -1,4 +1,6 @@
-"""Ledger in an SQLite file: what many tasks record at the same time is one transaction, written in a thread of its own."""
+"""Ledger in an SQLite file: what many tasks record at the same time is one transaction, written in
+a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,18 @@ _GATHERING = 0.001
 
 
 class SQLiteLedger:
-    """Ledger in an SQLite file: it survives the death of the process, and several processes may share it.
+    """Ledger in an SQLite file: it survives the death of the process, and several processes may
+    share it.
 
-    It may be used by any number of tasks, event loops and threads. Each forked child opens the file anew.
+    It may be used by any number of tasks, event loops and threads. Each forked child opens the file
+    anew.
 
     Args:
 
-        path: The file; it is made, readable by its owner only, if it is not there. It must be on a disk of this machine.
-        durable: Survive a power cut as well: each group of entries is forced to the disk, which takes milliseconds.
+        path: The file; it is made, readable by its owner only, if it is not there. It must be on a
+            disk of this machine.
+        durable: Survive a power cut as well: each group of entries is forced to the disk, which
+            takes milliseconds.
         resend_within: An unfinished request that is older than this many seconds is not sent again.
 
     Raises:
@@ -44,9 +50,17 @@ class SQLiteLedger:
     """
 
     # Assumption: no document says how long the server keeps a key.
-    def __init__(self, path: str | os.PathLike[str], *, durable: bool = False, resend_within: float = 86_400.0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durable: bool = False,
+        resend_within: float = 86_400.0,
+    ) -> None:
         if os.fspath(path) in ("", ":memory:"):
-            raise ConfigurationError("path must name a file; for a ledger in memory, take MemoryLedger")
+            raise ConfigurationError(
+                "path must name a file; for a ledger in memory, take MemoryLedger"
+            )
         self.resend_within = config.seconds("resend_within", resend_within, zero=True)
         self._file = LedgerFile(os.fspath(path), durable=durable)
         self._writer = _Writer(self._file)
@@ -55,7 +69,9 @@ class SQLiteLedger:
 
     @property
     def claims(self) -> FileClaims:
-        """The claims that a webhook `Receiver` keeps in the same file; they keep this ledger alive."""
+        """The claims that a webhook `Receiver` keeps in the same file; they keep this ledger
+        alive.
+        """
         return FileClaims(self._file, self)
 
     async def begin(self, intent: Intent) -> Entry | None:
@@ -63,7 +79,8 @@ class SQLiteLedger:
         return await self._desk().begin(intent)
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
-        """Record the answer to an intent, unless the rules say that it changes nothing; returns once it is written.
+        """Record the answer to an intent, unless the rules say that it changes nothing; returns
+        once it is written.
 
         It is written even if the task that waits for it is cancelled meanwhile.
         """
@@ -73,7 +90,9 @@ class SQLiteLedger:
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
         if desk is None or desk.writer.process != os.getpid():
-            if self._writer.process != os.getpid():  # what was under way when this process was forked is the parent's
+            if (
+                self._writer.process != os.getpid()
+            ):  # what was under way when this process was forked is the parent's
                 self._finalizer.detach()
                 self._writer = _Writer(self._file)
                 self._finalizer = weakref.finalize(self, self._writer.stop)
@@ -82,14 +101,18 @@ class SQLiteLedger:
         return desk
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
-        """Return all entries, or those in one state, oldest first. This reads the file in the thread that calls it."""
+        """Return all entries, or those in one state, oldest first. This reads the file in the
+        thread that calls it.
+        """
         yield from rows.read(self._file, state)  # a generator of its own keeps the ledger alive
 
     def compact(self, *, older_than: float) -> int:
-        """Remove what was answered longer ago than `older_than` seconds, and return how many entries that were.
+        """Remove what was answered longer ago than `older_than` seconds, and return how many
+        entries that were.
 
-        What is unfinished stays, however old it is. The room is used again; the file does not shrink. Webhook events that were done
-        before that are forgotten too, and would be handled again: the API repeats them for less than a day.
+        What is unfinished stays, however old it is. The room is used again; the file does not
+        shrink. Webhook events that were done before that are forgotten too, and would be handled
+        again: the API repeats them for less than a day.
         """
         before = time.time() - config.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
@@ -106,14 +129,21 @@ class SQLiteLedger:
             raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
 
     def close(self) -> None:
-        """Write what is waiting, and close the file; it may be called twice. A ledger that is collected closes by itself."""
+        """Write what is waiting, and close the file; it may be called twice. A ledger that is
+        collected closes by itself.
+        """
         self._finalizer.detach()
         self._writer.stop(wait=True)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -121,7 +151,9 @@ class SQLiteLedger:
 
 
 class _Writer:
-    """Thread that writes groups to the file, one after the other; it does not keep the ledger alive."""
+    """Thread that writes groups to the file, one after the other; it does not keep the ledger
+    alive.
+    """
 
     def __init__(self, file: LedgerFile) -> None:
         self.process = os.getpid()
@@ -169,7 +201,9 @@ class _Writer:
 
 
 class _Group:
-    """Group of intents and answers that are written in one transaction, and the futures that wait for it."""
+    """Group of intents and answers that are written in one transaction, and the futures that wait
+    for it.
+    """
 
     __slots__ = ("answers", "begun", "finished", "intents")
 
@@ -181,7 +215,9 @@ class _Group:
 
 
 class _Desk:
-    """Desk of one event loop: its tasks hand in intents and answers; what comes while a group is written is the next one."""
+    """Desk of one event loop: its tasks hand in intents and answers; what comes while a group is
+    written is the next one.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: _Writer) -> None:
         self.loop = loop

@@ -1,4 +1,6 @@
-"""State of its own for each operation, so that the trouble of one operation does not reach the others."""
+"""State of its own for each operation, so that the trouble of one operation does not reach the
+others.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _MOST_NAMES = 1024
 class PerOperation(Generic[T]):
     """A bounded mapping from operations to their states.
 
-    Paths that differ only in their ids share one state. Beyond 256 states, all further paths of one credential and one method
-    share one, so that the paths of `pay.request` cannot fill the memory.
+    Paths that differ only in their ids share one state. Beyond 256 states, all further paths of one
+    credential and one method share one, so that the paths of `pay.request` cannot fill the memory.
 
     Args:
 

@@ -1,4 +1,6 @@
-"""Waiting for one's turn: the caller's own limits, a bulkhead in front of the pool, and the pace of each operation."""
+"""Waiting for one's turn: the caller's own limits, a bulkhead in front of the pool, and the pace of
+each operation.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from paychainhq.middleware.pace import Turn
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.throttle import ROUNDING, Throttle, refuse_late, wait_until
 
-# A call that is not later than so many seconds after its turn came takes that turn: no timer is in time.
+# A call that is not later than so many seconds after its turn came takes that turn: no timer is in
+# time.
 _SLACK = 0.05
 
 
@@ -36,9 +39,10 @@ class _Bucket:
 class Limiter:
     """Lets each attempt go when its operation, every limit and the bulkhead have room.
 
-    The limits and the bulkhead are shared by all operations; the reaction to 429s is not. An attempt takes its turn at the moment
-    when it goes, so that one that is cancelled in the line has taken none. A call that waits for the pause or the pace of its
-    operation holds no place in the bulkhead. The state is of one process and one event loop.
+    The limits and the bulkhead are shared by all operations; the reaction to 429s is not. An
+    attempt takes its turn at the moment when it goes, so that one that is cancelled in the line has
+    taken none. A call that waits for the pause or the pace of its operation holds no place in the
+    bulkhead. The state is of one process and one event loop.
     """
 
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
@@ -89,7 +93,9 @@ class Limiter:
                         return throttle.take(waited=waited)
 
     async def _go(self, request: Request, throttle: Throttle) -> bool:
-        """Wait for the limits and for a place in the bulkhead, and return whether the operation still lets the attempt go."""
+        """Wait for the limits and for a place in the bulkhead, and return whether the operation
+        still lets the attempt go.
+        """
         if not self._buckets:
             return await self._enter(throttle)
         arrived = self._loop.time()

@@ -8,7 +8,12 @@ import random
 from typing import Any
 
 from paychainhq.answers import error_code, retry_after
-from paychainhq.errors import ConnectionFailedError, PayChainError, RequestTimeoutError, UntrustedServerError
+from paychainhq.errors import (
+    ConnectionFailedError,
+    PayChainError,
+    RequestTimeoutError,
+    UntrustedServerError,
+)
 from paychainhq.exchange import Next, Request, Response
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.operations import Operation
@@ -17,10 +22,11 @@ log = logging.getLogger("paychainhq")
 
 
 class RetryBudget:
-    """A bound on the retries of each operation, which keeps an outage from being multiplied: calls that succeed pay for retries.
+    """A bound on the retries of each operation, which keeps an outage from being multiplied: calls
+    that succeed pay for retries.
 
-    Each operation begins with enough for `capacity` retries; from then on it has at most one retry for ten successes of its own. So
-    a broken operation spends no retries but its own.
+    Each operation begins with enough for `capacity` retries; from then on it has at most one retry
+    for ten successes of its own. So a broken operation spends no retries but its own.
     """
 
     _GAIN = 0.1
@@ -54,12 +60,15 @@ def is_transient(response: Response) -> bool:
     if status < 400:
         return False
     return (
-        status in (408, 425, 429) or status >= 500 or (status == 409 and error_code(response) == "IDEMPOTENCY_REQUEST_IN_PROGRESS")
+        status in (408, 425, 429)
+        or status >= 500
+        or (status == 409 and error_code(response) == "IDEMPOTENCY_REQUEST_IN_PROGRESS")
     )
 
 
 class Retry:
-    """Sends a request again after a failure that may pass: with full jitter, within the deadline, and only if that is safe.
+    """Sends a request again after a failure that may pass: with full jitter, within the deadline,
+    and only if that is safe.
 
     Safe is a read, a mutation with an idempotency key, and whatever provably never left.
     """
@@ -83,7 +92,8 @@ class Retry:
             except (ConnectionFailedError, RequestTimeoutError) as error:
                 failure = error
                 if earlier is not None and made == len(request.attempts):
-                    return earlier  # no turn before the deadline: that is for what the server has answered
+                    # no turn before the deadline: that is for what the server has answered
+                    return earlier
             if response is not None:
                 if not is_transient(response):
                     self._budget.earn(request.operation)
@@ -93,7 +103,9 @@ class Retry:
             wait = backoff if wait is None else wait + backoff
             if (
                 policy is None
-                or not made < len(request.attempts) < policy.attempts  # without an attempt, the limiter has refused
+                or not made
+                < len(request.attempts)
+                < policy.attempts  # without an attempt, the limiter has refused
                 or not (request.repeatable or request.sent == "no")
                 or asyncio.get_running_loop().time() + wait >= request.deadline
                 or not self._budget.spend(request.operation)

@@ -14,7 +14,8 @@ log = logging.getLogger("paychainhq")
 # Assumption: no page says how long to wait after a 429 that does not say it itself.
 _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-# While the first request after a pause is not answered, the others wait for it, for at most so many seconds.
+# While the first request after a pause is not answered, the others wait for it, for at most so many
+# seconds.
 _PROBE = 1.0
 # The pace ends so many seconds after the last pause.
 _PACED = 9.0
@@ -28,15 +29,17 @@ ROUNDING = 1e-6
 class Throttle:
     """The pause and the pace of one operation.
 
-    A 429 begins a pause for all calls of the operation. The first request after it is a probe: the others wait for its answer. Then
-    they go at a pace. Both end some seconds after the last pause, so that an operation whose limit has gone is soon free again.
+    A 429 begins a pause for all calls of the operation. The first request after it is a probe: the
+    others wait for its answer. Then they go at a pace. Both end some seconds after the last pause,
+    so that an operation whose limit has gone is soon free again.
 
     Attributes:
 
         line: Held by the call that is the next to go.
         accepted: How many answers were no 429.
         paused_until: When the last pause ends, as a time of the loop.
-        limited: Whether there was a pause or a pace when `active` was read last, or there is one since.
+        limited: Whether there was a pause or a pace when `active` was read last, or there is one
+            since.
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,9 @@ class Throttle:
     @property
     def open(self) -> bool:
         """Whether a request may go now."""
-        return not self.active or (self._probe is None and self._opens() - self._loop.time() <= ROUNDING)
+        return not self.active or (
+            self._probe is None and self._opens() - self._loop.time() <= ROUNDING
+        )
 
     async def opening(self, request: Request) -> bool:
         """Wait until a request may go, and return whether that took any time."""
@@ -88,14 +93,18 @@ class Throttle:
         return turn
 
     def refuse(self, turn: Turn | None, wait: float | None) -> None:
-        """Record a 429 to the request with this turn, which asks to wait so many seconds, or does not say how long."""
+        """Record a 429 to the request with this turn, which asks to wait so many seconds, or does
+        not say how long.
+        """
         if not self.active:
             if not self._is_limit():
                 return
             self._pace.resume()
             self.limited = True
         now = self._loop.time()
-        self.paused_until = max(self.paused_until, now + min(_PAUSE if wait is None else wait, _LONGEST_PAUSE))
+        self.paused_until = max(
+            self.paused_until, now + min(_PAUSE if wait is None else wait, _LONGEST_PAUSE)
+        )
         self._probe_due = True
         self._pace.fall(turn)
 
@@ -117,7 +126,9 @@ class Throttle:
                 over.set_result(None)
 
     def _is_limit(self) -> bool:
-        """Count a 429, and return whether 429s are so large a part of the latest answers that they must come from a limit."""
+        """Count a 429, and return whether 429s are so large a part of the latest answers that they
+        must come from a limit.
+        """
         if self.accepted > _ANSWERS:
             self._limited *= _ANSWERS / self.accepted
             self.accepted = _ANSWERS
@@ -138,5 +149,7 @@ def refuse_late(request: Request, at: float) -> None:
     if at >= request.deadline:
         wait = at - asyncio.get_running_loop().time()
         raise RequestTimeoutError(
-            f"the deadline is nearer than the next turn under the rate limit, which is in {wait:.2f} s", **request.facts()
+            "the deadline is nearer than the next turn under the rate limit, which is in "
+            f"{wait:.2f} s",
+            **request.facts(),
         )

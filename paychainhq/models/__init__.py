@@ -73,16 +73,20 @@ def __dir__() -> list[str]:
 _MODULE_OF = {
     name: module
     for module, names in {
-        "api_keys": "ApiKey CreatedApiKey Destination DestinationPolicy KeyKind KeyPolicy PayoutLimit Revocation",
+        "api_keys": "ApiKey CreatedApiKey Destination DestinationPolicy KeyKind KeyPolicy "
+        "PayoutLimit Revocation",
         "balances": "Balance BalanceTotal",
         "base": "Model",
-        "billing": "BillingBusiness BillingCycle BillingInvoice BillingInvoiceStatus BillingMode BillingPayment BillingPolicy"
-        " BillingProfile BillingUsage LinkedPayoutUsage PaymentInstructions Plan PlanCode Subscription SubscriptionChange",
+        "billing": "BillingBusiness BillingCycle BillingInvoice BillingInvoiceStatus BillingMode "
+        "BillingPayment BillingPolicy"
+        " BillingProfile BillingUsage LinkedPayoutUsage PaymentInstructions Plan PlanCode "
+        "Subscription SubscriptionChange",
         "businesses": "Business InvoiceSettings",
         "chains": "Chain SupportedToken",
         "contract_integrations": "ContractIntegration ContractOperation",
         "customers": "Customer CustomerAddress",
-        "invoices": "Amount Cancellation Invoice InvoiceStatus PaymentProgress PaymentSummary ProviderRegistration PublicInvoice",
+        "invoices": "Amount Cancellation Invoice InvoiceStatus PaymentProgress PaymentSummary "
+        "ProviderRegistration PublicInvoice",
         "lists": "Listing Page Pagination",
         "networks": "Network",
         "prices": "Price",

@@ -58,21 +58,26 @@ class PayoutLimit(Model):
 
 @attrs.frozen(kw_only=True)
 class KeyPolicy(Model):
-    """Policy of a payout or contract execution key; the kind of key determines which fields are set.
+    """Policy of a payout or contract execution key; the kind of key determines which fields are
+    set.
 
     Attributes:
-        destination_policy: Payout: whether `destinations` restricts the addresses that it may pay to.
-        destinations: Payout: the addresses that it may pay to (`allowedDestinations` in the list of keys).
+        destination_policy: Payout: whether `destinations` restricts the addresses that it may pay
+            to.
+        destinations: Payout: the addresses that it may pay to (`allowedDestinations` in the list of
+            keys).
         allowed_chains: Payout: the chain families.
         allowed_network_ids: The networks.
         allowed_tokens: Payout: the tokens.
         limits: Payout: the limits by token and network.
         ip_allowlist: Payout: the IPv4 addresses or CIDR blocks that it may be used from.
-        allowed_action_ids: Contract execution: the actions that it may quote and execute, as of its creation.
+        allowed_action_ids: Contract execution: the actions that it may quote and execute, as of its
+            creation.
         allowed_contract_addresses: Contract execution: the contracts of those actions.
         allowed_function_signatures: Contract execution: the functions of those actions.
 
-    Source: seed 001. The response to a creation may echo fewer destinations and limits than were sent.
+    Source: seed 001. The response to a creation may echo fewer destinations and limits than were
+    sent.
     """
 
     destination_policy: DestinationPolicy | str | None = None
@@ -129,7 +134,8 @@ class CreatedApiKey(Model):
         policy: The policy of a payout or contract execution key; None for a standard key.
         warning: The server's advice about storing it.
 
-    Source: seed 001, "Create standard API key", "Create payout API key" and "Create contract execution API key".
+    Source: seed 001, "Create standard API key", "Create payout API key" and "Create contract
+    execution API key".
     """
 
     id: str

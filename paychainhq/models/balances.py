@@ -41,7 +41,8 @@ class BalanceTotal(Model):
         in_flight_withdrawal_count: The number of withdrawals in progress.
         next_open_invoice_expiry_at: The expiry of the open invoice that expires next, or None.
 
-    Source: workflows/reconcile-balances. The page mentions totals in US dollars too, but shows none: they would be in `extra`.
+    Source: workflows/reconcile-balances. The page mentions totals in US dollars too, but shows
+    none: they would be in `extra`.
     """
 
     open_invoice_count: int | None = None

@@ -28,12 +28,16 @@ def hidden(alias: str) -> Any:
 
 
 def wire(*names: str, default: Any = None) -> Any:
-    """Return an optional field with other wire names than its own in camelCase; several names are alternative spellings."""
+    """Return an optional field with other wire names than its own in camelCase; several names are
+    alternative spellings.
+    """
     return attrs.field(default=default, metadata={"names": names})
 
 
 def digits() -> Any:
-    """Return an optional integer field that the wire writes as a string of digits, such as a raw amount."""
+    """Return an optional integer field that the wire writes as a string of digits, such as a raw
+    amount.
+    """
     return attrs.field(default=None, metadata={"digits": True})
 
 
@@ -56,7 +60,8 @@ class Model:
     `to_json` returns the source object, with the changes of `attrs.evolve`.
     """
 
-    # The one field that holds the value if the wire has a bare string or array instead of an object.
+    # The one field that holds the value if the wire has a bare string or array instead of an
+    # object.
     _bare: ClassVar[tuple[str, type] | None] = None
     # Optional fields that must not be null: money is parsed strictly.
     _not_null: ClassVar[frozenset[str]] = frozenset()
@@ -66,7 +71,9 @@ class Model:
 
     @property
     def response(self) -> ResponseInfo | None:
-        """Attempts and response metadata of this result; None for a nested value or one that was not fetched."""
+        """Attempts and response metadata of this result; None for a nested value or one that was
+        not fetched.
+        """
         return self._response
 
     @property

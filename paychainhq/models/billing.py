@@ -12,7 +12,9 @@ from paychainhq.models.base import Model, digits, number, wire
 
 
 class PlanCode(StrEnum):
-    """Plan. Assumption: the codes of Scale and Enterprise, which are named but not shown, are written like the others."""
+    """Plan. Assumption: the codes of Scale and Enterprise, which are named but not shown, are
+    written like the others.
+    """
 
     FREE = "FREE"
     STARTUP = "STARTUP"
@@ -138,7 +140,8 @@ class BillingInvoice(Model):
     Attributes:
         id: The billing invoice's id.
         status: The status.
-        amount_usd: The amount in US dollars (`amountUSD` in lists, `amountUsd` in a subscription change).
+        amount_usd: The amount in US dollars (`amountUSD` in lists, `amountUsd` in a subscription
+            change).
         due_at: The due date; in lists only.
         network_id: The network to pay on; in a subscription change only.
         token: The token to pay in; in a subscription change only.
@@ -156,7 +159,9 @@ class BillingInvoice(Model):
 
 @attrs.frozen(kw_only=True)
 class PaymentInstructions(Model):
-    """Payment instructions of a billing invoice; `expected_amount_raw` is in the token's smallest unit."""
+    """Payment instructions of a billing invoice; `expected_amount_raw` is in the token's smallest
+    unit.
+    """
 
     network_id: str
     token: str
@@ -165,7 +170,8 @@ class PaymentInstructions(Model):
 
 @attrs.frozen(kw_only=True)
 class SubscriptionChange(Model):
-    """Result of a request for another plan or mode: an invoice to pay, or a downgrade at the end of the cycle.
+    """Result of a request for another plan or mode: an invoice to pay, or a downgrade at the end of
+    the cycle.
 
     Attributes:
         state: The next step; the documents show `payment_required`.
@@ -175,7 +181,8 @@ class SubscriptionChange(Model):
         invoice: The billing invoice to pay, if any.
         payment_instructions: The payment instructions, if any.
 
-    Source: seed 003, "Request billing subscription change"; the response to a downgrade is not shown there.
+    Source: seed 003, "Request billing subscription change"; the response to a downgrade is not
+    shown there.
     """
 
     state: str

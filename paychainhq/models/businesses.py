@@ -41,10 +41,13 @@ class InvoiceSettings(Model):
 
     Attributes:
         business_id: The business.
-        invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in hundredths of a percent.
-        invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US dollars.
+        invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in
+            hundredths of a percent.
+        invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US
+            dollars.
 
-    Source: reference/settings-compliance. Assumption: an update returns the same fields as a read; no page shows its response.
+    Source: reference/settings-compliance. Assumption: an update returns the same fields as a read;
+    no page shows its response.
     """
 
     business_id: str | None = None

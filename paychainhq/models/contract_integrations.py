@@ -51,12 +51,14 @@ class ContractIntegration(Model):
         abi_hash: The hash of its interface.
         status: The status; the documents show `active`.
         turnkey_smart_contract_interface_id: The signing provider's id of the interface, or None.
-        turnkey_last_synced_at: The time of the last synchronization with the signing provider, or None.
+        turnkey_last_synced_at: The time of the last synchronization with the signing provider, or
+            None.
         turnkey_sync_error: The error of that synchronization, or None.
         available_write_operations: The operations that write.
         available_query_operations: The operations that read.
 
-    Source: reference/contracts-automation. Assumption: the three `turnkey` fields, null there, are an id, a time and a text.
+    Source: reference/contracts-automation. Assumption: the three `turnkey` fields, null there, are
+    an id, a time and a text.
     """
 
     id: str

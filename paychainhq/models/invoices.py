@@ -16,7 +16,9 @@ from paychainhq.models.chains import Chain
 
 
 class InvoiceStatus(StrEnum):
-    """Status of an invoice: `pending`, `confirming` and `paid` are in the seed documents, the others on other public pages."""
+    """Status of an invoice: `pending`, `confirming` and `paid` are in the seed documents, the
+    others on other public pages.
+    """
 
     PENDING = "pending"
     CONFIRMING = "confirming"
@@ -60,7 +62,9 @@ class Amount(Model):
 
 @attrs.frozen(kw_only=True)
 class ProviderRegistration(Model):
-    """Registration of the deposit address with the provider; do not share an invoice before it is `ready`."""
+    """Registration of the deposit address with the provider; do not share an invoice before it is
+    `ready`.
+    """
 
     status: str
     ready: bool | None = None
@@ -84,7 +88,8 @@ class Invoice(Model):
         amount: The requested amount.
         deposit_address: The address to pay to; not in lists.
         expires_at: The time of expiry; only on creation and in lists.
-        paid_amount: The amount really deposited: a settlement by tolerance does not add the shortfall to it.
+        paid_amount: The amount really deposited: a settlement by tolerance does not add the
+            shortfall to it.
         settled_by_tolerance: Whether a small shortfall was accepted.
         tolerance_raw: The largest accepted shortfall in the token's smallest unit.
         tolerance_shortfall: The missing amount.
@@ -126,30 +131,43 @@ class Invoice(Model):
 
     @property
     def is_shareable(self) -> bool:
-        """Return whether the provider has registered the deposit address, so that a payer may see it."""
+        """Return whether the provider has registered the deposit address, so that a payer may see
+        it.
+        """
         registration = self.provider_registration
-        return registration is not None and (registration.status == "ready" or registration.ready is True)
+        return registration is not None and (
+            registration.status == "ready" or registration.ready is True
+        )
 
     def effective_status(self, now: datetime | None = None) -> InvoiceStatus | str:
-        """Return the status with expiry taken into account: an expired invoice can stay raw `pending` for a while.
+        """Return the status with expiry taken into account: an expired invoice can stay raw
+        `pending` for a while.
 
         Args:
-            now: The time to compare `expires_at` with (aware); by default the local clock. Prefer the server's.
+            now: The time to compare `expires_at` with (aware); by default the local clock. Prefer
+                the server's.
 
         Raises:
             InvalidArgumentError: `now` is no datetime, or has no zone.
         """
         if now is not None and (not isinstance(now, datetime) or now.utcoffset() is None):
-            raise InvalidArgumentError("now must be a datetime with its zone, such as datetime.now(UTC)", argument="now")
+            raise InvalidArgumentError(
+                "now must be a datetime with its zone, such as datetime.now(UTC)", argument="now"
+            )
         expired = self.expires_at is not None and (now or datetime.now(UTC)) >= self.expires_at
-        return InvoiceStatus.EXPIRED if expired and self.status == InvoiceStatus.PENDING else self.status
+        return (
+            InvoiceStatus.EXPIRED
+            if expired and self.status == InvoiceStatus.PENDING
+            else self.status
+        )
 
 
 @attrs.frozen(kw_only=True)
 class PaymentProgress(Model):
     """Progress of the payment, for display to the payer.
 
-    `status` is a label ("Paid within tolerance") that can be shown while the invoice is still `confirming`: it settles nothing.
+    `status` is a label ("Paid within tolerance") that can be shown while the invoice is still
+    `confirming`: it settles nothing.
     """
 
     percent_paid: Decimal | None = None
@@ -179,8 +197,8 @@ class PublicInvoice(Model):
 class Cancellation(Model):
     """Result of a cancellation.
 
-    `count` is the number of cancelled invoices. The documents imply that 0 means none; after a repeat of the request it does
-    not mean even that: read the invoice.
+    `count` is the number of cancelled invoices. The documents imply that 0 means none; after a
+    repeat of the request it does not mean even that: read the invoice.
     """
 
     count: int

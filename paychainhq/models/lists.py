@@ -41,7 +41,8 @@ class Page(Model, Generic[T]):
 
     Attributes:
         items: The items of this page.
-        pagination: The position of the page, or None if the server does not send one (billing invoices).
+        pagination: The position of the page, or None if the server does not send one (billing
+            invoices).
     """
 
     items: tuple[T, ...] = wire("data", default=attrs.NOTHING)
@@ -64,7 +65,10 @@ async def _only(page: Page[T]) -> AsyncIterator[T]:
     for item in page.items:
         yield item
     if page.pagination is not None and page.pagination.has_more:
-        raise ValueError("there are later pages, but this page has left its client (it was decoded or unpickled on its own)")
+        raise ValueError(
+            "there are later pages, but this page has left its client (it was decoded or unpickled "
+            "on its own)"
+        )
 
 
 @attrs.frozen(kw_only=True)

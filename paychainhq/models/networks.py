@@ -18,7 +18,8 @@ class Network(Model):
         network_id: The network's id, such as `base-mainnet`.
         name: The display name.
         chain: The chain family.
-        type: The kind of network, in upper case here (`MAINNET`); payment methods have it in lower case.
+        type: The kind of network, in upper case here (`MAINNET`); payment methods have it in lower
+            case.
         is_active: Whether it is in use.
         deposit_enabled: Whether deposits are accepted now.
         minimum_deposit_usd: The smallest deposit, in US dollars.

@@ -1,4 +1,6 @@
-"""Payment methods: the networks and tokens that can be received, by the platform or by one business."""
+"""Payment methods: the networks and tokens that can be received, by the platform or by one
+business.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class PaymentMethod(Model):
         display_name: The method's display name for a payer.
         chain: The chain family.
         chain_family: The chain family again.
-        network_type: The kind of network, in lower case here (`mainnet`); `networks.list` has it in upper case.
+        network_type: The kind of network, in lower case here (`mainnet`); `networks.list` has it in
+            upper case.
         status: The status; the documents show `active`.
         deposit_enabled: Whether deposits are accepted now.
         customer_permanent_addresses: Whether customers have permanent addresses on it.

@@ -56,7 +56,8 @@ class EventData(Model):
 
 @attrs.frozen(kw_only=True)
 class Event(Model):
-    """Event of the API. Events may arrive twice, late, and in any order: read the object before you act on it.
+    """Event of the API. Events may arrive twice, late, and in any order: read the object before you
+    act on it.
 
     Attributes:
         id: The event's id, the same for each delivery.
@@ -86,7 +87,9 @@ class Event(Model):
     def fetch(self, pay: PayChainHQ) -> Coroutine[Any, Any, Invoice]: ...
     @overload
     def fetch(self, pay: paychainhq_sync.PayChainHQ) -> Invoice: ...
-    def fetch(self, pay: PayChainHQ | paychainhq_sync.PayChainHQ) -> Coroutine[Any, Any, Invoice] | Invoice:
+    def fetch(
+        self, pay: PayChainHQ | paychainhq_sync.PayChainHQ
+    ) -> Coroutine[Any, Any, Invoice] | Invoice:
         """Return the current state of the event's invoice, on which decisions should be based.
 
         Args:
@@ -96,5 +99,7 @@ class Event(Model):
             InvalidArgumentError: The event has no invoice.
         """
         if self.invoice_id is None:
-            raise InvalidArgumentError(f"the event {self.id} ({self.event}) is about no invoice", argument="invoice_id")
+            raise InvalidArgumentError(
+                f"the event {self.id} ({self.event}) is about no invoice", argument="invoice_id"
+            )
         return pay.invoices.get(self.invoice_id)

@@ -26,7 +26,8 @@ class Balances(Resource):
     async def total(self, *, business_id: str | None = None) -> BalanceTotal:
         """Return the totals of open invoices and withdrawals.
 
-        The page mentions totals in US dollars too but shows none; if the server sends any, they are in the result's `extra`.
+        The page mentions totals in US dollars too but shows none; if the server sends any, they are
+        in the result's `extra`.
 
         Args:
             business_id: The business; by default the client's.

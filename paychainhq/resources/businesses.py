@@ -29,7 +29,8 @@ class Businesses(Resource):
         return await self._caller.call(operations.BUSINESSES_GET, {"business_id": business_id})
 
     async def lookup(self, id_or_alias: str) -> Business:
-        """Find a business by its id or its billing alias; return only its id, alias, name and status.
+        """Find a business by its id or its billing alias; return only its id, alias, name and
+        status.
 
         Args:
             id_or_alias: The id, or an alias such as `"bill_acme_001"`.
@@ -44,7 +45,8 @@ class Businesses(Resource):
     async def payment_methods(
         self, include_inactive: bool | None = None, *, business_id: str | None = None
     ) -> Listing[PaymentMethod]:
-        """List the networks and tokens in which this business can be paid, in the environment of its key.
+        """List the networks and tokens in which this business can be paid, in the environment of
+        its key.
 
         Args:
             include_inactive: Include inactive methods; by default not.
@@ -69,7 +71,9 @@ class Businesses(Resource):
 
         Source: the public page reference/settings-compliance.
         """
-        return await self._caller.call(operations.BUSINESSES_INVOICE_SETTINGS, {"business_id": business_id})
+        return await self._caller.call(
+            operations.BUSINESSES_INVOICE_SETTINGS, {"business_id": business_id}
+        )
 
     async def update_invoice_settings(
         self,
@@ -79,20 +83,24 @@ class Businesses(Resource):
         business_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> InvoiceSettings:
-        """Change the default tolerance for underpaid invoices; the smaller of the two bounds applies.
+        """Change the default tolerance for underpaid invoices; the smaller of the two bounds
+        applies.
 
         Args:
-            invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in basis points (hundredths of a
-                percent), at most 300.
-            invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US dollars: at most 100.00.
+            invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in
+                basis points (hundredths of a percent), at most 300.
+            invoice_underpayment_tolerance_max_usd: The largest amount that may be missing, in US
+                dollars: at most 100.00.
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key (required by the page); by default a new one.
 
         Returns:
-            The settings. Assumption: they have the fields of a read, since no page shows this response.
+            The settings. Assumption: they have the fields of a read, since no page shows this
+            response.
 
         Raises:
-            InvalidArgumentError: A bound is invalid, or beyond the documented limit; nothing was sent.
+            InvalidArgumentError: A bound is invalid, or beyond the documented limit; nothing was
+                sent.
 
         Source: the public page reference/settings-compliance.
         """
@@ -101,4 +109,6 @@ class Businesses(Resource):
             "invoice_underpayment_tolerance_max_usd": invoice_underpayment_tolerance_max_usd,
             "business_id": business_id,
         }
-        return await self._caller.call(operations.BUSINESSES_UPDATE_INVOICE_SETTINGS, given, idempotency_key)
+        return await self._caller.call(
+            operations.BUSINESSES_UPDATE_INVOICE_SETTINGS, given, idempotency_key
+        )

@@ -14,11 +14,14 @@ class ContractIntegrations(Resource):
     __slots__ = ()
 
     async def list(self, *, business_id: str | None = None) -> Listing[ContractIntegration]:
-        """List the contracts and programs that the business has registered, with the operations of each.
+        """List the contracts and programs that the business has registered, with the operations of
+        each.
 
         Args:
             business_id: The business; by default the client's.
 
         Source: the public page reference/contracts-automation.
         """
-        return await self._caller.call(operations.CONTRACT_INTEGRATIONS_LIST, {"business_id": business_id})
+        return await self._caller.call(
+            operations.CONTRACT_INTEGRATIONS_LIST, {"business_id": business_id}
+        )

@@ -20,12 +20,17 @@ class Customers(Resource):
     __slots__ = ()
 
     async def create(
-        self, external_ref: str, email: str | None = None, *, business_id: str | None = None, idempotency_key: str | None = None
+        self,
+        external_ref: str,
+        email: str | None = None,
+        *,
+        business_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Customer:
         """Create a customer with permanent deposit addresses.
 
-        For a one-off payer, create an invoice without a customer instead. The addresses can be missing while the business wallet is
-        not ready.
+        For a one-off payer, create an invoice without a customer instead. The addresses can be
+        missing while the business wallet is not ready.
 
         Args:
 
@@ -37,7 +42,8 @@ class Customers(Resource):
         Raises:
 
             InvalidArgumentError: An argument is invalid; nothing was sent.
-            BadRequestError: The server does not accept the fields, or the state of the business does not allow the creation.
+            BadRequestError: The server does not accept the fields, or the state of the business
+                does not allow the creation.
 
         Source: seed 002, "Create customer".
         """
@@ -46,7 +52,8 @@ class Customers(Resource):
 
     def create_many(
         self,
-        requests: Iterable[CustomerRequest | Mapping[str, Any]] | AsyncIterable[CustomerRequest | Mapping[str, Any]],
+        requests: Iterable[CustomerRequest | Mapping[str, Any]]
+        | AsyncIterable[CustomerRequest | Mapping[str, Any]],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",
@@ -54,29 +61,36 @@ class Customers(Resource):
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> Stream[Outcome[CustomerRequest, Customer]]:
-        """Create one customer for each request, and give an outcome for each, in the order in which they are known.
+        """Create one customer for each request, and give an outcome for each, in the order in which
+        they are known.
 
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
 
         Args:
 
-            requests: `CustomerRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
-            ledger: Where each request is recorded before it is sent, so that a job that died goes on where it was; by default the
-                client's own (`idempotency`), or none. It stays yours to close.
-            concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
-            give_up_after: Seconds without any success after which the rest end with the error that they met.
+            requests: `CustomerRequest`s, or mappings with the same names; any iterable or async
+                iterable, read as it is needed.
+            ledger: Where each request is recorded before it is sent, so that a job that died goes
+                on where it was; by default the client's own (`idempotency`), or none. It stays
+                yours to close.
+            concurrency: How many requests are under way at once; `"auto"` finds out how many pay,
+                up to `max_connections`.
+            give_up_after: Seconds without any success after which the rest end with the error that
+                they met.
             progress: Called about once a second, and at the end.
             business_id: Whose customers they are; by default the client's.
 
         Returns:
 
-            A stream of `Outcome`s, which is an async iterator and an async context manager: closing it, or leaving its block,
-            cancels what is under way.
+            A stream of `Outcome`s, which is an async iterator and an async context manager: closing
+            it, or leaving its block, cancels what is under way.
 
         Raises:
 
-            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
-            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good: the job ends with the first
+            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
+                lost; run it again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
+            the job ends with the first
                 such error, after the outcomes of what was under way.
 
         Source: seed 002, "Create customer".
@@ -93,7 +107,9 @@ class Customers(Resource):
             business_id=business_id,
         )
 
-    def list(self, page: int | None = None, limit: int | None = None, *, business_id: str | None = None) -> Pages[Customer]:
+    def list(
+        self, page: int | None = None, limit: int | None = None, *, business_id: str | None = None
+    ) -> Pages[Customer]:
         """List the customers of the business: `await` one page, or iterate over all.
 
         Args:
@@ -104,7 +120,11 @@ class Customers(Resource):
 
         Source: seed 002, "List customers".
         """
-        return Pages(self._caller, operations.CUSTOMERS_LIST, {"page": page, "limit": limit, "business_id": business_id})
+        return Pages(
+            self._caller,
+            operations.CUSTOMERS_LIST,
+            {"page": page, "limit": limit, "business_id": business_id},
+        )
 
     async def get(self, customer_id: str, *, business_id: str | None = None) -> Customer:
         """Return a customer with the deposit addresses.
@@ -120,4 +140,6 @@ class Customers(Resource):
 
         Source: seed 002, "Get customer".
         """
-        return await self._caller.call(operations.CUSTOMERS_GET, {"customer_id": customer_id, "business_id": business_id})
+        return await self._caller.call(
+            operations.CUSTOMERS_GET, {"customer_id": customer_id, "business_id": business_id}
+        )

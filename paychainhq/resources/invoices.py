@@ -38,28 +38,34 @@ class Invoices(Resource):
     ) -> Invoice:
         """Create a payable invoice and allocate its deposit address.
 
-        Only a payment in the invoice's own token settles it. Do not show the address to a payer before `invoice.is_shareable`.
+        Only a payment in the invoice's own token settles it. Do not show the address to a payer
+        before `invoice.is_shareable`.
 
         Args:
 
-            amount: The requested amount in the token's display unit: a `str`, an `int` or a `Decimal`.
+            amount: The requested amount in the token's display unit: a `str`, an `int` or a
+                `Decimal`.
             token: The token's symbol, such as `"USDC"`.
             chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
             network_id: The network, such as `"base-mainnet"`.
-            customer_id: The customer whose permanent address receives the payment; omit it for a one-off payer.
+            customer_id: The customer whose permanent address receives the payment; omit it for a
+                one-off payer.
             expires_in: The invoice's lifetime in seconds.
             description: A text for the payer: it is public.
-            underpayment_tolerance_bps: The accepted shortfall in hundredths of a percent of the amount; by default the setting of
-                the business, or 0. The smaller of the two tolerances applies.
+            underpayment_tolerance_bps: The accepted shortfall in hundredths of a percent of the
+                amount; by default the setting of the business, or 0. The smaller of the two
+                tolerances applies.
             underpayment_tolerance_max_usd: The largest accepted shortfall in US dollars; likewise.
-            metadata: Data of your own, as JSON (documented on one public page only, without limits).
+            metadata: Data of your own, as JSON (documented on one public page only, without
+                limits).
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
 
             InvalidArgumentError: An argument is invalid; nothing was sent.
-            BadRequestError: The server does not accept the fields, or the state of the business does not allow the creation.
+            BadRequestError: The server does not accept the fields, or the state of the business
+                does not allow the creation.
 
         Source: seed 002, "Create invoice"; `metadata`: the public page on workflows.
         """
@@ -80,7 +86,8 @@ class Invoices(Resource):
 
     def create_many(
         self,
-        requests: Iterable[InvoiceRequest | Mapping[str, Any]] | AsyncIterable[InvoiceRequest | Mapping[str, Any]],
+        requests: Iterable[InvoiceRequest | Mapping[str, Any]]
+        | AsyncIterable[InvoiceRequest | Mapping[str, Any]],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",
@@ -88,34 +95,43 @@ class Invoices(Resource):
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> Stream[Outcome[InvoiceRequest, Invoice]]:
-        """Create one invoice for each request, and give an outcome for each, in the order in which they are known.
+        """Create one invoice for each request, and give an outcome for each, in the order in which
+        they are known.
 
-        Each request names itself by its `reference`, from which its idempotency key is derived: a job that is run again asks for
-        the same invoices. A failure is an outcome like any other and does not stop the rest. A transient failure is no outcome: the
-        request is sent again under the same key. One that fails again and again while others succeed is set aside until the end.
-        Where nothing succeeds, intake pauses until the server answers again. With a ledger, what is finished is answered from
-        there, and what is too old to be sent again is an `OutcomeUnknownError`.
+        Each request names itself by its `reference`, from which its idempotency key is derived: a
+        job that is run again asks for the same invoices. A failure is an outcome like any other and
+        does not stop the rest. A transient failure is no outcome: the request is sent again under
+        the same key. One that fails again and again while others succeed is set aside until the
+        end. Where nothing succeeds, intake pauses until the server answers again. With a ledger,
+        what is finished is answered from there, and what is too old to be sent again is an
+        `OutcomeUnknownError`.
 
         Args:
 
-            requests: `InvoiceRequest`s, or mappings with the same names; any iterable or async iterable, read as it is needed.
-            ledger: Where each request is recorded before it is sent, so that a job that died goes on where it was; by default the
-                client's own (`idempotency`), or none. It stays yours to close.
-            concurrency: How many requests are under way at once; `"auto"` finds out how many pay, up to `max_connections`.
-            give_up_after: Seconds without any success after which the rest end with the error that they met.
-            progress: Called about once a second, and at the end. If it raises, nothing more is begun, and its exception is raised
-                after the outcomes of what was under way.
+            requests: `InvoiceRequest`s, or mappings with the same names; any iterable or async
+                iterable, read as it is needed.
+            ledger: Where each request is recorded before it is sent, so that a job that died goes
+                on where it was; by default the client's own (`idempotency`), or none. It stays
+                yours to close.
+            concurrency: How many requests are under way at once; `"auto"` finds out how many pay,
+                up to `max_connections`.
+            give_up_after: Seconds without any success after which the rest end with the error that
+                they met.
+            progress: Called about once a second, and at the end. If it raises, nothing more is
+                begun, and its exception is raised after the outcomes of what was under way.
             business_id: Whose invoices they are; by default the client's.
 
         Returns:
 
-            A stream of `Outcome`s, which is an async iterator and an async context manager: closing it, or leaving its block,
-            cancels what is under way.
+            A stream of `Outcome`s, which is an async iterator and an async context manager: closing
+            it, or leaving its block, cancels what is under way.
 
         Raises:
 
-            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is lost; run it again.
-            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good: the job ends with the first
+            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
+                lost; run it again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
+            the job ends with the first
                 such error, after the outcomes of what was under way.
 
         Source: seed 002, "Create invoice".
@@ -143,7 +159,8 @@ class Invoices(Resource):
     ) -> Pages[Invoice]:
         """List the invoices of the business: `await` one page, or iterate over all.
 
-        An expired invoice can stay raw `pending` for a while: `invoice.effective_status()` takes `expires_at` into account.
+        An expired invoice can stay raw `pending` for a while: `invoice.effective_status()` takes
+        `expires_at` into account.
 
         Args:
 
@@ -155,13 +172,20 @@ class Invoices(Resource):
 
         Source: seed 002, "List invoices".
         """
-        given = {"status": status, "customer_id": customer_id, "page": page, "limit": limit, "business_id": business_id}
+        given = {
+            "status": status,
+            "customer_id": customer_id,
+            "page": page,
+            "limit": limit,
+            "business_id": business_id,
+        }
         return Pages(self._caller, operations.INVOICES_LIST, given)
 
     async def get(self, invoice_id: str) -> Invoice:
         """Return an invoice of the business with its payment and tolerance.
 
-        `paid_amount` is always the amount really deposited: a settlement by tolerance does not add the shortfall to it.
+        `paid_amount` is always the amount really deposited: a settlement by tolerance does not add
+        the shortfall to it.
 
         Raises:
 
@@ -184,7 +208,9 @@ class Invoices(Resource):
         """
         return await self._caller.call(operations.INVOICES_GET_PUBLIC, {"invoice_id": invoice_id})
 
-    async def cancel(self, invoice_id: str, *, business_id: str | None = None, idempotency_key: str | None = None) -> Cancellation:
+    async def cancel(
+        self, invoice_id: str, *, business_id: str | None = None, idempotency_key: str | None = None
+    ) -> Cancellation:
         """Cancel an invoice that has not reached an irreversible state.
 
         Once deposits have begun, cancelling may do nothing: check `count`, and read the invoice.
@@ -205,7 +231,9 @@ class Invoices(Resource):
         given = {"invoice_id": invoice_id, "business_id": business_id}
         return await self._caller.call(operations.INVOICES_CANCEL, given, idempotency_key)
 
-    async def update_status(self, invoice_id: str, status: str, *, idempotency_key: str | None = None) -> Invoice:
+    async def update_status(
+        self, invoice_id: str, status: str, *, idempotency_key: str | None = None
+    ) -> Invoice:
         """Override an invoice's status, or trigger its reconciliation: for manual recovery only.
 
         Payments are not confirmed this way: rely on webhooks and reads.
@@ -221,18 +249,22 @@ class Invoices(Resource):
         given = {"invoice_id": invoice_id, "status": status}
         return await self._caller.call(operations.INVOICES_UPDATE_STATUS, given, idempotency_key)
 
-    async def wait(self, invoice_id: str | Invoice, *, timeout: float = 3600.0, interval: float = 5.0) -> Invoice:
+    async def wait(
+        self, invoice_id: str | Invoice, *, timeout: float = 3600.0, interval: float = 5.0
+    ) -> Invoice:
         """Wait until an invoice has come to its end, and return it.
 
         Args:
 
-            invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known, which a single read does not give.
+            invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known,
+                which a single read does not give.
             timeout: Seconds to wait.
             interval: Seconds between two reads.
 
         Returns:
 
-            The invoice, once its status is terminal, or once it has expired by the server's own clock.
+            The invoice, once its status is terminal, or once it has expired by the server's own
+            clock.
 
         Raises:
 
@@ -251,11 +283,13 @@ class Invoices(Resource):
         seen: AsyncIterable[str | Invoice] | None = None,
         state: WatchState | None = None,
     ) -> Stream[Change]:
-        """Give each invoice as it is first seen, and then each change of its status, until all have come to their end.
+        """Give each invoice as it is first seen, and then each change of its status, until all have
+        come to their end.
 
-        Many invoices are followed by sweeps of the lists of the open statuses, few by single reads, whichever is fewer requests. A
-        pending invoice that does not change is looked at less and less often, down to one time in twelve intervals, and once
-        more right after its `expires_at`. Without a business id there are no lists: each invoice is read.
+        Many invoices are followed by sweeps of the lists of the open statuses, few by single reads,
+        whichever is fewer requests. A pending invoice that does not change is looked at less and
+        less often, down to one time in twelve intervals, and once more right after its
+        `expires_at`. Without a business id there are no lists: each invoice is read.
 
         Args:
 
@@ -264,14 +298,15 @@ class Invoices(Resource):
             concurrency: How many requests are under way at once.
             seen: Ids of invoices that something else has seen change, such as webhooks:
                 they are looked at at once.
-            state: What an earlier watch knew, to go on from there (with no ids, or with further ones), or a new `WatchState`, to
-                take tokens of while this one runs.
+            state: What an earlier watch knew, to go on from there (with no ids, or with further
+                ones), or a new `WatchState`, to take tokens of while this one runs.
 
         Returns:
 
-            A stream of `Change`s, which is an async iterator and an async context manager; closing it leaves nothing under way.
-            An id that does not exist, or an invoice that cannot be decoded, is a change with an `error`. A change of an invoice
-            that is still open may carry the invoice as the list shows it, with fewer fields.
+            A stream of `Change`s, which is an async iterator and an async context manager; closing
+            it leaves nothing under way. An id that does not exist, or an invoice that cannot be
+            decoded, is a change with an `error`. A change of an invoice that is still open may
+            carry the invoice as the list shows it, with fewer fields.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """

@@ -25,7 +25,8 @@ class Prices(Resource):
     async def get(self, symbol: str) -> Price:
         """Return the latest cached price of one token in US dollars; sends no key.
 
-        The price is for display, never the only source of your accounts; `priced_at`, `ttl_ms` and `stale` give its age.
+        The price is for display, never the only source of your accounts; `priced_at`, `ttl_ms` and
+        `stale` give its age.
 
         Args:
             symbol: The token's symbol, such as `"USDC"`.

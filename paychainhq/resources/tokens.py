@@ -9,7 +9,9 @@ from paychainhq.resources.base import Resource
 
 
 class Tokens(Resource):
-    """Tokens that the business can use. Unlike other reference data, they require the standard key."""
+    """Tokens that the business can use. Unlike other reference data, they require the standard
+    key.
+    """
 
     __slots__ = ()
 
@@ -31,7 +33,9 @@ class Tokens(Resource):
 
         Source: seed 003, "List tokens by network".
         """
-        return await self._caller.call(operations.TOKENS_LIST_BY_NETWORK, {"network_id": network_id})
+        return await self._caller.call(
+            operations.TOKENS_LIST_BY_NETWORK, {"network_id": network_id}
+        )
 
     async def get(self, symbol: str) -> Token:
         """Return a token with its decimals and its contract address.

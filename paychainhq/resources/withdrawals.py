@@ -9,7 +9,9 @@ from paychainhq.resources.base import Resource
 
 
 class Withdrawals(Resource):
-    """Quotes for withdrawals. No document shows how to make a withdrawal, so there is no method for it (use `pay.request`)."""
+    """Quotes for withdrawals. No document shows how to make a withdrawal, so there is no method for
+    it (use `pay.request`).
+    """
 
     __slots__ = ()
 
@@ -25,14 +27,16 @@ class Withdrawals(Resource):
     ) -> WithdrawalQuote:
         """Quote a withdrawal as of now; nothing is moved.
 
-        A quote is no promise: confirmations, the treasury and the network's rules at that time decide whether it is executed.
+        A quote is no promise: confirmations, the treasury and the network's rules at that time
+        decide whether it is executed.
 
         Args:
             amount: The amount in the token's display unit: a `str`, an `int` or a `Decimal`.
             token: The token's symbol, such as `"USDC"`.
             chain: The chain family: `"eth"`, `"btc"` or `"sol"`.
             network_id: The network, such as `"base-mainnet"`.
-            force_sweep_all: Sweep small remainders of addresses too, which still guarantees nothing; by default not.
+            force_sweep_all: Sweep small remainders of addresses too, which still guarantees
+                nothing; by default not.
             business_id: The business; by default the client's.
 
         Raises:

@@ -1,4 +1,6 @@
-"""The part that the async and the blocking receiver of webhooks have in common: settings, handlers, and claims."""
+"""The part that the async and the blocking receiver of webhooks have in common: settings, handlers,
+and claims.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from weakref import WeakSet
 
 from paychainhq import config, signing
 from paychainhq.credentials import conceal
-from paychainhq.errors import ConfigurationError, DecodeError, LedgerError, WebhookVerificationError, printable
+from paychainhq.errors import (
+    ConfigurationError,
+    DecodeError,
+    LedgerError,
+    WebhookVerificationError,
+    printable,
+)
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
 from paychainhq.signing import Headers
@@ -52,14 +60,22 @@ class BaseReceiver:
         name: str = "",
     ) -> None:
         secrets, bearer = conceal(secrets), conceal(bearer)
-        self._secrets, self._bearer = signing.checked_secrets(secrets), signing.checked_bearer(bearer)
+        self._secrets, self._bearer = (
+            signing.checked_secrets(secrets),
+            signing.checked_bearer(bearer),
+        )
         if getattr(ledger, "claims", None) is None:
-            raise ConfigurationError("ledger must keep claims, as paychainhq.ledger.SQLiteLedger does")
+            raise ConfigurationError(
+                "ledger must keep claims, as paychainhq.ledger.SQLiteLedger does"
+            )
         self._ledger = ledger
         self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
         self._lease = config.seconds("lease", lease)
         if self._lease <= WITHIN:
-            raise ConfigurationError(f"lease must be longer than the {WITHIN:g} s that a handler has, or two would run at once")
+            raise ConfigurationError(
+                f"lease must be longer than the {WITHIN:g} s that a handler has, or two would run "
+                "at once"
+            )
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
         self._name = name
@@ -71,7 +87,8 @@ class BaseReceiver:
 
         Args:
 
-            event: The name; events of other names are acknowledged, and nothing else is done about them.
+            event: The name; events of other names are acknowledged, and nothing else is done about
+                them.
 
         Raises:
 
@@ -88,7 +105,9 @@ class BaseReceiver:
         return register
 
     def invoice_ids(self) -> Feed:
-        """Return the ids of the invoices that webhooks name from now on, for `pay.invoices.watch(..., seen=...)`."""
+        """Return the ids of the invoices that webhooks name from now on, for
+        `pay.invoices.watch(..., seen=...)`.
+        """
         feed = Feed(self)
         self._feeds.add(feed)
         return feed
@@ -100,7 +119,9 @@ class BaseReceiver:
     def _opened(self, body: bytes, headers: Headers) -> tuple[Event, Handler] | int:
         """Return an event and its handler, or the status that answers a webhook without one."""
         try:
-            event = parse(body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age)
+            event = parse(
+                body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
+            )
         except WebhookVerificationError as error:
             log.warning("a webhook was refused: %s", error)
             return BAD_REQUEST
@@ -116,12 +137,20 @@ class BaseReceiver:
     # --- claims; these methods wait for the disk ---
 
     def _claim_of(self, event: Event) -> str:
-        """Return the name of the claim on an event; without a name of the receiver, it is the event's id."""
-        claim = json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":")) if self._name else event.id
+        """Return the name of the claim on an event; without a name of the receiver, it is the
+        event's id.
+        """
+        claim = (
+            json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":"))
+            if self._name
+            else event.id
+        )
         return printable(claim)  # a lone surrogate, for one, cannot be stored
 
     def _claim(self, event: Event, holder: str) -> int | None:
-        """Claim an event; returns None, or the status that answers an event that is not to be handled now."""
+        """Claim an event; returns None, or the status that answers an event that is not to be
+        handled now.
+        """
         claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
         return None if claimed == "claimed" else OK if claimed == "done" else HELD
 
@@ -129,10 +158,13 @@ class BaseReceiver:
         try:
             self._ledger.claims.release(self._claim_of(event), holder)
         except LedgerError as error:
-            log.warning("the claim on the event %s stays until it runs out: %s", printable(event.id), error)
+            log.warning(
+                "the claim on the event %s stays until it runs out: %s", printable(event.id), error
+            )
 
     def _settle(self, event: Event, began: float) -> int:
-        """Record that an event is done, with retries as long as the API waits; returns the status that answers it.
+        """Record that an event is done, with retries as long as the API waits; returns the status
+        that answers it.
 
         Args:
 
@@ -147,18 +179,25 @@ class BaseReceiver:
             except Exception as error:
                 if time.monotonic() + pause > began + WITHIN + SPARE:
                     log.exception(
-                        "%s: the handler of the event %s has run, and that could not be recorded: the event will come again,"
+                        "%s: the handler of the event %s has run, and that could not be recorded: "
+                        "the event will come again,"
                         " and its handler may run again",
                         event.event,
                         printable(event.id),
                     )
                     return FAILED
-                log.info("the event %s could not be recorded as done, which is retried: %s", printable(event.id), error)
+                log.info(
+                    "the event %s could not be recorded as done, which is retried: %s",
+                    printable(event.id),
+                    error,
+                )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _serve(self, event: Event, handler: Handler) -> int:
-        """Claim an event, run its handler and record it as done, all in this thread; returns the status that answers it."""
+        """Claim an event, run its handler and record it as done, all in this thread; returns the
+        status that answers it.
+        """
         began, holder = time.monotonic(), new_holder()
         try:
             status = self._claim(event, holder)
@@ -180,5 +219,10 @@ def new_holder() -> str:
 
 def failed(event: Event, error: BaseException) -> int:
     """Log an error, the handler's or the ledger's, and return the status that answers the event."""
-    log.error("%s: the event %s was not handled, and will come again", event.event, printable(event.id), exc_info=error)
+    log.error(
+        "%s: the event %s was not handled, and will come again",
+        event.event,
+        printable(event.id),
+        exc_info=error,
+    )
     return FAILED

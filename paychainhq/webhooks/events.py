@@ -1,4 +1,6 @@
-"""Webhooks that are proven to be from the API become events; `sign` writes what the API would send."""
+"""Webhooks that are proven to be from the API become events; `sign` writes what the API would
+send.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ def parse(
 ) -> Event:
     """Verify a webhook and decode it.
 
-    The signature covers the raw body alone. The timestamp is a header that is not signed: with `max_age`, a webhook that was
-    kept and sent again later is refused only if whoever sent it left the header as it was. What protects from replays is to
-    remember the event's id, as `Receiver` does.
+    The signature covers the raw body alone. The timestamp is a header that is not signed: with
+    `max_age`, a webhook that was kept and sent again later is refused only if whoever sent it left
+    the header as it was. What protects from replays is to remember the event's id, as `Receiver`
+    does.
 
     Args:
 
@@ -45,13 +48,18 @@ def parse(
 
         WebhookVerificationError: It is not proven to be from the API.
         DecodeError: It is, and it does not say what an event says.
-        ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the body or the headers.
+        ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the
+            body or the headers.
 
     Source: reference/webhooks-events.
     """
     secrets, bearer = conceal(secrets), conceal(bearer)
     headers = signing.held(headers)
-    secrets, bearer, body = signing.checked_secrets(secrets), signing.checked_bearer(bearer), signing.checked_body(body, headers)
+    secrets, bearer, body = (
+        signing.checked_secrets(secrets),
+        signing.checked_bearer(bearer),
+        signing.checked_body(body, headers),
+    )
     if max_age is not None:
         config.seconds("max_age", max_age)
     signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
@@ -64,12 +72,16 @@ def parse(
 
 def _check_bearer(bearer: str, given: str) -> None:
     kind, _, token = map(conceal, given.partition(" "))
-    if kind.lower() != "bearer" or not compare_digest(bearer.encode(), token.strip().encode(errors="surrogateescape")):
+    if kind.lower() != "bearer" or not compare_digest(
+        bearer.encode(), token.strip().encode(errors="surrogateescape")
+    ):
         raise WebhookVerificationError("the bearer token is not the one that was agreed")
 
 
 def _seconds(written: str) -> float:
-    """Read a timestamp. Assumption: no page gives its form, so seconds, milliseconds and ISO 8601 are taken."""
+    """Read a timestamp. Assumption: no page gives its form, so seconds, milliseconds and ISO 8601
+    are taken.
+    """
     try:
         if written.isascii() and written.replace(".", "", 1).isdigit():
             number = float(written)

@@ -7,7 +7,8 @@ from threading import Lock
 
 
 class Feed:
-    """An async iterable of invoice ids; a slow reader gets each id once, however often webhooks name it meanwhile.
+    """An async iterable of invoice ids; a slow reader gets each id once, however often webhooks
+    name it meanwhile.
 
     Args:
 

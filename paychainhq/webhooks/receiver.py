@@ -1,4 +1,6 @@
-"""The async receiver of webhooks: each event is claimed, handled, recorded as done, and only then acknowledged."""
+"""The async receiver of webhooks: each event is claimed, handled, recorded as done, and only then
+acknowledged.
+"""
 
 from __future__ import annotations
 
@@ -30,25 +32,30 @@ WITHIN: float = base.WITHIN
 
 
 class Receiver(BaseReceiver):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx to what was not.
+    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx
+    to what was not.
 
-    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then acknowledged. So each event is
-    handled at least once, and exactly once unless a process dies in a handler; several processes may share the ledger's file.
-    An event that another process is handling is answered with 503: it comes again.
+    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then
+    acknowledged. So each event is handled at least once, and exactly once unless a process dies in
+    a handler; several processes may share the ledger's file. An event that another process is
+    handling is answered with 503: it comes again.
 
-    A handler is an `async def`, or a plain function, which runs in a thread; there, `anyio.from_thread.run(event.fetch, pay)`
-    awaits. A cancelled delivery cancels an `async def`, and waits for a plain function. When a handler returns, its work must be
-    committed.
+    A handler is an `async def`, or a plain function, which runs in a thread; there,
+    `anyio.from_thread.run(event.fetch, pay)` awaits. A cancelled delivery cancels an `async def`,
+    and waits for a plain function. When a handler returns, its work must be committed.
 
     Args:
 
         secrets: The webhook secret, or several while it is being changed.
-        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which survives them, or a `MemoryLedger`.
+        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
+            survives them, or a `MemoryLedger`.
         bearer: The token that the API sends along, if you have set one.
-        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out; more than the 25 s that a handler has.
-        name: The name of this receiver, part of its claims: on one ledger, receivers with different names each handle an event,
-            and receivers with the same name share the events.
+        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed
+            (see `parse`).
+        lease: Seconds after which the claim of a process that died runs out; more than the 25 s
+            that a handler has.
+        name: The name of this receiver, part of its claims: on one ledger, receivers with different
+            names each handle an event, and receivers with the same name share the events.
 
     Raises:
 
@@ -78,10 +85,14 @@ class Receiver(BaseReceiver):
         if isinstance(opened, int):
             return opened
         event, handler = opened
-        return await (self._in_loop(event, handler) if is_async(handler) else self._in_thread(event, handler))
+        return await (
+            self._in_loop(event, handler) if is_async(handler) else self._in_thread(event, handler)
+        )
 
     async def _in_loop(self, event: Event, handler: Handler) -> int:
-        """Claim an event, await its handler and record it as done; returns the status that answers it."""
+        """Claim an event, await its handler and record it as done; returns the status that answers
+        it.
+        """
         began, holder = time.monotonic(), new_holder()
         try:
             status = await self._threads.write(self._claim, event, holder)
@@ -94,7 +105,9 @@ class Receiver(BaseReceiver):
             return status
         try:
             async with asyncio.timeout(max(began + WITHIN - time.monotonic(), 0)):
-                await asyncio.sleep(0)  # a delivery that is cancelled or late by now does not begin its handler
+                await asyncio.sleep(
+                    0
+                )  # a delivery that is cancelled or late by now does not begin its handler
                 result = handler(event)
                 check_result(await result if inspect.isawaitable(result) else result)
         except BaseException as error:
@@ -105,12 +118,23 @@ class Receiver(BaseReceiver):
         return await self._threads.write(self._settle, event, began)
 
     async def _in_thread(self, event: Event, handler: Handler) -> int:
-        """Claim an event, run its plain handler and record it as done, all in one thread; returns the status that answers it."""
+        """Claim an event, run its plain handler and record it as done, all in one thread; returns
+        the status that answers it.
+        """
         serve = functools.partial(self._serve, event, functools.partial(_run, handler))
         answer = await self._threads.handle(serve, WITHIN + SPARE)
         if isinstance(answer, bool):
-            state = "is still running in its thread, and is recorded when it ends" if answer else "found no free thread in time"
-            log.warning("%s: the handler of the event %s %s; the event will come again", event.event, printable(event.id), state)
+            state = (
+                "is still running in its thread, and is recorded when it ends"
+                if answer
+                else "found no free thread in time"
+            )
+            log.warning(
+                "%s: the handler of the event %s %s; the event will come again",
+                event.event,
+                printable(event.id),
+                state,
+            )
             return HELD
         return answer
 
@@ -124,13 +148,15 @@ class Receiver(BaseReceiver):
 
     @property
     def starlette(self) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint of Starlette or FastAPI: `Route("/webhooks", receiver.starlette, methods=["POST"])`,
-        `app.post("/webhooks")(receiver.starlette)`.
+        """An endpoint of Starlette or FastAPI: `Route("/webhooks", receiver.starlette,
+        methods=["POST"])`, `app.post("/webhooks")(receiver.starlette)`.
         """
         try:
             from starlette.requests import Request
             from starlette.responses import Response
-        except ModuleNotFoundError as error:  # an AttributeError, since `hasattr` and mocks read properties
+        except (
+            ModuleNotFoundError
+        ) as error:  # an AttributeError, since `hasattr` and mocks read properties
             raise AttributeError(f"receiver.starlette needs Starlette: {error}") from error
 
         async def webhook(request: Request) -> Response:

@@ -49,12 +49,21 @@ class Api:
     emulator: Emulator
 
     def __call__(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, key: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
     ) -> Answer:
         """Send one request; `body` is JSON, or raw bytes; `key` is an idempotency key."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"x-api-key": API_KEY} if headers is None else headers
-        sent = {"Content-Type": "application/json", **headers, **({"Idempotency-Key": key} if key else {})}
+        sent = {
+            "Content-Type": "application/json",
+            **headers,
+            **({"Idempotency-Key": key} if key else {}),
+        }
         request = urllib.request.Request(self.emulator.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
@@ -63,12 +72,16 @@ class Api:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())
 
-    def dashboard(self, method: str, path: str, body: object = None, key: str | None = None) -> Answer:
+    def dashboard(
+        self, method: str, path: str, body: object = None, key: str | None = None
+    ) -> Answer:
         """Send one request with a dashboard session."""
         return self(method, path, body, self.emulator.dashboard.headers, key)
 
     def create(self, **fields: object) -> str:
-        """Create an invoice of 150 USDC on Base, with the given fields changed, and return its id."""
+        """Create an invoice of 150 USDC on Base, with the given fields changed, and return its
+        id.
+        """
         answer = self("POST", INVOICES, {**ORDER, **fields})
         assert answer.status == 200, answer.body
         return str(answer.json["id"])

@@ -9,7 +9,13 @@ import pytest
 
 from tests.emulator.api import API_KEYS, BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
 
-LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmount": "10", "dailyAmount": "50"}
+LIMIT = {
+    "chain": "eth",
+    "networkId": "base-mainnet",
+    "token": "USDC",
+    "maxAmount": "10",
+    "dailyAmount": "50",
+}
 STANDARD = ["business:read", "customers:*", "invoices:*", "payments:read", "events:read"]
 
 
@@ -35,7 +41,10 @@ def test_the_business_has_the_time_of_its_change(api: Api) -> None:
 def test_settings_change_by_field(api: Api, change: dict[str, Any], bps: int, cap: str) -> None:
     """Omitted fields are unchanged, zero is a value, and money is returned as written."""
     settings = api("PATCH", f"{BUSINESS}/settings/invoices", change, key="s").json
-    assert (settings["invoiceUnderpaymentToleranceBps"], settings["invoiceUnderpaymentToleranceMaxUsd"]) == (bps, cap)
+    assert (
+        settings["invoiceUnderpaymentToleranceBps"],
+        settings["invoiceUnderpaymentToleranceMaxUsd"],
+    ) == (bps, cap)
 
 
 @pytest.mark.parametrize(
@@ -48,14 +57,21 @@ def test_settings_change_by_field(api: Api, change: dict[str, Any], bps: int, ca
             ["payouts:create", "payouts:read"],
             "biz_live_payout_",
         ),
-        ("contract-api-keys", {"actionIds": ["a", "b"]}, ["contracts:sign", "contracts:read"], "biz_live_contract_"),
+        (
+            "contract-api-keys",
+            {"actionIds": ["a", "b"]},
+            ["contracts:sign", "contracts:read"],
+            "biz_live_contract_",
+        ),
     ],
 )
 def test_a_key_without_a_lifetime_does_not_expire(
     api: Api, path: str, body: dict[str, Any], permissions: list[str], prefix: str
 ) -> None:
     """Each kind has its permissions and its prefix, and no two keys are the same."""
-    first, second = (api.dashboard("POST", f"{BUSINESS}/{path}", {"name": "n", **body}).json for _ in range(2))
+    first, second = (
+        api.dashboard("POST", f"{BUSINESS}/{path}", {"name": "n", **body}).json for _ in range(2)
+    )
     assert (first["expiresAt"], first["permissions"], first["name"]) == (None, permissions, "n")
     assert first["apiKey"].startswith(prefix)
     assert first["apiKey"] != second["apiKey"]
@@ -65,15 +81,22 @@ def test_a_key_without_a_lifetime_does_not_expire(
 def test_a_key_with_a_lifetime_expires_after_days(api: Api) -> None:
     """`expiresIn` is days for keys."""
     created = api.dashboard("POST", API_KEYS, {"name": "n", "expiresIn": 365}).json
-    assert datetime.fromisoformat(created["expiresAt"]) - datetime.fromisoformat(created["createdAt"]) == timedelta(days=365)
+    assert datetime.fromisoformat(created["expiresAt"]) - datetime.fromisoformat(
+        created["createdAt"]
+    ) == timedelta(days=365)
 
 
 def test_a_payout_key_for_any_destination_lists_none(api: Api) -> None:
     """Neither in the response nor, under its other name, in the list."""
     created = api.dashboard(
-        "POST", f"{BUSINESS}/payout-api-keys", {"name": "n", "limits": [LIMIT], "destinationPolicy": "any"}
+        "POST",
+        f"{BUSINESS}/payout-api-keys",
+        {"name": "n", "limits": [LIMIT], "destinationPolicy": "any"},
     ).json
-    assert (created["policy"]["destinationPolicy"], created["policy"]["destinations"]) == ("any", [])
+    assert (created["policy"]["destinationPolicy"], created["policy"]["destinations"]) == (
+        "any",
+        [],
+    )
     listed = next(key for key in api.dashboard("GET", API_KEYS).json if key["id"] == created["id"])
     assert listed["payoutPolicy"]["allowedDestinations"] == []
     assert "destinations" not in listed["payoutPolicy"]
@@ -81,7 +104,9 @@ def test_a_payout_key_for_any_destination_lists_none(api: Api) -> None:
 
 def test_a_contract_key_keeps_its_actions(api: Api) -> None:
     """The policy contains the requested actions."""
-    created = api.dashboard("POST", f"{BUSINESS}/contract-api-keys", {"name": "n", "actionIds": ["b", "a"]}).json
+    created = api.dashboard(
+        "POST", f"{BUSINESS}/contract-api-keys", {"name": "n", "actionIds": ["b", "a"]}
+    ).json
     assert created["policy"]["allowedActionIds"] == ["b", "a"]
     assert created["kind"] == "contract_execution"
 
@@ -91,7 +116,9 @@ def test_a_customer_may_have_no_email(api: Api) -> None:
     first, second = (api("POST", CUSTOMERS, {"externalRef": "r"}).json for _ in range(2))
     assert first["email"] is None
     assert first["id"] != second["id"]
-    assert {a["address"] for a in first["addresses"]}.isdisjoint(a["address"] for a in second["addresses"])
+    assert {a["address"] for a in first["addresses"]}.isdisjoint(
+        a["address"] for a in second["addresses"]
+    )
 
 
 def test_an_invoice_without_a_customer_names_none(api: Api) -> None:
@@ -107,7 +134,8 @@ def test_an_invoice_keeps_the_tolerance_as_it_was_written(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "decimals", "contract"), [("USDC", 6, True), ("ETH", 18, False), ("SOL", 9, False), ("BTC", 8, False)]
+    ("symbol", "decimals", "contract"),
+    [("USDC", 6, True), ("ETH", 18, False), ("SOL", 9, False), ("BTC", 8, False)],
 )
 def test_a_token_has_its_decimals(api: Api, symbol: str, decimals: int, contract: bool) -> None:
     """A chain's own coin has no contract."""
@@ -127,9 +155,15 @@ def test_a_single_price_has_its_time(api: Api) -> None:
 def test_an_annual_change_costs_the_annual_fee(api: Api) -> None:
     """The amount, and the raw amount that is expected on chain, are the plan's fee."""
     change = api.dashboard(
-        "POST", "/api/v1/billing/subscription/change", {"planCode": "GROWTH", "billingMode": "prepaid_annual"}
+        "POST",
+        "/api/v1/billing/subscription/change",
+        {"planCode": "GROWTH", "billingMode": "prepaid_annual"},
     ).json
     assert change["invoice"]["amountUsd"] == "1069.200000000000"
     assert change["paymentInstructions"]["expectedAmountRaw"] == "1069200000"
     listed = api("GET", "/api/v1/billing/invoices?limit=1").json["data"][0]
-    assert (listed["id"], listed["status"], listed["amountUSD"]) == (change["invoice"]["id"], "pending", "1069.20")
+    assert (listed["id"], listed["status"], listed["amountUSD"]) == (
+        change["invoice"]["id"],
+        "pending",
+        "1069.20",
+    )

@@ -1,4 +1,6 @@
-"""Amounts and lifecycles against simple models: exact for any number, right after any order of events."""
+"""Amounts and lifecycles against simple models: exact for any number, right after any order of
+events.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ decimal_places = st.sampled_from([0, 6, 8, 9, 18])
 
 @given(raw=raws, decimals=decimal_places)
 def test_an_amount_survives_being_written(raw: int, decimals: int) -> None:
-    """Conversion to display and back returns the same number, and the display has the same value."""
+    """Conversion to display and back returns the same number, and the display has the same
+    value.
+    """
     written = money.display(raw, decimals)
     assert money.to_raw(written, decimals) == raw
     assert Fraction(written) == Fraction(raw, 10**decimals)
@@ -43,7 +47,9 @@ def test_an_amount_is_exact_or_refused(amount: Decimal, decimals: int) -> None:
     cap=st.decimals(0, 1000, places=2),
     price=st.sampled_from(["1.000000000000000000", "3200.5", "0.000000000001"]),
 )
-def test_tolerance_is_never_too_large(raw: int, decimals: int, bps: int, cap: Decimal, price: str) -> None:
+def test_tolerance_is_never_too_large(
+    raw: int, decimals: int, bps: int, cap: Decimal, price: str
+) -> None:
     """The tolerance is the largest whole number within both the share and the cap."""
     tolerance = money.tolerance_raw(raw, decimals, bps, str(cap), price)
     share = Fraction(raw * bps, 10_000)
@@ -95,7 +101,9 @@ class Model:
     def confirm(self) -> None:
         if self.status == "confirming":
             missing = 1000 - self.in_time
-            self.status = "overpaid" if missing < 0 else "paid" if missing <= 10 else "partially_paid"
+            self.status = (
+                "overpaid" if missing < 0 else "paid" if missing <= 10 else "partially_paid"
+            )
 
     def cancel(self) -> None:
         if self.status == "pending":
@@ -132,14 +140,24 @@ events = st.lists(
 def test_any_order_of_events_ends_as_the_model_says(events: list[tuple[object, ...]]) -> None:
     """Payments, confirmations, cancellations and time, in any order."""
     state, model = FrozenState(None), Model()
-    terms: dict[str, Value] = {"token": "USDC", "raw": "1000", "decimals": 6, "tolerance_bps": 100, "tolerance_max_usd": "1"}
-    state.insert("invoices", id="inv_x", status="pending", expires_at=state.clock + 100_000, **terms)
+    terms: dict[str, Value] = {
+        "token": "USDC",
+        "raw": "1000",
+        "decimals": 6,
+        "tolerance_bps": 100,
+        "tolerance_max_usd": "1",
+    }
+    state.insert(
+        "invoices", id="inv_x", status="pending", expires_at=state.clock + 100_000, **terms
+    )
     for name, *arguments in events:
         if name == "pay":
             amount, right_token = arguments
             assert isinstance(amount, int)
             model.pay(amount, bool(right_token))
-            lifecycle.pay(state, "inv_x", money.display(amount, 6), "USDC" if right_token else "ETH")
+            lifecycle.pay(
+                state, "inv_x", money.display(amount, 6), "USDC" if right_token else "ETH"
+            )
         elif name == "confirm":
             model.confirm()
             lifecycle.confirm(state, "inv_x")
@@ -154,5 +172,9 @@ def test_any_order_of_events_ends_as_the_model_says(events: list[tuple[object, .
             lifecycle.expire(state)
         row = lifecycle.find(state, "inv_x")
         standing = lifecycle.standing(state, row)
-        assert (row["status"], standing.paid, standing.received) == (model.status, model.paid, model.received)
+        assert (row["status"], standing.paid, standing.received) == (
+            model.status,
+            model.paid,
+            model.received,
+        )
     state.close()

@@ -17,7 +17,13 @@ each_standard = pytest.mark.parametrize("sample", STANDARD, ids=lambda sample: s
 each_dashboard = pytest.mark.parametrize("sample", DASHBOARD, ids=lambda sample: sample.operation)
 each_public = pytest.mark.parametrize("sample", PUBLIC, ids=lambda sample: sample.operation)
 
-LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmount": "10", "dailyAmount": "50"}
+LIMIT = {
+    "chain": "eth",
+    "networkId": "base-mainnet",
+    "token": "USDC",
+    "maxAmount": "10",
+    "dailyAmount": "50",
+}
 
 
 def new_key(api: Api, **fields: object) -> tuple[str, dict[str, str]]:
@@ -33,8 +39,14 @@ def test_the_samples_cover_all_auth_modes() -> None:
 
 
 @each_standard
-@pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "pk_live_other"}], ids=["none", "empty", "unknown"])
-def test_a_standard_operation_needs_a_known_key(api: Api, sample: Sample, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"x-api-key": ""}, {"x-api-key": "pk_live_other"}],
+    ids=["none", "empty", "unknown"],
+)
+def test_a_standard_operation_needs_a_known_key(
+    api: Api, sample: Sample, headers: dict[str, str]
+) -> None:
     """Without a key, or with an unknown one, the response is 401 UNAUTHORIZED."""
     answer = api(sample.method, sample.path, sample.body, headers)
     assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
@@ -42,7 +54,9 @@ def test_a_standard_operation_needs_a_known_key(api: Api, sample: Sample, header
 
 @each_standard
 @pytest.mark.parametrize("key", [PAYOUT_KEY, CONTRACT_KEY], ids=["payout", "contract"])
-def test_another_kind_of_key_is_forbidden_on_a_standard_operation(api: Api, sample: Sample, key: str) -> None:
+def test_another_kind_of_key_is_forbidden_on_a_standard_operation(
+    api: Api, sample: Sample, key: str
+) -> None:
     """A payout or contract key is valid, but not for standard operations."""
     answer = api(sample.method, sample.path, sample.body, {"x-api-key": key})
     assert (answer.status, answer.code) == (403, "FORBIDDEN")
@@ -66,11 +80,15 @@ def test_a_public_operation_needs_nothing(api: Api, sample: Sample) -> None:
 
 def test_both_default_keys_work(api: Api) -> None:
     """There is a standard key that looks live and one that does not."""
-    assert [api("GET", BUSINESS, headers={"x-api-key": key}).status for key in (API_KEY, TEST_API_KEY)] == [200, 200]
+    assert [
+        api("GET", BUSINESS, headers={"x-api-key": key}).status for key in (API_KEY, TEST_API_KEY)
+    ] == [200, 200]
     assert "_live_" not in TEST_API_KEY
 
 
-@pytest.mark.parametrize("path", ["/api/v1/businesses/biz_other", "/api/v1/businesses/biz_other/invoices/inv_123"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/businesses/biz_other", "/api/v1/businesses/biz_other/invoices/inv_123"]
+)
 def test_another_business_is_not_found(api: Api, path: str) -> None:
     """A key has access to its own business only."""
     answer = api("GET" if path.endswith("other") else "DELETE", path)
@@ -80,21 +98,40 @@ def test_another_business_is_not_found(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     ("permissions", "allowed", "forbidden"),
     [
-        (["invoices:*"], [("GET", INVOICES), ("POST", INVOICES)], [("GET", CUSTOMERS), ("GET", BUSINESS)]),
-        (["invoices:read"], [("GET", INVOICES)], [("POST", INVOICES), ("DELETE", f"{INVOICES}/inv_123")]),
-        (["customers:*", "business:read"], [("GET", CUSTOMERS), ("GET", BUSINESS)], [("GET", INVOICES)]),
+        (
+            ["invoices:*"],
+            [("GET", INVOICES), ("POST", INVOICES)],
+            [("GET", CUSTOMERS), ("GET", BUSINESS)],
+        ),
+        (
+            ["invoices:read"],
+            [("GET", INVOICES)],
+            [("POST", INVOICES), ("DELETE", f"{INVOICES}/inv_123")],
+        ),
+        (
+            ["customers:*", "business:read"],
+            [("GET", CUSTOMERS), ("GET", BUSINESS)],
+            [("GET", INVOICES)],
+        ),
         (["payments:read"], [("GET", f"{BUSINESS}/balances")], [("GET", INVOICES)]),
         ([], [("GET", "/api/v1/prices")], [("GET", "/api/v1/tokens"), ("GET", INVOICES)]),
     ],
     ids=lambda value: ",".join(value) if value and isinstance(value[0], str) else None,
 )
 def test_permissions_limit_a_key(
-    api: Api, permissions: list[str], allowed: list[tuple[str, str]], forbidden: list[tuple[str, str]]
+    api: Api,
+    permissions: list[str],
+    allowed: list[tuple[str, str]],
+    forbidden: list[tuple[str, str]],
 ) -> None:
     """Each operation needs a permission; a family's wildcard covers its members."""
     _, headers = new_key(api, permissions=permissions)
-    assert [api(method, path, ORDER, headers).status for method, path in allowed] == [200] * len(allowed)
-    assert [api(method, path, ORDER, headers).code for method, path in forbidden] == ["FORBIDDEN"] * len(forbidden)
+    assert [api(method, path, ORDER, headers).status for method, path in allowed] == [200] * len(
+        allowed
+    )
+    assert [api(method, path, ORDER, headers).code for method, path in forbidden] == [
+        "FORBIDDEN"
+    ] * len(forbidden)
 
 
 def test_a_created_key_works_until_it_is_revoked(api: Api) -> None:
@@ -127,10 +164,22 @@ def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str
 
 
 @pytest.mark.parametrize(
-    "scope", ["*", "apiKeys:*", "payments:*", "payouts:create", "payouts:read", "payouts:*", "contracts:sign", "contracts:*"]
+    "scope",
+    [
+        "*",
+        "apiKeys:*",
+        "payments:*",
+        "payouts:create",
+        "payouts:read",
+        "payouts:*",
+        "contracts:sign",
+        "contracts:*",
+    ],
 )
 def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> None:
-    """The documented scopes are refused with the documented code, along with any other permissions."""
+    """The documented scopes are refused with the documented code, along with any other
+    permissions.
+    """
     answer = api.dashboard("POST", API_KEYS, {"name": "x", "permissions": ["invoices:*", scope]})
     assert (answer.status, answer.code) == (400, "HIGH_RISK_SCOPE_NOT_ALLOWED")
     assert scope in answer.json["error"]["details"][0]["message"]
@@ -139,11 +188,15 @@ def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> 
 def test_the_key_list_shows_no_key(api: Api) -> None:
     """Standard and payout keys are listed, contract keys are not, and neither are secrets."""
     key_id, headers = new_key(api, name="fresh")
-    contract = api.dashboard("POST", f"{BUSINESS}/contract-api-keys", {"name": "x", "actionIds": ["a"]}).json
+    contract = api.dashboard(
+        "POST", f"{BUSINESS}/contract-api-keys", {"name": "x", "actionIds": ["a"]}
+    ).json
     listed = api.dashboard("GET", API_KEYS)
     assert {key_id, "key_123", "key_payout_123"} <= {key["id"] for key in listed.json}
     assert contract["id"] not in listed.body.decode()
-    assert not any(key.encode() in listed.body for key in (headers["x-api-key"], API_KEY, PAYOUT_KEY))
+    assert not any(
+        key.encode() in listed.body for key in (headers["x-api-key"], API_KEY, PAYOUT_KEY)
+    )
 
 
 def test_last_use_is_shown_in_the_key_list(api: Api) -> None:
@@ -151,7 +204,9 @@ def test_last_use_is_shown_in_the_key_list(api: Api) -> None:
     key_id, headers = new_key(api)
 
     def last_used() -> object:
-        return next(key["lastUsedAt"] for key in api.dashboard("GET", API_KEYS).json if key["id"] == key_id)
+        return next(
+            key["lastUsedAt"] for key in api.dashboard("GET", API_KEYS).json if key["id"] == key_id
+        )
 
     assert last_used() is None
     api("GET", BUSINESS, headers=headers)
@@ -162,5 +217,9 @@ def test_an_allowlist_needs_destinations(api: Api) -> None:
     """The default destination policy is an allowlist, which must not be empty."""
     answer = api.dashboard("POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT]})
     assert (answer.status, answer.fields) == (400, ["destinations"])
-    answer = api.dashboard("POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT], "destinationPolicy": "some"})
+    answer = api.dashboard(
+        "POST",
+        f"{BUSINESS}/payout-api-keys",
+        {"name": "x", "limits": [LIMIT], "destinationPolicy": "some"},
+    )
     assert (answer.status, answer.fields) == (400, ["destinationPolicy"])

@@ -15,15 +15,24 @@ def control(api: Api, name: str, body: object = None, method: str = "POST") -> A
 
 def test_an_invoice_is_paid_and_confirmed(api: Api) -> None:
     """A payment takes the given amount, or the remaining one."""
-    assert control(api, "pay", {"invoiceId": "inv_123", "amount": "149"}).json == {"invoiceId": "inv_123", "status": "confirming"}
-    assert control(api, "confirm", {"invoiceId": "inv_123"}).json == {"invoiceId": "inv_123", "status": "partially_paid"}
+    assert control(api, "pay", {"invoiceId": "inv_123", "amount": "149"}).json == {
+        "invoiceId": "inv_123",
+        "status": "confirming",
+    }
+    assert control(api, "confirm", {"invoiceId": "inv_123"}).json == {
+        "invoiceId": "inv_123",
+        "status": "partially_paid",
+    }
     assert control(api, "pay", {"invoiceId": "inv_123"}).json["status"] == "confirming"
     assert control(api, "confirm", {"invoiceId": "inv_123"}).json["status"] == "paid"
 
 
 def test_a_payment_may_name_its_token(api: Api) -> None:
     """The field `token` works like the method's argument."""
-    assert control(api, "pay", {"invoiceId": "inv_123", "amount": "1", "token": "ETH"}).json["status"] == "pending"
+    assert (
+        control(api, "pay", {"invoiceId": "inv_123", "amount": "1", "token": "ETH"}).json["status"]
+        == "pending"
+    )
 
 
 def test_the_clock_is_set_forward(api: Api) -> None:
@@ -45,7 +54,12 @@ def test_the_requests_are_listed_without_credentials(api: Api) -> None:
     api("POST", f"{INVOICES}?a=b", ORDER)
     api.dashboard("GET", API_KEYS)
     first, second = control(api, "requests", method="GET").json["data"]
-    assert (first["method"], first["path"], first["query"], first["body"]) == ("POST", INVOICES, {"a": "b"}, dict(ORDER))
+    assert (first["method"], first["path"], first["query"], first["body"]) == (
+        "POST",
+        INVOICES,
+        {"a": "b"},
+        dict(ORDER),
+    )
     assert (first["operation"], first["status"]) == ("invoices.create", 200)
     assert {name.lower(): value for name, value in first["headers"].items()}["x-api-key"] == "***"
     assert "emulator-dashboard-session" not in str(second)
@@ -90,7 +104,9 @@ def test_invalid_control_is_refused(api: Api, name: str, body: object) -> None:
         ("GET", "", None),
     ],
 )
-def test_unknown_invoice_or_control_is_not_found(api: Api, method: str, name: str, body: object) -> None:
+def test_unknown_invoice_or_control_is_not_found(
+    api: Api, method: str, name: str, body: object
+) -> None:
     """The response is a 404 in both cases."""
     answer = control(api, name, body, method)
     assert (answer.status, answer.code) == (404, "NOT_FOUND")

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY, Emulator, faults
+from paychainhq.emulator import (
+    API_KEY,
+    BUSINESS_ID,
+    CONTRACT_KEY,
+    PAYOUT_KEY,
+    TEST_API_KEY,
+    Emulator,
+    faults,
+)
 from paychainhq.emulator.catalog import NETWORKS
 from paychainhq.emulator.control import _ROUTES as CONTROLS
 
@@ -27,7 +35,9 @@ def test_the_page_names_every_control(method: str, name: str) -> None:
     assert hasattr(Emulator, name)
 
 
-@pytest.mark.parametrize("word", [API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY, *NETWORKS])
+@pytest.mark.parametrize(
+    "word", [API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY, *NETWORKS]
+)
 def test_the_page_names_the_initial_data(word: str) -> None:
     """The page has all keys and networks."""
     assert f"`{word}`" in PAGE
@@ -35,4 +45,6 @@ def test_the_page_names_the_initial_data(word: str) -> None:
 
 def test_the_page_names_the_dashboard_session() -> None:
     """The page has the header with its value."""
-    assert [f"{name}: {value}" in PAGE for name, value in Emulator().dashboard.headers.items()] == [True]
+    assert [f"{name}: {value}" in PAGE for name, value in Emulator().dashboard.headers.items()] == [
+        True
+    ]

@@ -26,8 +26,12 @@ MAY_BE_NULL = {"contractAddress", "expiresAt", "lastUsedAt", "payoutPolicy"}
 def run_curl(emulator: Emulator, sample: Sample) -> tuple[int, Any]:
     """Run a documented command against the emulator; only the host differs."""
     assert sample.curl is not None
-    command = shlex.split(sample.curl.replace("https://api.paychainhq.io", emulator.url).replace("\\\n", " "))
-    output = subprocess.run([*command, "-sS", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True).stdout
+    command = shlex.split(
+        sample.curl.replace("https://api.paychainhq.io", emulator.url).replace("\\\n", " ")
+    )
+    output = subprocess.run(
+        [*command, "-sS", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True
+    ).stdout
     body, _, status = output.rpartition("\n")
     return int(status), json.loads(body)
 
@@ -44,7 +48,9 @@ def assert_shape(actual: Any, sample: Any, path: str = "$") -> None:
             assert any(has_shape(item, documented) for documented in sample), f"{path}: {item}"
     elif sample is not None:
         # A JSON number may be whole in one response and not in another; true is not a number.
-        assert isinstance(actual, (int, float) if type(sample) in (int, float) else type(sample)), path
+        assert isinstance(actual, (int, float) if type(sample) in (int, float) else type(sample)), (
+            path
+        )
         assert isinstance(actual, bool) == isinstance(sample, bool), path
 
 
@@ -67,22 +73,30 @@ def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> Non
 @needs_curl
 @pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
 def test_a_documented_command_works_on_a_fresh_emulator(emulator: Emulator, sample: Sample) -> None:
-    """The status is 2xx with the documented shape; 401 for a dashboard operation, whose command carries no credential."""
+    """The status is 2xx with the documented shape; 401 for a dashboard operation, whose command
+    carries no credential.
+    """
     assert_answered_as_documented(sample, *run_curl(emulator, sample))
 
 
 @needs_curl
 def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
-    """The commands run one after the other on the same emulator, all with their one idempotency key."""
+    """The commands run one after the other on the same emulator, all with their one idempotency
+    key.
+    """
     assert len(DOCUMENTED) == 30
     for sample in DOCUMENTED:
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
-    assert [request.operation for request in emulator.requests] == [sample.operation for sample in DOCUMENTED]
+    assert [request.operation for request in emulator.requests] == [
+        sample.operation for sample in DOCUMENTED
+    ]
 
 
 @needs_curl
 def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
-    """A second run finds the keys and states of the first one, and succeeds as well; nothing is created twice."""
+    """A second run finds the keys and states of the first one, and succeeds as well; nothing is
+    created twice.
+    """
     for sample in (*DOCUMENTED, *DOCUMENTED):
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
     assert Api(emulator).count() == 2
@@ -90,7 +104,9 @@ def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.operation)
 def test_an_answer_has_the_documented_shape(api: Api, sample: Sample) -> None:
-    """With its credential, each operation returns the documented shape, and the models decode it without loss."""
+    """With its credential, each operation returns the documented shape, and the models decode it
+    without loss.
+    """
     path = sample.path
     if sample.operation == "withdrawals.quote":
         path += "?amount=500&token=USDC&chain=eth"
@@ -113,16 +129,30 @@ def test_the_seed_data_is_that_of_the_samples(api: Api) -> None:
     by_name = {sample.operation: sample.response for sample in SAMPLES}
     assert api("GET", f"{BUSINESS}/customers/cus_123").json == by_name["customers.get"]
     assert api("GET", "/api/v1/businesses/lookup/biz_123").json == by_name["businesses.lookup"]
-    assert api("GET", "/api/v1/businesses/lookup/bill_acme_001").json == by_name["businesses.lookup"]
+    assert (
+        api("GET", "/api/v1/businesses/lookup/bill_acme_001").json == by_name["businesses.lookup"]
+    )
     # Compared by value: 149.5 equals 149.50.
     balances = by_name["balances.list"]
     kind = OPERATIONS["balances.list"].response_type
-    assert list(from_json(kind, api("GET", f"{BUSINESS}/balances").json)) == list(from_json(kind, balances))
-    assert api("GET", f"{BUSINESS}/settings/invoices").json == by_name["businesses.invoice_settings"]
-    assert api("GET", f"{BUSINESS}/contract-integrations").json == by_name["contract_integrations.list"]
+    assert list(from_json(kind, api("GET", f"{BUSINESS}/balances").json)) == list(
+        from_json(kind, balances)
+    )
+    assert (
+        api("GET", f"{BUSINESS}/settings/invoices").json == by_name["businesses.invoice_settings"]
+    )
+    assert (
+        api("GET", f"{BUSINESS}/contract-integrations").json
+        == by_name["contract_integrations.list"]
+    )
     assert api("GET", "/api/v1/tokens/USDC").json == by_name["tokens.get"]
-    assert api("GET", "/api/v1/billing/plans").json["plans"][:3] == by_name["billing.plans"]["plans"]
-    quote = api("GET", f"{BUSINESS}/withdrawals/quote?amount=500&token=USDC&chain=eth&networkId=base-mainnet").json
+    assert (
+        api("GET", "/api/v1/billing/plans").json["plans"][:3] == by_name["billing.plans"]["plans"]
+    )
+    quote = api(
+        "GET",
+        f"{BUSINESS}/withdrawals/quote?amount=500&token=USDC&chain=eth&networkId=base-mainnet",
+    ).json
     assert quote == by_name["withdrawals.quote"]
 
 
@@ -149,7 +179,10 @@ def test_a_payout_key_is_created_as_documented(api: Api) -> None:
     policy = created["policy"]
     assert policy["destinations"] == sample.body["destinations"]
     assert policy["limits"] == sample.body["limits"]
-    assert (policy["allowedChains"], policy["allowedNetworkIds"]) == (["sol", "eth"], ["sol-mainnet", "base-mainnet"])
+    assert (policy["allowedChains"], policy["allowedNetworkIds"]) == (
+        ["sol", "eth"],
+        ["sol-mainnet", "base-mainnet"],
+    )
     assert created["id"] in [key["id"] for key in api.dashboard("GET", API_KEYS).json]
 
 
@@ -164,14 +197,21 @@ def test_a_payout_key_is_created_as_documented(api: Api) -> None:
 def test_a_plan_changes_when_it_is_paid(api: Api, body: dict[str, str], state: str) -> None:
     """An upgrade has an invoice, and takes effect with its payment; a downgrade is scheduled."""
     change = api.dashboard("POST", "/api/v1/billing/subscription/change", body).json
-    assert (change["state"], change["fromPlanCode"], change["toPlanCode"]) == (state, "GROWTH", body["planCode"])
+    assert (change["state"], change["fromPlanCode"], change["toPlanCode"]) == (
+        state,
+        "GROWTH",
+        body["planCode"],
+    )
     before = api("GET", "/api/v1/billing/me").json
     assert before["policy"]["planCode"] == "GROWTH"
     if state == "payment_required":
         payment = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0xabc"}
         api("POST", f"/api/v1/billing/invoices/{change['invoice']['id']}/pay", payment, key="p")
         policy = api("GET", "/api/v1/billing/me").json["policy"]
-        assert (policy["planCode"], policy["billingMode"]) == (body["planCode"], change["billingMode"])
+        assert (policy["planCode"], policy["billingMode"]) == (
+            body["planCode"],
+            change["billingMode"],
+        )
 
 
 @pytest.mark.parametrize(
@@ -201,6 +241,11 @@ def test_a_customers_invoice_has_the_customers_address(api: Api) -> None:
     customer = api("POST", f"{BUSINESS}/customers", {"externalRef": "r"}).json
     addresses = {address["chainFamily"]: address["address"] for address in customer["addresses"]}
     for chain in ("eth", "sol"):
-        invoice = api("POST", INVOICES, {**ORDER, "chain": chain, "customerId": customer["id"]}).json
-        assert (invoice["depositAddress"], invoice["customerId"]) == (addresses[chain], customer["id"])
+        invoice = api(
+            "POST", INVOICES, {**ORDER, "chain": chain, "customerId": customer["id"]}
+        ).json
+        assert (invoice["depositAddress"], invoice["customerId"]) == (
+            addresses[chain],
+            customer["id"],
+        )
     assert len({api.invoice(api.create())["depositAddress"] for _ in range(3)}) == 3

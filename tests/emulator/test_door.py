@@ -16,7 +16,9 @@ WEBHOOK = {"url": "http://127.0.0.1:9/", "secret": "s"}
 FAULT = {"operation": "*", "kind": "503"}
 
 
-def send(emulator: Emulator, method: str, path: str, headers: dict[str, str], body: object = None) -> Answer:
+def send(
+    emulator: Emulator, method: str, path: str, headers: dict[str, str], body: object = None
+) -> Answer:
     """Send a request with exactly these headers (and `Content-Length`)."""
     connection = http.client.HTTPConnection("127.0.0.1", port_of(emulator), timeout=30)
     data = json.dumps(body).encode() if body is not None else b""
@@ -62,16 +64,24 @@ def untouched(emulator: Emulator) -> None:
     ],
 )
 def test_a_host_that_is_not_its_own_is_refused(emulator: Emulator, host: str) -> None:
-    """After DNS rebinding the browser sends the page's own host name: neither a read nor a control request is carried out."""
+    """After DNS rebinding the browser sends the page's own host name: neither a read nor a control
+    request is carried out.
+    """
     headers = {"Host": host.format(port=port_of(emulator))}
-    for method, path, body in (("GET", INVOICES, None), ("GET", "/_emulator/requests", None), ("POST", "/_emulator/fault", FAULT)):
+    for method, path, body in (
+        ("GET", INVOICES, None),
+        ("GET", "/_emulator/requests", None),
+        ("POST", "/_emulator/fault", FAULT),
+    ):
         answer = send(emulator, method, path, {**headers, **JSON, "x-api-key": API_KEY}, body)
         assert (answer.status, answer.code) == (403, "FORBIDDEN")
         assert "allow-host" in answer.json["error"]["message"]
     untouched(emulator)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:{port}"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:{port}"]
+)
 def test_its_own_hosts_are_taken(emulator: Emulator, host: str) -> None:
     """All names of loopback, with its port."""
     headers = {"Host": host.format(port=port_of(emulator)), "x-api-key": API_KEY}
@@ -91,15 +101,31 @@ def test_its_own_hosts_are_taken(emulator: Emulator, host: str) -> None:
     ],
 )
 def test_a_foreign_origin_is_refused(emulator: Emulator, origin: str) -> None:
-    """Pages of other sites, of other ports of this machine and of none: requests that need no preflight come to nothing."""
+    """Pages of other sites, of other ports of this machine and of none: requests that need no
+    preflight come to nothing.
+    """
     own = emulator.url.removeprefix("http://")
     headers = {"Host": own, "Origin": origin.format(own=own)}
-    for kind in ({}, JSON, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}):
-        for path, body in (("/_emulator/add_webhook", WEBHOOK), ("/_emulator/fault", FAULT), (INVOICES, ORDER)):
+    for kind in (
+        {},
+        JSON,
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+    ):
+        for path, body in (
+            ("/_emulator/add_webhook", WEBHOOK),
+            ("/_emulator/fault", FAULT),
+            (INVOICES, ORDER),
+        ):
             answer = send(emulator, "POST", path, {**headers, **kind, "x-api-key": API_KEY}, body)
             assert (answer.status, answer.code) == (403, "FORBIDDEN")
     assert send(emulator, "GET", "/api/v1/prices", headers).status == 403
-    assert send(emulator, "OPTIONS", INVOICES, {**headers, "Access-Control-Request-Method": "POST"}).status == 403
+    assert (
+        send(
+            emulator, "OPTIONS", INVOICES, {**headers, "Access-Control-Request-Method": "POST"}
+        ).status
+        == 403
+    )
     untouched(emulator)
 
 
@@ -107,16 +133,34 @@ def test_its_own_origin_is_taken(emulator: Emulator) -> None:
     """A page of the emulator itself may drive it."""
     own = emulator.url.removeprefix("http://")
     headers = {"Host": own, "Origin": emulator.url, **JSON}
-    assert send(emulator, "POST", "/_emulator/pay", headers, {"invoiceId": "inv_123"}).json["status"] == "confirming"
+    assert (
+        send(emulator, "POST", "/_emulator/pay", headers, {"invoiceId": "inv_123"}).json["status"]
+        == "confirming"
+    )
 
 
 @pytest.mark.parametrize(
-    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain; application/json"]
+    "kind",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "text/plain; application/json",
+    ],
 )
 def test_a_control_request_is_json(emulator: Emulator, kind: str | None) -> None:
     """A request that a form can send is refused, also from a browser that sends no `Origin`."""
-    headers = {"Host": emulator.url.removeprefix("http://"), **({} if kind is None else {"Content-Type": kind})}
-    for name, body in (("add_webhook", WEBHOOK), ("fault", FAULT), ("pay", {"invoiceId": "inv_123"}), ("advance", {"seconds": 9})):
+    headers = {
+        "Host": emulator.url.removeprefix("http://"),
+        **({} if kind is None else {"Content-Type": kind}),
+    }
+    for name, body in (
+        ("add_webhook", WEBHOOK),
+        ("fault", FAULT),
+        ("pay", {"invoiceId": "inv_123"}),
+        ("advance", {"seconds": 9}),
+    ):
         answer = send(emulator, "POST", f"/_emulator/{name}", headers, body)
         assert (answer.status, answer.code) == (403, "FORBIDDEN")
         assert "application/json" in answer.json["error"]["message"]
@@ -126,7 +170,10 @@ def test_a_control_request_is_json(emulator: Emulator, kind: str | None) -> None
 
 def test_json_with_a_charset_is_json(emulator: Emulator) -> None:
     """Parameters of the content type do not matter."""
-    headers = {"Host": emulator.url.removeprefix("http://"), "Content-Type": "Application/JSON; charset=utf-8"}
+    headers = {
+        "Host": emulator.url.removeprefix("http://"),
+        "Content-Type": "Application/JSON; charset=utf-8",
+    }
     assert send(emulator, "POST", "/_emulator/advance", headers, {"seconds": 1}).status == 200
 
 
@@ -149,14 +196,23 @@ def test_a_host_that_is_allowed() -> None:
             "paychain.test": 403,
             "emulator.attacker.example": 403,
         }.items():
-            assert send(emulator, "GET", f"{BUSINESS}/customers", {"Host": host, "x-api-key": API_KEY}).status == status
+            assert (
+                send(
+                    emulator, "GET", f"{BUSINESS}/customers", {"Host": host, "x-api-key": API_KEY}
+                ).status
+                == status
+            )
 
 
 def test_beyond_loopback_it_is_reached_under_the_address_of_the_connection() -> None:
     """An address cannot be rebound; a name must be allowed."""
     with Emulator(host="0.0.0.0", allow_remote=True) as emulator:
         port = port_of(emulator)
-        for host, status in {f"127.0.0.1:{port}": 200, f"0.0.0.0:{port}": 200, f"machine.example:{port}": 403}.items():
+        for host, status in {
+            f"127.0.0.1:{port}": 200,
+            f"0.0.0.0:{port}": 200,
+            f"machine.example:{port}": 403,
+        }.items():
             assert send(emulator, "GET", "/api/v1/prices", {"Host": host}).status == status
 
 

@@ -19,10 +19,14 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Any:
     """Assert that no fault leaves an error of the server in the log."""
     with caplog.at_level(logging.INFO):
         yield
-    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "asyncio"))] == []
+    assert [
+        record for record in caplog.records if record.name.startswith(("aiohttp", "asyncio"))
+    ] == []
 
 
-async def create(emulator: Emulator, *, key: str = "k", total: float = 30) -> tuple[int, bytes, Any]:
+async def create(
+    emulator: Emulator, *, key: str = "k", total: float = 30
+) -> tuple[int, bytes, Any]:
     """Create an invoice over a separate connection; return status, body and headers."""
     timeout = aiohttp.ClientTimeout(total=total)
     headers = {"x-api-key": API_KEY, "Idempotency-Key": key}
@@ -52,11 +56,18 @@ def test_an_error_status_comes_in_the_envelope_and_does_nothing(
     """The request is not handled, so the same key is free afterwards."""
     api.emulator.fault("invoices.create", kind)
     answer = api("POST", INVOICES, ORDER, key="k")
-    assert (answer.status, answer.code, answer.headers.get("Retry-After")) == (status, code, retry_after)
+    assert (answer.status, answer.code, answer.headers.get("Retry-After")) == (
+        status,
+        code,
+        retry_after,
+    )
     assert answer.json["error"]["requestId"] == answer.headers["x-request-id"]
     assert api.count() == 1
     assert api("POST", INVOICES, ORDER, key="k").status == 200
-    assert [request.status for request in api.emulator.requests if request.method == "POST"] == [status, 200]
+    assert [request.status for request in api.emulator.requests if request.method == "POST"] == [
+        status,
+        200,
+    ]
 
 
 async def test_a_dropped_request_is_not_handled(emulator: Emulator) -> None:
@@ -79,7 +90,9 @@ async def test_a_reset_request_is_handled(emulator: Emulator) -> None:
 
 
 async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> None:
-    """Headers and half of the body arrive; the invoice exists, and the same key returns the whole response."""
+    """Headers and half of the body arrive; the invoice exists, and the same key returns the whole
+    response.
+    """
     emulator.fault("invoices.create", "truncate")
     with pytest.raises(aiohttp.ClientPayloadError):
         await create(emulator)
@@ -91,7 +104,9 @@ async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> 
 
 @pytest.mark.parametrize("kind", ["bad_json", "html", "empty"])
 async def test_an_answer_that_is_not_json(emulator: Emulator, kind: str) -> None:
-    """The status is 200 with a request id, the request was handled, and the body cannot be parsed."""
+    """The status is 200 with a request id, the request was handled, and the body cannot be
+    parsed.
+    """
     emulator.fault("invoices.create", kind)
     status, body, headers = await create(emulator)
     assert status == 200
@@ -136,12 +151,16 @@ def test_faults_come_in_order_and_are_used_up(api: Api) -> None:
 
 
 def test_a_fault_applies_to_its_operation_only(api: Api) -> None:
-    """Other operations succeed and do not consume it; `*` applies to any request, unknown paths included."""
+    """Other operations succeed and do not consume it; `*` applies to any request, unknown paths
+    included.
+    """
     api.emulator.fault("invoices.create", 503)
     assert api("GET", INVOICES).status == 200
     assert api("POST", INVOICES, ORDER).status == 503
     api.emulator.fault("*", 500, times=2)
-    assert [api("GET", path).status for path in ("/api/v1/nothing", "/api/v1/prices", "/api/v1/prices")] == [500, 500, 200]
+    assert [
+        api("GET", path).status for path in ("/api/v1/nothing", "/api/v1/prices", "/api/v1/prices")
+    ] == [500, 500, 200]
 
 
 def test_a_fault_comes_before_the_credential_is_checked(api: Api) -> None:
@@ -177,7 +196,9 @@ def test_a_fault_after_handling_preserves_an_error(api: Api) -> None:
         ("*", 503, 1.5),
     ],
 )
-def test_an_unknown_fault_is_refused_at_once(api: Api, operation: str, kind: Any, times: Any) -> None:
+def test_an_unknown_fault_is_refused_at_once(
+    api: Api, operation: str, kind: Any, times: Any
+) -> None:
     """The result is a ValueError, and no fault is planned."""
     with pytest.raises(ValueError):
         api.emulator.fault(operation, kind, times)
@@ -202,7 +223,10 @@ async def test_a_disconnect_within_a_body_does_no_harm(emulator: Emulator) -> No
     """A partial request is not handled."""
     port = int(emulator.url.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: 100\r\n\r\n{{".encode())
+    writer.write(
+        f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: "
+        f"100\r\n\r\n{{".encode()
+    )
     await writer.drain()
     writer.close()
     await writer.wait_closed()

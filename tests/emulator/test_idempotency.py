@@ -7,14 +7,25 @@ import threading
 import pytest
 
 from paychainhq.emulator import API_KEY, TEST_API_KEY
-from tests.emulator.api import API_KEYS, BUSINESS, CUSTOMERS, INVOICES, ORDER, Answer, Api, until_received
+from tests.emulator.api import (
+    API_KEYS,
+    BUSINESS,
+    CUSTOMERS,
+    INVOICES,
+    ORDER,
+    Answer,
+    Api,
+    until_received,
+)
 
 PAY = "/api/v1/billing/invoices/bill_inv_123/pay"
 TRANSACTION = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0x1"}
 
 
 def test_a_repeat_gets_the_stored_answer(api: Api) -> None:
-    """The same key and body return the same response under a new request id, without a second effect."""
+    """The same key and body return the same response under a new request id, without a second
+    effect.
+    """
     first, second = (api("POST", INVOICES, ORDER, key="k1") for _ in range(2))
     assert (second.status, second.body) == (first.status, first.body)
     assert second.headers["x-request-id"] != first.headers["x-request-id"]
@@ -72,38 +83,56 @@ def test_a_replay_needs_a_credential(api: Api) -> None:
 
 def test_a_repeat_of_a_cancellation_is_a_replay(api: Api) -> None:
     """With a key, a repeated cancellation returns 1 again; without one it returns 0."""
-    counts = [api("DELETE", f"{INVOICES}/inv_123", key=key).json["count"] for key in ("k1", "k1", None)]
+    counts = [
+        api("DELETE", f"{INVOICES}/inv_123", key=key).json["count"] for key in ("k1", "k1", None)
+    ]
     assert counts == [1, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [("POST", PAY, TRANSACTION), ("PATCH", f"{BUSINESS}/settings/invoices", {"invoiceUnderpaymentToleranceBps": 1})],
+    [
+        ("POST", PAY, TRANSACTION),
+        ("PATCH", f"{BUSINESS}/settings/invoices", {"invoiceUnderpaymentToleranceBps": 1}),
+    ],
     ids=["billing.pay_invoice", "businesses.update_invoice_settings"],
 )
 def test_a_required_key_must_be_there(api: Api, method: str, path: str, body: object) -> None:
     """The two operations that require a key are refused without one."""
     answer = api(method, path, body)
-    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["Idempotency-Key"])
+    assert (answer.status, answer.code, answer.fields) == (
+        400,
+        "VALIDATION_ERROR",
+        ["Idempotency-Key"],
+    )
     assert api(method, path, body, key="k1").status == 200
 
 
 def test_a_key_is_ignored_by_operations_without_one(api: Api) -> None:
     """Two creations of an API key make two keys, with or without an idempotency key."""
-    first, second = (api.dashboard("POST", API_KEYS, {"name": "n"}, key="k1").json["id"] for _ in range(2))
+    first, second = (
+        api.dashboard("POST", API_KEYS, {"name": "n"}, key="k1").json["id"] for _ in range(2)
+    )
     assert first != second
 
 
 def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
-    """While the first request waits for its response, the same key gets 409; another key or path does not."""
+    """While the first request waits for its response, the same key gets 409; another key or path
+    does not.
+    """
     api.emulator.fault("invoices.create", "slow:600")
     answers: list[Answer] = []
-    waiting = threading.Thread(target=lambda: answers.append(api("POST", INVOICES, ORDER, key="k1")))
+    waiting = threading.Thread(
+        target=lambda: answers.append(api("POST", INVOICES, ORDER, key="k1"))
+    )
     waiting.start()
     until_received(api.emulator, 1)
     repeat = api("POST", INVOICES, ORDER, key="k1")
     assert (repeat.status, repeat.code) == (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS")
-    assert api("POST", INVOICES, {**ORDER, "amount": "9"}, key="k1").code == "IDEMPOTENCY_REQUEST_IN_PROGRESS"
+    assert (
+        api("POST", INVOICES, {**ORDER, "amount": "9"}, key="k1").code
+        == "IDEMPOTENCY_REQUEST_IN_PROGRESS"
+    )
     assert api("POST", INVOICES, ORDER, key="k2").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": TEST_API_KEY}, key="k1").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": API_KEY}).status == 200
@@ -121,11 +150,25 @@ def test_after_a_slow_answer_the_key_replays(api: Api) -> None:
 
 
 def test_a_billing_payment_is_known_by_its_transaction(api: Api) -> None:
-    """The same transaction with a new key is a replay; on another billing invoice it is a conflict."""
-    assert api("POST", PAY, TRANSACTION, key="k1").json == {"ok": True, "status": "paid", "replayed": False}
-    assert api("POST", PAY, TRANSACTION, key="k2").json == {"ok": True, "status": "paid", "replayed": True}
-    change = api.dashboard("POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"}).json
-    answer = api("POST", f"/api/v1/billing/invoices/{change['invoice']['id']}/pay", TRANSACTION, key="k3")
+    """The same transaction with a new key is a replay; on another billing invoice it is a
+    conflict.
+    """
+    assert api("POST", PAY, TRANSACTION, key="k1").json == {
+        "ok": True,
+        "status": "paid",
+        "replayed": False,
+    }
+    assert api("POST", PAY, TRANSACTION, key="k2").json == {
+        "ok": True,
+        "status": "paid",
+        "replayed": True,
+    }
+    change = api.dashboard(
+        "POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"}
+    ).json
+    answer = api(
+        "POST", f"/api/v1/billing/invoices/{change['invoice']['id']}/pay", TRANSACTION, key="k3"
+    )
     assert (answer.status, answer.code) == (409, "BILLING_PAYMENT_REPLAY_CONFLICT")
     answer = api("POST", PAY, {**TRANSACTION, "txHash": "0x2"}, key="k4")
     assert (answer.status, answer.code) == (409, "CONFLICT")

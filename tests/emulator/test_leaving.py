@@ -15,7 +15,9 @@ from paychainhq.emulator.state import State
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
-    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some turns of the loop earlier."""
+    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some
+    turns of the loop earlier.
+    """
     state = State(None)
     with state.transaction():
         add_endpoint(state, "http://127.0.0.1:9/", "s")
@@ -34,7 +36,9 @@ async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
 
 @pytest.mark.parametrize("answers", [False, True], ids=["silent", "hung up"])
 def test_leaving_with_deliveries_under_way(answers: bool) -> None:
-    """Many emulators are opened and left while webhooks are sent, retried and waited for: each leaves at once."""
+    """Many emulators are opened and left while webhooks are sent, retried and waited for: each
+    leaves at once.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
@@ -48,7 +52,9 @@ def test_leaving_with_deliveries_under_way(answers: bool) -> None:
                     emulator.confirm("inv_123")
                 for _ in range(number % 4):
                     assert emulator.deliveries
-                leaving = threading.Thread(target=emulator.__exit__, args=(None, None, None), daemon=True)
+                leaving = threading.Thread(
+                    target=emulator.__exit__, args=(None, None, None), daemon=True
+                )
                 leaving.start()
                 leaving.join(30)
                 assert not leaving.is_alive()

@@ -17,7 +17,14 @@ STRICT = {"underpaymentToleranceBps": 0, "underpaymentToleranceMaxUsd": "0"}
 
 def usdc(display: str, raw: str) -> dict[str, object]:
     """Return an amount of USDC on Base in the API's format."""
-    return {"raw": raw, "decimals": 6, "display": display, "symbol": "USDC", "chain": "eth", "networkId": "base-mainnet"}
+    return {
+        "raw": raw,
+        "decimals": 6,
+        "display": display,
+        "symbol": "USDC",
+        "chain": "eth",
+        "networkId": "base-mainnet",
+    }
 
 
 @pytest.mark.parametrize(
@@ -32,21 +39,31 @@ def usdc(display: str, raw: str) -> dict[str, object]:
         ("1000", "overpaid", False, usdc("0", "0")),
     ],
 )
-def test_an_invoice_settles_by_the_amount_paid(api: Api, amount: str, status: str, by_tolerance: bool, shortfall: object) -> None:
-    """Exact, within tolerance (its limit included), short, over; the paid amount is always the deposited one."""
+def test_an_invoice_settles_by_the_amount_paid(
+    api: Api, amount: str, status: str, by_tolerance: bool, shortfall: object
+) -> None:
+    """Exact, within tolerance (its limit included), short, over; the paid amount is always the
+    deposited one.
+    """
     invoice_id = api.create(**TOLERANT)
     assert api.emulator.pay(invoice_id, amount) == "confirming"
     assert api.invoice(invoice_id)["status"] == "confirming"
     assert api.emulator.confirm(invoice_id) == status
     invoice = api.invoice(invoice_id)
-    assert (invoice["status"], invoice["settledByTolerance"], invoice["toleranceShortfall"]) == (status, by_tolerance, shortfall)
+    assert (invoice["status"], invoice["settledByTolerance"], invoice["toleranceShortfall"]) == (
+        status,
+        by_tolerance,
+        shortfall,
+    )
     assert invoice["paidAmount"]["display"] == amount
     assert invoice["toleranceRaw"] == "500000"
     assert invoice["paymentSummary"] == {"paymentsReceived": 1}
 
 
 def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
-    """149.75 of 150 USDC, paid and confirmed, returns the sample of the business invoice, field for field."""
+    """149.75 of 150 USDC, paid and confirmed, returns the sample of the business invoice, field for
+    field.
+    """
     from tests.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -55,7 +72,9 @@ def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
 
 
 def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> None:
-    """Before its confirmations, the public invoice equals the sample, whose label is ahead of the status."""
+    """Before its confirmations, the public invoice equals the sample, whose label is ahead of the
+    status.
+    """
     from tests.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -65,26 +84,54 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
 @pytest.mark.parametrize(
     ("fields", "tolerance"),
     [
-        ({"amount": "10", "underpaymentToleranceBps": 50, "underpaymentToleranceMaxUsd": "0.50"}, "50000"),
+        (
+            {"amount": "10", "underpaymentToleranceBps": 50, "underpaymentToleranceMaxUsd": "0.50"},
+            "50000",
+        ),
         ({"amount": "10", "underpaymentToleranceBps": 0, "underpaymentToleranceMaxUsd": "5"}, "0"),
-        ({"amount": "10", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0"}, "0"),
-        ({"amount": "0.000001", "underpaymentToleranceBps": 9999, "underpaymentToleranceMaxUsd": "100"}, "0"),
+        (
+            {"amount": "10", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0"},
+            "0",
+        ),
+        (
+            {
+                "amount": "0.000001",
+                "underpaymentToleranceBps": 9999,
+                "underpaymentToleranceMaxUsd": "100",
+            },
+            "0",
+        ),
         ({"amount": "10"}, "50000"),
         ({"amount": "1000"}, "500000"),
         # The cap is in USD: half a dollar of ether at 3200.
         (
-            {"amount": "1", "token": "ETH", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0.50"},
+            {
+                "amount": "1",
+                "token": "ETH",
+                "underpaymentToleranceBps": 300,
+                "underpaymentToleranceMaxUsd": "0.50",
+            },
             "156250000000000",
         ),
         # A cap that is no whole number of satoshi is rounded down.
         (
-            {"amount": "1", "token": "BTC", "chain": "btc", "underpaymentToleranceBps": 300, "underpaymentToleranceMaxUsd": "0.50"},
+            {
+                "amount": "1",
+                "token": "BTC",
+                "chain": "btc",
+                "underpaymentToleranceBps": 300,
+                "underpaymentToleranceMaxUsd": "0.50",
+            },
             "555",
         ),
     ],
 )
-def test_tolerance_is_the_smaller_of_share_and_cap(api: Api, fields: dict[str, Any], tolerance: str) -> None:
-    """min(amount x bps / 10000, cap in USD), rounded down; by default with the settings of the business."""
+def test_tolerance_is_the_smaller_of_share_and_cap(
+    api: Api, fields: dict[str, Any], tolerance: str
+) -> None:
+    """min(amount x bps / 10000, cap in USD), rounded down; by default with the settings of the
+    business.
+    """
     assert api.invoice(api.create(**fields))["toleranceRaw"] == tolerance
 
 
@@ -103,15 +150,25 @@ def test_an_override_of_the_defaults_holds_for_later_invoices(api: Api) -> None:
         "invoiceUnderpaymentToleranceMaxUsd": "99",
     }
     assert api("GET", f"{BUSINESS}/settings/invoices").json == settings.json
-    assert [api.invoice(invoice_id)["toleranceRaw"] for invoice_id in (before, api.create())] == ["500000", "4500000"]
+    assert [api.invoice(invoice_id)["toleranceRaw"] for invoice_id in (before, api.create())] == [
+        "500000",
+        "4500000",
+    ]
 
 
-@pytest.mark.parametrize("field", ["invoiceUnderpaymentToleranceBps", "invoiceUnderpaymentToleranceMaxUsd"])
+@pytest.mark.parametrize(
+    "field", ["invoiceUnderpaymentToleranceBps", "invoiceUnderpaymentToleranceMaxUsd"]
+)
 def test_settings_have_documented_bounds(api: Api, field: str) -> None:
     """The limits are 300 basis points and 100.00 USD."""
     path = f"{BUSINESS}/settings/invoices"
-    assert api("PATCH", path, {field: 301 if field.endswith("Bps") else "100.01"}, key="a").fields == [field]
-    assert api("PATCH", path, {field: 300 if field.endswith("Bps") else "100.00"}, key="b").status == 200
+    assert api(
+        "PATCH", path, {field: 301 if field.endswith("Bps") else "100.01"}, key="a"
+    ).fields == [field]
+    assert (
+        api("PATCH", path, {field: 300 if field.endswith("Bps") else "100.00"}, key="b").status
+        == 200
+    )
 
 
 def test_a_top_up_completes_a_short_payment(api: Api) -> None:
@@ -140,7 +197,10 @@ def test_another_token_never_settles(api: Api, token: str) -> None:
     assert api.emulator.pay(invoice_id, "150", token) == "pending"
     assert api.emulator.confirm(invoice_id) == "pending"
     invoice = api.invoice(invoice_id)
-    assert (invoice["paidAmount"]["raw"], invoice["paymentSummary"]) == ("0", {"paymentsReceived": 1})
+    assert (invoice["paidAmount"]["raw"], invoice["paymentSummary"]) == (
+        "0",
+        {"paymentsReceived": 1},
+    )
 
 
 def test_a_confirmation_without_a_payment_changes_nothing(api: Api) -> None:
@@ -159,7 +219,9 @@ def test_an_expired_invoice_stays_raw_pending_for_a_while(api: Api) -> None:
     assert api.invoice(invoice_id)["status"] == "pending"
     api.emulator.advance(30)
     assert api.invoice(invoice_id)["status"] == "expired"
-    assert [row["id"] for row in api("GET", f"{INVOICES}?status=expired").json["data"]] == [invoice_id]
+    assert [row["id"] for row in api("GET", f"{INVOICES}?status=expired").json["data"]] == [
+        invoice_id
+    ]
 
 
 def test_a_partially_paid_invoice_expires_too(api: Api) -> None:
@@ -241,12 +303,18 @@ def test_a_status_can_be_overridden(api: Api) -> None:
         ("300", "200.00", "Overpaid", "0"),
     ],
 )
-def test_the_payer_sees_progress(api: Api, paid: str | None, percent: str, label: str, remaining: str) -> None:
+def test_the_payer_sees_progress(
+    api: Api, paid: str | None, percent: str, label: str, remaining: str
+) -> None:
     """Percentages are rounded down, so that only a full payment is 100."""
     if paid:
         api.emulator.pay("inv_123", paid)
     progress = api.public("inv_123")["paymentProgress"]
-    assert progress == {"percentPaid": percent, "status": label, "remainingAmount": {"display": remaining}}
+    assert progress == {
+        "percentPaid": percent,
+        "status": label,
+        "remainingAmount": {"display": remaining},
+    }
 
 
 @pytest.mark.parametrize(
@@ -263,7 +331,9 @@ def test_the_payer_sees_progress(api: Api, paid: str | None, percent: str, label
     ],
 )
 def test_raw_amounts_are_exact(api: Api, fields: dict[str, Any], raw: str) -> None:
-    """The raw amount is the display amount times ten to the token's decimals; paying it settles the invoice exactly."""
+    """The raw amount is the display amount times ten to the token's decimals; paying it settles the
+    invoice exactly.
+    """
     invoice_id = api.create(**fields, **STRICT)
     assert api.invoice(invoice_id)["amount"]["raw"] == raw
     api.emulator.pay(invoice_id)
@@ -275,7 +345,9 @@ def test_the_default_lifetime_is_a_day(api: Api) -> None:
     """`expiresAt` is a day from now by the emulator's clock, or `expiresIn` seconds."""
     answers = [api("POST", INVOICES, {**ORDER, **fields}) for fields in ({}, {"expiresIn": 90})]
     lifetimes = [
-        datetime.fromisoformat(answer.json["expiresAt"]) - parsedate_to_datetime(answer.headers["Date"]) for answer in answers
+        datetime.fromisoformat(answer.json["expiresAt"])
+        - parsedate_to_datetime(answer.headers["Date"])
+        for answer in answers
     ]
     assert [round(lifetime / timedelta(seconds=10)) for lifetime in lifetimes] == [8640, 9]
 
@@ -284,7 +356,9 @@ def test_dates_follow_the_emulators_clock(api: Api) -> None:
     """The `Date` of every response, errors included, is the clock that determines expiry."""
     api.emulator.advance(10 * 86_400)
     for path in ("/api/v1/prices", "/api/v1/nothing", BUSINESS):
-        ahead = parsedate_to_datetime(api("GET", path, headers={}).headers["Date"]) - datetime.now(UTC)
+        ahead = parsedate_to_datetime(api("GET", path, headers={}).headers["Date"]) - datetime.now(
+            UTC
+        )
         assert timedelta(days=9) < ahead < timedelta(days=11)
 
 
@@ -300,7 +374,9 @@ def test_a_settled_invoice_counts_in_the_balances(api: Api) -> None:
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1e3", "0.0000001", 1.5, "one", True])
 def test_a_payment_must_be_an_amount(emulator: Emulator, amount: Any) -> None:
-    """Anything but an exact positive amount of the token is a ValueError, and nothing is recorded."""
+    """Anything but an exact positive amount of the token is a ValueError, and nothing is
+    recorded.
+    """
     with pytest.raises(ValueError):
         emulator.pay("inv_123", amount)
     assert Api(emulator).invoice("inv_123")["paymentSummary"] == {"paymentsReceived": 0}

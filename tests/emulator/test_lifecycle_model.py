@@ -1,4 +1,6 @@
-"""Lifecycle of invoices against a small model, through the API and the controls, with a clock that only these move."""
+"""Lifecycle of invoices against a small model, through the API and the controls, with a clock that
+only these move.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from paychainhq.emulator import Emulator, state
 from tests.emulator.api import INVOICES, Api
@@ -43,12 +53,17 @@ class Model:
 
     @property
     def paid(self) -> Fraction:
-        return sum((amount for token, amount, _ in self.payments if token == self.token), Fraction())
+        return sum(
+            (amount for token, amount, _ in self.payments if token == self.token), Fraction()
+        )
 
     @property
     def shortfall(self) -> Fraction:
         """Shortfall of the payments before expiry."""
-        return self.asked - sum((amount for token, amount, late in self.payments if token == self.token and not late), Fraction())
+        return self.asked - sum(
+            (amount for token, amount, late in self.payments if token == self.token and not late),
+            Fraction(),
+        )
 
     def pay(self, amount: Fraction, token: str, now: Fraction) -> None:
         late = now >= self.expires_at
@@ -59,11 +74,16 @@ class Model:
     def confirm(self) -> None:
         if self.status == "confirming":
             short = self.shortfall
-            self.status = "overpaid" if short < 0 else "paid" if short <= self.tolerance else "partially_paid"
+            self.status = (
+                "overpaid" if short < 0 else "paid" if short <= self.tolerance else "partially_paid"
+            )
             self.by_tolerance = self.status == "paid" and short > 0
 
     def expire(self, now: Fraction) -> None:
-        if self.status in ("pending", "partially_paid") and now >= self.expires_at + STILL_RAW_PENDING:
+        if (
+            self.status in ("pending", "partially_paid")
+            and now >= self.expires_at + STILL_RAW_PENDING
+        ):
             self.status = "expired"
 
 
@@ -105,15 +125,28 @@ class Lifecycle(RuleBasedStateMachine):
         max_usd=st.sampled_from([None, "0", "0.01", "0.50", "0.3333", "100", "1000000"]),
         lifetime=st.sampled_from([60, 90, 3600]),
     )
-    def create(self, token: str, amount: str, bps: int | None, max_usd: str | None, lifetime: int) -> str:
+    def create(
+        self, token: str, amount: str, bps: int | None, max_usd: str | None, lifetime: int
+    ) -> str:
         fields = {"underpaymentToleranceBps": bps, "underpaymentToleranceMaxUsd": max_usd}
         given = {name: value for name, value in fields.items() if value is not None}
-        id_ = self.api.create(token=token, chain=CHAINS[token], amount=amount, expiresIn=lifetime, **given)
-        limit = tolerance(token, Fraction(amount), 50 if bps is None else bps, "0.50" if max_usd is None else max_usd)
+        id_ = self.api.create(
+            token=token, chain=CHAINS[token], amount=amount, expiresIn=lifetime, **given
+        )
+        limit = tolerance(
+            token,
+            Fraction(amount),
+            50 if bps is None else bps,
+            "0.50" if max_usd is None else max_usd,
+        )
         self.models[id_] = Model(token, Fraction(amount), self.now + lifetime, limit)
         return id_
 
-    @rule(id_=invoices, amount=amounts | st.none(), token=st.sampled_from([None, None, None, "USDC", "ETH", "SHIB"]))
+    @rule(
+        id_=invoices,
+        amount=amounts | st.none(),
+        token=st.sampled_from([None, None, None, "USDC", "ETH", "SHIB"]),
+    )
     def pay(self, id_: str, amount: str | None, token: str | None) -> None:
         self.expire()
         model = self.models[id_]
@@ -158,7 +191,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices, key=st.sampled_from([None, "first", "second"]))
     def cancel(self, id_: str, key: str | None) -> None:
-        """Only a pending invoice is cancelled; a repeat with the same key returns the first response and has no effect."""
+        """Only a pending invoice is cancelled; a repeat with the same key returns the first
+        response and has no effect.
+        """
         self.expire()
         model = self.models[id_]
         count = self.api("DELETE", f"{INVOICES}/{id_}", key=key).json["count"]
@@ -184,7 +219,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices)
     def look(self, id_: str) -> None:
-        """Assert that the business's view and the payer's agree with the model, and with each other."""
+        """Assert that the business's view and the payer's agree with the model, and with each
+        other.
+        """
         self.expire()
         model, seen, public = self.models[id_], self.api.invoice(id_), self.api.public(id_)
         over = model.status == "pending" and self.now >= model.expires_at
@@ -196,7 +233,9 @@ class Lifecycle(RuleBasedStateMachine):
         self.assert_amount(seen["amount"], model.token, model.asked)
         self.assert_amount(seen["paidAmount"], model.token, model.paid)
         self.assert_amount(
-            seen["toleranceShortfall"], model.token, max(model.shortfall, Fraction()) if model.by_tolerance else Fraction()
+            seen["toleranceShortfall"],
+            model.token,
+            max(model.shortfall, Fraction()) if model.by_tolerance else Fraction(),
         )
         assert int(seen["toleranceRaw"]) == model.tolerance * 10 ** TOKENS[model.token][0]
         assert seen["settledByTolerance"] == model.by_tolerance
@@ -212,16 +251,22 @@ class Lifecycle(RuleBasedStateMachine):
 
     @staticmethod
     def assert_progress(progress: dict[str, Any], model: Model) -> None:
-        """Assert that the percentage is rounded down by less than 0.01, and that the remaining amount is the model's."""
+        """Assert that the percentage is rounded down by less than 0.01, and that the remaining
+        amount is the model's.
+        """
         share = model.paid * 100 / model.asked
         assert 0 <= share - exactly(progress["percentPaid"]) < Fraction(1, 100)
         missing = model.asked - model.paid
         enough = model.paid > 0 and missing <= model.tolerance
-        assert exactly(progress["remainingAmount"]["display"]) == (0 if enough else max(missing, Fraction()))
+        assert exactly(progress["remainingAmount"]["display"]) == (
+            0 if enough else max(missing, Fraction())
+        )
 
     @invariant()
     def lists_agree(self) -> None:
-        """Assert that the list, and the list of each status, hold the model's invoices with their statuses."""
+        """Assert that the list, and the list of each status, hold the model's invoices with their
+        statuses.
+        """
         if not getattr(self, "models", None):
             return
         self.expire()
@@ -240,7 +285,14 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 def test_the_lifecycle_against_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For any order of events, statuses, exact sums, tolerance and expiry equal the model's, in all views."""
+    """For any order of events, statuses, exact sums, tolerance and expiry equal the model's, in all
+    views.
+    """
     monkeypatch.setattr(state, "time", SimpleNamespace(time_ns=lambda: 1_800_000_000 * 10**9))
-    checks = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    checks = settings(
+        max_examples=60,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     run_state_machine_as_test(Lifecycle, settings=checks)

@@ -17,18 +17,30 @@ def ids(answer: Any) -> list[str]:
 
 def test_a_fresh_list_is_one_page(api: Api) -> None:
     """The defaults are page 1 and limit 20."""
-    assert api("GET", INVOICES).json["pagination"] == {"page": 1, "limit": 20, "total": 1, "totalPages": 1, "hasMore": False}
+    assert api("GET", INVOICES).json["pagination"] == {
+        "page": 1,
+        "limit": 20,
+        "total": 1,
+        "totalPages": 1,
+        "hasMore": False,
+    }
 
 
 @pytest.mark.parametrize("path", [INVOICES, CUSTOMERS], ids=["invoices", "customers"])
 def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
-    """All pages together hold each item once, the newest first, and the last page is marked as such."""
+    """All pages together hold each item once, the newest first, and the last page is marked as
+    such.
+    """
     body = {"amount": "1", "token": "USDC", "chain": "eth", "externalRef": "r"}
     made = [api("POST", path, body).json["id"] for _ in range(6)]
     pages = [api("GET", f"{path}?page={page}&limit=3") for page in (1, 2, 3)]
-    assert [item for page in pages for item in ids(page)] == [*reversed(made), "inv_123" if path == INVOICES else "cus_123"]
+    assert [item for page in pages for item in ids(page)] == [
+        *reversed(made),
+        "inv_123" if path == INVOICES else "cus_123",
+    ]
     assert [page.json["pagination"] for page in pages] == [
-        {"page": page, "limit": 3, "total": 7, "totalPages": 3, "hasMore": page < 3} for page in (1, 2, 3)
+        {"page": page, "limit": 3, "total": 7, "totalPages": 3, "hasMore": page < 3}
+        for page in (1, 2, 3)
     ]
 
 
@@ -49,11 +61,17 @@ def test_a_page_has_at_most_100_items(api: Api) -> None:
     for _ in range(101):
         api.create()
     answer = api("GET", f"{INVOICES}?limit=5000")
-    assert (len(ids(answer)), answer.json["pagination"]["limit"], answer.json["pagination"]["totalPages"]) == (100, 100, 2)
+    assert (
+        len(ids(answer)),
+        answer.json["pagination"]["limit"],
+        answer.json["pagination"]["totalPages"],
+    ) == (100, 100, 2)
 
 
 @pytest.mark.parametrize("path", [INVOICES, CUSTOMERS, BILLING])
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "%C2%B2", "99999999999999999999999999"])
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "1.5", "x", "", "%C2%B2", "99999999999999999999999999"]
+)
 def test_a_limit_must_be_a_positive_number(api: Api, path: str, value: str) -> None:
     """An invalid value is a 400 that names the field."""
     answer = api("GET", f"{path}?limit={value}")
@@ -71,7 +89,9 @@ def test_invoices_are_filtered_by_status(api: Api) -> None:
 
 
 def test_invoices_are_filtered_by_customer(api: Api) -> None:
-    """The filter works alone and together with a status; without it, invoices without a customer are included."""
+    """The filter works alone and together with a status; without it, invoices without a customer
+    are included.
+    """
     customer = api("POST", CUSTOMERS, {"externalRef": "5"}).json["id"]
     mine, nobodys = api.create(customerId=customer), api.create()
     assert ids(api("GET", f"{INVOICES}?customerId={customer}")) == [mine]
@@ -112,7 +132,9 @@ def test_inactive_rails_are_shown_on_request(api: Api, path: str) -> None:
 
 
 def test_reference_data_fits_together(api: Api) -> None:
-    """Every active token of every network is in the token list, has a price, and can be invoiced on that network."""
+    """Every active token of every network is in the token list, has a price, and can be invoiced on
+    that network.
+    """
     tokens = api("GET", "/api/v1/tokens").json["data"]
     on_networks = [
         (token["symbol"], network["networkId"])

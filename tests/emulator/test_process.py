@@ -1,4 +1,6 @@
-"""Process of the emulator: the class, the command, the fixture, and a state file that survives a kill."""
+"""Process of the emulator: the class, the command, the fixture, and a state file that survives a
+kill.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,18 @@ COMMAND = [sys.executable, "-W", "error", "-m", "paychainhq.emulator"]
 
 @contextmanager
 def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run the command on a free port; yield the process, its URL and its output until it was ready."""
+    """Run the command on a free port; yield the process, its URL and its output until it was
+    ready.
+    """
     command = [*COMMAND, "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
-            printed = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), process.stdout))
+            printed = list(
+                itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), process.stdout)
+            )
             yield process, printed[0].split()[-1], "".join(printed)
         finally:
             process.kill()
@@ -46,7 +54,9 @@ def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], st
 def send(url: str, method: str, path: str, body: object = None, key: str = "k") -> Answer:
     data = None if body is None else json.dumps(body).encode()
     headers = {"x-api-key": API_KEY, "Idempotency-Key": key, "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url + path, data, headers, method=method), timeout=30) as response:
+    with urllib.request.urlopen(
+        urllib.request.Request(url + path, data, headers, method=method), timeout=30
+    ) as response:
         return Answer(response.status, dict(response.headers), response.read())
 
 
@@ -69,7 +79,10 @@ def test_exit_stops_thread_and_port() -> None:
 
 def test_exit_closes_open_connections() -> None:
     """A client with an open connection does not delay the exit."""
-    with Emulator() as emulator, socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as client:
+    with (
+        Emulator() as emulator,
+        socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2]))) as client,
+    ):
         client.sendall(f"GET /api/v1/prices HTTP/1.1\r\nHost: {emulator.url[7:]}\r\n\r\n".encode())
         assert client.recv(10) == b"HTTP/1.1 2"
         emulator.__exit__(None, None, None)
@@ -77,8 +90,12 @@ def test_exit_closes_open_connections() -> None:
             pass
 
 
-def test_a_connection_that_is_accepted_while_it_stops_is_closed(recwarn: pytest.WarningsRecorder) -> None:
-    """A client that connects during the exit is disconnected, and no socket is left for the garbage collector."""
+def test_a_connection_that_is_accepted_while_it_stops_is_closed(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """A client that connects during the exit is disconnected, and no socket is left for the garbage
+    collector.
+    """
     unraisable: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", unraisable.append)
@@ -99,7 +116,9 @@ def connect_until_refused(url: str, connected: threading.Event) -> list[socket.s
     callers: list[socket.socket] = []
     with suppress(OSError):
         while True:
-            callers.append(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30))
+            callers.append(
+                socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
+            )
             connected.set()
     return callers
 
@@ -156,7 +175,9 @@ def test_loopback_is_the_default(host: str) -> None:
 def test_other_names_of_loopback_will_do(host: str) -> None:
     """The URL holds the given name, in brackets if it has colons."""
     try:
-        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        socket.create_server(
+            (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        ).close()
     except OSError:
         pytest.skip(f"this machine has no {host}")
     with Emulator(host=host) as emulator:
@@ -227,7 +248,9 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_neither_loses_nor_repeats_an_invoice(tmp_path: Path) -> None:
-    """After repeated kills during requests, and repeats of these, each key has one invoice, and there are no others."""
+    """After repeated kills during requests, and repeats of these, each key has one invoice, and
+    there are no others.
+    """
     state = str(tmp_path / "state.db")
     seen: dict[str, set[str]] = {f"k{i}": set() for i in range(150)}
     for seconds in (0.02, 0.05, 0.1):
@@ -253,7 +276,9 @@ def test_a_killed_process_neither_loses_nor_repeats_an_invoice(tmp_path: Path) -
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
-    """The command prints address and credentials, answers requests, and exits with 0 and nothing on stderr."""
+    """The command prints address and credentials, answers requests, and exits with 0 and nothing on
+    stderr.
+    """
     with running_command() as (process, url, printed):
         assert send(url, "GET", INVOICES).json["pagination"]["total"] == 1
         process.send_signal(number)
@@ -265,7 +290,9 @@ def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
 
 def test_the_command_refuses_to_listen_beyond_loopback() -> None:
     """The command prints the reason, and exits with 1."""
-    result = subprocess.run([*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(
+        [*COMMAND, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=30, check=False
+    )
     assert result.returncode == 1
     assert "not loopback" in result.stderr
     assert "Traceback" not in result.stderr
@@ -287,7 +314,9 @@ def test_the_command_prints_why_it_cannot_start(problem: str, tmp_path: Path) ->
             "number": ["--port", "99999"],
             "state": ["--port", "0", "--state", str(tmp_path / "other.txt")],
         }
-        result = subprocess.run([*COMMAND, *arguments[problem]], capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run(
+            [*COMMAND, *arguments[problem]], capture_output=True, text=True, timeout=30, check=False
+        )
     assert result.returncode == 1
     assert result.stderr.startswith("paychainhq.emulator: ")
     assert result.stderr.count("\n") == 1
@@ -300,9 +329,12 @@ def test_the_import_loads_no_server() -> None:
     """Neither the package nor the pytest plugin imports the server before its first use."""
     code = (
         "import sys, paychainhq.emulator, paychainhq.emulator.pytest_plugin as plugin\n"
-        "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.local', 'paychainhq.models') if name in sys.modules])"
+        "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.local', "
+        "'paychainhq.models') if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
@@ -323,8 +355,12 @@ def test_the_fixture_provides_a_running_emulator(tmp_path: Path) -> None:
         "    assert paychain_emulator.url.startswith('http://127.0.0.1:')\n"
         "    assert paychain_emulator.pay('inv_123') == 'confirming'\n"
     )
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # otherwise pytest would search the parent folders for settings
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\n"
+    )  # otherwise pytest would search the parent folders for settings
     others = ["-p", "no:cacheprovider", "-p", "no:asyncio", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-W", "error", "-m", "pytest", *others, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
     assert result.returncode == 0, result.stdout + result.stderr

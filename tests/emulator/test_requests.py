@@ -9,7 +9,13 @@ import pytest
 from paychainhq.emulator import API_KEY, Emulator
 from tests.emulator.api import API_KEYS, BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
 
-LIMIT = {"chain": "eth", "networkId": "base-mainnet", "token": "USDC", "maxAmount": "10", "dailyAmount": "50"}
+LIMIT = {
+    "chain": "eth",
+    "networkId": "base-mainnet",
+    "token": "USDC",
+    "maxAmount": "10",
+    "dailyAmount": "50",
+}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,11 @@ def test_a_billing_invoice_that_does_not_exist_is_not_found(api: Api) -> None:
 
 def test_a_literal_segment_precedes_an_id(api: Api) -> None:
     """`lookup`, `invoices` and `networks` are not ids."""
-    for path in ("/api/v1/businesses/lookup/biz_123", "/api/v1/businesses/invoices/inv_123", "/api/v1/tokens/networks/sol-mainnet"):
+    for path in (
+        "/api/v1/businesses/lookup/biz_123",
+        "/api/v1/businesses/invoices/inv_123",
+        "/api/v1/tokens/networks/sol-mainnet",
+    ):
         assert api("GET", path).status == 200
     operations = [request.operation for request in api.emulator.requests]
     assert operations == ["businesses.lookup", "invoices.get", "tokens.list_by_network"]
@@ -61,7 +71,10 @@ def test_every_answer_has_a_request_id_of_its_own(api: Api, path: str) -> None:
     answers = [api("GET", path, headers={}) for _ in range(2)]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 2
     for answer in answers:
-        assert answer.status == 200 or answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+        assert (
+            answer.status == 200
+            or answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+        )
 
 
 def test_an_error_has_the_documented_envelope(api: Api) -> None:
@@ -79,7 +92,15 @@ def test_no_answer_has_cors_headers(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"nonsense", b"\xff", b'{"amount": NaN}', b"[" * 100_000, b'{"amount": ' + b"9" * 5000 + b"}", b" " * 2_000_000],
+    [
+        b"{",
+        b"nonsense",
+        b"\xff",
+        b'{"amount": NaN}',
+        b"[" * 100_000,
+        b'{"amount": ' + b"9" * 5000 + b"}",
+        b" " * 2_000_000,
+    ],
     ids=["cut", "word", "no utf-8", "NaN", "deep", "long number", "two megabytes"],
 )
 def test_a_broken_body_is_refused(api: Api, body: bytes) -> None:
@@ -117,12 +138,17 @@ def test_a_body_must_be_an_object(api: Api, body: bytes | None) -> None:
         ({"expiresIn": "60"}, ["expiresIn"]),
         ({"expiresIn": 1.5}, ["expiresIn"]),
         ({"underpaymentToleranceBps": -1}, ["underpaymentToleranceBps"]),
-        ({"underpaymentToleranceMaxUsd": "-0.5", "expiresIn": -1}, ["expiresIn", "underpaymentToleranceMaxUsd"]),
+        (
+            {"underpaymentToleranceMaxUsd": "-0.5", "expiresIn": -1},
+            ["expiresIn", "underpaymentToleranceMaxUsd"],
+        ),
         ({"metadata": [1]}, ["metadata"]),
         ({"description": "\ud800"}, ["description"]),
     ],
 )
-def test_an_invoice_is_checked_field_by_field(api: Api, changes: dict[str, Any], fields: list[str]) -> None:
+def test_an_invoice_is_checked_field_by_field(
+    api: Api, changes: dict[str, Any], fields: list[str]
+) -> None:
     """The details name all wrong fields at once, and nothing is created."""
     answer = api("POST", INVOICES, {**ORDER, **changes})
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", fields)
@@ -137,7 +163,10 @@ def test_an_invoice_for_an_unknown_customer_is_refused(api: Api) -> None:
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
     """Bodies and queries may hold them; null stands for an omitted field."""
-    assert api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status == 200
+    assert (
+        api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +176,11 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
         (API_KEYS, {"name": "x", "expiresIn": 366}, ["expiresIn"]),
         (API_KEYS, {"name": "x", "permissions": "invoices:*"}, ["permissions"]),
         (f"{BUSINESS}/contract-api-keys", {"name": "x", "actionIds": []}, ["actionIds"]),
-        (f"{BUSINESS}/payout-api-keys", {"name": "x", "destinationPolicy": "any", "limits": []}, ["limits"]),
+        (
+            f"{BUSINESS}/payout-api-keys",
+            {"name": "x", "destinationPolicy": "any", "limits": []},
+            ["limits"],
+        ),
         (
             f"{BUSINESS}/payout-api-keys",
             {"name": "x", "destinationPolicy": "any", "limits": [LIMIT], "ipAllowlist": ["::1"]},
@@ -155,7 +188,9 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
         ),
     ],
 )
-def test_a_key_is_checked_field_by_field(api: Api, path: str, body: object, fields: list[str]) -> None:
+def test_a_key_is_checked_field_by_field(
+    api: Api, path: str, body: object, fields: list[str]
+) -> None:
     """The same applies to keys."""
     answer = api.dashboard("POST", path, body)
     assert (answer.status, answer.fields) == (400, fields)
@@ -181,7 +216,9 @@ def test_a_credential_is_checked_before_the_body(api: Api) -> None:
 
 
 def test_received_requests_are_recorded(emulator: Emulator) -> None:
-    """The log has the requests, oldest first, with all their parts and statuses; credentials compare and are masked."""
+    """The log has the requests, oldest first, with all their parts and statuses; credentials
+    compare and are masked.
+    """
     api = Api(emulator)
     api("POST", f"{INVOICES}?a=b", ORDER, key="k1")
     api("GET", "/api/v1/nothing", headers={})

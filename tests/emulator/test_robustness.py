@@ -1,4 +1,6 @@
-"""Robustness: odd requests, concurrency, and failures in the middle never cause a server error or a partial effect."""
+"""Robustness: odd requests, concurrency, and failures in the middle never cause a server error or a
+partial effect.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +47,24 @@ GATEWAY_FIELDS = [
 ]
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["eth", "USDC", "150"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["eth", "USDC", "150"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 def exchange(emulator: Emulator, request: bytes) -> bytes:
     """Send raw bytes, and return the status line."""
-    with socket.create_connection(("127.0.0.1", int(emulator.url.rpartition(":")[2])), timeout=30) as client:
+    with socket.create_connection(
+        ("127.0.0.1", int(emulator.url.rpartition(":")[2])), timeout=30
+    ) as client:
         client.sendall(request)
         with client.makefile("rb") as answer:
             return answer.readline()
@@ -79,17 +90,26 @@ def exchange(emulator: Emulator, request: bytes) -> bytes:
 )
 def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> None:
     """No first line of a request causes a server error."""
-    status = exchange(emulator, request_line + f"\r\nHost: {emulator.url[7:]}\r\nx-api-key: {API_KEY}\r\n\r\n".encode())
+    status = exchange(
+        emulator,
+        request_line + f"\r\nHost: {emulator.url[7:]}\r\nx-api-key: {API_KEY}\r\n\r\n".encode(),
+    )
     assert status.startswith((b"HTTP/1.1 200", b"HTTP/1.1 40", b"HTTP/1.0 40"))
 
 
-@pytest.mark.parametrize("name", ["x-api-key", "X-Emulator-Dashboard-Session", "Idempotency-Key", "Content-Type", "Expect"])
+@pytest.mark.parametrize(
+    "name",
+    ["x-api-key", "X-Emulator-Dashboard-Session", "Idempotency-Key", "Content-Type", "Expect"],
+)
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"", b" ", "é".encode(), b"x" * 4000, b"a b"])
 def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) -> None:
     """Headers may hold undecodable bytes, nothing, or a lot."""
     body = json.dumps(ORDER).encode()
     key = b"" if name == "x-api-key" else f"x-api-key: {API_KEY}\r\n".encode()
-    head = f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: {len(body)}\r\n{name}: ".encode()
+    head = (
+        f"POST {INVOICES} HTTP/1.1\r\nHost: {emulator.url[7:]}\r\nContent-Length: "
+        f"{len(body)}\r\n{name}: "
+    ).encode()
     status = exchange(emulator, head + value + b"\r\n" + key + b"\r\n" + body)
     assert status.startswith((b"HTTP/1.1 200", b"HTTP/1.1 40", b"HTTP/1.0 40"))
 
@@ -101,10 +121,15 @@ def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
     assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     changes=st.dictionaries(
-        st.sampled_from([*ORDER, "networkId", "customerId", "expiresIn", "metadata", "description"]), json_values
+        st.sampled_from(
+            [*ORDER, "networkId", "customerId", "expiresIn", "metadata", "description"]
+        ),
+        json_values,
     )
 )
 def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
@@ -113,7 +138,9 @@ def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
     assert answer.status in (200, 400, 404), answer.body
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     path=st.sampled_from(["payment/checkout", "payment-applications", "refund-request"]),
     changes=st.dictionaries(st.sampled_from([*GATEWAY_ORDER, *GATEWAY_FIELDS]), json_values),
@@ -121,21 +148,37 @@ def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
 def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[str, Any]) -> None:
     """Any JSON creates a payment or is refused in the gateway's format."""
     answer = api(
-        "POST", f"/gateway/api/{path}", {**GATEWAY_ORDER, **changes}, headers={"Authorization": f"Bearer {GATEWAY_OAUTH_TOKEN}"}
+        "POST",
+        f"/gateway/api/{path}",
+        {**GATEWAY_ORDER, **changes},
+        headers={"Authorization": f"Bearer {GATEWAY_OAUTH_TOKEN}"},
     )
     assert answer.status in (201, 400, 404, 422), answer.body
     assert (answer.status == 201) is ("data" in answer.json)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    name=st.sampled_from(["pay", "confirm", "advance", "fault", "pay_gateway", "confirm_gateway", "refund_gateway"]),
+    name=st.sampled_from(
+        ["pay", "confirm", "advance", "fault", "pay_gateway", "confirm_gateway", "refund_gateway"]
+    ),
     body=st.dictionaries(st.text(max_size=3), json_values),
     value=json_values,
 )
-def test_any_control_request_is_answered(api: Api, name: str, body: dict[str, Any], value: object) -> None:
+def test_any_control_request_is_answered(
+    api: Api, name: str, body: dict[str, Any], value: object
+) -> None:
     """Any JSON is executed or refused."""
-    fields = {"invoiceId": value, "paymentId": value, "amount": value, "seconds": value, "operation": value, "kind": value}
+    fields = {
+        "invoiceId": value,
+        "paymentId": value,
+        "amount": value,
+        "seconds": value,
+        "operation": value,
+        "kind": value,
+    }
     assert api("POST", f"/_emulator/{name}", {**body, **fields}).status in (200, 400, 404)
 
 
@@ -164,8 +207,14 @@ def test_concurrent_requests_with_one_key_make_one_invoice(api: Api) -> None:
 def test_concurrent_requests_with_many_keys_make_one_invoice_each(api: Api) -> None:
     """No invoice is lost, and later pages hold each one once."""
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda i: api("POST", INVOICES, ORDER, key=f"k{i}").json["id"], range(120)))
-    listed = [row["id"] for page in (1, 2) for row in api("GET", f"{INVOICES}?limit=100&page={page}").json["data"]]
+        made = list(
+            pool.map(lambda i: api("POST", INVOICES, ORDER, key=f"k{i}").json["id"], range(120))
+        )
+    listed = [
+        row["id"]
+        for page in (1, 2)
+        for row in api("GET", f"{INVOICES}?limit=100&page={page}").json["data"]
+    ]
     assert sorted(listed) == sorted([*made, "inv_123"])
 
 
@@ -176,8 +225,12 @@ def test_controls_can_come_from_many_threads(emulator: Emulator) -> None:
     assert Api(emulator).invoice("inv_123")["paidAmount"]["display"] == "100"
 
 
-def test_an_effect_without_its_stored_reply_does_not_happen(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the response cannot be stored, the invoice is not created: a repeat with the key creates the only one."""
+def test_an_effect_without_its_stored_reply_does_not_happen(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the response cannot be stored, the invoice is not created: a repeat with the key creates
+    the only one.
+    """
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
@@ -205,7 +258,10 @@ def test_every_operation_is_found_by_its_own_path(operation: Any) -> None:
     """Any ids work, quoted ones included; another method or an additional segment is not found."""
     ids = {name: f"{name} é/1" for name in operation.placeholders}
     path = operation.path.format(
-        **{name: value.replace(" ", "%20").replace("é", "%C3%A9").replace("/", "%2F") for name, value in ids.items()}
+        **{
+            name: value.replace(" ", "%20").replace("é", "%C3%A9").replace("/", "%2F")
+            for name, value in ids.items()
+        }
     )
     assert find_route(operation.method, path) == (operation, ids)
     assert find_route("PUT", path) is None
@@ -219,5 +275,9 @@ def test_no_client_module_imports_the_emulator() -> None:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            names += (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert not [name for name in names if name.startswith("paychainhq.emulator")], file

@@ -15,7 +15,18 @@ from paychainhq.emulator import API_KEY, Emulator
 from tests.emulator.api import BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
 
 # Silence is excluded: it would last as long as the client's timeout.
-KINDS = ["429:0", "503", "in_progress", "drop", "reset", "truncate", "bad_json", "html", "empty", "slow:0"]
+KINDS = [
+    "429:0",
+    "503",
+    "in_progress",
+    "drop",
+    "reset",
+    "truncate",
+    "bad_json",
+    "html",
+    "empty",
+    "slow:0",
+]
 
 
 async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str = "150") -> Any:
@@ -23,7 +34,9 @@ async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str
     while True:
         try:
             body = {**ORDER, "amount": amount}
-            async with session.post(url + INVOICES, json=body, headers={"x-api-key": API_KEY, "Idempotency-Key": key}) as response:
+            async with session.post(
+                url + INVOICES, json=body, headers={"x-api-key": API_KEY, "Idempotency-Key": key}
+            ) as response:
                 answer = json.loads(await response.read())
         except (aiohttp.ClientError, ValueError):
             continue
@@ -40,19 +53,29 @@ async def test_repeats_with_the_same_key_make_one_invoice(emulator: Emulator, ki
         invoice = await insist(session, emulator.url, "k")
     assert Api(emulator).count() == 2
     assert invoice["id"] in Api(emulator)("GET", INVOICES).body.decode()
-    assert {request.headers["Idempotency-Key"] for request in emulator.requests if request.method == "POST"} == {"k"}
+    assert {
+        request.headers["Idempotency-Key"]
+        for request in emulator.requests
+        if request.method == "POST"
+    } == {"k"}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=6))
 def test_any_sequence_of_faults_ends_with_one_invoice_each(kinds: list[str]) -> None:
-    """Faults of all kinds in any order hit several concurrent requests: there is one invoice for each key."""
+    """Faults of all kinds in any order hit several concurrent requests: there is one invoice for
+    each key.
+    """
 
     async def story() -> None:
         async with Emulator() as emulator, aiohttp.ClientSession() as session:
             for kind in kinds:
                 emulator.fault("invoices.create", kind)
-            made = await asyncio.gather(*(insist(session, emulator.url, f"k{i}", str(i + 1)) for i in range(3)))
+            made = await asyncio.gather(
+                *(insist(session, emulator.url, f"k{i}", str(i + 1)) for i in range(3))
+            )
             assert len({invoice["id"] for invoice in made}) == 3
             assert [invoice["amount"]["display"] for invoice in made] == ["1", "2", "3"]
             assert Api(emulator).count() == 4
@@ -61,7 +84,9 @@ def test_any_sequence_of_faults_ends_with_one_invoice_each(kinds: list[str]) -> 
 
 
 async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> None:
-    """Orders become invoices, payers pay differently, and each invoice ends with the status of its payment."""
+    """Orders become invoices, payers pay differently, and each invoice ends with the status of its
+    payment.
+    """
     payments: dict[str, tuple[str | None, str]] = {
         "exact": (None, "paid"),
         "cent-short": ("149.99", "paid"),
@@ -71,7 +96,9 @@ async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> N
     }
     api = Api(emulator)
     async with aiohttp.ClientSession() as session:
-        made = await asyncio.gather(*(insist(session, emulator.url, f"{name}-{i}") for name in payments for i in range(20)))
+        made = await asyncio.gather(
+            *(insist(session, emulator.url, f"{name}-{i}") for name in payments for i in range(20))
+        )
     names = [name for name in payments for _ in range(20)]
     for invoice, name in zip(made, names, strict=True):
         amount, _ = payments[name]
@@ -79,7 +106,11 @@ async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> N
             emulator.pay(invoice["id"], amount)
             emulator.confirm(invoice["id"])
     emulator.advance(86_400 + 30)
-    ends = {row["id"]: row["status"] for page in (1, 2) for row in api("GET", f"{INVOICES}?limit=100&page={page}").json["data"]}
+    ends = {
+        row["id"]: row["status"]
+        for page in (1, 2)
+        for row in api("GET", f"{INVOICES}?limit=100&page={page}").json["data"]
+    }
     assert [ends[invoice["id"]] for invoice in made] == [payments[name][1] for name in names]
     assert api("GET", f"{BUSINESS}/balances/total").json == {
         "openInvoiceCount": 0,
@@ -118,7 +149,10 @@ def test_a_customer_with_several_invoices(api: Api) -> None:
 
 def test_a_customer_without_an_address_of_its_chain_family(api: Api) -> None:
     """Customers have no permanent bitcoin address: each invoice has its own."""
-    invoices = [api.invoice(api.create(customerId="cus_123", token="BTC", chain="btc", amount="0.1")) for _ in range(2)]
+    invoices = [
+        api.invoice(api.create(customerId="cus_123", token="BTC", chain="btc", amount="0.1"))
+        for _ in range(2)
+    ]
     assert len({invoice["depositAddress"] for invoice in invoices}) == 2
     assert all(invoice["depositAddress"].startswith("bc1q") for invoice in invoices)
 
@@ -127,10 +161,14 @@ async def test_other_processes_see_the_same(emulator: Emulator) -> None:
     """Controls over HTTP and by method change the same state."""
     async with aiohttp.ClientSession() as session:
         invoice = await insist(session, emulator.url, "k")
-        async with session.post(f"{emulator.url}/_emulator/pay", json={"invoiceId": invoice["id"]}) as response:
+        async with session.post(
+            f"{emulator.url}/_emulator/pay", json={"invoiceId": invoice["id"]}
+        ) as response:
             assert (await response.json())["status"] == "confirming"
         assert emulator.confirm(invoice["id"]) == "paid"
         async with session.get(f"{emulator.url}/_emulator/requests") as response:
             seen = (await response.json())["data"]
-    assert [record["requestId"] for record in seen] == [request.request_id for request in emulator.requests]
+    assert [record["requestId"] for record in seen] == [
+        request.request_id for request in emulator.requests
+    ]
     assert json.dumps(seen).count(API_KEY) == 0

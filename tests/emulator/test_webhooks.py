@@ -1,4 +1,6 @@
-"""Webhooks of the emulator: signed, on the documented schedule by the emulator's clock, with a record of each."""
+"""Webhooks of the emulator: signed, on the documented schedule by the emulator's clock, with a
+record of each.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Endpoint:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 endpoint.received.append(Received(dict(self.headers), body))
                 endpoint.gate.wait()
-                status = endpoint.statuses.pop(0) if len(endpoint.statuses) > 1 else endpoint.statuses[0]
+                status = (
+                    endpoint.statuses.pop(0) if len(endpoint.statuses) > 1 else endpoint.statuses[0]
+                )
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 if 300 <= status < 400:
@@ -76,7 +80,9 @@ def endpoint() -> Iterator[Endpoint]:
     made.server.server_close()
 
 
-def settled(emulator: Emulator, until: Callable[[tuple[Delivery, ...]], bool]) -> tuple[Delivery, ...]:
+def settled(
+    emulator: Emulator, until: Callable[[tuple[Delivery, ...]], bool]
+) -> tuple[Delivery, ...]:
     """Wait until the emulator's deliveries meet a condition."""
     while not until(found := emulator.deliveries):
         pass
@@ -88,7 +94,9 @@ def statuses(*wanted: str) -> Callable[[tuple[Delivery, ...]], bool]:
 
 
 def attempted(times: int) -> Callable[[tuple[Delivery, ...]], bool]:
-    return lambda found: [(delivery.status, delivery.attempts) for delivery in found] == [("retrying", times)]
+    return lambda found: (
+        [(delivery.status, delivery.attempts) for delivery in found] == [("retrying", times)]
+    )
 
 
 def all_delivered(count: int) -> Callable[[tuple[Delivery, ...]], bool]:
@@ -105,29 +113,48 @@ def test_a_paid_invoice_sends_a_webhook(emulator: Emulator, endpoint: Endpoint) 
     emulator.add_webhook(endpoint.url, secret=SECRET, bearer="agreed")
     pay(emulator, amount="149.75")
     seen, paid = settled(emulator, all_delivered(2))
-    first, second = sorted(endpoint.received, key=lambda received: received.event.event, reverse=True)
-    assert {name: first.headers[name] for name in ("Content-Type", "X-Webhook-Signature-Alg", "X-Webhook-Attempt")} == {
+    first, second = sorted(
+        endpoint.received, key=lambda received: received.event.event, reverse=True
+    )
+    assert {
+        name: first.headers[name]
+        for name in ("Content-Type", "X-Webhook-Signature-Alg", "X-Webhook-Attempt")
+    } == {
         "Content-Type": "application/json",
         "X-Webhook-Signature-Alg": "HMAC-SHA256",
         "X-Webhook-Attempt": "1",
     }
-    assert (first.headers["X-Webhook-ID"], first.headers["Authorization"]) == (paid.id, "Bearer agreed")
+    assert (first.headers["X-Webhook-ID"], first.headers["Authorization"]) == (
+        paid.id,
+        "Bearer agreed",
+    )
     assert (first.event.event, second.event.event) == ("invoice.paid", "invoice.confirming")
     data = first.event.data
     assert (data.invoice_id, data.business_id, data.status) == ("inv_123", "biz_123", "paid")
     assert data.amount is not None
     assert data.paid_amount is not None
     assert (str(data.amount.display), str(data.paid_amount.display)) == ("150", "149.75")
-    assert (data.settled_by_tolerance, data.tolerance_raw, data.shortfall_raw) == (True, 500_000, 250_000)
+    assert (data.settled_by_tolerance, data.tolerance_raw, data.shortfall_raw) == (
+        True,
+        500_000,
+        250_000,
+    )
     assert first.event.extra == {}
     assert data.extra == {}
-    assert (seen.event_type, seen.attempts, seen.max_attempts, seen.failure_reason) == ("invoice.confirming", 1, 6, None)
+    assert (seen.event_type, seen.attempts, seen.max_attempts, seen.failure_reason) == (
+        "invoice.confirming",
+        1,
+        6,
+        None,
+    )
     assert json.loads(paid.latest_request_headers or "")["X-Webhook-Signature"] == "***"
     assert "agreed" not in repr(paid)
     assert paid.body == first.body.decode()
 
 
-def test_every_change_of_status_is_an_event(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
+def test_every_change_of_status_is_an_event(
+    emulator: Emulator, endpoint: Endpoint, api: Api
+) -> None:
     """Changes without a request, such as expiry, count too; without a change there is no event."""
     emulator.add_webhook(endpoint.url, secret=SECRET)
     assert api("DELETE", f"{INVOICES}/{api.create()}", key="cancel").json == {"count": 1}
@@ -136,7 +163,10 @@ def test_every_change_of_status_is_an_event(emulator: Emulator, endpoint: Endpoi
     emulator.confirm("inv_123")
     emulator.advance(10 * MINUTE)
     settled(emulator, all_delivered(4))
-    told = Counter((received.event.event, received.event.invoice_id == expiring) for received in endpoint.received)
+    told = Counter(
+        (received.event.event, received.event.invoice_id == expiring)
+        for received in endpoint.received
+    )
     assert told == {
         ("invoice.cancelled", False): 1,
         ("invoice.confirming", False): 1,
@@ -146,7 +176,9 @@ def test_every_change_of_status_is_an_event(emulator: Emulator, endpoint: Endpoi
 
 
 def test_failures_are_repeated_on_the_schedule(emulator: Emulator, endpoint: Endpoint) -> None:
-    """Attempts follow after 1, 5 and 15 minutes, 1 and 6 hours, each counted from the last, with the same event; then none."""
+    """Attempts follow after 1, 5 and 15 minutes, 1 and 6 hours, each counted from the last, with
+    the same event; then none.
+    """
     endpoint.statuses = [500]
     emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
@@ -159,7 +191,14 @@ def test_failures_are_repeated_on_the_schedule(emulator: Emulator, endpoint: End
     (delivery,) = settled(emulator, statuses("failed"))
     assert delivery.attempts == 6
     emulator.advance(48 * HOUR)
-    assert [received.headers["X-Webhook-Attempt"] for received in endpoint.received] == ["1", "2", "3", "4", "5", "6"]
+    assert [received.headers["X-Webhook-Attempt"] for received in endpoint.received] == [
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+    ]
     assert len({received.body for received in endpoint.received}) == 1
     assert len({received.headers["X-Webhook-ID"] for received in endpoint.received}) == 1
     times = [int(received.headers["X-Webhook-Timestamp"]) for received in endpoint.received]
@@ -196,7 +235,12 @@ def test_an_unreachable_endpoint(emulator: Emulator, endpoint: Endpoint) -> None
     lost, _ = settled(emulator, statuses("retrying", "delivered"))
     assert lost.failure_reason is not None
     assert "could not be reached" in lost.failure_reason
-    assert webhooks.parse(endpoint.received[0].body, endpoint.received[0].headers, secrets="another").invoice_id == "inv_123"
+    assert (
+        webhooks.parse(
+            endpoint.received[0].body, endpoint.received[0].headers, secrets="another"
+        ).invoice_id
+        == "inv_123"
+    )
 
 
 def test_copies_and_jitter(emulator: Emulator, endpoint: Endpoint, api: Api) -> None:
@@ -239,9 +283,9 @@ def test_endpoints_can_be_added_over_http(emulator: Emulator, endpoint: Endpoint
     emulator.pay("inv_123")
     settled(emulator, all_delivered(2))
     found = api("GET", "/_emulator/deliveries", headers={}).json["data"]
-    assert [(delivery["eventType"], delivery["status"], delivery["maxAttempts"]) for delivery in found] == [
-        ("invoice.confirming", "delivered", 6)
-    ] * 2
+    assert [
+        (delivery["eventType"], delivery["status"], delivery["maxAttempts"]) for delivery in found
+    ] == [("invoice.confirming", "delivered", 6)] * 2
 
 
 WRONG: list[dict[str, Any]] = [
@@ -267,7 +311,12 @@ def test_invalid_endpoint_is_refused(emulator: Emulator, api: Api, wrong: dict[s
     given: dict[str, Any] = {"url": "http://127.0.0.1:9/", "secret": "s", **wrong}
     with pytest.raises(ValueError, match=next(iter(wrong))):
         emulator.add_webhook(given.pop("url"), **given)
-    answer = api("POST", "/_emulator/add_webhook", {"url": "http://127.0.0.1:9/", "secret": "s", **wrong}, headers={})
+    answer = api(
+        "POST",
+        "/_emulator/add_webhook",
+        {"url": "http://127.0.0.1:9/", "secret": "s", **wrong},
+        headers={},
+    )
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
 
 

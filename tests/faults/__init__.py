@@ -1,1 +1,3 @@
-"""Faults between a client and a payments API, injected on real sockets: `python -m tests.faults`."""
+"""Faults between a client and a payments API, injected on real sockets: `python -m
+tests.faults`.
+"""

@@ -16,7 +16,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.faults", description="Run faults by name; without names, run all and write the page."
+        prog="python -m tests.faults",
+        description="Run faults by name; without names, run all and write the page.",
     )
     parser.add_argument("names", nargs="*", help="parts of the names of the faults to run")
     names = parser.parse_args().names

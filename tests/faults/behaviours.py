@@ -41,7 +41,12 @@ def refusal(status: int, headers: Mapping[str, str] | None = None) -> bytes:
 async def limited_until_a_date(_: Recorded, writer: asyncio.StreamWriter) -> None:
     """Refuse with a 429 whose `Retry-After` is a date in about a second."""
     now = int(time.time())
-    writer.write(refusal(429, {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 1, usegmt=True)}))
+    writer.write(
+        refusal(
+            429,
+            {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 1, usegmt=True)},
+        )
+    )
 
 
 def broken_off_after(part: float, *, by_reset: bool) -> Behaviour:

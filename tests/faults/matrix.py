@@ -1,4 +1,6 @@
-"""Cell of the matrix: a fault, operations, a face and a load, with its report and the rules for it."""
+"""Cell of the matrix: a fault, operations, a face and a load, with its report and the rules for
+it.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,17 @@ class Operation:
 OPERATIONS = (
     Operation("read", lambda pay, name: pay.invoices.get(name), repeatable=True, mutates=False),
     Operation(
-        "keyed mutation", lambda pay, name: pay.invoices.create("5", "USDC", "eth", description=name), repeatable=True, mutates=True
+        "keyed mutation",
+        lambda pay, name: pay.invoices.create("5", "USDC", "eth", description=name),
+        repeatable=True,
+        mutates=True,
     ),
-    Operation("mutation without a key", lambda pay, name: pay.api_keys.create(name), repeatable=False, mutates=True),
+    Operation(
+        "mutation without a key",
+        lambda pay, name: pay.api_keys.create(name),
+        repeatable=False,
+        mutates=True,
+    ),
 )
 
 
@@ -97,9 +107,13 @@ class Report:
         yield from self.complaints
         cell = self.cell
         for call in self.calls:
-            expected = cell.fault.expected(cell.form, repeatable=call.operation.repeatable, load=cell.load)
+            expected = cell.fault.expected(
+                cell.form, repeatable=call.operation.repeatable, load=cell.load
+            )
             seen = self.seen[call.name]
-            facts = f"{call.name}: {call.outcome}, sent {call.sent}, {call.attempts} attempts, {seen}"
+            facts = (
+                f"{call.name}: {call.outcome}, sent {call.sent}, {call.attempts} attempts, {seen}"
+            )
             if call.problem is not None:
                 yield f"{facts}: {call.problem}"
             if call.outcome not in expected:
@@ -112,5 +126,7 @@ class Report:
                 yield f"{facts}: `sent` is not true"
             if seen.arrived > call.attempts:
                 yield f"{facts}: more requests than attempts"
-        if self.growth > 2 * LARGEST_BODY * (cell.load + 1):  # a body in pieces and as a whole, and as much for the rest
+        if self.growth > 2 * LARGEST_BODY * (
+            cell.load + 1
+        ):  # a body in pieces and as a whole, and as much for the rest
             yield f"the process grew by {self.growth >> 20} MiB"

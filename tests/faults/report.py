@@ -1,4 +1,6 @@
-"""Matrix as text: a line for each cell in the terminal, and a page with a line for each fault and operation."""
+"""Matrix as text: a line for each cell in the terminal, and a page with a line for each fault and
+operation.
+"""
 
 from __future__ import annotations
 
@@ -60,28 +62,34 @@ which then ends their calls.
 | Fault | Applies | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
 |---|---|---|---|---|---|---|---|
 {rows}
-"""
+"""  # noqa: E501
 
 
 def line(report: Report) -> str:
     """Format the report of a cell in one line."""
     cell = report.cell
-    where = f"{cell.fault.name:44} {cell.form:6} {_operation(report):22} {cell.face:5} {cell.load:2}"
+    where = (
+        f"{cell.fault.name:44} {cell.form:6} {_operation(report):22} {cell.face:5} {cell.load:2}"
+    )
     more = f"lag {report.lag:.2f}, grew by {report.growth >> 20} MiB"
     return f"{where}  {_outcome(report)} of {cell.fault.pace.timeout:.1f} s; {more}"
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
-    """Return the page about the whole matrix; reports come in groups of four, in the order of its columns."""
+    """Return the page about the whole matrix; reports come in groups of four, in the order of its
+    columns.
+    """
     worst = max(reports, key=lambda report: report.slowest - report.limit)
     return _PAGE.format(
         faults=len(FAULTS),
         crowd=CROWD,
         cells=len(reports),
         calls=f"{sum(len(report.calls) for report in reports):,}",
-        machine=f"{os.cpu_count()} cores, Python {platform.python_version()}, aiohttp {aiohttp.__version__}",
+        machine=f"{os.cpu_count()} cores, Python {platform.python_version()}, aiohttp "
+        f"{aiohttp.__version__}",
         verdict=f"**{broken} cells broke a rule**" if broken else "no rule was broken",
-        worst=f"in *{worst.cell.fault.name}* ({_operation(worst)}, {worst.cell.face}, {worst.cell.load} at once): "
+        worst=f"in *{worst.cell.fault.name}* ({_operation(worst)}, {worst.cell.face}, "
+        f"{worst.cell.load} at once): "
         f"{worst.slowest:.2f} s, where {worst.limit:.2f} s are allowed",
         rows="\n".join(_row(reports[start : start + 4]) for start in range(0, len(reports), 4)),
     )
@@ -91,7 +99,13 @@ def _row(reports: Sequence[Report]) -> str:
     cell = reports[0].cell
     return (
         " | ".join(
-            [f"| {cell.fault.name}", cell.form, _operation(reports[0]), f"{cell.fault.pace.timeout} s", *map(_outcome, reports)]
+            [
+                f"| {cell.fault.name}",
+                cell.form,
+                _operation(reports[0]),
+                f"{cell.fault.pace.timeout} s",
+                *map(_outcome, reports),
+            ]
         )
         + " |"
     )
@@ -104,10 +118,18 @@ def _operation(report: Report) -> str:
 def _outcome(report: Report) -> str:
     calls = report.calls
     outcomes = Counter(call.outcome for call in calls).most_common()
-    told = ", ".join(f"{count} {outcome}" if len(outcomes) > 1 else outcome for outcome, count in outcomes)
+    told = ", ".join(
+        f"{count} {outcome}" if len(outcomes) > 1 else outcome for outcome, count in outcomes
+    )
     sent = "/".join(sorted({call.sent for call in calls}))
     effects = [len(report.seen[call.name].taken) for call in calls if call.operation.mutates]
-    facts = [told, _range(call.attempts for call in calls), sent, *([_range(effects)] if effects else []), f"{report.slowest:.2f}"]
+    facts = [
+        told,
+        _range(call.attempts for call in calls),
+        sent,
+        *([_range(effects)] if effects else []),
+        f"{report.slowest:.2f}",
+    ]
     return "; ".join(facts)
 
 

@@ -1,4 +1,6 @@
-"""Execution of a cell: a client of one of the faces, its concurrent calls, and measurements of the process."""
+"""Execution of a cell: a client of one of the faces, its concurrent calls, and measurements of the
+process.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ _STATM = Path("/proc/self/statm")
 def run(cell: Cell) -> Report:
     """Run a cell."""
     fault, pace = cell.fault, cell.fault.pace
-    plan = {f"call-{number}": cell.operations[number % len(cell.operations)] for number in range(cell.load)}
+    plan = {
+        f"call-{number}": cell.operations[number % len(cell.operations)]
+        for number in range(cell.load)
+    }
     times = math.inf if cell.form == ALWAYS else cell.load
     server = FaultServer(
         fault.met,
@@ -45,12 +50,21 @@ def run(cell: Cell) -> Report:
             "business_id": "biz_123",
             "dashboard": DashboardSession(headers={"Cookie": "session=1"}),
             "timeout": pace.timeout,
-            "retry": RetryPolicy(8, pace.attempt_timeout, first=pace.first_wait, cap=2.5 * pace.first_wait),
+            "retry": RetryPolicy(
+                8, pace.attempt_timeout, first=pace.first_wait, cap=2.5 * pace.first_wait
+            ),
             **route,
         }
         warm = [f"warm-{name}" for name in plan] if fault.warm else []
-        ends, lag = asyncio.run(_run_async(plan, settings, warm)) if cell.face == "async" else _run_sync(plan, settings, warm)
-    calls = [_call(name, operation, *end) for (name, operation), end in zip(plan.items(), ends, strict=True)]
+        ends, lag = (
+            asyncio.run(_run_async(plan, settings, warm))
+            if cell.face == "async"
+            else _run_sync(plan, settings, warm)
+        )
+    calls = [
+        _call(name, operation, *end)
+        for (name, operation), end in zip(plan.items(), ends, strict=True)
+    ]
     return Report(cell, calls, server.seen, lag, watch.growth, watch.complaints)
 
 
@@ -106,7 +120,10 @@ def _run_sync(plan: _Plan, settings: Mapping[str, Any], warm: list[str]) -> _End
             _engine.complete(asyncio.sleep(_PIECE)).result()
             lag = max(lag, time.monotonic() - began - _PIECE)
 
-    with paychainhq_sync.PayChainHQ(**settings) as pay, ThreadPoolExecutor(len(plan) + 1) as threads:
+    with (
+        paychainhq_sync.PayChainHQ(**settings) as pay,
+        ThreadPoolExecutor(len(plan) + 1) as threads,
+    ):
         list(threads.map(pay.invoices.get, warm))
         controlling = threads.submit(control)
         futures = [threads.submit(call, name) for name in plan]
@@ -120,7 +137,15 @@ def _call(name: str, operation: Operation, end: Any, elapsed: float) -> Call:
     if isinstance(end, PayChainError) and type(end).__module__ == PayChainError.__module__:
         return Call(name, operation, type(end).__name__, end.sent, len(end.attempts), elapsed, None)
     if isinstance(end, BaseException):
-        return Call(name, operation, type(end).__name__, "unknown", 0, elapsed, f"a foreign exception: {end!r}")
+        return Call(
+            name,
+            operation,
+            type(end).__name__,
+            "unknown",
+            0,
+            elapsed,
+            f"a foreign exception: {end!r}",
+        )
     problem = None if end.id == name else f"the answer of another call: {end.id}"
     return Call(name, operation, RESULT, "yes", len(end.response.attempts), elapsed, problem)
 
@@ -138,7 +163,9 @@ class _Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.threadName != THREAD:  # errors of the server's thread do not count
-            self.complaints.append(f"{record.getMessage()} {record.exc_info and record.exc_info[1]!r}")
+            self.complaints.append(
+                f"{record.getMessage()} {record.exc_info and record.exc_info[1]!r}"
+            )
 
     def measure(self, over: threading.Event) -> None:
         before = _resident()

@@ -1,4 +1,6 @@
-"""Server with injected faults, on its own thread and event loop, which counts the requests that it executed."""
+"""Server with injected faults, on its own thread and event loop, which counts the requests that it
+executed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class Seen:
     Attributes:
         arrived: The number of requests that it read whole.
         keys: The idempotency keys of these requests.
-        taken: The key of each executed mutation, or the number of the request without one: each of these is an effect.
+        taken: The key of each executed mutation, or the number of the request without one: each of
+            these is an effect.
     """
 
     arrived: int = 0
@@ -39,7 +42,8 @@ class Seen:
 
 
 class FaultServer:
-    """Server that answers the first requests of each call with a fault, and the later ones as usual.
+    """Server that answers the first requests of each call with a fault, and the later ones as
+    usual.
 
     Args:
         fault: The behaviour for a request.
@@ -47,7 +51,8 @@ class FaultServer:
         taken: Whether the server executes the request before the fault.
         warm: The behaviour for requests that only open connections.
         tls: Whether it uses TLS, with a certificate that the system does not trust.
-        restarts_at: The number of the request during which it stops for a moment and drops all its connections.
+        restarts_at: The number of the request during which it stops for a moment and drops all its
+            connections.
     """
 
     def __init__(
@@ -72,12 +77,19 @@ class FaultServer:
 
     def __enter__(self) -> Self:
         ready: Future[None] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(ready)), name=THREAD, daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(ready)), name=THREAD, daemon=True
+        )
         self._thread.start()
         ready.result()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 

@@ -50,18 +50,22 @@ class Fault:
 
     Attributes:
         name: The name.
-        outcomes: The outcome of a call that is not repeated: an error class, or several if chance decides.
+        outcomes: The outcome of a call that is not repeated: an error class, or several if chance
+            decides.
         met: The behaviour of the server for a request.
-        forms: Whether the fault applies to the first request of each call, to every request, or both are run.
-        passes: Whether the client classifies it as a transient failure, and retries if that is safe. If not, the fault applies to
-            the first request: a repeat would succeed.
-        left: Whether the request may have left before the fault; if not, even a mutation without a key is repeated.
+        forms: Whether the fault applies to the first request of each call, to every request, or
+            both are run.
+        passes: Whether the client classifies it as a transient failure, and retries if that is
+            safe. If not, the fault applies to the first request: a repeat would succeed.
+        left: Whether the request may have left before the fault; if not, even a mutation without a
+            key is repeated.
         taken: Whether the server executes the request before the fault.
         way: The client's way to the server.
         tls: Whether the server uses TLS.
         warm: The behaviour for requests that open connections beforehand, or None without any.
         restarts: Whether the server stops for a moment while half of the calls are in progress.
-        crowded: Other possible outcomes if many calls share the machine, the retry budget and the limiter.
+        crowded: Other possible outcomes if many calls share the machine, the retry budget and the
+            limiter.
         pace: The deadline of the call, the timeout of an attempt, and the first wait.
     """
 
@@ -92,17 +96,56 @@ FLOODS = Pace(1.0, 1.0)  # a busy machine may not read all of it in time
 
 FAULTS = (
     # --- network ---
-    Fault("connection refused for a moment", way=ways.nobody_there, left=False, forms=(ONCE,), pace=PATIENT),
+    Fault(
+        "connection refused for a moment",
+        way=ways.nobody_there,
+        left=False,
+        forms=(ONCE,),
+        pace=PATIENT,
+    ),
     Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
     Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
-    Fault("DNS silence", (SLOW,), way=ways.unresolved(silent=True), left=False, forms=(ALWAYS,), pace=HANGS),
-    Fault("TLS: untrusted certificate", (UNTRUSTED,), passes=False, way=ways.untrusted, left=False, tls=True, forms=(ALWAYS,)),
+    Fault(
+        "DNS silence",
+        (SLOW,),
+        way=ways.unresolved(silent=True),
+        left=False,
+        forms=(ALWAYS,),
+        pace=HANGS,
+    ),
+    Fault(
+        "TLS: untrusted certificate",
+        (UNTRUSTED,),
+        passes=False,
+        way=ways.untrusted,
+        left=False,
+        tls=True,
+        forms=(ALWAYS,),
+    ),
     Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
     Fault("proxy, plain", way=ways.through_proxy(), forms=(ALWAYS,)),
     Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
-    Fault("proxy refuses the tunnel", (LOST,), way=ways.through_proxy(tunnel=True, refuses=True), tls=True, left=False),
-    Fault("proxy breaks off the answer", (LOST,), way=ways.through_proxy(breaks=True), crowded=(RESULT,)),
-    Fault("reset behind a proxy's tunnel", (LOST,), reset, way=ways.through_proxy(tunnel=True), tls=True, crowded=(SLOW,)),
+    Fault(
+        "proxy refuses the tunnel",
+        (LOST,),
+        way=ways.through_proxy(tunnel=True, refuses=True),
+        tls=True,
+        left=False,
+    ),
+    Fault(
+        "proxy breaks off the answer",
+        (LOST,),
+        way=ways.through_proxy(breaks=True),
+        crowded=(RESULT,),
+    ),
+    Fault(
+        "reset behind a proxy's tunnel",
+        (LOST,),
+        reset,
+        way=ways.through_proxy(tunnel=True),
+        tls=True,
+        crowded=(SLOW,),
+    ),
     # --- connections that end ---
     Fault("reset before the headers", (LOST,), reset),
     Fault("closed before the headers", (LOST,), close),
@@ -111,7 +154,9 @@ FAULTS = (
     Fault("truncated body", (LOST,), broken_off_after(0.99, by_reset=False)),
     Fault("idle connection closed", (RESULT, LOST), warm=answer_and_close, forms=(ALWAYS,)),
     Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
-    Fault("restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT),
+    Fault(
+        "restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT
+    ),
     # --- invalid responses ---
     Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False, forms=(ONCE,)),
     Fault(
@@ -123,7 +168,14 @@ FAULTS = (
     ),
     Fault("JSON under a wrong content type", (RESULT,), wrong_type, forms=(ALWAYS,)),
     Fault("gzip that is none", (LOST,), answer(b"{}", headers={"Content-Encoding": "gzip"})),
-    Fault("a 200 that holds an error", (REFUSED,), answer(error_body("X")), passes=False, forms=(ONCE,), taken=False),
+    Fault(
+        "a 200 that holds an error",
+        (REFUSED,),
+        answer(error_body("X")),
+        passes=False,
+        forms=(ONCE,),
+        taken=False,
+    ),
     # --- responses that do not end ---
     Fault(
         "endless body",
@@ -134,7 +186,15 @@ FAULTS = (
         crowded=(SLOW,),
         pace=FLOODS,
     ),
-    Fault("300 KB that unpack to 300 MB", (UNCLEAR,), bomb, passes=False, forms=(ONCE,), crowded=(SLOW,), pace=FLOODS),
+    Fault(
+        "300 KB that unpack to 300 MB",
+        (UNCLEAR,),
+        bomb,
+        passes=False,
+        forms=(ONCE,),
+        crowded=(SLOW,),
+        pace=FLOODS,
+    ),
     Fault(
         "endless headers",
         (UNCLEAR,),
@@ -151,13 +211,38 @@ FAULTS = (
         forms=(ONCE,),
         crowded=(SLOW,),
     ),
-    Fault("slow drip of headers", (SLOW,), endless(HEAD, b"X: y\r\n", pause=0.05), crowded=(SLOW,), pace=HANGS),
-    Fault("slow drip of the body", (SLOW,), endless(CHUNKED, b"1\r\n \r\n", pause=0.02), crowded=(SLOW,), pace=HANGS),
+    Fault(
+        "slow drip of headers",
+        (SLOW,),
+        endless(HEAD, b"X: y\r\n", pause=0.05),
+        crowded=(SLOW,),
+        pace=HANGS,
+    ),
+    Fault(
+        "slow drip of the body",
+        (SLOW,),
+        endless(CHUNKED, b"1\r\n \r\n", pause=0.02),
+        crowded=(SLOW,),
+        pace=HANGS,
+    ),
     Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
-    Fault("endless informational replies", (LOST,), endless(b"", EARLY_HINTS * 100, pause=0.002), forms=(ONCE,), crowded=(SLOW,)),
+    Fault(
+        "endless informational replies",
+        (LOST,),
+        endless(b"", EARLY_HINTS * 100, pause=0.002),
+        forms=(ONCE,),
+        crowded=(SLOW,),
+    ),
     Fault("fifty informational replies", (RESULT,), informed(50), forms=(ALWAYS,), crowded=(SLOW,)),
     # --- refusals ---
-    Fault("429, Retry-After: 1", (LIMITED,), refusal(429, {"Retry-After": "1"}), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
+    Fault(
+        "429, Retry-After: 1",
+        (LIMITED,),
+        refusal(429, {"Retry-After": "1"}),
+        taken=False,
+        crowded=(LIMITED, SLOW),
+        pace=WAITS,
+    ),
     Fault(
         "429, Retry-After: a date",
         (LIMITED,),
@@ -167,7 +252,14 @@ FAULTS = (
         crowded=(LIMITED, SLOW),
         pace=WAITS,
     ),
-    Fault("429 without Retry-After", (LIMITED,), refusal(429), taken=False, crowded=(LIMITED, SLOW), pace=WAITS),
+    Fault(
+        "429 without Retry-After",
+        (LIMITED,),
+        refusal(429),
+        taken=False,
+        crowded=(LIMITED, SLOW),
+        pace=WAITS,
+    ),
     Fault(
         "429, Retry-After: soon",
         (LIMITED,),

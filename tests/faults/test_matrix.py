@@ -1,4 +1,6 @@
-"""Matrix of faults, each against reads, keyed mutations and mutations without a key at two loads; and tests of its judge."""
+"""Matrix of faults, each against reads, keyed mutations and mutations without a key at two loads;
+and tests of its judge.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,13 @@ _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 
 @pytest.mark.parametrize("load", [len(OPERATIONS), CROWD])
 @pytest.mark.parametrize("client", FACES)
-@pytest.mark.parametrize(("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS])
+@pytest.mark.parametrize(
+    ("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS]
+)
 def test_fault(fault: Fault, form: str, client: str, load: int) -> None:
-    """The outcome is an expected one, no effect is repeated, `sent` is true, and the deadline is kept."""
+    """The outcome is an expected one, no effect is repeated, `sent` is true, and the deadline is
+    kept.
+    """
     report = run(Cell(fault, form, OPERATIONS, client, load))
     assert list(report.problems()) == []
     assert report.slowest < 3 * fault.pace.timeout
@@ -34,7 +40,9 @@ SEEN = Seen(arrived=1, taken={1})
 
 
 def judged(call: Call, seen: Seen, *, lag: float = 0.0, growth: int = 0) -> Report:
-    return Report(Cell(FAULT, ONCE, (call.operation,), "async", 1), [call], {"call-0": seen}, lag, growth, [])
+    return Report(
+        Cell(FAULT, ONCE, (call.operation,), "async", 1), [call], {"call-0": seen}, lag, growth, []
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,9 +52,20 @@ def judged(call: Call, seen: Seen, *, lag: float = 0.0, growth: int = 0) -> Repo
         (judged(attrs.evolve(GOOD, problem="a foreign exception"), SEEN), "a foreign exception"),
         (judged(attrs.evolve(GOOD, outcome="result"), SEEN), "expected {'ServerError'}"),
         (judged(attrs.evolve(GOOD, attempts=2), Seen(2, set(), {1, 2})), "a repeated effect"),
-        (judged(attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a", "b"}, {"a"})), "a repeated effect"),
-        (judged(attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a"}, set())), "a result without its effect"),
-        (judged(attrs.evolve(GOOD, operation=READ, outcome="result"), Seen(1, set(), {1})), "a result without its effect"),
+        (
+            judged(
+                attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a", "b"}, {"a"})
+            ),
+            "a repeated effect",
+        ),
+        (
+            judged(attrs.evolve(GOOD, operation=KEYED, outcome="result"), Seen(1, {"a"}, set())),
+            "a result without its effect",
+        ),
+        (
+            judged(attrs.evolve(GOOD, operation=READ, outcome="result"), Seen(1, set(), {1})),
+            "a result without its effect",
+        ),
         (judged(attrs.evolve(GOOD, sent="no"), SEEN), "`sent` is not true"),
         (judged(GOOD, Seen()), "`sent` is not true"),
         (judged(attrs.evolve(GOOD, attempts=0), SEEN), "more requests than attempts"),
@@ -59,7 +78,9 @@ def test_violations_are_reported(report: Report, violation: str | None) -> None:
     assert [violation in problem for problem in problems] == [True] if violation else not problems
 
 
-@pytest.mark.parametrize(("elapsed", "lag", "late"), [(5.5, 0.0, False), (5.6, 0.0, True), (5.6, 0.1, False)])
+@pytest.mark.parametrize(
+    ("elapsed", "lag", "late"), [(5.5, 0.0, False), (5.6, 0.0, True), (5.6, 0.1, False)]
+)
 def test_a_missed_deadline_is_reported(elapsed: float, lag: float, late: bool) -> None:
     """A call is late beyond a tenth and 50 ms after the deadline, plus the delay of the control."""
     assert judged(attrs.evolve(GOOD, elapsed=elapsed), SEEN, lag=lag).late is late
@@ -69,7 +90,9 @@ def test_an_unretrieved_exception_is_reported() -> None:
     """Errors that asyncio logs in this thread are complaints."""
 
     async def leave_one() -> None:
-        asyncio.get_running_loop().call_exception_handler({"message": "never retrieved", "exception": OSError("lost")})
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "never retrieved", "exception": OSError("lost")}
+        )
 
     with watched() as watch:
         asyncio.run(leave_one())

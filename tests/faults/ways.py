@@ -1,6 +1,7 @@
 """Ways from a client to the server, and their faults: names, TLS, proxies, a closed port.
 
-A way is a context manager: it takes the server and the number of times that its fault occurs, and yields the client's settings.
+A way is a context manager: it takes the server and the number of times that its fault occurs, and
+yields the client's settings.
 """
 
 from __future__ import annotations
@@ -57,13 +58,19 @@ class Resolver(AbstractResolver):
         self.left = times
         self.silent = silent
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
         if self.left:
             self.left -= 1
             if self.silent:
                 await asyncio.Event().wait()
             raise OSError(None, "DNS lookup failed")
-        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
 
     async def close(self) -> None:
         pass
@@ -188,7 +195,10 @@ def through_proxy(*, tunnel: bool = False, refuses: bool = False, breaks: bool =
         proxy = Proxy(server.port, refuses=times if refuses else 0, breaks=times if breaks else 0)
         port = server.start(proxy.start()).result()
         secure = {"base_url": f"https://localhost:{server.port}", "ssl": trusting()}
-        yield {**(secure if tunnel else {"base_url": f"http://127.0.0.1:{server.port}"}), "proxy": f"http://127.0.0.1:{port}"}
+        yield {
+            **(secure if tunnel else {"base_url": f"http://127.0.0.1:{server.port}"}),
+            "proxy": f"http://127.0.0.1:{port}",
+        }
         server.start(proxy.stop()).result()
 
     return way

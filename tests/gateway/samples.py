@@ -18,7 +18,9 @@ CLIENT_ID = "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
 PAYMENT_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 HUNDRED = {"value": 100.00, "amount": 10000, "formatted": "$100.00"}
-CHECKOUT = {"checkoutUrl": f"https://yourdomain.com/checkout/{PAYMENT_ID}?expires=1742044800&signature=abc123def456..."}
+CHECKOUT = {
+    "checkoutUrl": f"https://yourdomain.com/checkout/{PAYMENT_ID}?expires=1742044800&signature=abc123def456..."
+}
 PAYMENT: Mapping[str, Any] = {
     "id": PAYMENT_ID,
     "status": "CONFIRMED",
@@ -48,14 +50,26 @@ APPLICATION: Mapping[str, Any] = {
         "title": "My E-commerce Store",
         "url": "https://mystore.com",
         "callbackUrl": "https://mystore.com/webhooks/payments",
-        "setting": {"id": "setting-uuid", "title": "Default Settings", "allowOverpay": True, "allowUnderpay": False},
+        "setting": {
+            "id": "setting-uuid",
+            "title": "Default Settings",
+            "allowOverpay": True,
+            "allowUnderpay": False,
+        },
     },
     "currencyWhitelist": ["BTC", "ETH", "USDT"],
     "createdAt": "2026-01-15T10:00:00Z",
 }
 LISTED: Mapping[str, Any] = {
-    **{name: APPLICATION[name] for name in ("id", "name", "clientId", "userId", "currencyWhitelist", "createdAt")},
-    "site": {"id": "site-uuid", "url": "https://mystore.com", "callbackUrl": "https://mystore.com/webhooks/payments"},
+    **{
+        name: APPLICATION[name]
+        for name in ("id", "name", "clientId", "userId", "currencyWhitelist", "createdAt")
+    },
+    "site": {
+        "id": "site-uuid",
+        "url": "https://mystore.com",
+        "callbackUrl": "https://mystore.com/webhooks/payments",
+    },
     "paymentAppImage": None,
     "deletedAt": None,
 }
@@ -157,7 +171,15 @@ SAMPLES = (
         METHODS,
         dict,
     ),
-    Sample("applications.list", {}, "GET /api/payment-applications", None, {"data": [LISTED]}, Listing, OAUTH_TOKEN),
+    Sample(
+        "applications.list",
+        {},
+        "GET /api/payment-applications",
+        None,
+        {"data": [LISTED]},
+        Listing,
+        OAUTH_TOKEN,
+    ),
     Sample(
         "applications.get",
         {"application_id": PAYMENT_ID},
@@ -207,7 +229,13 @@ BY_NAME = {sample.name: sample for sample in SAMPLES}
 
 def client(url: str, **settings: Any) -> Gateway:
     """Return a client with all credentials and short retry waits."""
-    every = {"client_token": CLIENT_TOKEN, "oauth_token": OAUTH_TOKEN, "client_id": CLIENT_ID, "retry": QUICK, "timeout": 10}
+    every = {
+        "client_token": CLIENT_TOKEN,
+        "oauth_token": OAUTH_TOKEN,
+        "client_id": CLIENT_ID,
+        "retry": QUICK,
+        "timeout": 10,
+    }
     return Gateway(base_url=url, **{**every, **settings})
 
 

@@ -41,9 +41,14 @@ pytestmark = pytest.mark.usefixtures("face")
 no_client = pytest.mark.async_only("it makes no client")
 
 
-async def failed(status: int, data: Any, operation: str = "payments.create", **headers: str) -> APIError:
+async def failed(
+    status: int, data: Any, operation: str = "payments.create", **headers: str
+) -> APIError:
     """Return the error of a call with this response."""
-    async with RawServer(answer(data, status, headers)) as server, client(server.url, retry=None) as gateway:
+    async with (
+        RawServer(answer(data, status, headers)) as server,
+        client(server.url, retry=None) as gateway,
+    ):
         with pytest.raises(APIError) as caught:
             await sample_call(gateway, operation)
     return caught.value
@@ -53,7 +58,9 @@ async def failed(status: int, data: Any, operation: str = "payments.create", **h
 
 
 async def test_invalid_fields() -> None:
-    """A 422 names the wrong fields and their problems, on the error and in its text, and survives pickling."""
+    """A 422 names the wrong fields and their problems, on the error and in its text, and survives
+    pickling.
+    """
     error = await failed(422, INVALID)
     assert type(error) is BadRequestError
     assert error.fields == {
@@ -61,7 +68,12 @@ async def test_invalid_fields() -> None:
         "currencyCode": ("The selected currency code is invalid.",),
         "clientId": ("The client id field is required.",),
     }
-    assert (error.status, error.sent, error.idempotency_key, error.message) == (422, "yes", None, "The given data was invalid.")
+    assert (error.status, error.sent, error.idempotency_key, error.message) == (
+        422,
+        "yes",
+        None,
+        "The given data was invalid.",
+    )
     assert "The selected currency code is invalid." in str(error)
     again = pickle.loads(pickle.dumps(error))
     assert (again.fields, str(again)) == (error.fields, str(error))
@@ -73,7 +85,10 @@ async def test_invalid_fields() -> None:
         (None, {}),
         ([], {}),
         ("amount", {}),
-        ({"amount": "text", "name": ["short", 5, "odd"], "url": [], "x": [5]}, {"name": ("short", "odd")}),
+        (
+            {"amount": "text", "name": ["short", 5, "odd"], "url": [], "x": [5]},
+            {"name": ("short", "odd")},
+        ),
     ],
 )
 async def test_undocumented_fields(errors: Any, fields: Any) -> None:
@@ -100,7 +115,9 @@ async def test_the_status_determines_the_error(status: int, kind: type[APIError]
     error = await failed(status, {"message": "Insufficient permissions"})
     assert type(error) is kind
     assert (error.message, error.code, error.fields) == ("Insufficient permissions", None, {})
-    assert (await failed(status, b"<html>")).message == f"the server answered {status} without saying why"
+    assert (
+        await failed(status, b"<html>")
+    ).message == f"the server answered {status} without saying why"
 
 
 async def test_retry_after_of_a_429() -> None:
@@ -128,22 +145,41 @@ def test_other_errors_have_no_fields() -> None:
         ("payments.create", {"data": {}}, "$.data.checkoutUrl"),
         ("payments.create", {"data": None}, "$.data"),
         ("payments.create", [], "$"),
-        ("payments.get", {"data": {**PAYMENT, "amount": {**PAYMENT["amount"], "amount": 1.5}}}, "$.data.amount.amount"),
-        ("payments.get", {"data": {**PAYMENT, "amount": {**PAYMENT["amount"], "value": None}}}, "$.data.amount.value"),
+        (
+            "payments.get",
+            {"data": {**PAYMENT, "amount": {**PAYMENT["amount"], "amount": 1.5}}},
+            "$.data.amount.amount",
+        ),
+        (
+            "payments.get",
+            {"data": {**PAYMENT, "amount": {**PAYMENT["amount"], "value": None}}},
+            "$.data.amount.value",
+        ),
         ("payments.get", {"data": {**PAYMENT, "receivedAmount": "100"}}, "$.data.receivedAmount"),
         ("payments.get", {"data": {**PAYMENT, "date": "yesterday"}}, "$.data.date"),
         ("payments.get", {"data": {"id": PAYMENT_ID}}, "$.data.status"),
         ("applications.list", {"data": [LISTED, {**LISTED, "id": 5}]}, "$.data[1].id"),
-        ("applications.get", {"data": {**APPLICATION, "currencyWhitelist": "BTC"}}, "$.data.currencyWhitelist"),
+        (
+            "applications.get",
+            {"data": {**APPLICATION, "currencyWhitelist": "BTC"}},
+            "$.data.currencyWhitelist",
+        ),
         ("refunds.create", {"data": {**REFUND, "refundAmount": 100}}, "$.data.refundAmount"),
     ],
 )
-async def test_undocumented_responses_are_reported_with_their_path(operation: str, data: Any, path: str) -> None:
+async def test_undocumented_responses_are_reported_with_their_path(
+    operation: str, data: Any, path: str
+) -> None:
     """The error keeps the whole undocumented response, so that a created object is not lost."""
     async with RawServer(answer(data)) as server, client(server.url) as gateway:
         with pytest.raises(DecodeError) as caught:
             await sample_call(gateway, operation)
-    assert (caught.value.path, caught.value.data, caught.value.sent, caught.value.status) == (path, data, "yes", 200)
+    assert (caught.value.path, caught.value.data, caught.value.sent, caught.value.status) == (
+        path,
+        data,
+        "yes",
+        200,
+    )
     assert len(server.requests) == 1
 
 
@@ -178,7 +214,17 @@ async def test_numbers_in_untyped_responses() -> None:
         (Application, APPLICATION),
         (Application, LISTED),
         (Refund, REFUND),
-        (Payment, {**PAYMENT, "foundAt": None, "confirmedAt": None, "receivedAmount": None, "refund": True, "new": {"x": [1]}}),
+        (
+            Payment,
+            {
+                **PAYMENT,
+                "foundAt": None,
+                "confirmedAt": None,
+                "receivedAmount": None,
+                "refund": True,
+                "new": {"x": [1]},
+            },
+        ),
     ],
 )
 def test_values_are_lossless(type_: type[Any], data: Any) -> None:
@@ -193,7 +239,11 @@ def test_fields_are_typed() -> None:
     payment = from_json(Payment, NOTICE)
     assert payment.status is PaymentStatus.RECEIVED
     assert payment.amount is not None
-    assert (payment.amount.amount, payment.amount.value, payment.amount.formatted) == (10000, Decimal(100), "$100.00")
+    assert (payment.amount.amount, payment.amount.value, payment.amount.formatted) == (
+        10000,
+        Decimal(100),
+        "$100.00",
+    )
     assert payment.confirmed_at == datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
     application = from_json(Application, LISTED)
     assert application.currency_whitelist == ("BTC", "ETH", "USDT")

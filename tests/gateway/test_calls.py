@@ -26,7 +26,16 @@ from paychainhq import (
 from paychainhq.gateway import PaymentStatus
 from tests.engine import QUICK, skipping_clock
 from tests.faces import Gateway
-from tests.gateway.samples import BY_NAME, CLIENT_ID, CLIENT_TOKEN, OAUTH_TOKEN, PAYMENT, PAYMENT_ID, client, sample_call
+from tests.gateway.samples import (
+    BY_NAME,
+    CLIENT_ID,
+    CLIENT_TOKEN,
+    OAUTH_TOKEN,
+    PAYMENT,
+    PAYMENT_ID,
+    client,
+    sample_call,
+)
 from tests.security.leaks import everything_said, looked_at, traced
 from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
 
@@ -54,8 +63,12 @@ def paid_as(status: str) -> bytes:
 
 @pytest.mark.parametrize("operation", MUTATIONS)
 @pytest.mark.parametrize("failure", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_a_request_that_may_have_been_executed_is_not_repeated(operation: str, failure: Behaviour) -> None:
-    """Without an idempotency key, the caller decides after a failure that leaves the outcome open."""
+async def test_a_request_that_may_have_been_executed_is_not_repeated(
+    operation: str, failure: Behaviour
+) -> None:
+    """Without an idempotency key, the caller decides after a failure that leaves the outcome
+    open.
+    """
     async with RawServer(failure) as server, client(server.url) as gateway:
         with pytest.raises(PayChainError) as caught:
             await sample_call(gateway, operation)
@@ -79,7 +92,12 @@ async def test_a_request_that_never_left_is_retried(operation: str) -> None:
 @pytest.mark.parametrize("operation", READS)
 async def test_reads_are_repeated(operation: str) -> None:
     """Reads have no effect."""
-    script: list[Behaviour] = [close, answer(b"", 503), answer({"message": "x"}, 500), answer(BY_NAME[operation].answer)]
+    script: list[Behaviour] = [
+        close,
+        answer(b"", 503),
+        answer({"message": "x"}, 500),
+        answer(BY_NAME[operation].answer),
+    ]
     patient = attrs.evolve(QUICK, attempt_timeout=10)
     async with RawServer(*script) as server, client(server.url, retry=patient) as gateway:
         await sample_call(gateway, operation)
@@ -93,7 +111,10 @@ async def test_reads_are_repeated(operation: str) -> None:
 async def test_wait_until_a_terminal_status(end: str) -> None:
     """Each read is one request; the wait continues through outages and unknown statuses."""
     script: list[Behaviour] = [paid_as(status) for status in ("OPEN", "FOUND", "UNDERPAID", "NEW")]
-    async with RawServer(*script, close, paid_as(end)) as server, client(server.url, retry=None) as gateway:
+    async with (
+        RawServer(*script, close, paid_as(end)) as server,
+        client(server.url, retry=None) as gateway,
+    ):
         payment = await gateway.payments.wait(PAYMENT_ID, interval=0.001, timeout=60)
     assert payment.status == end
     assert payment.is_paid is (end in ("RECEIVED", "CONFIRMED"))
@@ -103,7 +124,9 @@ async def test_wait_until_a_terminal_status(end: str) -> None:
 @pytest.mark.async_only("it fakes the clock of the loop")
 async def test_wait_beyond_the_timeout() -> None:
     """The error has the payment as of the last read."""
-    too_long = pytest.raises(WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID")
+    too_long = pytest.raises(
+        WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID"
+    )
     async with RawServer(paid_as("UNDERPAID")) as server, client(server.url) as gateway:
         with too_long as caught, skipping_clock() as clock:
             await gateway.payments.wait(PAYMENT_ID, timeout=60, interval=40)
@@ -124,7 +147,10 @@ async def test_wait_without_a_successful_read() -> None:
 
 async def test_wait_for_an_unknown_payment() -> None:
     """A definite error ends the wait."""
-    async with RawServer(answer({"message": "Not found."}, 404)) as server, client(server.url) as gateway:
+    async with (
+        RawServer(answer({"message": "Not found."}, 404)) as server,
+        client(server.url) as gateway,
+    ):
         with pytest.raises(NotFoundError):
             await gateway.payments.wait(PAYMENT_ID)
     assert len(server.requests) == 1
@@ -142,8 +168,13 @@ async def test_wait_with_invalid_times(wrong: dict[str, Any]) -> None:
 
 
 async def test_views() -> None:
-    """A view has other options and the same connections; closing it does nothing, and closing the client twice is allowed."""
-    async with RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server, client(server.url) as gateway:
+    """A view has other options and the same connections; closing it does nothing, and closing the
+    client twice is allowed.
+    """
+    async with (
+        RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server,
+        client(server.url) as gateway,
+    ):
         view = gateway.with_options(retry=None, timeout=5)
         with pytest.raises(PayChainError) as caught:
             await view.payments.get(PAYMENT_ID)
@@ -165,7 +196,10 @@ async def test_middleware_and_limits() -> None:
         return await send(request)
 
     settings = {"middleware": [look], "rate_limit": RateLimit(1000), "max_connections": 1}
-    async with RawServer(answer(BY_NAME["payments.get"].answer)) as server, client(server.url, **settings) as gateway:
+    async with (
+        RawServer(answer(BY_NAME["payments.get"].answer)) as server,
+        client(server.url, **settings) as gateway,
+    ):
         await gateway.payments.get(PAYMENT_ID)
     assert [request.operation.name for request in seen] == ["payments.get"]
     assert CLIENT_TOKEN not in repr(seen[0].headers)
@@ -181,7 +215,9 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
             async with Gateway.from_env(base_url=server.url, **given) as gateway:
                 await gateway.payments.create(1, "USD", "r", "l")
                 assert (given.get("client_id") or "id_of_env") in repr(gateway)
-    sent = [(request.headers["authorization"], request.json["clientId"]) for request in server.requests]
+    sent = [
+        (request.headers["authorization"], request.json["clientId"]) for request in server.requests
+    ]
     assert sent == [("Bearer token_of_env", "id_of_env"), ("Bearer given", "id_given")]
     with pytest.raises(TypeError, match="base_url"):
         Gateway.from_env()  # type: ignore[call-arg]
@@ -198,7 +234,11 @@ async def test_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- secrets ---
 
-SECRETS = {"client_token": "tokenALPHA", "oauth_token": "tokenBRAVO", "webhook_secret": "secretCHARLIE"}
+SECRETS = {
+    "client_token": "tokenALPHA",
+    "oauth_token": "tokenBRAVO",
+    "webhook_secret": "secretCHARLIE",
+}
 NEW_SECRET = "secretDELTA"
 _THREAD = re.compile(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:")
 FAILURES: dict[str, Behaviour] = {
@@ -209,16 +249,22 @@ FAILURES: dict[str, Behaviour] = {
 
 
 def assert_hidden(text: str) -> None:
-    """Assert that a text contains no secret, except in frames of the thread in which a test calls the blocking face."""
+    """Assert that a text contains no secret, except in frames of the thread in which a test calls
+    the blocking face.
+    """
     text = "\n".join(
-        line for line in text.split("\n") if not re.match(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:", line)
+        line
+        for line in text.split("\n")
+        if not re.match(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:", line)
     )
     assert [secret for secret in (*SECRETS.values(), NEW_SECRET) if secret in text] == []
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_no_secret_shows(failure: Behaviour) -> None:
-    """Neither tokens nor the secret of a new application appear in errors, tracebacks with locals, logs or reprs."""
+    """Neither tokens nor the secret of a new application appear in errors, tracebacks with locals,
+    logs or reprs.
+    """
     calls: list[Callable[[Gateway], Any]] = [
         lambda gateway: gateway.payments.get(PAYMENT_ID),
         lambda gateway: gateway.applications.create("abc", NEW_SECRET),
@@ -227,7 +273,10 @@ async def test_no_secret_shows(failure: Behaviour) -> None:
     ]
     with everything_said() as logs:
         logging.getLogger("paychainhq").setLevel(logging.DEBUG)
-        async with RawServer(failure) as server, client(server.url, **SECRETS, timeout=2) as gateway:
+        async with (
+            RawServer(failure) as server,
+            client(server.url, **SECRETS, timeout=2) as gateway,
+        ):
             for make in calls:
                 with pytest.raises(PayChainError) as caught:
                     await make(gateway)
@@ -238,7 +287,10 @@ async def test_no_secret_shows(failure: Behaviour) -> None:
     assert_hidden("\n".join(logs))
 
 
-@pytest.mark.parametrize("settings", [{"timeout": 0}, {"proxy": "x"}, {"scopes": 5}, {"base_url": "https://me:passwordECHO@x"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"timeout": 0}, {"proxy": "x"}, {"scopes": 5}, {"base_url": "https://me:passwordECHO@x"}],
+)
 def test_no_secret_shows_if_the_constructor_fails(settings: dict[str, Any]) -> None:
     """The constructor's own frames conceal secrets too."""
     with pytest.raises(ConfigurationError) as caught:

@@ -24,7 +24,13 @@ from paychainhq.gateway import Event, Gateway, Payment, webhooks
 from tests.gateway.samples import BY_NAME
 
 SECRET = "of the shop"
-ORDER = {"amount": 10000, "currencyCode": "USD", "reference": "r", "referenceLabel": "l", "clientId": GATEWAY_CLIENT_ID}
+ORDER = {
+    "amount": 10000,
+    "currencyCode": "USD",
+    "reference": "r",
+    "referenceLabel": "l",
+    "clientId": GATEWAY_CLIENT_ID,
+}
 MINUTE, HOUR = 60, 3600
 
 
@@ -48,11 +54,17 @@ async def gateway(emulator: Emulator) -> AsyncIterator[Gateway]:
 
 async def new(gateway: Gateway, **more: Any) -> str:
     """Create a payment of 100.00 USD, and return its id."""
-    return (await gateway.payments.create(10000, "USD", "ORDER-123", "Order #123", **more)).payment_id
+    return (
+        await gateway.payments.create(10000, "USD", "ORDER-123", "Order #123", **more)
+    ).payment_id
 
 
 async def ask(
-    emulator: Emulator, method: str, path: str, body: Any = None, token: str | None = GATEWAY_OAUTH_TOKEN
+    emulator: Emulator,
+    method: str,
+    path: str,
+    body: Any = None,
+    token: str | None = GATEWAY_OAUTH_TOKEN,
 ) -> tuple[int, Any]:
     """Send a plain request; a body of bytes is sent unchanged."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body)
@@ -68,7 +80,9 @@ async def ask(
 
 
 @pytest.mark.parametrize(
-    "sample", [sample for sample in BY_NAME.values() if sample.name != "payments.methods"], ids=lambda s: s.name
+    "sample",
+    [sample for sample in BY_NAME.values() if sample.name != "payments.methods"],
+    ids=lambda s: s.name,
 )
 @pytest.mark.parametrize("token", [None, "", "unknown"])
 async def test_no_token_or_a_wrong_one(emulator: Emulator, sample: Any, token: str | None) -> None:
@@ -82,7 +96,9 @@ async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
     url = f"{emulator.gateway_url}/api/payment-applications"
     async with ClientSession() as session:
         for scheme, status in (("bearer", 200), ("Basic", 401), ("", 401)):
-            async with session.get(url, headers={"Authorization": f"{scheme} {GATEWAY_OAUTH_TOKEN}"}) as answer:
+            async with session.get(
+                url, headers={"Authorization": f"{scheme} {GATEWAY_OAUTH_TOKEN}"}
+            ) as answer:
                 assert answer.status == status
 
 
@@ -90,14 +106,22 @@ async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
 async def test_a_client_token_on_dashboard_operations(emulator: Emulator, name: str) -> None:
     """The response is 403, even with all scopes."""
     method, path = BY_NAME[name].line.split(" ")
-    assert await ask(emulator, method, path, {}, GATEWAY_CLIENT_TOKEN) == (403, {"message": "Insufficient permissions"})
+    assert await ask(emulator, method, path, {}, GATEWAY_CLIENT_TOKEN) == (
+        403,
+        {"message": "Insufficient permissions"},
+    )
 
 
 async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
-    """A client token permits the operations of its scopes, the OAuth2 token all; the methods need no token."""
+    """A client token permits the operations of its scopes, the OAuth2 token all; the methods need
+    no token.
+    """
     payment_id = await new(gateway)
     async with Gateway(
-        base_url=emulator.gateway_url, client_token=GATEWAY_READ_TOKEN, client_id=GATEWAY_CLIENT_ID, retry=None
+        base_url=emulator.gateway_url,
+        client_token=GATEWAY_READ_TOKEN,
+        client_id=GATEWAY_CLIENT_ID,
+        retry=None,
     ) as reader:
         assert (await reader.payments.get(payment_id)).status == "OPEN"
         assert (await reader.payments.methods(payment_id))["data"]
@@ -105,7 +129,9 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
             with pytest.raises(PermissionDeniedError):
                 await forbidden
     assert (await ask(emulator, "POST", "/api/payment/checkout", ORDER))[0] == 201
-    assert (await ask(emulator, "GET", f"/api/checkout/{payment_id}/payment-methods", token=None))[0] == 200
+    assert (await ask(emulator, "GET", f"/api/checkout/{payment_id}/payment-methods", token=None))[
+        0
+    ] == 200
 
 
 # --- requests ---
@@ -125,14 +151,26 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
         ("/api/payment/checkout", [], {"body"}),
         ("/api/payment-applications", {"name": "ab"}, {"name", "secret"}),
         ("/api/refund-request", {"paymentId": "x"}, {"blockchainAddress"}),
-        ("/api/refund-request", {"paymentId": "x", "blockchainAddress": "a", "bankName": "b"}, {"blockchainAddress"}),
-        ("/api/refund-request", {"paymentId": "x", "bankName": "b", "bankCode": "c"}, {"blockchainAddress"}),
+        (
+            "/api/refund-request",
+            {"paymentId": "x", "blockchainAddress": "a", "bankName": "b"},
+            {"blockchainAddress"},
+        ),
+        (
+            "/api/refund-request",
+            {"paymentId": "x", "bankName": "b", "bankCode": "c"},
+            {"blockchainAddress"},
+        ),
     ],
 )
 async def test_invalid_fields(emulator: Emulator, path: str, body: Any, fields: set[str]) -> None:
     """The response is 422 in Laravel's format: for each field a list of problems."""
     status, answer = await ask(emulator, "POST", path, body)
-    assert (status, answer["message"], set(answer["errors"])) == (422, "The given data was invalid.", fields)
+    assert (status, answer["message"], set(answer["errors"])) == (
+        422,
+        "The given data was invalid.",
+        fields,
+    )
     assert all(isinstance(text, str) for texts in answer["errors"].values() for text in texts)
 
 
@@ -148,26 +186,40 @@ async def test_unknown_paths_and_bodies_that_are_not_json(emulator: Emulator) ->
         ("GET", ""),
     ):
         assert await ask(emulator, method, path) == (404, {"message": "Not found."}), path
-    assert await ask(emulator, "POST", "/api/payment/checkout", b"{") == (400, {"message": "The body is not JSON."})
+    assert await ask(emulator, "POST", "/api/payment/checkout", b"{") == (
+        400,
+        {"message": "The body is not JSON."},
+    )
 
 
 async def test_the_two_apis_are_apart(emulator: Emulator) -> None:
     """The gateway's paths exist below its own prefix only, with its own error format."""
-    async with ClientSession() as session, session.get(f"{emulator.url}/api/payment-applications") as answer:
+    async with (
+        ClientSession() as session,
+        session.get(f"{emulator.url}/api/payment-applications") as answer,
+    ):
         assert (answer.status, (await answer.json())["error"]["code"]) == (404, "NOT_FOUND")
     assert (await ask(emulator, "GET", "/api/v1/prices"))[1] == {"message": "Not found."}
 
 
 async def test_applications(gateway: Gateway) -> None:
-    """One application exists from the start; a new one has its own client id and site, and either identifies it in a payment."""
+    """One application exists from the start; a new one has its own client id and site, and either
+    identifies it in a payment.
+    """
     (first,) = await gateway.applications.list()
     assert first.client_id == GATEWAY_CLIENT_ID
-    made = await gateway.applications.create("abc", SECRET, url="https://x", currency_whitelist=["BTC"], allow_underpay=True)
+    made = await gateway.applications.create(
+        "abc", SECRET, url="https://x", currency_whitelist=["BTC"], allow_underpay=True
+    )
     assert await gateway.applications.get(made.id) == made
     assert [each.id for each in await gateway.applications.list()] == [first.id, made.id]
     assert made.site is not None
     assert made.site.setting is not None
-    assert (made.site.url, made.site.callback_url, made.site.setting.allow_underpay) == ("https://x", None, True)
+    assert (made.site.url, made.site.callback_url, made.site.setting.allow_underpay) == (
+        "https://x",
+        None,
+        True,
+    )
     assert SECRET not in repr(made)
     for whose in ({"client_id": made.client_id}, {"site_id": made.site.id}):
         methods = await gateway.payments.methods(await new(gateway, **whose))
@@ -177,9 +229,16 @@ async def test_applications(gateway: Gateway) -> None:
 async def test_checkout_links(gateway: Gateway) -> None:
     """A link holds id, expiry, signature and, if requested, the redirect URL."""
     checkout = await gateway.payments.create(
-        1, "EUR", "r", "l", redirect_url="https://shop/?a=1&b=2", expires_at="2027-01-15T10:00:00+00:00"
+        1,
+        "EUR",
+        "r",
+        "l",
+        redirect_url="https://shop/?a=1&b=2",
+        expires_at="2027-01-15T10:00:00+00:00",
     )
-    assert checkout.checkout_url.startswith(f"https://yourdomain.com/checkout/{checkout.payment_id}?expires=1800007200&signature=")
+    assert checkout.checkout_url.startswith(
+        f"https://yourdomain.com/checkout/{checkout.payment_id}?expires=1800007200&signature="
+    )
     assert checkout.checkout_url.endswith("&redirectUrl=https%3A%2F%2Fshop%2F%3Fa%3D1%26b%3D2")
     payment = await gateway.payments.get(checkout.payment_id)
     assert payment.amount is not None
@@ -189,7 +248,10 @@ async def test_checkout_links(gateway: Gateway) -> None:
 async def test_instructions(gateway: Gateway) -> None:
     """Each method of a payment has one permanent address."""
     payment_id = await new(gateway)
-    first, again, other = [await gateway.payments.instructions(payment_id, "x", method) for method in ("BTC", "BTC", "ETH")]
+    first, again, other = [
+        await gateway.payments.instructions(payment_id, "x", method)
+        for method in ("BTC", "BTC", "ETH")
+    ]
     assert first == again
     assert first["data"]["address"] != other["data"]["address"]
 
@@ -198,10 +260,17 @@ async def test_instructions(gateway: Gateway) -> None:
 
 
 async def test_paid(emulator: Emulator, gateway: Gateway) -> None:
-    """The statuses are OPEN, FOUND, RECEIVED; without a webhook endpoint the last one stays, and is paid."""
+    """The statuses are OPEN, FOUND, RECEIVED; without a webhook endpoint the last one stays, and is
+    paid.
+    """
     payment_id = await new(gateway)
     open_payment = await gateway.payments.get(payment_id)
-    assert (open_payment.status, open_payment.received_amount, open_payment.found_at, open_payment.refund) == (
+    assert (
+        open_payment.status,
+        open_payment.received_amount,
+        open_payment.found_at,
+        open_payment.refund,
+    ) == (
         "OPEN",
         None,
         None,
@@ -229,7 +298,9 @@ async def test_underpaid_and_topped_up(emulator: Emulator, gateway: Gateway) -> 
     assert emulator.confirm_gateway(payment_id) == "RECEIVED"
 
 
-async def test_an_application_that_allows_underpayment(emulator: Emulator, gateway: Gateway) -> None:
+async def test_an_application_that_allows_underpayment(
+    emulator: Emulator, gateway: Gateway
+) -> None:
     """An underpayment counts as the full amount."""
     made = await gateway.applications.create("abc", SECRET, allow_underpay=True)
     payment_id = await new(gateway, client_id=made.client_id)
@@ -260,7 +331,12 @@ async def test_controls_over_http(emulator: Emulator, gateway: Gateway) -> None:
     found = []
     async with ClientSession() as session:
         await gateway.refunds.create(await _paid(emulator, gateway), blockchain_address="bc1q")
-        for name, more in (("pay_gateway", {"amount": 1}), ("pay_gateway", {}), ("confirm_gateway", {}), ("refund_gateway", {})):
+        for name, more in (
+            ("pay_gateway", {"amount": 1}),
+            ("pay_gateway", {}),
+            ("confirm_gateway", {}),
+            ("refund_gateway", {}),
+        ):
             body = {"paymentId": payment_id, **more}
             async with session.post(f"{emulator.url}/_emulator/{name}", json=body) as answer:
                 found.append((answer.status, (await answer.json()).get("status")))
@@ -280,7 +356,9 @@ async def test_refunds(emulator: Emulator, gateway: Gateway) -> None:
     for payment_id, error in (("unknown", NotFoundError), (unpaid, BadRequestError)):
         with pytest.raises(error):
             await gateway.refunds.create(payment_id, blockchain_address="bc1q")
-    refund = await gateway.refunds.create(paid, bank_name="b", bank_code="c", bank_account_number="n", bank_account_holder="h")
+    refund = await gateway.refunds.create(
+        paid, bank_name="b", bank_code="c", bank_account_number="n", bank_account_holder="h"
+    )
     assert (refund.payment_id, refund.status, refund.blockchain_address) == (paid, "PENDING", None)
     assert refund.refund_amount is not None
     assert refund.refund_amount.amount == 10000
@@ -297,7 +375,10 @@ async def test_state_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     with Emulator(file) as emulator:
         async with Gateway(
-            base_url=emulator.gateway_url, client_token=GATEWAY_CLIENT_TOKEN, client_id=GATEWAY_CLIENT_ID, retry=None
+            base_url=emulator.gateway_url,
+            client_token=GATEWAY_CLIENT_TOKEN,
+            client_id=GATEWAY_CLIENT_ID,
+            retry=None,
         ) as gateway:
             payment_id = await new(gateway)
         emulator.pay_gateway(payment_id)
@@ -307,13 +388,25 @@ async def test_state_in_a_file(tmp_path: Path) -> None:
 
 
 async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> None:
-    """Faults apply to the gateway's operations in its own format; the log has the requests with the token masked."""
+    """Faults apply to the gateway's operations in its own format; the log has the requests with the
+    token masked.
+    """
     emulator.fault("payments.get", 503)
     payment_id = await new(gateway)
-    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (503, {"message": "the emulator injected the status 503"})
-    assert [request.operation for request in emulator.requests] == ["payments.create", "payments.get"]
+    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (
+        503,
+        {"message": "the emulator injected the status 503"},
+    )
+    assert [request.operation for request in emulator.requests] == [
+        "payments.create",
+        "payments.get",
+    ]
     first = emulator.requests[0]
-    assert (first.path, first.status, first.headers["Accept"]) == ("/gateway/api/payment/checkout", 201, "application/json")
+    assert (first.path, first.status, first.headers["Accept"]) == (
+        "/gateway/api/payment/checkout",
+        201,
+        "application/json",
+    )
     assert GATEWAY_CLIENT_TOKEN not in repr(emulator.requests)
 
 
@@ -333,7 +426,9 @@ class Shop:
         async with self.came:
             self.events.append(event)
             self.came.notify_all()
-        return web.Response(status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+        return web.Response(
+            status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        )
 
     async def until(self, number: int) -> list[str]:
         """Wait for this number of webhooks, and return their names."""
@@ -367,19 +462,30 @@ def settled(emulator: Emulator) -> tuple[Delivery, ...]:
     return emulator.deliveries
 
 
-async def test_a_webhook_response_confirms_the_payment(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """`payment.received` and `payment.completed` have the status RECEIVED; the response to them makes it CONFIRMED."""
+async def test_a_webhook_response_confirms_the_payment(
+    emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]
+) -> None:
+    """`payment.received` and `payment.completed` have the status RECEIVED; the response to them
+    makes it CONFIRMED.
+    """
     endpoint, client_id = shop
     payment_id = await _paid(emulator, gateway, client_id=client_id)
     assert await endpoint.until(2) == ["payment.completed", "payment.received"]
-    assert {(event.payment.id, event.payment.status) for event in endpoint.events} == {(payment_id, "RECEIVED")}
-    assert [delivery.status for delivery in await asyncio.to_thread(settled, emulator)] == ["delivered", "delivered"]
+    assert {(event.payment.id, event.payment.status) for event in endpoint.events} == {
+        (payment_id, "RECEIVED")
+    }
+    assert [delivery.status for delivery in await asyncio.to_thread(settled, emulator)] == [
+        "delivered",
+        "delivered",
+    ]
     payment: Payment = await endpoint.events[0].fetch(gateway)
     assert (payment.status, payment.is_paid) == ("CONFIRMED", True)
 
 
 async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """Underpayments and refunds send webhooks; endpoints of other applications and of the other API receive none."""
+    """Underpayments and refunds send webhooks; endpoints of other applications and of the other API
+    receive none.
+    """
     endpoint, client_id = shop
     emulator.add_webhook("http://127.0.0.1:1/", secret="another")
     await _paid(emulator, gateway)
@@ -397,28 +503,44 @@ async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Sh
     emulator.pay("inv_123")
     while len(emulator.deliveries) < 5:
         await asyncio.sleep(0)
-    elsewhere = [delivery.event_type for delivery in emulator.deliveries if not delivery.url.endswith("/webhooks")]
+    elsewhere = [
+        delivery.event_type
+        for delivery in emulator.deliveries
+        if not delivery.url.endswith("/webhooks")
+    ]
     assert elsewhere == ["invoice.confirming"]
 
 
 async def test_repeats(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """Without a 2xx, attempts follow after 1 and 10 minutes, 1, 3, 12 and 24 hours; meanwhile the status is RECEIVED."""
+    """Without a 2xx, attempts follow after 1 and 10 minutes, 1, 3, 12 and 24 hours; meanwhile the
+    status is RECEIVED.
+    """
     endpoint, client_id = shop
     endpoint.statuses = [302, 500, 404, 503, 500, 500, 500, 500]
     payment_id = await new(gateway, client_id=client_id)
     emulator.pay_gateway(payment_id, 1)
     emulator.confirm_gateway(payment_id)
-    for attempt, seconds in enumerate([MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 12 * HOUR, 24 * HOUR], start=1):
+    for attempt, seconds in enumerate(
+        [MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 12 * HOUR, 24 * HOUR], start=1
+    ):
         await endpoint.until(attempt)
         (delivery,) = await asyncio.to_thread(settled, emulator)
-        assert (delivery.status, delivery.attempts, delivery.max_attempts) == ("retrying", attempt, 7)
+        assert (delivery.status, delivery.attempts, delivery.max_attempts) == (
+            "retrying",
+            attempt,
+            7,
+        )
         emulator.advance(seconds - 30)
         await asyncio.to_thread(settled, emulator)
         assert len(endpoint.events) == attempt
         emulator.advance(30)
     await endpoint.until(7)
     (delivery,) = await asyncio.to_thread(settled, emulator)
-    assert (delivery.status, delivery.attempts, delivery.failure_reason) == ("failed", 7, "the endpoint answered 500")
+    assert (delivery.status, delivery.attempts, delivery.failure_reason) == (
+        "failed",
+        7,
+        "the endpoint answered 500",
+    )
     sent = [event.timestamp for event in endpoint.events]
     assert sent == sorted(set(sent))
     assert SECRET not in repr(emulator.deliveries)

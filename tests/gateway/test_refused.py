@@ -19,9 +19,16 @@ pytestmark = pytest.mark.usefixtures("face")
 BANK = {"bank_name": "B", "bank_code": "C", "bank_account_number": "N", "bank_account_holder": "H"}
 
 
-async def refused(operation: str, changes: dict[str, Any], argument: str, **settings: Any) -> ConfigurationError:
-    """Assert that a call is refused because of an argument, by an error that names both, and that nothing was sent."""
-    async with RawServer(answer(BY_NAME[operation].answer)) as server, client(server.url, **settings) as gateway:
+async def refused(
+    operation: str, changes: dict[str, Any], argument: str, **settings: Any
+) -> ConfigurationError:
+    """Assert that a call is refused because of an argument, by an error that names both, and that
+    nothing was sent.
+    """
+    async with (
+        RawServer(answer(BY_NAME[operation].answer)) as server,
+        client(server.url, **settings) as gateway,
+    ):
         with pytest.raises(ConfigurationError) as caught:
             await sample_call(gateway, operation, **changes)
     assert server.requests == []
@@ -33,7 +40,9 @@ async def refused(operation: str, changes: dict[str, Any], argument: str, **sett
     return error
 
 
-@pytest.mark.parametrize("amount", [10.0, 100.5, Decimal(100), "10000", "100.00", True, None, [1]], ids=short)
+@pytest.mark.parametrize(
+    "amount", [10.0, 100.5, Decimal(100), "10000", "100.00", True, None, [1]], ids=short
+)
 async def test_amount_that_is_not_an_int(amount: Any) -> None:
     """Only an int is in minor units: a float, a decimal or text would be taken for major units."""
     error = await refused("payments.create", {"amount": amount}, "amount")
@@ -54,7 +63,15 @@ async def test_required_text(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["client_id", "site_id", "redirect_url", "blockchain_slug", "product_id", "settlement_currency_code"]
+    "name",
+    [
+        "client_id",
+        "site_id",
+        "redirect_url",
+        "blockchain_slug",
+        "product_id",
+        "settlement_currency_code",
+    ],
 )
 async def test_optional_text(name: str) -> None:
     """Optional fields must be texts too."""
@@ -92,7 +109,11 @@ async def test_id_that_would_change_the_path(operation: str, payment_id: Any) ->
 
 @pytest.mark.parametrize(
     ("operation", "argument"),
-    [("payments.instructions", "provider"), ("payments.instructions", "method"), ("applications.get", "application_id")],
+    [
+        ("payments.instructions", "provider"),
+        ("payments.instructions", "method"),
+        ("applications.get", "application_id"),
+    ],
 )
 async def test_other_parts_of_a_path(operation: str, argument: str) -> None:
     """Other path arguments have the same rule."""
@@ -107,7 +128,10 @@ async def test_name_of_an_application(name: Any) -> None:
 
 async def test_names_at_the_bounds() -> None:
     """Names of 3 and of 255 characters are valid, with any characters."""
-    async with RawServer(answer(BY_NAME["applications.create"].answer)) as server, client(server.url) as gateway:
+    async with (
+        RawServer(answer(BY_NAME["applications.create"].answer)) as server,
+        client(server.url) as gateway,
+    ):
         for name in ("abc", "äöü", "x" * 255):
             await sample_call(gateway, "applications.create", name=name)
     assert [request.json["name"] for request in server.requests] == ["abc", "äöü", "x" * 255]
@@ -153,7 +177,9 @@ async def test_refund_to_nowhere_or_to_two_places(changes: dict[str, Any], argum
     await refused("refunds.create", changes, argument)
 
 
-@pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if not sample.name.startswith("payments.")])
+@pytest.mark.parametrize(
+    "operation", [sample.name for sample in SAMPLES if not sample.name.startswith("payments.")]
+)
 async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
     """Applications and refunds require an OAuth2 token, regardless of the client token's scopes."""
     for scopes in (None, ["*"]):
@@ -161,7 +187,9 @@ async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
         assert "a client token cannot do this" in str(error)
 
 
-@pytest.mark.parametrize("operation", [sample.name for sample in SAMPLES if sample.name.startswith("payments.")])
+@pytest.mark.parametrize(
+    "operation", [sample.name for sample in SAMPLES if sample.name.startswith("payments.")]
+)
 async def test_no_token(operation: str) -> None:
     """Without any token, the error for payments names the client token."""
     await refused(operation, {}, "client_token", oauth_token=None, client_token=None)
@@ -179,7 +207,9 @@ async def test_no_token(operation: str) -> None:
     ids=short,
 )
 async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any) -> None:
-    """With given scopes, a missing scope is reported before sending, even if another token is present."""
+    """With given scopes, a missing scope is reported before sending, even if another token is
+    present.
+    """
     error = await refused(operation, {}, "scopes", scopes=scopes)
     assert "a client token with the scope payments." in str(error)
 

@@ -1,4 +1,6 @@
-"""What is proven to be from the gateway becomes an event; what is not is one error, whatever is wrong with it."""
+"""What is proven to be from the gateway becomes an event; what is not is one error, whatever is
+wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from starlette.datastructures import Headers
 
-from paychainhq import ConfigurationError, DecodeError, InvalidArgumentError, MissingCredentialError, WebhookVerificationError
+from paychainhq import (
+    ConfigurationError,
+    DecodeError,
+    InvalidArgumentError,
+    MissingCredentialError,
+    WebhookVerificationError,
+)
 from paychainhq.codec import to_json
 from paychainhq.gateway import Event, EventName, webhooks
 from tests.faces import Gateway
@@ -26,7 +34,11 @@ from tests.support import RawServer, answer
 
 SECRET = "test_webhook_secret"
 BODY = json.dumps({"payment": NOTICE}).encode()
-EVENT, TIMESTAMP, SIGNATURE = "X-PaymentService-Event", "X-PaymentService-Timestamp", "X-PaymentService-Signature"
+EVENT, TIMESTAMP, SIGNATURE = (
+    "X-PaymentService-Event",
+    "X-PaymentService-Timestamp",
+    "X-PaymentService-Signature",
+)
 
 
 def signed(body: bytes = BODY, **more: Any) -> dict[str, str]:
@@ -34,7 +46,9 @@ def signed(body: bytes = BODY, **more: Any) -> dict[str, str]:
 
 
 def parsed(body: Any = BODY, headers: Any = None, **more: Any) -> Event:
-    return webhooks.parse(body, signed() if headers is None else headers, **{"secrets": SECRET, **more})
+    return webhooks.parse(
+        body, signed() if headers is None else headers, **{"secrets": SECRET, **more}
+    )
 
 
 def refused(body: Any = BODY, headers: Any = None, **more: Any) -> str:
@@ -47,18 +61,28 @@ def refused(body: Any = BODY, headers: Any = None, **more: Any) -> str:
 
 
 def test_the_test_vector() -> None:
-    """The signature is hex HMAC-SHA256 over timestamp, a dot, and the raw body: computed beforehand, not by this package."""
+    """The signature is hex HMAC-SHA256 over timestamp, a dot, and the raw body: computed
+    beforehand, not by this package.
+    """
     body = b'{"payment":{"id":"550e8400-e29b-41d4-a716-446655440000","status":"RECEIVED"}}'
-    headers = webhooks.sign(body, secret="test_webhook_secret", timestamp=1706356245.9, event="payment.received")
+    headers = webhooks.sign(
+        body, secret="test_webhook_secret", timestamp=1706356245.9, event="payment.received"
+    )
     assert headers == {
         "Content-Type": "application/json",
         "X-PaymentService-Event": "payment.received",
         "X-PaymentService-Timestamp": "1706356245",
-        "X-PaymentService-Signature": "be56a601b812ef82ae04293f23d056882de550b5b8187bd98774d6729df5479b",
+        "X-PaymentService-Signature": (
+            "be56a601b812ef82ae04293f23d056882de550b5b8187bd98774d6729df5479b"
+        ),
     }
     age = time.time() - 1706356245
     event = webhooks.parse(body, headers, secrets="test_webhook_secret", max_age=age + 60)
-    assert (event.event, event.payment.id, event.payment.status) == ("payment.received", PAYMENT_ID, "RECEIVED")
+    assert (event.event, event.payment.id, event.payment.status) == (
+        "payment.received",
+        PAYMENT_ID,
+        "RECEIVED",
+    )
     assert event.timestamp == datetime(2024, 1, 27, 11, 50, 45, tzinfo=UTC)
 
 
@@ -75,7 +99,10 @@ def test_the_documented_webhook() -> None:
 @pytest.mark.parametrize("spelling", [str.lower, str.upper, str])
 def test_headers_of_any_kind_and_case(kind: Any, spelling: Any) -> None:
     """Names are found whatever case they are in, in whatever holds them."""
-    assert parsed(headers=kind({spelling(name): value for name, value in signed().items()})).payment.id == PAYMENT_ID
+    assert (
+        parsed(headers=kind({spelling(name): value for name, value in signed().items()})).payment.id
+        == PAYMENT_ID
+    )
 
 
 @pytest.mark.parametrize("name", ["payment.disputed", "", "PAYMENT.COMPLETED"])
@@ -99,11 +126,16 @@ def test_young_enough_both_ways(ago: int) -> None:
 
 def test_an_old_one_if_asked_for() -> None:
     """Whoever knows that repeats keep their timestamp can take those of two days."""
-    assert parsed(headers=signed(timestamp=time.time() - 150_000), max_age=172_800).payment.id == PAYMENT_ID
+    assert (
+        parsed(headers=signed(timestamp=time.time() - 150_000), max_age=172_800).payment.id
+        == PAYMENT_ID
+    )
 
 
 def test_another_name_verifies_and_changes_nothing_that_is_signed() -> None:
-    """The header with the event's name is not signed: whoever relabels a webhook is believed, so the payment must decide."""
+    """The header with the event's name is not signed: whoever relabels a webhook is believed, so
+    the payment must decide.
+    """
     body = json.dumps({"payment": {**NOTICE, "status": "UNDERPAID"}}).encode()
     event = parsed(body, {**signed(body, event="payment.underpaid"), EVENT: "payment.completed"})
     assert event.event is EventName.COMPLETED
@@ -131,14 +163,28 @@ def test_a_header_that_is_missing_or_no_text(name: str, value: Any) -> None:
     assert "twice" in refused(headers=CIMultiDict(twice))
 
 
-@pytest.mark.parametrize("written", ["", "now", "-1", "1e9", "1706356245.0", " 1706356245", "١٧٠٦٣٥٦٢٤٥", "9" * 5000, "\ud800"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "now", "-1", "1e9", "1706356245.0", " 1706356245", "١٧٠٦٣٥٦٢٤٥", "9" * 5000, "\ud800"],
+)
 def test_a_timestamp_that_is_no_number_of_seconds(written: str) -> None:
     """Nothing but digits is taken, however it is signed."""
     assert TIMESTAMP in refused(headers={**signed(), TIMESTAMP: written})
 
 
 @pytest.mark.parametrize(
-    "given", ["", "0", "0" * 63, "0" * 65, "g" * 64, "sha256=" + "0" * 57, "é" * 64, "\ud800" * 64, "\u0660" * 64]
+    "given",
+    [
+        "",
+        "0",
+        "0" * 63,
+        "0" * 65,
+        "g" * 64,
+        "sha256=" + "0" * 57,
+        "é" * 64,
+        "\ud800" * 64,
+        "\u0660" * 64,
+    ],
 )
 def test_a_signature_that_is_none(given: str) -> None:
     """Whatever is wrong with its form, it is the same error."""
@@ -155,7 +201,9 @@ def test_another_timestamp_another_secret_another_body() -> None:
 
 
 def test_ten_thousand_mutations() -> None:
-    """One changed character in signature, timestamp or body: not one verifies, and none is another error."""
+    """One changed character in signature, timestamp or body: not one verifies, and none is another
+    error.
+    """
     randomly, headers = random.Random(4), signed()
     for number in range(10_000):
         body, changed = bytearray(BODY), dict(headers)
@@ -165,8 +213,12 @@ def test_ten_thousand_mutations() -> None:
             body[index] ^= randomly.randrange(1, 256)
         else:
             text, index = headers[place], randomly.randrange(len(headers[place]))
-            other = chr(randomly.choice([randomly.randrange(32, 127), randomly.randrange(0x110000)]))
-            mutated = text[:index] + randomly.choice(["", other, other + text[index]]) + text[index + 1 :]
+            other = chr(
+                randomly.choice([randomly.randrange(32, 127), randomly.randrange(0x110000)])
+            )
+            mutated = (
+                text[:index] + randomly.choice(["", other, other + text[index]]) + text[index + 1 :]
+            )
             if mutated.lower() == text:
                 continue
             changed[place] = mutated
@@ -176,7 +228,10 @@ def test_ten_thousand_mutations() -> None:
 
 @given(
     body=st.binary(max_size=200),
-    values=st.dictionaries(st.sampled_from([EVENT, TIMESTAMP, SIGNATURE, "x"]), st.text(max_size=70) | st.just("1706356245")),
+    values=st.dictionaries(
+        st.sampled_from([EVENT, TIMESTAMP, SIGNATURE, "x"]),
+        st.text(max_size=70) | st.just("1706356245"),
+    ),
 )
 def test_nothing_random_verifies(body: bytes, values: dict[str, str]) -> None:
     """Whatever comes, there is one kind of error."""
@@ -214,7 +269,16 @@ def test_a_body_that_holds_no_payment(body: bytes, path: str | None) -> None:
     assert (caught.value.body if path is None else caught.value.data) is not None
 
 
-@pytest.mark.parametrize("wrong", [{"secrets": ""}, {"secrets": []}, {"secrets": [SECRET, ""]}, {"max_age": 0}, {"max_age": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secrets": ""},
+        {"secrets": []},
+        {"secrets": [SECRET, ""]},
+        {"max_age": 0},
+        {"max_age": None},
+    ],
+)
 def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
     """These are the receiver's own mistakes."""
     with pytest.raises(ConfigurationError):
@@ -255,7 +319,10 @@ async def test_the_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_reading_the_payment_of_an_event(face: str) -> None:
     """`fetch` asks the gateway how the payment is now."""
-    async with RawServer(answer(BY_NAME["payments.get"].answer)) as server, client(server.url) as gateway:
+    async with (
+        RawServer(answer(BY_NAME["payments.get"].answer)) as server,
+        client(server.url) as gateway,
+    ):
         if face == "async":
             payment = await parsed().fetch(gateway)
         else:

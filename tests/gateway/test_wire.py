@@ -13,7 +13,17 @@ from paychainhq import __version__
 from paychainhq.codec import to_json
 from paychainhq.gateway.operations import OPERATIONS
 from tests.faces import Gateway
-from tests.gateway.samples import BY_NAME, CHECKOUT, CLIENT_ID, CLIENT_TOKEN, OAUTH_TOKEN, SAMPLES, Sample, client, sample_call
+from tests.gateway.samples import (
+    BY_NAME,
+    CHECKOUT,
+    CLIENT_ID,
+    CLIENT_TOKEN,
+    OAUTH_TOKEN,
+    SAMPLES,
+    Sample,
+    client,
+    sample_call,
+)
 from tests.support import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -37,7 +47,9 @@ def test_every_operation_has_a_sample() -> None:
 
 @each_operation
 async def test_documented_call(sample: Sample) -> None:
-    """Method, path, body and headers are the documented ones, with the operation's token, and nothing more."""
+    """Method, path, body and headers are the documented ones, with the operation's token, and
+    nothing more.
+    """
     request, result = await exchange(sample)
     assert f"{request.method} {request.target}" == sample.line
     assert request.json == sample.body
@@ -53,7 +65,9 @@ async def test_documented_call(sample: Sample) -> None:
 
 @each_operation
 async def test_documented_answer(sample: Sample) -> None:
-    """The result is the whole content of `data`, with response metadata; undocumented responses are returned as plain JSON."""
+    """The result is the whole content of `data`, with response metadata; undocumented responses are
+    returned as plain JSON.
+    """
     _, result = await exchange(sample)
     untyped = sample.type is dict
     whole = untyped or sample.name == "applications.list"
@@ -73,16 +87,30 @@ async def test_any_2xx_is_a_success(sample: Sample) -> None:
 async def test_below_a_prefix(sample: Sample) -> None:
     """A base URL may end with `/api`, after any path."""
     async with RawServer(answer(sample.answer)) as server:
-        for base_url, prefix in ((f"{server.url}/api/", ""), (f"{server.url}/pay", "/pay"), (f"{server.url}/pay/api", "/pay")):
+        for base_url, prefix in (
+            (f"{server.url}/api/", ""),
+            (f"{server.url}/pay", "/pay"),
+            (f"{server.url}/pay/api", "/pay"),
+        ):
             async with client(base_url) as gateway:
                 await sample_call(gateway, sample.name)
             method, path = sample.line.split(" ")
-            assert f"{server.requests[-1].method} {server.requests[-1].target}" == f"{method} {prefix}{path}"
+            assert (
+                f"{server.requests[-1].method} {server.requests[-1].target}"
+                == f"{method} {prefix}{path}"
+            )
 
 
 async def test_documented_arguments_are_all_there() -> None:
     """The samples pass each argument of each method, except for alternatives of others."""
-    others = {"client_id", "site_id", "bank_name", "bank_code", "bank_account_number", "bank_account_holder"}
+    others = {
+        "client_id",
+        "site_id",
+        "bank_name",
+        "bank_code",
+        "bank_account_number",
+        "bank_account_holder",
+    }
     async with client("http://127.0.0.1:1") as gateway:
         for sample in SAMPLES:
             resource, method = sample.name.split(".")
@@ -110,9 +138,14 @@ async def test_omitted_arguments_are_not_sent() -> None:
     async with RawServer(answer({"data": CHECKOUT})) as server, client(server.url) as gateway:
         await gateway.payments.create(1, "EUR", "r", "l")
     assert server.requests[0].body == (
-        b'{"amount":1,"currencyCode":"EUR","reference":"r","referenceLabel":"l","clientId":"' + CLIENT_ID.encode() + b'"}'
+        b'{"amount":1,"currencyCode":"EUR","reference":"r","referenceLabel":"l","clientId":"'
+        + CLIENT_ID.encode()
+        + b'"}'
     )
-    async with RawServer(answer(BY_NAME["applications.create"].answer)) as server, client(server.url) as gateway:
+    async with (
+        RawServer(answer(BY_NAME["applications.create"].answer)) as server,
+        client(server.url) as gateway,
+    ):
         await gateway.applications.create("abc", "s")
     assert server.requests[0].json == {"name": "abc", "secret": "s"}
 
@@ -136,23 +169,33 @@ async def test_refund_to_a_bank() -> None:
 
 
 async def test_application_of_a_payment() -> None:
-    """The call's application takes precedence over the client's, and a site replaces an application."""
+    """The call's application takes precedence over the client's, and a site replaces an
+    application.
+    """
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"clientId": CLIENT_ID}),
         ({"client_id": "of the call"}, {"clientId": "of the call"}),
         ({"site_id": "site-uuid"}, {"siteId": "site-uuid"}),
-        ({"site_id": "site-uuid", "client_id": "of the call"}, {"siteId": "site-uuid", "clientId": "of the call"}),
+        (
+            {"site_id": "site-uuid", "client_id": "of the call"},
+            {"siteId": "site-uuid", "clientId": "of the call"},
+        ),
     ]
     for changes, sent in cases:
         request, _ = await exchange(BY_NAME["payments.create"], **changes)
-        assert {name: value for name, value in request.json.items() if name in ("clientId", "siteId")} == sent
+        assert {
+            name: value for name, value in request.json.items() if name in ("clientId", "siteId")
+        } == sent
 
 
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
         (datetime(2026, 3, 15, 12, 0, tzinfo=UTC), "2026-03-15T12:00:00Z"),
-        (datetime(2026, 3, 15, 14, 0, 0, 999999, tzinfo=timezone(timedelta(hours=2))), "2026-03-15T12:00:00Z"),
+        (
+            datetime(2026, 3, 15, 14, 0, 0, 999999, tzinfo=timezone(timedelta(hours=2))),
+            "2026-03-15T12:00:00Z",
+        ),
         ("2026-03-15T14:00:00+02:00", "2026-03-15T14:00:00+02:00"),
     ],
 )
@@ -177,8 +220,13 @@ async def test_expiry(given: datetime | str, sent: str) -> None:
     ],
 )
 async def test_choice_of_the_token(tokens: dict[str, Any], operation: str, sent: str) -> None:
-    """Payments use the client token, or the OAuth2 token without one; scopes apply to the client token."""
-    async with RawServer(answer(BY_NAME[operation].answer)) as server, client(server.url, **tokens) as gateway:
+    """Payments use the client token, or the OAuth2 token without one; scopes apply to the client
+    token.
+    """
+    async with (
+        RawServer(answer(BY_NAME[operation].answer)) as server,
+        client(server.url, **tokens) as gateway,
+    ):
         await sample_call(gateway, operation)
     assert server.requests[0].headers["authorization"] == f"Bearer {sent}"
 
@@ -186,7 +234,10 @@ async def test_choice_of_the_token(tokens: dict[str, Any], operation: str, sent:
 @pytest.mark.parametrize("token", ["x", "12|" + "y" * 5000, "a b", "Bearer z"])
 async def test_tokens_are_opaque(token: str) -> None:
     """Tokens and ids may have any length and format."""
-    async with RawServer(answer({"data": CHECKOUT})) as server, Gateway(base_url=server.url, client_token=token) as gateway:
+    async with (
+        RawServer(answer({"data": CHECKOUT})) as server,
+        Gateway(base_url=server.url, client_token=token) as gateway,
+    ):
         await gateway.payments.create(1, "USD", "r", "l", client_id="?")
     assert server.requests[0].headers["authorization"] == f"Bearer {token}"
     assert server.requests[0].json["clientId"] == "?"

@@ -14,7 +14,12 @@ from tests import faces
 from tests.engine import client
 from tests.faces import PayChainHQ
 
-SHORT, BLOCKING, LONG, OWN = "the short way", "the short way, blocking", "through aiohttp's session", "a session of one's own"
+SHORT, BLOCKING, LONG, OWN = (
+    "the short way",
+    "the short way, blocking",
+    "through aiohttp's session",
+    "a session of one's own",
+)
 
 
 # Repeats at once, and lets an attempt on a busy machine take its time.
@@ -36,7 +41,10 @@ class Way:
                 yield pay
             return
         connector = aiohttp.TCPConnector(ssl=settings.pop("ssl", True))
-        async with aiohttp.ClientSession(connector=connector) as session, client(url, session=session, **settings) as pay:
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            client(url, session=session, **settings) as pay,
+        ):
             yield pay
 
 

@@ -1,4 +1,6 @@
-"""What looks for secrets wherever a program may show them, and the client whose secrets they are."""
+"""What looks for secrets wherever a program may show them, and the client whose secrets they
+are.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,23 @@ NEW_KEY = "biz_secretFOXTROT"
 WEBHOOK_SECRET = "whsec_secretGOLF"
 BEARER = "secretHOTEL"
 BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
-SECRETS = [API_KEY, PAYOUT_KEY, CONTRACT_KEY, SESSION, PASSWORD, NEW_KEY, WEBHOOK_SECRET, BEARER, BASIC]
-KEYS: dict[str, Any] = {"api_key": API_KEY, "payout_key": PAYOUT_KEY, "contract_key": CONTRACT_KEY, "business_id": "biz_123"}
+SECRETS = [
+    API_KEY,
+    PAYOUT_KEY,
+    CONTRACT_KEY,
+    SESSION,
+    PASSWORD,
+    NEW_KEY,
+    WEBHOOK_SECRET,
+    BEARER,
+    BASIC,
+]
+KEYS: dict[str, Any] = {
+    "api_key": API_KEY,
+    "payout_key": PAYOUT_KEY,
+    "contract_key": CONTRACT_KEY,
+    "business_id": "biz_123",
+}
 CREATED = {**CREATED_KEY, "apiKey": NEW_KEY}
 # In which the tests make the calls of the blocking client.
 THREADS = (str(Path("concurrent", "futures", "thread.py")), str(Path("asyncio", "threads.py")))
@@ -38,7 +55,9 @@ def make(url: str, **settings: Any) -> PayChainHQ:
     """Return a client of the current face with every kind of secret but a proxy's password."""
     session = DashboardSession({"Cookie": SESSION, "X-Step-Up": SESSION})
     retry = RetryPolicy(first=0.001, cap=0.002)
-    return PayChainHQ(**{**KEYS, "dashboard": session, "base_url": url, "retry": retry, "timeout": 60, **settings})
+    return PayChainHQ(
+        **{**KEYS, "dashboard": session, "base_url": url, "retry": retry, "timeout": 60, **settings}
+    )
 
 
 def shown(text: str) -> list[str]:
@@ -48,12 +67,16 @@ def shown(text: str) -> list[str]:
 
 def looked_at(value: Any) -> str:
     """All that a value says of itself, pickled too."""
-    pickles = [pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)]
+    pickles = [
+        pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)
+    ]
     return "\n".join([repr(value), str(value), *pickles])
 
 
 def traced(error: BaseException) -> str:
-    """The traceback with the locals of every frame but the tests' own, of all that the error was caused by or came about in."""
+    """The traceback with the locals of every frame but the tests' own, of all that the error was
+    caused by or came about in.
+    """
     texts, links = [], [error]
     for link in links:
         texts += [repr(link), str(link), *map(str, getattr(link, "__notes__", ()))]
@@ -61,13 +84,19 @@ def traced(error: BaseException) -> str:
             if not frame.filename.startswith(TESTS) and not frame.filename.endswith(THREADS):
                 texts.append(f"{frame.filename}:{frame.lineno} {frame.line} {frame.locals}")
         of_group = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-        links += [other for other in (link.__cause__, link.__context__, *of_group) if other is not None and other not in links]
+        links += [
+            other
+            for other in (link.__cause__, link.__context__, *of_group)
+            if other is not None and other not in links
+        ]
     return "\n".join(texts)
 
 
 @contextmanager
 def everything_said() -> Iterator[list[str]]:
-    """Every record of every logger with its arguments and its traceback, and every warning; the running loop is in debug mode."""
+    """Every record of every logger with its arguments and its traceback, and every warning; the
+    running loop is in debug mode.
+    """
     texts: list[str] = []
 
     class Keep(logging.Handler):

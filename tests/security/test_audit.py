@@ -1,4 +1,6 @@
-"""The audit of `.ci/run`: what it finds fails it, and where nothing can be looked up, it says so."""
+"""The audit of `.ci/run`: what it finds fails it, and where nothing can be looked up, it says
+so.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,22 @@ exit {audit}
 """
 
 
-def run(folder: Path, *, bandit: int = 0, service: int = 0, audit: int = 0) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *, bandit: int = 0, service: int = 0, audit: int = 0
+) -> subprocess.CompletedProcess[str]:
     """Run the audit with commands that end as told."""
     commands = {"bandit": f"#!/bin/sh\nexit {bandit}\n", "python": PYTHON.format(service=service)}
     for name, text in {**commands, "pip-audit": AUDIT.format(audit=audit)}.items():
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o755)
-    return subprocess.run([ROOT / "tools" / "audit.sh", folder], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        [ROOT / "tools" / "audit.sh", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_all_is_well(tmp_path: Path) -> None:

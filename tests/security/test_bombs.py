@@ -22,7 +22,9 @@ ALLOWED = 2.5 * LARGEST_BODY
 def bomb(bits: int) -> bytes:
     """Return 300 MiB of zeros, packed; `bits` chooses between gzip (31) and deflate (15)."""
     packer, piece = zlib.compressobj(9, zlib.DEFLATED, bits), bytes(2**20)
-    return b"".join([*(packer.compress(piece) for _ in range(UNPACKED // len(piece))), packer.flush()])
+    return b"".join(
+        [*(packer.compress(piece) for _ in range(UNPACKED // len(piece))), packer.flush()]
+    )
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -31,7 +33,10 @@ async def test_a_bomb_is_refused(way: Way, encoding: str, bits: int, status: int
     """Neither as a result nor as an error does it take more memory than a body may have."""
     packed = bomb(bits)
     assert len(packed) < 400_000
-    async with RawServer(answer(packed, status, {"Content-Encoding": encoding})) as server, way.client(server.url) as pay:
+    async with (
+        RawServer(answer(packed, status, {"Content-Encoding": encoding})) as server,
+        way.client(server.url) as pay,
+    ):
         tracemalloc.start()
         try:
             with pytest.raises(DecodeError if status == 200 else APIError) as caught:

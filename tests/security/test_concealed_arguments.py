@@ -1,10 +1,13 @@
-"""A secret of any type stays hidden in the frames of the package when a check refuses it, or another argument."""
+"""A secret of any type stays hidden in the frames of the package when a check refuses it, or
+another argument.
+"""
 
 from __future__ import annotations
 
 from collections import UserString, deque
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +20,17 @@ import paychainhq_sync.webhooks
 from paychainhq import DashboardSession, PayChainError
 from paychainhq.ledger import MemoryLedger
 from tests.faces import Gateway, PayChainHQ
-from tests.security.leaks import API_KEY, BEARER, KEYS, PASSWORD, SESSION, WEBHOOK_SECRET, looked_at, shown, traced
+from tests.security.leaks import (
+    API_KEY,
+    BEARER,
+    KEYS,
+    PASSWORD,
+    SESSION,
+    WEBHOOK_SECRET,
+    looked_at,
+    shown,
+    traced,
+)
 
 BODY = b"{}"
 PROXY = f"http://me:{PASSWORD}@proxy.example.com"
@@ -61,7 +74,9 @@ def hidden(make: Callable[[], object]) -> PayChainError:
     ids=ascii,
 )
 def test_client_that_is_refused(settings: dict[str, Any]) -> None:
-    """The constructor and `from_env` show no secret, whatever type it has and whichever argument is refused."""
+    """The constructor and `from_env` show no secret, whatever type it has and whichever argument is
+    refused.
+    """
     for make in (PayChainHQ, PayChainHQ.from_env):
         hidden(lambda make=make: make(**{**KEYS, **settings}))  # type: ignore[misc]
 
@@ -105,7 +120,11 @@ def test_webhook_settings_that_are_refused(given: dict[str, Any]) -> None:
     hidden(lambda: paychainhq.webhooks.Receiver(ledger=MemoryLedger(), **given))
     hidden(lambda: paychainhq_sync.webhooks.Receiver(ledger=MemoryLedger(), **given))
     signing: dict[str, Any] = {name: value for name, value in given.items() if name == "bearer"}
-    hidden(lambda: paychainhq.webhooks.sign(BODY, **{"secret": b"x" if signing else given["secrets"], **signing}))
+    hidden(
+        lambda: paychainhq.webhooks.sign(
+            BODY, **{"secret": b"x" if signing else given["secrets"], **signing}
+        )
+    )
     if not isinstance(given["secrets"], str):
         hidden(lambda: paychainhq.gateway.webhooks.parse(BODY, {}, secrets=given["secrets"]))
 
@@ -114,15 +133,29 @@ def test_neighbours_of_webhook_secrets() -> None:
     """A bad body, header, age or lease shows no secret."""
     secrets: Any = [WEBHOOK_SECRET]
     for more in ({"max_age": 0}, {"max_age": float("nan")}, {"bearer": 5}):
-        hidden(lambda more=more: paychainhq.webhooks.parse(BODY, {}, **{"secrets": secrets, "bearer": BEARER, **more}))  # type: ignore[misc]
+        arguments = {"secrets": secrets, "bearer": BEARER, **more}
+        hidden(partial(paychainhq.webhooks.parse, BODY, {}, **arguments))
     hidden(lambda: paychainhq.webhooks.parse("text", {}, secrets=secrets, bearer=BEARER))  # type: ignore[arg-type]
-    hidden(lambda: paychainhq.webhooks.Receiver(secrets=secrets, bearer=BEARER, ledger=MemoryLedger(), lease=0))
-    hidden(lambda: paychainhq.webhooks.sign(BODY, secret=WEBHOOK_SECRET, bearer=BEARER, webhook_id="a\nb"))
+    hidden(
+        lambda: paychainhq.webhooks.Receiver(
+            secrets=secrets, bearer=BEARER, ledger=MemoryLedger(), lease=0
+        )
+    )
+    hidden(
+        lambda: paychainhq.webhooks.sign(
+            BODY, secret=WEBHOOK_SECRET, bearer=BEARER, webhook_id="a\nb"
+        )
+    )
 
 
 def test_headers_of_a_session_that_are_refused() -> None:
     """A session shows none of its headers, whichever of them is refused."""
-    for headers in ({"Cookie": SESSION, "X": SESSION.encode()}, {"Cookie": [SESSION]}, {"Host": "x", "Cookie": SESSION}, [SESSION]):
+    for headers in (
+        {"Cookie": SESSION, "X": SESSION.encode()},
+        {"Cookie": [SESSION]},
+        {"Host": "x", "Cookie": SESSION},
+        [SESSION],
+    ):
         hidden(lambda headers=headers: DashboardSession(headers))  # type: ignore[misc]
 
 

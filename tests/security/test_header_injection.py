@@ -31,7 +31,14 @@ from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
 from tests.support import RawServer, answer
 
-SPLIT = ["a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\rX-Evil: 1", "a\x00b", "a\r\n\r\nGET /evil HTTP/1.1\r\n\r\n", "a\n"]
+SPLIT = [
+    "a\r\nX-Evil: 1",
+    "a\nX-Evil: 1",
+    "a\rX-Evil: 1",
+    "a\x00b",
+    "a\r\n\r\nGET /evil HTTP/1.1\r\n\r\n",
+    "a\n",
+]
 BREAKS = [*SPLIT, "a\x85b", "a\u2028b"]
 each_break = pytest.mark.parametrize("text", BREAKS, ids=ascii)
 each_face = pytest.mark.usefixtures("face")
@@ -52,12 +59,18 @@ HEADERS: dict[str, Callable[[str], object]] = {
     "base_url, within": lambda text: PayChainHQ(base_url=f"https://{text}.example.com"),
     "the proxy": lambda text: PayChainHQ(proxy=f"http://{text}.example.com"),
     "the bearer of parse": lambda text: package().parse(b"{}", {}, secrets="s", bearer=text),
-    "the bearer of a receiver": lambda text: package().Receiver(secrets="s", ledger=MemoryLedger(), bearer=text),
+    "the bearer of a receiver": lambda text: package().Receiver(
+        secrets="s", ledger=MemoryLedger(), bearer=text
+    ),
     "the bearer of sign": lambda text: package().sign(b"{}", secret="s", bearer=text),
     "client_token": lambda text: gateway_client("https://api.example.com", client_token=text),
     "oauth_token": lambda text: gateway_client("https://api.example.com", oauth_token=text),
-    "base_url of a gateway, for Host": lambda text: gateway_client(f"https://api.example.com{text}"),
-    "the event of a gateway's sign": lambda text: gateway.webhooks.sign(b"{}", secret="s", event=text),
+    "base_url of a gateway, for Host": lambda text: gateway_client(
+        f"https://api.example.com{text}"
+    ),
+    "the event of a gateway's sign": lambda text: gateway.webhooks.sign(
+        b"{}", secret="s", event=text
+    ),
     "the id of sign": lambda text: package().sign(b"{}", secret="s", webhook_id=text),
 }
 
@@ -75,14 +88,22 @@ def test_text_that_would_break_a_header(place: str, text: str) -> None:
 @pytest.mark.parametrize("place", HEADERS)
 def test_text_that_breaks_nothing(place: str) -> None:
     """The same places take plain text: it is the break that is refused."""
-    with suppress(WebhookVerificationError):  # the empty webhook of `parse` is refused, but not for its token
+    with suppress(
+        WebhookVerificationError
+    ):  # the empty webhook of `parse` is refused, but not for its token
         HEADERS[place](":443" if "for Host" in place else "plain")
 
 
 @each_face
-@pytest.mark.parametrize("key", [*BREAKS, "", "a b", " a", "schl\u00fcssel", "a" * 300, 7, b"a"], ids=lambda key: ascii(key)[:30])
+@pytest.mark.parametrize(
+    "key",
+    [*BREAKS, "", "a b", " a", "schl\u00fcssel", "a" * 300, 7, b"a"],
+    ids=lambda key: ascii(key)[:30],
+)
 async def test_idempotency_key_that_would_break_a_header(key: Any) -> None:
-    """A key that a header line cannot hold, or that is longer than 255 characters, is refused wherever a key is taken."""
+    """A key that a header line cannot hold, or that is longer than 255 characters, is refused
+    wherever a key is taken.
+    """
     async with RawServer(answer({})) as server, client(server) as pay:
         for name in KEYED:
             with pytest.raises(InvalidArgumentError, match="idempotency_key"):
@@ -102,12 +123,17 @@ def test_the_emulators_webhooks() -> None:
 
 @pytest.mark.parametrize("text", SPLIT, ids=ascii)
 async def test_a_key_of_a_middleware(way: Way, text: str) -> None:
-    """A middleware that changes the key past the checks cannot split a request either: it does not leave."""
+    """A middleware that changes the key past the checks cannot split a request either: it does not
+    leave.
+    """
 
     async def changing(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, idempotency_key=text))
 
-    async with RawServer(answer({})) as server, way.client(server.url, middleware=[changing], retry=None) as pay:
+    async with (
+        RawServer(answer({})) as server,
+        way.client(server.url, middleware=[changing], retry=None) as pay,
+    ):
         with pytest.raises(ConnectionFailedError):
             await pay.request("POST", "/api/v1/x", idempotency_key="k")
     assert server.requests == []

@@ -16,16 +16,36 @@ EACH: list[Auth] = ["api_key", "payout_key", "contract_key", "dashboard"]
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 async def test_no_redirect_is_followed(way: Way, status: int) -> None:
-    """Not to another host, to http, to a file, nor on the same host: it is an error, after one request with one credential."""
+    """Not to another host, to http, to a file, nor on the same host: it is an error, after one
+    request with one credential.
+    """
     async with RawServer(answer({"stolen": True})) as other, RawServer(b"") as server:
         here = f"{server.url}/api/v1/prices"
-        others = [other.url, other.url.replace("http:", "https:"), other.url.removeprefix("http:"), f"{other.url}@127.0.0.1/"]
-        places = [*others, "file:///etc/passwd", "data:,x", "javascript:0", here, "/api/v1/prices", "prices", "?again", "", "\\\\x"]
+        others = [
+            other.url,
+            other.url.replace("http:", "https:"),
+            other.url.removeprefix("http:"),
+            f"{other.url}@127.0.0.1/",
+        ]
+        places = [
+            *others,
+            "file:///etc/passwd",
+            "data:,x",
+            "javascript:0",
+            here,
+            "/api/v1/prices",
+            "prices",
+            "?again",
+            "",
+            "\\\\x",
+        ]
         async with way.client(server.url, **KEYS) as pay:
             for number, place in enumerate(places):
                 auth, method = EACH[number % len(EACH)], ("GET", "POST", "DELETE")[number % 3]
                 server.script[:] = [answer(b"", status, {"Location": place})]
-                with pytest.raises(APIError, match="a redirect, which a client that holds keys does not follow") as caught:
+                with pytest.raises(
+                    APIError, match="a redirect, which a client that holds keys does not follow"
+                ) as caught:
                     await pay.request(method, "/api/v1/new", auth=auth, idempotency_key="k")
                 assert (caught.value.status, len(caught.value.attempts)) == (status, 1)
                 assert len(server.requests) == number + 1
@@ -35,9 +55,15 @@ async def test_no_redirect_is_followed(way: Way, status: int) -> None:
 
 
 async def test_a_redirect_with_an_answer_is_none(way: Way) -> None:
-    """What a redirect holds is not taken for the answer, and `Refresh` and `Link` are only headers."""
+    """What a redirect holds is not taken for the answer, and `Refresh` and `Link` are only
+    headers.
+    """
     async with RawServer(answer({"stolen": True})) as other:
-        leading = {"Location": other.url, "Refresh": f"0; url={other.url}", "Link": f"<{other.url}>; rel=next"}
+        leading = {
+            "Location": other.url,
+            "Refresh": f"0; url={other.url}",
+            "Link": f"<{other.url}>; rel=next",
+        }
         script = [answer({"id": 1}, 302, leading), answer({"id": 2}, 200, leading)]
         async with RawServer(*script) as server, way.client(server.url) as pay:
             with pytest.raises(APIError):
@@ -48,19 +74,28 @@ async def test_a_redirect_with_an_answer_is_none(way: Way) -> None:
 
 @pytest.mark.parametrize("way", [SHORT, LONG], indirect=True)
 async def test_a_cookie_that_a_server_sets_is_not_sent(way: Way) -> None:
-    """Sessions of the package keep no cookies, so that none mixes with those of a dashboard session."""
+    """Sessions of the package keep no cookies, so that none mixes with those of a dashboard
+    session.
+    """
     planting = answer({}, headers={"Set-Cookie": "session=planted; Path=/"})
     kinds: list[Auth | None] = [None, "dashboard", None]
     async with RawServer(planting) as server, way.client(server.url, **KEYS) as pay:
         for auth in kinds:
             await pay.request("GET", "/api/v1/new", auth=auth)
-    assert [request.headers.get("cookie") for request in server.requests] == [None, "session=of-the-dashboard", None]
+    assert [request.headers.get("cookie") for request in server.requests] == [
+        None,
+        "session=of-the-dashboard",
+        None,
+    ]
 
 
 @pytest.mark.parametrize("way", [OWN], indirect=True)
 async def test_control(way: Way) -> None:
     """A redirect leads where it can be followed: what does follow it is noticed there."""
-    async with RawServer(answer({"stolen": True})) as other, RawServer(answer(b"", 302, {"Location": ""})) as server:
+    async with (
+        RawServer(answer({"stolen": True})) as other,
+        RawServer(answer(b"", 302, {"Location": ""})) as server,
+    ):
         server.script[:] = [answer(b"", 302, {"Location": other.url})]
         async with way.client(server.url) as pay:
             session = pay._caller.transport.route.session

@@ -42,7 +42,11 @@ pytestmark = pytest.mark.usefixtures("face")
         {"proxy": f"ftp://me:{PASSWORD}@proxy"},
         {"proxy": f"http://me:{PASSWORD}@proxy:99999"},
         {"proxy": f"http://me:{PASSWORD}@proxy.example.com", "base_url": "http://127.0.0.1:1"},
-        {"environment": "sandbox", "base_url": "https://api.example.com", "api_key": "pk_live_" + API_KEY},
+        {
+            "environment": "sandbox",
+            "base_url": "https://api.example.com",
+            "api_key": "pk_live_" + API_KEY,
+        },
         {"timeout": 0},
         {"ssl": False},
     ],

@@ -1,4 +1,6 @@
-"""No call shows a secret, whether it fails or not: not in logs, warnings, reprs, errors, tracebacks with locals, or pickles."""
+"""No call shows a secret, whether it fails or not: not in logs, warnings, reprs, errors, tracebacks
+with locals, or pickles.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ pytestmark = pytest.mark.usefixtures("face", "debugging")
 
 @pytest.mark.async_only("it makes no client")
 def test_control() -> None:
-    """What looks for secrets finds one that was planted: in a repr, a pickle, a log, a warning, a note and frames of others."""
+    """What looks for secrets finds one that was planted: in a repr, a pickle, a log, a warning, a
+    note and frames of others.
+    """
     assert shown(repr({"x-api-key": API_KEY})) == [API_KEY]
     assert shown(looked_at({"x-api-key": API_KEY})) == [API_KEY]
     with everything_said() as said:
@@ -58,7 +62,12 @@ def test_control() -> None:
         warnings.warn(f"not closed: {SESSION}", ResourceWarning, stacklevel=1)
     assert shown("\n".join(said)) == [API_KEY, SESSION]
     program = "def f(key):\n    raise ValueError('planted')\nf(key)"
-    for folder in ("/x/paychainhq", "/x/paychainhq_sync", "/x/site-packages/aiohttp", "/usr/lib/python/asyncio"):
+    for folder in (
+        "/x/paychainhq",
+        "/x/paychainhq_sync",
+        "/x/site-packages/aiohttp",
+        "/usr/lib/python/asyncio",
+    ):
         with pytest.raises(ValueError, match="planted") as caught:
             exec(compile(program, f"{folder}/planted.py", "exec"), {"key": API_KEY})
         caught.value.add_note(PAYOUT_KEY)
@@ -70,7 +79,9 @@ def test_control() -> None:
 
 @pytest.mark.parametrize("plant", ["a log", "an error", "a frame"])
 async def test_control_of_a_call(plant: str) -> None:
-    """A client that did leak would be found out, over both faces: a middleware that is given a key leaks it."""
+    """A client that did leak would be found out, over both faces: a middleware that is given a key
+    leaks it.
+    """
 
     def leaking(key: str) -> None:
         if plant == "a log":
@@ -78,7 +89,11 @@ async def test_control_of_a_call(plant: str) -> None:
         raise ZeroDivisionError(key if plant == "an error" else "")
 
     async def middleware(request: Request, send: Next) -> Response:
-        exec(compile("leaking(key)", "/x/paychainhq/leaking.py", "exec"), {"leaking": leaking}, {"key": API_KEY})
+        exec(
+            compile("leaking(key)", "/x/paychainhq/leaking.py", "exec"),
+            {"leaking": leaking},
+            {"key": API_KEY},
+        )
         return await send(request)
 
     with everything_said() as said:
@@ -113,10 +128,14 @@ FAILURES: dict[str, Behaviour] = {
 async def test_failures(failure: str) -> None:
     """A call that fails shows no secret, whichever credential it carried and however it failed."""
     with everything_said() as said:
-        async with RawServer(FAILURES[failure]) as server, make(server.url, retry=QUICK, timeout=2) as pay:
+        async with (
+            RawServer(FAILURES[failure]) as server,
+            make(server.url, retry=QUICK, timeout=2) as pay,
+        ):
             for error in await failed(pay):
                 assert shown(str(error) + repr(error)) == []
-                # An answer may hold anything; where no new key was asked for, it is kept for the caller as it came.
+                # An answer may hold anything; where no new key was asked for, it is kept for the
+                # caller as it came.
                 holds_key = error.operation == "api_keys.create"
                 seen = traced(error) + looked_at(error) + repr(vars(error))
                 assert shown(seen if holds_key else seen.replace(NEW_KEY, "")) == []
@@ -126,7 +145,11 @@ async def test_failures(failure: str) -> None:
 
 async def test_no_connection() -> None:
     """A server or a proxy that is not there learns and shows nothing."""
-    for settings in ({}, {"proxy": f"http://me:{PASSWORD}@127.0.0.1:1"}, {"base_url": "https://127.0.0.1:1"}):
+    for settings in (
+        {},
+        {"proxy": f"http://me:{PASSWORD}@127.0.0.1:1"},
+        {"base_url": "https://127.0.0.1:1"},
+    ):
         with everything_said() as said:
             async with make(**{"url": "http://127.0.0.1:1"} | settings) as pay:
                 for error in await failed(pay):
@@ -136,9 +159,14 @@ async def test_no_connection() -> None:
 
 @pytest.mark.parametrize("tunnelled", [False, True])
 async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
-    """Neither does a server that cannot prove who it is, also behind a proxy that takes a password."""
+    """Neither does a server that cannot prove who it is, also behind a proxy that takes a
+    password.
+    """
     with everything_said() as said:
-        async with RawServer(answer({}), tls=server_tls()) as server, Tunnel(int(server.url.rpartition(":")[2])) as proxy:
+        async with (
+            RawServer(answer({}), tls=server_tls()) as server,
+            Tunnel(int(server.url.rpartition(":")[2])) as proxy,
+        ):
             through = {"proxy": proxy.url.replace("//", f"//me:{PASSWORD}@")} if tunnelled else {}
             async with make(server.url, **through) as pay:
                 for error in await failed(pay):
@@ -155,28 +183,41 @@ async def test_proxy_that_refuses(base_url: str | None) -> None:
         async with RawServer(answer(b"", 407)) as proxy:
             url = base_url or proxy.url
             async with make(url, proxy=proxy.url.replace("//", f"//me:{PASSWORD}@")) as pay:
-                caller = getattr(pay, "_async", pay)._caller  # under the blocking client is an async one
+                caller = getattr(
+                    pay, "_async", pay
+                )._caller  # under the blocking client is an async one
                 assert shown(repr(pay) + repr(vars(pay)) + repr(vars(caller.transport))) == []
                 for error in await failed(pay):
                     assert shown(traced(error) + looked_at(error)) == []
-        assert {request.headers["proxy-authorization"] for request in proxy.requests} == {f"Basic {BASIC}"}
+        assert {request.headers["proxy-authorization"] for request in proxy.requests} == {
+            f"Basic {BASIC}"
+        }
     assert shown("\n".join(said)) == []
 
 
 @pytest.mark.parametrize("at", ["before", "after"])
 async def test_middleware_that_raises(at: str) -> None:
-    """What a middleware raises goes through our frames, which hold no secret, and the middleware sees none."""
+    """What a middleware raises goes through our frames, which hold no secret, and the middleware
+    sees none.
+    """
     seen: list[str] = []
 
     async def raising(request: Request, send: Next) -> Response:
         seen.append(f"{request!r} {request.headers!r}")
         if at == "after":
             response = await send(request)
-            seen.append(f"{response!r} {response.body!r}" if request.operation.holds_secret else repr(response))
+            seen.append(
+                f"{response!r} {response.body!r}"
+                if request.operation.holds_secret
+                else repr(response)
+            )
         raise RuntimeError("of the middleware")
 
     with everything_said() as said:
-        async with RawServer(answer(CREATED)) as server, make(server.url, middleware=[raising]) as pay:
+        async with (
+            RawServer(answer(CREATED)) as server,
+            make(server.url, middleware=[raising]) as pay,
+        ):
             for work in (pay.businesses.get(), pay.api_keys.create("x", ["business:read"])):
                 with pytest.raises(RuntimeError, match="of the middleware") as caught:
                     await work
@@ -190,15 +231,22 @@ async def test_a_job_that_is_given_up() -> None:
     request = {"amount": "1", "token": "USDC", "chain": "eth", "reference": "order-1"}
     with everything_said() as said:
         async with make("http://127.0.0.1:1") as pay:
-            outcomes = [outcome async for outcome in pay.invoices.create_many([request], give_up_after=0.01)]
+            outcomes = [
+                outcome async for outcome in pay.invoices.create_many([request], give_up_after=0.01)
+            ]
     (outcome,) = outcomes
     assert outcome.error is not None
-    assert shown(repr(outcome) + traced(outcome.error) + looked_at(outcome.error) + "\n".join(said)) == []
+    assert (
+        shown(repr(outcome) + traced(outcome.error) + looked_at(outcome.error) + "\n".join(said))
+        == []
+    )
 
 
 @pytest.mark.async_only("it cancels a task")
 async def test_cancelled_call() -> None:
-    """A call that its caller cancels passes through aiohttp's frames, and shows nothing of them either."""
+    """A call that its caller cancels passes through aiohttp's frames, and shows nothing of them
+    either.
+    """
 
     async def hold(request: Any, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
@@ -247,7 +295,9 @@ def test_interrupted_call() -> None:
 
 
 async def test_successes() -> None:
-    """Calls that succeed show no secret either: not in their results, and not in the server's answer to a new key."""
+    """Calls that succeed show no secret either: not in their results, and not in the server's
+    answer to a new key.
+    """
     with everything_said() as said:
         async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
             created = await pay.api_keys.create("x", ["business:read"])
@@ -265,10 +315,21 @@ async def test_objects_of_the_package() -> None:
         created = await call(pay, "api_keys.create", CALLS["api_keys.create"])
         resources = [getattr(pay, name.split(".")[0]) for name in OPERATIONS]
         packages = ("paychainhq", "paychainhq_sync", "aiohttp")
-        ours = [found for found in gc.get_objects() if str(type(found).__module__).partition(".")[0] in packages]
+        ours = [
+            found
+            for found in gc.get_objects()
+            if str(type(found).__module__).partition(".")[0] in packages
+        ]
         # An error that another test has left may hold an answer by design.
         objects = [found for found in ours if not isinstance(found, BaseException)]
-        for value in (pay, pay.with_options(timeout=1), created, created.response, *resources, *objects):
+        for value in (
+            pay,
+            pay.with_options(timeout=1),
+            created,
+            created.response,
+            *resources,
+            *objects,
+        ):
             assert shown(repr(value)) == []
             assert shown(str(value)) == [] or isinstance(value, str)
             assert shown(repr(getattr(value, "__dict__", ""))) == []
@@ -276,7 +337,9 @@ async def test_objects_of_the_package() -> None:
 
 @pytest.mark.async_only("it collects a client of each face itself")
 @pytest.mark.parametrize("face_of_client", faces.FACES)
-async def test_a_client_that_is_never_closed(monkeypatch: pytest.MonkeyPatch, face_of_client: str) -> None:
+async def test_a_client_that_is_never_closed(
+    monkeypatch: pytest.MonkeyPatch, face_of_client: str
+) -> None:
     """The warning about it names the line that made it, and shows nothing."""
     monkeypatch.setattr(faces, "current", face_of_client)
     with everything_said() as said:

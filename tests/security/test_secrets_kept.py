@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 import paychainhq_sync.webhooks
-from paychainhq import InvalidArgumentError, LedgerError, Next, Request, Response, WebhookVerificationError, webhooks
+from paychainhq import (
+    InvalidArgumentError,
+    LedgerError,
+    Next,
+    Request,
+    Response,
+    WebhookVerificationError,
+    webhooks,
+)
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from tests import faces
 from tests.calls import CALLS, call
@@ -34,13 +42,17 @@ pytestmark = pytest.mark.usefixtures("face", "debugging")
 async def test_ledger_that_fails(tmp_path: Path) -> None:
     """A ledger that cannot record, before or after, shows none in its error and in its warning."""
     requests: list[Any] = [lambda pay: call(pay, "invoices.create", CALLS["invoices.create"])]
-    requests.append(lambda pay: pay.request("POST", "/api/v1/new", auth="payout_key", idempotency_key="k"))
+    requests.append(
+        lambda pay: pay.request("POST", "/api/v1/new", auth="payout_key", idempotency_key="k")
+    )
     with everything_said() as said:
         async with RawServer(answer(INVOICE)) as server:
             for number, request in enumerate(requests):
                 ledger = SQLiteLedger(tmp_path / f"{number}.db")
 
-                async def closing(request: Request, send: Next, ledger: SQLiteLedger = ledger) -> Response:
+                async def closing(
+                    request: Request, send: Next, ledger: SQLiteLedger = ledger
+                ) -> Response:
                     response = await send(request)
                     ledger.close()
                     return response
@@ -50,21 +62,39 @@ async def test_ledger_that_fails(tmp_path: Path) -> None:
                     assert len(server.requests) == number + 1
                     with pytest.raises(LedgerError) as caught:
                         await request(pay)
-                    assert shown(traced(caught.value) + looked_at(caught.value) + repr(vars(caught.value))) == []
+                    assert (
+                        shown(
+                            traced(caught.value)
+                            + looked_at(caught.value)
+                            + repr(vars(caught.value))
+                        )
+                        == []
+                    )
     assert any("could not be recorded" in text for text in said)
     assert shown("\n".join(said)) == []
 
 
 async def test_ledger_file(tmp_path: Path) -> None:
-    """What an SQLite ledger writes holds answers, but no credential, and nothing of the operations on API keys."""
+    """What an SQLite ledger writes holds answers, but no credential, and nothing of the operations
+    on API keys.
+    """
     ledger = SQLiteLedger(tmp_path / "jobs.db")
     script = [answer({**INVOICE, "description": "as-it-came"}), answer(CREATED)]
     async with RawServer(*script) as server, make(server.url, idempotency=ledger) as pay:
         await call(pay, "invoices.create", CALLS["invoices.create"])
         for name in ("api_keys.create", "api_keys.create_payout", "api_keys.create_contract"):
             assert (await call(pay, name, CALLS[name])).api_key == NEW_KEY
-        for path in ("/api/v1/businesses/biz_123/api-keys", "/api/v1/businesses/biz_123/payout%2dapi-keys"):
-            await pay.request("POST", path, body={}, auth="dashboard", idempotency_key=f"key of {path}".replace(" ", "-"))
+        for path in (
+            "/api/v1/businesses/biz_123/api-keys",
+            "/api/v1/businesses/biz_123/payout%2dapi-keys",
+        ):
+            await pay.request(
+                "POST",
+                path,
+                body={},
+                auth="dashboard",
+                idempotency_key=f"key of {path}".replace(" ", "-"),
+            )
         written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
         assert [entry.operation for entry in ledger.entries()] == ["invoices.create"]
     ledger.close()
@@ -77,9 +107,13 @@ async def test_ledger_file(tmp_path: Path) -> None:
 
 
 async def test_webhook_that_is_refused() -> None:
-    """A receiver that refuses, fails or answers shows neither its secret, nor its token, nor what a webhook should have had."""
+    """A receiver that refuses, fails or answers shows neither its secret, nor its token, nor what a
+    webhook should have had.
+    """
     package: Any = webhooks if faces.current == "async" else paychainhq_sync.webhooks
-    receiver = package.Receiver(secrets=[WEBHOOK_SECRET, "old"], bearer=BEARER, max_age=300, ledger=MemoryLedger())
+    receiver = package.Receiver(
+        secrets=[WEBHOOK_SECRET, "old"], bearer=BEARER, max_age=300, ledger=MemoryLedger()
+    )
     right = webhooks.sign(BODY, secret=WEBHOOK_SECRET, bearer=BEARER)
 
     def failing(event: webhooks.Event) -> None:
@@ -89,12 +123,18 @@ async def test_webhook_that_is_refused() -> None:
         failing(event)
 
     receiver.on("invoice.paid")(failing_too if faces.current == "async" else failing)
-    changes = {"X-Webhook-Signature": "0" * 64, "Authorization": f"Bearer {BEARER}x", "X-Webhook-Timestamp": "1"}
+    changes = {
+        "X-Webhook-Signature": "0" * 64,
+        "Authorization": f"Bearer {BEARER}x",
+        "X-Webhook-Timestamp": "1",
+    }
     wrong = [{}, *({**right, name: value} for name, value in changes.items())]
     with everything_said() as said:
         for headers in [*wrong, right]:
             given = receiver.receive(BODY, headers)
-            assert (await given if faces.current == "async" else given) == (500 if headers is right else 400)
+            assert (await given if faces.current == "async" else given) == (
+                500 if headers is right else 400
+            )
     assert sum("a webhook was refused" in text for text in said) == len(wrong)
     assert any("ZeroDivisionError" in text for text in said)
     assert shown("\n".join(said) + repr(receiver)) == []

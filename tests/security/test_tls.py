@@ -1,4 +1,6 @@
-"""A server has to prove who it is, whichever way the request goes, and nothing switches that off by accident."""
+"""A server has to prove who it is, whichever way the request goes, and nothing switches that off by
+accident.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,12 @@ from tests.engine import KEY, PRICES, QUICK
 from tests.security.conftest import Way
 from tests.support import RawServer, answer
 
-# Certificates of our own making, each its own authority: for this machine, for this machine in 2020, and for api.example.com.
+# Certificates of our own making, each its own authority: for this machine, for this machine in
+# 2020, and for api.example.com.
 DATA = Path(__file__).parents[1] / "data"
-GOOD, EXPIRED, ELSEWHERE = (str(DATA / name) for name in ("localhost.pem", "expired.pem", "elsewhere.pem"))
+GOOD, EXPIRED, ELSEWHERE = (
+    str(DATA / name) for name in ("localhost.pem", "expired.pem", "elsewhere.pem")
+)
 
 
 def serving(certificate: str) -> ssl.SSLContext:
@@ -54,10 +59,17 @@ each_unverifying = pytest.mark.parametrize("context", UNVERIFYING.values(), ids=
     ],
     ids=["nobody vouches", "expired", "of another host", "another authority"],
 )
-async def test_a_certificate_that_does_not_verify(way: Way, certificate: str, trusted: str | None, reason: str) -> None:
-    """The server gets no request, and the call fails at once, after one attempt, with the reason."""
+async def test_a_certificate_that_does_not_verify(
+    way: Way, certificate: str, trusted: str | None, reason: str
+) -> None:
+    """The server gets no request, and the call fails at once, after one attempt, with the
+    reason.
+    """
     trust = {} if trusted is None else {"ssl": ssl.create_default_context(cafile=trusted)}
-    async with RawServer(answer(PRICES), tls=serving(certificate)) as server, way.client(server.url, **trust) as pay:
+    async with (
+        RawServer(answer(PRICES), tls=serving(certificate)) as server,
+        way.client(server.url, **trust) as pay,
+    ):
         for method in ("GET", "POST"):
             with pytest.raises(UntrustedServerError, match=reason) as caught:
                 await pay.request(method, "/api/v1/new", idempotency_key="k")
@@ -70,7 +82,10 @@ async def test_a_certificate_that_does_not_verify(way: Way, certificate: str, tr
 async def test_a_certificate_that_verifies(way: Way) -> None:
     """The same server gets the request once its certificate is trusted."""
     trust = ssl.create_default_context(cafile=GOOD)
-    async with RawServer(answer(PRICES), tls=serving(GOOD)) as server, way.client(server.url, ssl=trust) as pay:
+    async with (
+        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        way.client(server.url, ssl=trust) as pay,
+    ):
         await pay.request("GET", "/api/v1/new")
     assert [request.headers["x-api-key"] for request in server.requests] == [KEY]
 
@@ -87,10 +102,14 @@ async def test_a_server_that_speaks_no_tls(way: Way) -> None:
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with way.client(f"https://127.0.0.1:{port}", retry=None) as pay:
-            with pytest.raises(ConnectionFailedError, match="TLS could not be negotiated") as caught:
+            with pytest.raises(
+                ConnectionFailedError, match="TLS could not be negotiated"
+            ) as caught:
                 await pay.request("GET", "/api/v1/new")
     assert caught.value.sent == "no"
-    assert "Operation not permitted" not in str(caught.value)  # what OpenSSL's number would be as one of the system's
+    assert "Operation not permitted" not in str(
+        caught.value
+    )  # what OpenSSL's number would be as one of the system's
     assert not [data for data in came if KEY.encode() in data]
 
 
@@ -106,19 +125,26 @@ def test_a_context_that_does_not_verify_is_refused(context: ssl.SSLContext) -> N
 
 @pytest.mark.parametrize("tls", [False, *UNVERIFYING.values()], ids=["a switch", *UNVERIFYING])
 async def test_a_session_that_does_not_verify_is_refused(tls: Any) -> None:
-    """A connector that was told to trust anybody is no way to a server that gets keys; plain http on this machine needs none."""
+    """A connector that was told to trust anybody is no way to a server that gets keys; plain http
+    on this machine needs none.
+    """
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
         with pytest.raises(ConfigurationError, match="the connector of session does not verify"):
             PayChainHQ(session=session)
         PayChainHQ(session=session, base_url="http://127.0.0.1:1")
-        PayChainHQ(session=session, ssl=ssl.create_default_context())  # which goes before the connector's
+        PayChainHQ(
+            session=session, ssl=ssl.create_default_context()
+        )  # which goes before the connector's
 
 
 async def test_a_context_of_the_client_goes_before_that_of_its_session() -> None:
     """What the client was told is what its requests are verified by."""
     strict = ssl.create_default_context()
     connector = aiohttp.TCPConnector(ssl=False)
-    async with RawServer(answer(PRICES), tls=serving(GOOD)) as server, aiohttp.ClientSession(connector=connector) as session:
+    async with (
+        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
         pay = PayChainHQ(api_key=KEY, session=session, ssl=strict, base_url=server.url, retry=QUICK)
         with pytest.raises(UntrustedServerError):
             await pay.request("GET", "/api/v1/new")
@@ -128,15 +154,24 @@ async def test_a_context_of_the_client_goes_before_that_of_its_session() -> None
 
 @pytest.mark.parametrize("right", [True, False])
 async def test_a_session_with_a_fingerprint(right: bool) -> None:
-    """A session that knows its server's certificate is taken, and a server with another one gets nothing, and is asked once."""
-    (der,) = ssl.create_default_context(cafile=GOOD if right else ELSEWHERE).get_ca_certs(binary_form=True)
+    """A session that knows its server's certificate is taken, and a server with another one gets
+    nothing, and is asked once.
+    """
+    (der,) = ssl.create_default_context(cafile=GOOD if right else ELSEWHERE).get_ca_certs(
+        binary_form=True
+    )
     connector = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(hashlib.sha256(der).digest()))
-    async with RawServer(answer(PRICES), tls=serving(GOOD)) as server, aiohttp.ClientSession(connector=connector) as session:
+    async with (
+        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
         pay = PayChainHQ(api_key=KEY, session=session, base_url=server.url, retry=QUICK)
         if right:
             await pay.prices.list()
         else:
-            with pytest.raises(UntrustedServerError, match="not the one that the session expects") as caught:
+            with pytest.raises(
+                UntrustedServerError, match="not the one that the session expects"
+            ) as caught:
                 await pay.prices.list()
             assert (caught.value.sent, len(caught.value.attempts)) == ("no", 1)
         await pay.close()
@@ -148,8 +183,12 @@ async def test_a_session_with_a_fingerprint(right: bool) -> None:
 
 @pytest.mark.parametrize("proxy", ["http://proxy.example.com:3128", "https://10.0.0.1:3128"])
 @pytest.mark.parametrize("of_environment", [False, True])
-def test_plain_http_through_a_proxy_elsewhere(monkeypatch: pytest.MonkeyPatch, proxy: str, of_environment: bool) -> None:
-    """What goes to this machine in the clear is not to take a way over another one, unless that is asked for."""
+def test_plain_http_through_a_proxy_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, of_environment: bool
+) -> None:
+    """What goes to this machine in the clear is not to take a way over another one, unless that is
+    asked for.
+    """
     settings: dict[str, Any] = {"trust_env": True} if of_environment else {"proxy": proxy}
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")

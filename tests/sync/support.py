@@ -19,11 +19,15 @@ CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 
 async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
     """Answer a read of an invoice with the id that was asked for."""
-    writer.write(answer({"id": request.target.rpartition("/")[2], "status": "pending", "amount": "1"}))
+    writer.write(
+        answer({"id": request.target.rpartition("/")[2], "status": "pending", "amount": "1"})
+    )
 
 
 class ThreadedServer:
-    """A `RawServer` that blocking code can talk to; it counts the connections that it has accepted."""
+    """A `RawServer` that blocking code can talk to; it counts the connections that it has
+    accepted.
+    """
 
     def __init__(self, *script: Behaviour, tls: bool = False) -> None:
         self._script = script
@@ -44,7 +48,9 @@ class ThreadedServer:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(CERTIFICATE)
         async with RawServer(*self._script, tls=context) as self.server:
-            self.url = self.server.url.replace("127.0.0.1", "localhost") if self._tls else self.server.url
+            self.url = (
+                self.server.url.replace("127.0.0.1", "localhost") if self._tls else self.server.url
+            )
             ready.set_result(None)
             await self._stop.wait()
 
@@ -65,12 +71,19 @@ class ThreadedServer:
 
         asyncio.run_coroutine_threadsafe(come(), self._loop).result(30)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
 
-def run_program(source: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run_program(
+    source: str, *arguments: str, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with warnings as errors, and return what it printed."""
     process = start_program(source, *arguments)
     try:
@@ -84,4 +97,6 @@ def start_program(source: str, *arguments: str) -> subprocess.Popen[str]:
     """Start a program with warnings as errors; its standard streams are pipes."""
     command = [sys.executable, "-W", "error", "-c", source, *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[2])
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[2]
+    )

@@ -1,4 +1,6 @@
-"""What the caller's thread brings along and sees: its loop, its context variables, its iterables, its tracebacks."""
+"""What the caller's thread brings along and sees: its loop, its context variables, its iterables,
+its tracebacks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paychainhq import ConfigurationError, ConnectionFailedError, InvoiceRequest, NotFoundError, Request, Response
+from paychainhq import (
+    ConfigurationError,
+    ConnectionFailedError,
+    InvoiceRequest,
+    NotFoundError,
+    Request,
+    Response,
+)
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.exchange import Next
 from paychainhq_sync import PayChainHQ, _engine
@@ -25,7 +34,16 @@ from tests.sync.support import ThreadedServer, echo
 
 
 def make(url: str, **settings: Any) -> PayChainHQ:
-    return PayChainHQ(**{"api_key": API_KEY, "business_id": BUSINESS_ID, "base_url": url, "retry": None, "timeout": 30, **settings})
+    return PayChainHQ(
+        **{
+            "api_key": API_KEY,
+            "business_id": BUSINESS_ID,
+            "base_url": url,
+            "retry": None,
+            "timeout": 30,
+            **settings,
+        }
+    )
 
 
 def requests(count: int) -> Iterator[InvoiceRequest]:
@@ -60,7 +78,9 @@ async def test_a_call_under_a_running_loop_warns_once_a_call_site() -> None:
                 assert pay.invoices.get(f"a{n}").id == f"a{n}"
             pay.invoices.get("b")
     messages = [str(warning.message) for warning in caught]
-    assert len(messages) == 3  # one for each line of the two that read, and one for the end of the block
+    assert (
+        len(messages) == 3
+    )  # one for each line of the two that read, and one for the end of the block
     assert "`await pay.invoices.get(...)`" in messages[0]
     assert "`async with`" in messages[2]
     assert caught[0].filename == __file__
@@ -72,10 +92,17 @@ async def test_what_to_write_instead() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         make("http://127.0.0.1:1").close()
-        with Gateway(base_url="http://127.0.0.1:1", client_token="t", retry=None) as gateway, pytest.raises(ConnectionFailedError):
+        with (
+            Gateway(base_url="http://127.0.0.1:1", client_token="t", retry=None) as gateway,
+            pytest.raises(ConnectionFailedError),
+        ):
             gateway.payments.get("p")
     instead = [str(warning.message).rpartition("use paychainhq's ")[2] for warning in caught]
-    assert instead == ["`await pay.close(...)`", "`await gateway.payments.get(...)`", "`async with`"]
+    assert instead == [
+        "`await pay.close(...)`",
+        "`await gateway.payments.get(...)`",
+        "`async with`",
+    ]
 
 
 async def test_iterating_under_a_running_loop_warns_too(paychain_emulator: Emulator) -> None:
@@ -95,14 +122,20 @@ async def test_a_notebook_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_call_on_the_background_loop_itself_is_an_error() -> None:
-    """A middleware that calls the blocking client would wait for itself: it is told, and does not hang."""
+    """A middleware that calls the blocking client would wait for itself: it is told, and does not
+    hang.
+    """
 
     async def calling_back(request: Request, send: Next) -> Response:
         pay.networks.list()
         return await send(request)
 
     refused = pytest.raises(ConfigurationError, match=r"await pay\.networks\.list")
-    with ThreadedServer(echo) as server, make(server.url, middleware=[calling_back]) as pay, refused:
+    with (
+        ThreadedServer(echo) as server,
+        make(server.url, middleware=[calling_back]) as pay,
+        refused,
+    ):
         pay.invoices.get("a")
     gc.collect()  # no coroutine was left unawaited
 
@@ -115,7 +148,10 @@ def test_a_session_of_the_callers_is_refused() -> None:
 
     with asyncio.Runner() as runner, ThreadedServer(echo) as server:
         session = runner.run(make_session())
-        with make(server.url, session=session) as pay, pytest.raises(ConfigurationError, match="another event loop"):
+        with (
+            make(server.url, session=session) as pay,
+            pytest.raises(ConfigurationError, match="another event loop"),
+        ):
             pay.invoices.get("a")
         runner.run(session.close())
     assert server.requests == []
@@ -142,22 +178,34 @@ def test_context_variables_reach_the_middleware() -> None:
 
 
 def test_tracebacks_show_the_callers_line_and_ours() -> None:
-    """No frame of the bridge, of threading or of asyncio stands between the call and what went wrong."""
+    """No frame of the bridge, of threading or of asyncio stands between the call and what went
+    wrong.
+    """
     not_found = answer({"error": {"code": "NOT_FOUND", "message": "no"}}, 404)
-    with ThreadedServer(not_found) as server, make(server.url) as pay, pytest.raises(NotFoundError) as caught:
+    with (
+        ThreadedServer(not_found) as server,
+        make(server.url) as pay,
+        pytest.raises(NotFoundError) as caught,
+    ):
         pay.invoices.get("a")
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert frames[0].filename == __file__
     assert frames[0].line == 'pay.invoices.get("a")'
     assert frames[1].filename.endswith("paychainhq_sync/resources/invoices.py")
-    assert not [frame.filename for frame in frames if any(part in frame.filename for part in ("_engine", "threading", "asyncio"))]
+    assert not [
+        frame.filename
+        for frame in frames
+        if any(part in frame.filename for part in ("_engine", "threading", "asyncio"))
+    ]
 
 
 # --- iterables of the caller's, and generators of ours ---
 
 
 def test_the_callers_iterable_is_read_in_the_callers_thread(paychain_emulator: Emulator) -> None:
-    """Django's ORM refuses a thread with a running loop: requests and ids are read where the call is made."""
+    """Django's ORM refuses a thread with a running loop: requests and ids are read where the call
+    is made.
+    """
     threads = set()
 
     def watched() -> Iterator[InvoiceRequest]:
@@ -201,14 +249,19 @@ def test_a_slow_iterable_stalls_nobody_else(paychain_emulator: Emulator) -> None
 
 
 def test_a_failure_of_the_callers_iterable_comes_last(paychain_emulator: Emulator) -> None:
-    """What was read before has its outcomes, and then the caller's own exception is raised, with the caller's own line."""
+    """What was read before has its outcomes, and then the caller's own exception is raised, with
+    the caller's own line.
+    """
 
     def broken() -> Iterator[InvoiceRequest]:
         yield from requests(5)
         raise LookupError("the file ends here")
 
     outcomes = []
-    with make(paychain_emulator.url) as pay, pytest.raises(LookupError, match="the file ends here") as caught:
+    with (
+        make(paychain_emulator.url) as pay,
+        pytest.raises(LookupError, match="the file ends here") as caught,
+    ):
         for outcome in pay.invoices.create_many(broken()):
             outcomes.append(outcome)
     assert [outcome.ok for outcome in outcomes] == [True] * 5
@@ -235,7 +288,9 @@ def test_an_endless_iterable_is_read_as_it_is_needed(paychain_emulator: Emulator
 
 
 @pytest.mark.parametrize("how", ["break", "close", "collect"])
-def test_an_abandoned_iteration_leaves_nothing_running(paychain_emulator: Emulator, how: str) -> None:
+def test_an_abandoned_iteration_leaves_nothing_running(
+    paychain_emulator: Emulator, how: str
+) -> None:
     """Pages, jobs and watches that are given up half-way are tidied up."""
     with make(paychain_emulator.url) as pay:
         assert len(list(pay.invoices.create_many(requests(30)))) == 30
@@ -261,7 +316,9 @@ def test_an_abandoned_iteration_leaves_nothing_running(paychain_emulator: Emulat
 
 
 def test_a_collection_on_the_loops_own_thread(paychain_emulator: Emulator) -> None:
-    """A generator that the garbage collector finalises on the background thread does not make it wait for itself."""
+    """A generator that the garbage collector finalises on the background thread does not make it
+    wait for itself.
+    """
     with make(paychain_emulator.url) as pay:
         pay.networks.list()
         cycle: list[Any] = [pay.invoices.watch(["inv_123"], interval=0.01)]

@@ -18,17 +18,22 @@ def make():
 
 PROGRAMS = {
     "an open client": "pay = make(); print(pay.invoices.get('a').id)",
-    "an open client in a function": "def f():\n    global kept\n    kept = make()\n    print(kept.invoices.get('a').id)\nf()",
+    "an open client in a function": "def f():\n    global kept\n    kept = make()\n    "
+    "print(kept.invoices.get('a').id)\nf()",
     "sys.exit": "pay = make(); print(pay.invoices.get('a').id); sys.exit(0)",
     "used by a thread that outlives the main one": (
-        "pay = make(); pay.invoices.get('x')\nthreading.Thread(target=lambda: print(pay.invoices.get('a').id)).start()"
+        "pay = make(); pay.invoices.get('x')\nthreading.Thread(target=lambda: "
+        "print(pay.invoices.get('a').id)).start()"
     ),
-    "in a cycle": "pay = make(); pay.me = pay if hasattr(pay, '__dict__') else None; print(pay.invoices.get('a').id)",
+    "in a cycle": "pay = make(); pay.me = pay if hasattr(pay, '__dict__') else None; "
+    "print(pay.invoices.get('a').id)",
     "never used": "pay = make(); print('a')",
     "closed at exit": "pay = make(); atexit.register(pay.close); print(pay.invoices.get('a').id)",
-    "a call at exit": "pay = make(); pay.invoices.get('x'); atexit.register(lambda: print(pay.invoices.get('a').id))",
+    "a call at exit": "pay = make(); pay.invoices.get('x'); atexit.register(lambda: "
+    "print(pay.invoices.get('a').id))",
     "a first call at exit": "pay = make(); atexit.register(lambda: print(pay.networks and 'a'))",
-    "an abandoned iteration": "pay = make()\nit = pay.invoices.watch(['a'], interval=1)\nprint(next(it).invoice_id)",
+    "an abandoned iteration": "pay = make()\nit = pay.invoices.watch(['a'], "
+    "interval=1)\nprint(next(it).invoice_id)",
 }
 
 
@@ -41,7 +46,9 @@ def test_exit_is_quiet(name: str) -> None:
 
 
 def test_a_first_call_after_the_main_thread_has_ended() -> None:
-    """Python 3.12 and later start no thread any more then: the call succeeds, or says so in one error of ours."""
+    """Python 3.12 and later start no thread any more then: the call succeeds, or says so in one
+    error of ours.
+    """
     program = """
 def late():
     threading.main_thread().join()
@@ -86,13 +93,19 @@ def late():
 atexit.register(late)
 """
     with ThreadedServer(echo) as server:
-        done = run_program(program + BEGIN + "pay = make(); print(pay.invoices.get('a').id)", server.url, timeout=20)
+        done = run_program(
+            program + BEGIN + "pay = make(); print(pay.invoices.get('a').id)",
+            server.url,
+            timeout=20,
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines() == ["a", "the interpreter is shutting down"]
 
 
 def test_a_forgotten_client_is_told_once_with_the_line_that_made_it() -> None:
-    """A client that is collected unclosed gives one `ResourceWarning`; its connections are closed all the same."""
+    """A client that is collected unclosed gives one `ResourceWarning`; its connections are closed
+    all the same.
+    """
     program = """
 def forget():
     pay = make()
@@ -111,4 +124,7 @@ print([(w.category.__name__, str(w.message)) for w in caught])
     with ThreadedServer(echo) as server:
         done = run_program(BEGIN + program, server.url)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == "[('ResourceWarning', 'PayChainHQ client made at <string>:6 was never closed')]\n"
+        assert (
+            done.stdout
+            == "[('ResourceWarning', 'PayChainHQ client made at <string>:6 was never closed')]\n"
+        )

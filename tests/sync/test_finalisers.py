@@ -1,4 +1,6 @@
-"""Iterations that are collected while the loop waits for a lock of the thread that collects them."""
+"""Iterations that are collected while the loop waits for a lock of the thread that collects
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,12 @@ def orders(count: int) -> list[InvoiceRequest]:
 
 @pytest.mark.parametrize("how", ["dropped", "in a cycle"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_collecting_does_not_wait_for_the_loop(paychain_emulator: Emulator, source: str, how: str) -> None:
-    """A thread that holds a lock which the loop wants, as that of a logging handler, collects an iteration at once."""
+def test_collecting_does_not_wait_for_the_loop(
+    paychain_emulator: Emulator, source: str, how: str
+) -> None:
+    """A thread that holds a lock which the loop wants, as that of a logging handler, collects an
+    iteration at once.
+    """
     lock, waiting = threading.Lock(), threading.Event()
 
     async def wanting(request: Request, send: Next) -> Response:
@@ -40,7 +46,11 @@ def test_collecting_does_not_wait_for_the_loop(paychain_emulator: Emulator, sour
         return await send(request)
 
     with PayChainHQ(
-        api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60, middleware=[wanting]
+        api_key=API_KEY,
+        business_id=BUSINESS_ID,
+        base_url=paychain_emulator.url,
+        timeout=60,
+        middleware=[wanting],
     ) as pay:
         assert len(list(pay.invoices.create_many(orders(10)))) == 10
         items = SOURCES[source](pay)
@@ -68,7 +78,11 @@ def _left_running() -> list[str]:
         found: list[str] = []
         for _ in range(1000):
             await asyncio.sleep(0)
-            found = [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()} if "_serve" not in repr(task)]
+            found = [
+                repr(task)
+                for task in asyncio.all_tasks() - {asyncio.current_task()}
+                if "_serve" not in repr(task)
+            ]
             if not found:
                 break
         return found
@@ -79,7 +93,9 @@ def _left_running() -> list[str]:
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_end_of_a_block_waits(paychain_emulator: Emulator, source: str) -> None:
     """The end of a `with` block, and `close`, leave nothing under way, and nothing more comes."""
-    with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60) as pay:
+    with PayChainHQ(
+        api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60
+    ) as pay:
         assert len(list(pay.invoices.create_many(orders(10)))) == 10
         with SOURCES[source](pay) as items:
             next(items)
@@ -93,7 +109,9 @@ def test_the_end_of_a_block_waits(paychain_emulator: Emulator, source: str) -> N
 
 def test_an_iteration_is_for_one_thread_at_a_time(paychain_emulator: Emulator) -> None:
     """A second thread that asks at the same time is refused, and the first is not disturbed."""
-    with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60) as pay:
+    with PayChainHQ(
+        api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60
+    ) as pay:
         reading, refused = threading.Event(), threading.Event()
 
         def slow() -> Any:

@@ -1,4 +1,6 @@
-"""Forking after the client was used: parent and children go on, each with its own loop and connections."""
+"""Forking after the client was used: parent and children go on, each with its own loop and
+connections.
+"""
 
 from __future__ import annotations
 
@@ -79,14 +81,21 @@ FORKS = 200 if os.environ.get("CI") else 50
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_many_children(tls: bool) -> None:
-    """None sees another's reply or hangs, however it leaves, and the parent's one connection is unharmed."""
+    """None sees another's reply or hangs, however it leaves, and the parent's one connection is
+    unharmed.
+    """
     with ThreadedServer(echo, tls=tls) as server:
         done = run_program(CHILDREN, server.url, str(CERTIFICATE), str(FORKS), timeout=110)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == "threads left: []\n"
         names = [request.target.rpartition("/")[2] for request in server.requests]
         assert sorted(names) == sorted(
-            ["before", "after", *(f"parent{n}" for n in range(FORKS)), *(f"child{n}{half}" for n in range(FORKS) for half in "ab")]
+            [
+                "before",
+                "after",
+                *(f"parent{n}" for n in range(FORKS)),
+                *(f"child{n}{half}" for n in range(FORKS) for half in "ab"),
+            ]
         )
         # One of the parent's, and one of each child's.
         assert server.accepted == FORKS + 1
@@ -119,13 +128,15 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
     assert os.waitstatus_to_exitcode(status) == expected(how)
     check(pay, f"after-{how}")
 pay.close()
-"""
+"""  # noqa: E501
 )
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_children_that_do_nothing_with_the_client(tls: bool) -> None:
-    """A child that only drops what it inherits, or only ends, leaves the parent's connection as it was."""
+    """A child that only drops what it inherits, or only ends, leaves the parent's connection as it
+    was.
+    """
     with ThreadedServer(echo, tls=tls) as server:
         done = run_program(UNUSED, server.url, str(CERTIFICATE))
         assert (done.returncode, done.stderr) == (0, "")
@@ -202,7 +213,9 @@ pay.close()
 
 
 def test_a_pool_of_forked_workers() -> None:
-    """The client of the parent is used as it is in the workers of multiprocessing, as under a prefork server."""
+    """The client of the parent is used as it is in the workers of multiprocessing, as under a
+    prefork server.
+    """
     with ThreadedServer(echo) as server:
         done = run_program(MULTIPROCESSING, server.url)
         assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,6 @@
-"""Forks in several threads, in the middle of what other threads do, and forks that Python is not told of."""
+"""Forks in several threads, in the middle of what other threads do, and forks that Python is not
+told of.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,7 @@ for n in range(0, len(events), 4):
 assert len(events) == 40
 for closer in closers:
     assert closer.lock.acquire(timeout=30)
-"""
+"""  # noqa: E501
 
 OPENED_AND_COLLECTED = """
 kept = SQLiteLedger(f"{folder}/kept.db")
@@ -186,7 +188,9 @@ PROGRAMS = {
 def test_forks_in_the_middle_of_other_threads(name: str, tmp_path: Path) -> None:
     """Parent and children go on, and nobody waits for ever."""
     with ThreadedServer(echo) as server:
-        done = run_program(PROGRAM + PROGRAMS[name] + "print('ended')", server.url, str(tmp_path), timeout=110)
+        done = run_program(
+            PROGRAM + PROGRAMS[name] + "print('ended')", server.url, str(tmp_path), timeout=110
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 
@@ -274,7 +278,9 @@ with asyncio.Runner() as runner:
 def test_a_fork_that_python_is_not_told_of(source: str, tmp_path: Path) -> None:
     """The child builds its own thread and connections, and the parent keeps its one connection."""
     with ThreadedServer(echo) as server:
-        done = run_program(PROGRAM + source + "print('ended')", server.url, str(tmp_path), timeout=110)
+        done = run_program(
+            PROGRAM + source + "print('ended')", server.url, str(tmp_path), timeout=110
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
         peers = {request.target.rpartition("/")[2] for request in server.requests}
         assert {"before", "parent0", "parent4"} <= peers

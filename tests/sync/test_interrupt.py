@@ -62,7 +62,9 @@ async def silent_but_for_one(request, writer) -> None:  # type: ignore[no-untype
 
 
 def test_a_call_is_cancelled_and_tells_its_key() -> None:
-    """`KeyboardInterrupt` comes at once, with the key as an attribute and in a note; the client can be used on."""
+    """`KeyboardInterrupt` comes at once, with the key as an attribute and in a note; the client can
+    be used on.
+    """
     with ThreadedServer(silent_but_for_one) as server:
         code, out, err = interrupted(server, "create")
         assert (code, err) == (0, "")
@@ -112,7 +114,7 @@ with PayChainHQ(api_key="k", business_id="biz_123", base_url=sys.argv[1], retry=
         pay.invoices.create("1", "USDC", "eth")
     except KeyboardInterrupt:
         print("interrupted")
-"""
+"""  # noqa: E501
 
 
 def test_a_second_interrupt_ends_the_waiting() -> None:

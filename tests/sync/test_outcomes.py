@@ -24,7 +24,9 @@ def background_threads() -> list[int | None]:
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, OwnError])
 def test_what_a_middleware_raises_is_for_its_own_call(kind: type[BaseException]) -> None:
-    """The caller of that call gets it; another call under way ends well, on the same thread, and so does the next."""
+    """The caller of that call gets it; another call under way ends well, on the same thread, and so
+    does the next.
+    """
     under_way, raised = threading.Event(), threading.Event()
 
     async def raising(request: Request, send: Next) -> Response:
@@ -39,7 +41,9 @@ def test_what_a_middleware_raises_is_for_its_own_call(kind: type[BaseException])
     with (
         ThreadedServer(echo) as server,
         ThreadPoolExecutor(1) as pool,
-        PayChainHQ(api_key="k", base_url=server.url, retry=None, timeout=60, middleware=[raising]) as pay,
+        PayChainHQ(
+            api_key="k", base_url=server.url, retry=None, timeout=60, middleware=[raising]
+        ) as pay,
     ):
         slow = pool.submit(pay.invoices.get, "slow")
         assert under_way.wait(30)
@@ -61,7 +65,9 @@ def test_what_a_progress_callback_raises_ends_its_job_alone() -> None:
     orders = [InvoiceRequest("1", "USDC", "eth", reference=f"r{n}") for n in range(3)]
     with (
         ThreadedServer(echo) as server,
-        PayChainHQ(api_key="k", business_id="biz_1", base_url=server.url, retry=None, timeout=60) as pay,
+        PayChainHQ(
+            api_key="k", business_id="biz_1", base_url=server.url, retry=None, timeout=60
+        ) as pay,
     ):
         with pytest.raises(SystemExit, match="leave"):
             list(pay.invoices.create_many(orders, progress=leave))
@@ -77,7 +83,9 @@ def test_a_middleware_that_stops_the_loop() -> None:
 
     with (
         ThreadedServer(echo) as server,
-        PayChainHQ(api_key="k", base_url=server.url, retry=None, timeout=60, middleware=[stopping]) as pay,
+        PayChainHQ(
+            api_key="k", base_url=server.url, retry=None, timeout=60, middleware=[stopping]
+        ) as pay,
     ):
         assert [pay.invoices.get(name).id for name in "abc"] == ["a", "b", "c"]
 

@@ -24,8 +24,13 @@ RESOURCES = [
     for home, table in (("", operations.OPERATIONS), ("gateway.", gateway_operations.OPERATIONS))
     for name in sorted({name.partition(".")[0] for name in table})
 ]
-CLIENTS = [(paychainhq.PayChainHQ, paychainhq_sync.PayChainHQ), (paychainhq.gateway.Gateway, paychainhq_sync.gateway.Gateway)]
-each_client = pytest.mark.parametrize(("async_client", "sync_client"), CLIENTS, ids=["PayChainHQ", "Gateway"])
+CLIENTS = [
+    (paychainhq.PayChainHQ, paychainhq_sync.PayChainHQ),
+    (paychainhq.gateway.Gateway, paychainhq_sync.gateway.Gateway),
+]
+each_client = pytest.mark.parametrize(
+    ("async_client", "sync_client"), CLIENTS, ids=["PayChainHQ", "Gateway"]
+)
 # How a result of one face reads in the other.
 RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Iteration[\1]"}
 ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
@@ -39,19 +44,27 @@ def resource_classes(name: str) -> tuple[type, type]:
         [cls] = [
             value
             for value in vars(module).values()
-            if inspect.isclass(value) and value.__module__ == module.__name__ and value is not Resource
+            if inspect.isclass(value)
+            and value.__module__ == module.__name__
+            and value is not Resource
         ]
         pair.append(cls)
     return pair[0], pair[1]
 
 
 def methods(cls: type) -> dict[str, Any]:
-    return {name: value for name, value in members(cls).items() if inspect.isfunction(value) and not name.startswith("_")}
+    return {
+        name: value
+        for name, value in members(cls).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
 
 
 def members(cls: type) -> dict[str, Any]:
     """What a class and its own bases hold."""
-    return {name: value for base in reversed(cls.__mro__[:-1]) for name, value in vars(base).items()}
+    return {
+        name: value for base in reversed(cls.__mro__[:-1]) for name, value in vars(base).items()
+    }
 
 
 def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
@@ -70,17 +83,27 @@ def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
 
 def test_every_public_name_is_in_both() -> None:
     """The top level holds the same names, and the very same objects but for the client."""
-    for theirs, ours in ((paychainhq, paychainhq_sync), (paychainhq.gateway, paychainhq_sync.gateway)):
+    for theirs, ours in (
+        (paychainhq, paychainhq_sync),
+        (paychainhq.gateway, paychainhq_sync.gateway),
+    ):
         assert theirs.__all__ == ours.__all__
         for name in theirs.__all__:
             another = name in ("PayChainHQ", "Gateway", "webhooks")
             assert (getattr(theirs, name) is getattr(ours, name)) is not another, name
 
 
-@pytest.mark.parametrize("name", ["errors", "codec", "models", "gateway.models", "gateway.webhooks"])
+@pytest.mark.parametrize(
+    "name", ["errors", "codec", "models", "gateway.models", "gateway.webhooks"]
+)
 def test_what_does_no_io_is_the_same_object(name: str) -> None:
-    """Errors, models and the codec are shared, so that `except` and `isinstance` work across; only a page iterates otherwise."""
-    ours, theirs = importlib.import_module(f"paychainhq_sync.{name}"), importlib.import_module(f"paychainhq.{name}")
+    """Errors, models and the codec are shared, so that `except` and `isinstance` work across; only
+    a page iterates otherwise.
+    """
+    ours, theirs = (
+        importlib.import_module(f"paychainhq_sync.{name}"),
+        importlib.import_module(f"paychainhq.{name}"),
+    )
     for public in ours.__all__:
         if public == "Page":
             assert issubclass(ours.Page, theirs.Page)
@@ -89,13 +112,19 @@ def test_what_does_no_io_is_the_same_object(name: str) -> None:
     expected = getattr(theirs, "__all__", None) or [
         key
         for key, value in vars(theirs).items()
-        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == theirs.__name__ and key[0] != "_"
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == theirs.__name__
+        and key[0] != "_"
     ]
     assert set(expected) <= set(ours.__all__)
 
 
-def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(paychain_emulator: Emulator) -> None:
-    """`except paychainhq.NotFoundError` catches what the sync face raises, and its result is a model of either package."""
+def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(
+    paychain_emulator: Emulator,
+) -> None:
+    """`except paychainhq.NotFoundError` catches what the sync face raises, and its result is a
+    model of either package.
+    """
     url = paychain_emulator.url
     with paychainhq_sync.PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=url) as pay:
         with pytest.raises(paychainhq.NotFoundError):
@@ -110,17 +139,25 @@ def test_every_method_has_the_same_signature(name: str) -> None:
     theirs, ours = resource_classes(name)
     assert list(methods(theirs)) == list(methods(ours))
     for method, function in methods(theirs).items():
-        assert inspect.signature(methods(ours)[method]) == in_sync_terms(inspect.signature(function)), method
+        assert inspect.signature(methods(ours)[method]) == in_sync_terms(
+            inspect.signature(function)
+        ), method
 
 
 @each_client
 def test_the_client_has_the_same_members(async_client: type, sync_client: type) -> None:
-    """The constructor, the methods and the resources of the client, with the same arguments and defaults."""
+    """The constructor, the methods and the resources of the client, with the same arguments and
+    defaults.
+    """
     theirs, ours = members(async_client), members(sync_client)
     for name, value in theirs.items():
         if name == "_view":
             continue
-        mine = ours[ONLY_ASYNC.get(name, name)] if inspect.isfunction(value) or not name.startswith("_") else None
+        mine = (
+            ours[ONLY_ASYNC.get(name, name)]
+            if inspect.isfunction(value) or not name.startswith("_")
+            else None
+        )
         if inspect.isfunction(value):
             assert inspect.signature(mine) == inspect.signature(value), name  # type: ignore[arg-type]
         elif isinstance(value, cached_property):
@@ -128,7 +165,9 @@ def test_the_client_has_the_same_members(async_client: type, sync_client: type) 
             assert mine.__doc__ == value.__doc__
         elif isinstance(value, classmethod):
             assert inspect.signature(mine.__func__) == inspect.signature(value.__func__)  # type: ignore[union-attr]
-    assert {name for name in ours if not name.startswith("_")} == {name for name in theirs if not name.startswith("_")}
+    assert {name for name in ours if not name.startswith("_")} == {
+        name for name in theirs if not name.startswith("_")
+    }
 
 
 @pytest.mark.parametrize("name", RESOURCES)
@@ -137,11 +176,16 @@ def test_docstrings_are_in_the_sync_voice(name: str) -> None:
     _, ours = resource_classes(name)
     for what, documented in {name: ours, **methods(ours)}.items():
         assert documented.__doc__, what
-        assert not ASYNC_WORDS.search(documented.__doc__), (what, ASYNC_WORDS.findall(documented.__doc__))
+        assert not ASYNC_WORDS.search(documented.__doc__), (
+            what,
+            ASYNC_WORDS.findall(documented.__doc__),
+        )
 
 
 @each_client
-def test_the_clients_docstrings_are_in_the_sync_voice(async_client: type, sync_client: type) -> None:
+def test_the_clients_docstrings_are_in_the_sync_voice(
+    async_client: type, sync_client: type
+) -> None:
     """What stays async, the middleware, is all that is called so."""
     said = ast.unparse(ast.parse(inspect.getsource(sync_client)).body[0].body[0])  # type: ignore[attr-defined]
     assert [line for line in said.split("\\n") if ASYNC_WORDS.search(line)] == [
@@ -153,10 +197,16 @@ def test_the_clients_docstrings_are_in_the_sync_voice(async_client: type, sync_c
 
 @pytest.mark.parametrize("operation", ["invoices.list", "customers.list", "billing.invoices"])
 def test_a_page_of_this_face_is_lossless_too(operation: str) -> None:
-    """`from_json` makes a page that iterates without a loop, and `to_json` gives back what it came from."""
+    """`from_json` makes a page that iterates without a loop, and `to_json` gives back what it came
+    from.
+    """
     from paychainhq_sync.models import BillingInvoice, Customer, Invoice, Page
 
-    item: Any = {"invoices.list": Invoice, "customers.list": Customer, "billing.invoices": BillingInvoice}[operation]
+    item: Any = {
+        "invoices.list": Invoice,
+        "customers.list": Customer,
+        "billing.invoices": BillingInvoice,
+    }[operation]
     page = codec.from_json(Page[item], BY_NAME[operation].response)
     assert type(page) is Page
     assert [type(found) for found in page] == [item] * len(page.items)

@@ -103,7 +103,7 @@ while not over:
     rounds, position = rounds + 1, position + int(sys.argv[3])
 assert rounds > 50, rounds
 print("ended")
-"""
+"""  # noqa: E501
 )
 
 TIMED = (
@@ -126,7 +126,9 @@ print("ended")
 
 @pytest.mark.parametrize("action", ["call", "make", "close", "raise"])
 def test_a_handler_at_each_instruction(action: str) -> None:
-    """A handler may call, make or close a client, or raise, between any two instructions of a first call and of a close."""
+    """A handler may call, make or close a client, or raise, between any two instructions of a first
+    call and of a close.
+    """
     with ThreadedServer(echo) as server:
         done = run_program(EACH_INSTRUCTION, server.url, action, "3", timeout=110)
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")

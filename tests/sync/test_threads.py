@@ -16,7 +16,16 @@ from tests.sync.support import ThreadedServer, echo
 
 
 def make(url: str, **settings: Any) -> PayChainHQ:
-    return PayChainHQ(**{"api_key": API_KEY, "business_id": BUSINESS_ID, "base_url": url, "retry": None, "timeout": 30, **settings})
+    return PayChainHQ(
+        **{
+            "api_key": API_KEY,
+            "business_id": BUSINESS_ID,
+            "base_url": url,
+            "retry": None,
+            "timeout": 30,
+            **settings,
+        }
+    )
 
 
 def background_threads() -> list[str]:
@@ -24,11 +33,15 @@ def background_threads() -> list[str]:
 
 
 def test_eight_threads_share_a_client() -> None:
-    """8 threads with 500 calls each: every answer is of its own request, over no more connections than the limit."""
+    """8 threads with 500 calls each: every answer is of its own request, over no more connections
+    than the limit.
+    """
     with ThreadedServer(echo) as server, make(server.url, max_connections=4) as pay:
 
         def work(thread: int) -> int:
-            return sum(pay.invoices.get(f"t{thread}n{n}").id == f"t{thread}n{n}" for n in range(500))
+            return sum(
+                pay.invoices.get(f"t{thread}n{n}").id == f"t{thread}n{n}" for n in range(500)
+            )
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(work, range(8))) == [500] * 8
@@ -64,7 +77,9 @@ def test_a_client_that_was_never_used_starts_and_leaves_nothing() -> None:
 
 
 def test_a_closed_client_says_so() -> None:
-    """A call after `close` is an error of ours, and leaves no thread behind once the next client is closed."""
+    """A call after `close` is an error of ours, and leaves no thread behind once the next client is
+    closed.
+    """
     with ThreadedServer(echo) as server:
         pay = make(server.url)
         pay.invoices.get("a")
@@ -111,7 +126,9 @@ def test_a_thread_may_come_and_go() -> None:
 
 
 def test_errors_cross_both_packages(paychain_emulator: Emulator) -> None:
-    """What the sync face raises is caught by the async package's names: they are the same objects."""
+    """What the sync face raises is caught by the async package's names: they are the same
+    objects.
+    """
     with make("http://127.0.0.1:1") as pay, pytest.raises(ConnectionFailedError) as caught:
         pay.networks.list()
     assert caught.value.sent == "no"

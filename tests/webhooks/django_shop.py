@@ -1,6 +1,8 @@
-"""A Django application with `ATOMIC_REQUESTS` and two databases: `python -m tests.webhooks.django_shop SCENARIO FOLDER`.
+"""A Django application with `ATOMIC_REQUESTS` and two databases: `python -m
+tests.webhooks.django_shop SCENARIO FOLDER`.
 
-It delivers webhooks to itself and prints, as JSON, how they were answered and what is in its databases.
+It delivers webhooks to itself and prints, as JSON, how they were answered and what is in its
+databases.
 """
 
 from __future__ import annotations
@@ -19,7 +21,11 @@ FOLDER = Path(sys.argv[2])
 settings.configure(
     ALLOWED_HOSTS=["testserver"],
     DATABASES={
-        alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": str(FOLDER / f"{alias}.db"), "ATOMIC_REQUESTS": True}
+        alias: {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": str(FOLDER / f"{alias}.db"),
+            "ATOMIC_REQUESTS": True,
+        }
         for alias in ("default", "stock")
     },
     MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"],
@@ -94,7 +100,8 @@ class OwnView(View):
 
 def outside(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Take a view out of the transactions of both databases, by Django's own means."""
-    return csrf_exempt(transaction.non_atomic_requests("stock")(transaction.non_atomic_requests(view)))  # type: ignore[no-any-return]
+    outside_default = transaction.non_atomic_requests(view)
+    return csrf_exempt(transaction.non_atomic_requests("stock")(outside_default))  # type: ignore[no-any-return]
 
 
 VIEWS = {
@@ -103,7 +110,9 @@ VIEWS = {
     "non_atomic_of_one": transaction.non_atomic_requests("stock")(receiver.django),
     "csrf_exempt": csrf_exempt(receiver.django),
     "require_POST": require_POST(receiver.django),
-    "several": never_cache(require_POST(csrf_exempt(transaction.non_atomic_requests(receiver.django)))),
+    "several": never_cache(
+        require_POST(csrf_exempt(transaction.non_atomic_requests(receiver.django)))
+    ),
     "own": outside(own_view),
     "class": outside(OwnView.as_view()),
 }
@@ -127,7 +136,9 @@ def state() -> list[int]:
 
 
 def commit_that_fails() -> object:
-    """Deliver for an order that is not there: its payment is refused by the COMMIT; then the order is there."""
+    """Deliver for an order that is not there: its payment is refused by the COMMIT; then the order
+    is there.
+    """
     answers = [deliver("evt_1", order=7) for _ in range(3)]
     before = state()
     Order.objects.create(id=7)
@@ -152,14 +163,28 @@ def every_view() -> object:
     """Deliver to each view, to a handler whose transactions may be in no other."""
     global durable  # noqa: PLW0603
     durable = True
-    return [{view: [deliver(f"evt_{view}", view) for _ in range(2)] for view in VIEWS}, state(), Client().get("/plain").status_code]
+    return [
+        {view: [deliver(f"evt_{view}", view) for _ in range(2)] for view in VIEWS},
+        state(),
+        Client().get("/plain").status_code,
+    ]
 
 
 def surrounded() -> object:
-    """Deliver to a view that is in a transaction: nothing is handled, and the event can still be."""
-    answers = {view: [deliver(f"evt_{view}", view) for _ in range(2)] for view in ("in_a_view", "receiving", "atomic")}
+    """Deliver to a view that is in a transaction: nothing is handled, and the event can still
+    be.
+    """
+    answers = {
+        view: [deliver(f"evt_{view}", view) for _ in range(2)]
+        for view in ("in_a_view", "receiving", "atomic")
+    }
     before = state()
-    return [answers, before, [deliver(f"evt_{view}") for view in ("in_a_view", "receiving", "atomic")], state()]
+    return [
+        answers,
+        before,
+        [deliver(f"evt_{view}") for view in ("in_a_view", "receiving", "atomic")],
+        state(),
+    ]
 
 
 def in_a_test_case() -> object:
@@ -174,7 +199,9 @@ def in_a_test_case() -> object:
         def test(self) -> None:
             results.append([deliver("evt_1") for _ in range(2)])
 
-    outcome = unittest.TextTestRunner(stream=sys.stderr).run(unittest.defaultTestLoader.loadTestsFromTestCase(Case))
+    outcome = unittest.TextTestRunner(stream=sys.stderr).run(
+        unittest.defaultTestLoader.loadTestsFromTestCase(Case)
+    )
     return [results, outcome.wasSuccessful()]
 
 

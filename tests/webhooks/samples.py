@@ -8,7 +8,14 @@ from typing import Any
 from paychainhq import webhooks
 
 SECRET = "whsec_test_0123456789"
-AMOUNT = {"raw": "150000000", "decimals": 6, "display": "150", "symbol": "USDC", "chain": "eth", "networkId": "base-mainnet"}
+AMOUNT = {
+    "raw": "150000000",
+    "decimals": 6,
+    "display": "150",
+    "symbol": "USDC",
+    "chain": "eth",
+    "networkId": "base-mainnet",
+}
 PAID: dict[str, Any] = {
     "id": "evt_2b3f1fa0",
     "event": "invoice.paid",

@@ -1,4 +1,5 @@
-"""A receiver in a process of its own: `python -m tests.webhooks.serve FOLDER LEASE SECONDS`; prints its port.
+"""A receiver in a process of its own: `python -m tests.webhooks.serve FOLDER LEASE SECONDS`; prints
+its port.
 
 Its handler takes up to SECONDS, and then writes the event's id to `handled.txt` in the folder.
 """

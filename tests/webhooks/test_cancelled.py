@@ -1,4 +1,6 @@
-"""Cancelled deliveries: whatever cancels, and whenever, no claim is left, and the event is handled once or not yet begun."""
+"""Cancelled deliveries: whatever cancels, and whenever, no claim is left, and the event is handled
+once or not yet begun.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ async def by_task(delivery: Callable[[], Awaitable[int]], cancel: asyncio.Event)
 
 
 async def by_scope(delivery: Callable[[], Awaitable[int]], cancel: asyncio.Event) -> int | None:
-    """Deliver in a cancel scope of anyio, which cancels at each turn of the loop until the delivery has ended."""
+    """Deliver in a cancel scope of anyio, which cancels at each turn of the loop until the delivery
+    has ended.
+    """
     with anyio.CancelScope() as scope:
 
         async def end() -> None:
@@ -103,7 +107,9 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Re
 
 
 @cancellers
-async def test_at_each_turn_of_the_loop(canceller: Canceller, backend: tuple[Receiver, list[str]]) -> None:
+async def test_at_each_turn_of_the_loop(
+    canceller: Canceller, backend: tuple[Receiver, list[str]]
+) -> None:
     """The next delivery, at once, is acknowledged, and by then the event has been handled once."""
     receiver, handled = backend
     for turn in range(TURNS):
@@ -133,7 +139,9 @@ async def test_while_the_file_is_locked(
     receiver, handled = backend
     cancel = asyncio.Event()
     with locked(tmp_path / "ledger.db"):
-        delivery = asyncio.ensure_future(canceller(lambda: receiver.receive(BODY, signed(BODY)), cancel))
+        delivery = asyncio.ensure_future(
+            canceller(lambda: receiver.receive(BODY, signed(BODY)), cancel)
+        )
         await asyncio.sleep(seconds)
         cancel.set()
         await asyncio.sleep(0.05)
@@ -249,7 +257,9 @@ async def cancelling_server(receiver: Receiver) -> AsyncIterator[str]:
 
 
 async def test_a_client_that_goes_away(backend: tuple[Receiver, list[str]], tmp_path: Path) -> None:
-    """The server cancels the delivery, on a real socket, while the file is locked; the next one is acknowledged."""
+    """The server cancels the delivery, on a real socket, while the file is locked; the next one is
+    acknowledged.
+    """
     receiver, handled = backend
     async with cancelling_server(receiver) as url:
         with locked(tmp_path / "ledger.db"):

@@ -30,7 +30,11 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_one_holds_it_until_it_is_done(ledger: AnyLedger) -> None:
     """Another one is told that it is held, and then that it is done."""
     claims = ledger.claims
-    assert [claims.claim("e", holder, 10) for holder in ("a", "b", "a")] == ["claimed", "held", "held"]
+    assert [claims.claim("e", holder, 10) for holder in ("a", "b", "a")] == [
+        "claimed",
+        "held",
+        "held",
+    ]
     claims.settle("e")
     assert [claims.claim("e", holder, 10) for holder in ("a", "b")] == ["done", "done"]
     assert claims.claim("another", "b", 10) == "claimed"
@@ -75,7 +79,11 @@ def test_what_was_done_long_ago_can_be_forgotten(ledger: AnyLedger, ahead: list[
     claims.claim("new", "a", 10)
     claims.settle("new")
     assert ledger.compact(older_than=500) == 0
-    assert [claims.claim(name, "b", 10) for name in ("old", "held", "new")] == ["claimed", "held", "done"]
+    assert [claims.claim(name, "b", 10) for name in ("old", "held", "new")] == [
+        "claimed",
+        "held",
+        "done",
+    ]
 
 
 def test_of_many_threads_one_gets_it(ledger: AnyLedger) -> None:
@@ -85,7 +93,9 @@ def test_of_many_threads_one_gets_it(ledger: AnyLedger) -> None:
     def work(number: int) -> None:
         names = [str(name) for name in range(50)]
         random.Random(number).shuffle(names)
-        won.extend(name for name in names if ledger.claims.claim(name, str(number), 100) == "claimed")
+        won.extend(
+            name for name in names if ledger.claims.claim(name, str(number), 100) == "claimed"
+        )
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -104,11 +114,17 @@ def test_claims_outlive_the_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="closed"):
         ledger.claims.claim("new", "a", 10)
     with SQLiteLedger(tmp_path / "ledger.db") as again:
-        assert [again.claims.claim(name, "b", 10) for name in ("done", "held", "new")] == ["done", "held", "claimed"]
+        assert [again.claims.claim(name, "b", 10) for name in ("done", "held", "new")] == [
+            "done",
+            "held",
+            "claimed",
+        ]
 
 
 def test_what_nobody_holds_can_be_done(ledger: AnyLedger) -> None:
-    """What is done is recorded also after its claim was given up, was compacted away, or was never made."""
+    """What is done is recorded also after its claim was given up, was compacted away, or was never
+    made.
+    """
     claims = ledger.claims
     claims.claim("given up", "a", 10)
     claims.release("given up", "a")
@@ -119,10 +135,14 @@ def test_what_nobody_holds_can_be_done(ledger: AnyLedger) -> None:
 
 
 def test_parts_keep_their_ledger(tmp_path: Path) -> None:
-    """Claims, entries and a job's ledger work although nothing else refers to the ledger; the file is closed after them."""
+    """Claims, entries and a job's ledger work although nothing else refers to the ledger; the file
+    is closed after them.
+    """
     path = tmp_path / "ledger.db"
     with SQLiteLedger(path) as ledger:
-        intents = [Intent("invoices.create", f"k{number}", "f", "c", "a") for number in range(1200)]  # more than are read at once
+        intents = [
+            Intent("invoices.create", f"k{number}", "f", "c", "a") for number in range(1200)
+        ]  # more than are read at once
         rows.write(ledger._file, intents, [])
     claims = SQLiteLedger(path).claims
     entries = SQLiteLedger(path).entries()
@@ -142,7 +162,11 @@ def test_a_receiver_keeps_its_ledger(tmp_path: Path, receiver: type[webhooks.Rec
     path = tmp_path / "ledger.db"
     made = receiver(secrets="whsec_1", ledger=SQLiteLedger(path))
     ledger = weakref.ref(made._ledger)
-    parts: list[object] = [getattr(made, name) for name in ("starlette", "aiohttp", "django", "flask") if hasattr(made, name)]
+    parts: list[object] = [
+        getattr(made, name)
+        for name in ("starlette", "aiohttp", "django", "flask")
+        if hasattr(made, name)
+    ]
     parts.append(made.invoice_ids())
     del made
     gc.collect()

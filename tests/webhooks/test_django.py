@@ -1,4 +1,6 @@
-"""A receiver in Django with `ATOMIC_REQUESTS` on two databases: no payment is lost, and no half-done work is kept."""
+"""A receiver in Django with `ATOMIC_REQUESTS` on two databases: no payment is lost, and no
+half-done work is kept.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,23 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    """Run a scenario in a process of its own, since Django is set up once in each; returns what it prints."""
+    """Run a scenario in a process of its own, since Django is set up once in each; returns what it
+    prints.
+    """
 
     def start(scenario: str) -> Any:
-        command = [sys.executable, "-W", "error", "-m", "tests.webhooks.django_shop", scenario, str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "tests.webhooks.django_shop",
+            scenario,
+            str(tmp_path),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -37,7 +51,9 @@ def test_a_handler_that_raises_keeps_no_half_done_work(run: Any) -> None:
 
 
 def test_decorators_take_the_view_and_no_transaction_surrounds_it(run: Any) -> None:
-    """The handler's transactions are durable, which Django refuses inside another; only POST is served."""
+    """The handler's transactions are durable, which Django refuses inside another; only POST is
+    served.
+    """
     answers, state, get = run("every_view")
     assert set(map(tuple, answers.values())) == {(200, 200)}
     assert state == [10 - len(answers), len(answers)]

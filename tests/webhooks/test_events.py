@@ -1,4 +1,6 @@
-"""What is proven to be from the API becomes an event; what is not is one error, whatever is wrong with it."""
+"""What is proven to be from the API becomes an event; what is not is one error, whatever is wrong
+with it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ from starlette.datastructures import Headers
 from werkzeug.datastructures import Headers as FlaskHeaders
 
 import paychainhq_sync.webhooks
-from paychainhq import ConfigurationError, DecodeError, InvalidArgumentError, WebhookVerificationError, codec, webhooks
+from paychainhq import (
+    ConfigurationError,
+    DecodeError,
+    InvalidArgumentError,
+    WebhookVerificationError,
+    codec,
+    webhooks,
+)
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.gateway import webhooks as gateway_webhooks
 from paychainhq.ledger import MemoryLedger
@@ -31,7 +40,11 @@ from tests.webhooks.samples import BODY, PAID, SECRET, signed, webhook
 def changed(name: str, value: Any) -> dict[str, Any]:
     """Return the headers of the sample, with one that is other, or (None) missing."""
     headers: dict[str, Any] = {**signed(BODY), name: value}
-    return headers if value is not None else {key: item for key, item in headers.items() if key != name}
+    return (
+        headers
+        if value is not None
+        else {key: item for key, item in headers.items() if key != name}
+    )
 
 
 # --- what is from the API ---
@@ -45,22 +58,38 @@ def test_the_documented_webhook_becomes_an_event() -> None:
     assert (event.invoice_id, event.withdrawal_id) == ("inv_123", None)
     assert event.data.paid_amount is not None
     assert event.data.paid_amount.display == Decimal("149.75")
-    assert (event.data.tolerance_raw, event.data.shortfall_raw, event.data.settled_by_tolerance) == (500_000, 250_000, True)
+    assert (
+        event.data.tolerance_raw,
+        event.data.shortfall_raw,
+        event.data.settled_by_tolerance,
+    ) == (500_000, 250_000, True)
     assert codec.to_json(event) == PAID
     assert pickle.loads(pickle.dumps(event)) == event
 
 
 def test_an_event_that_is_new_is_kept_whole() -> None:
     """Neither an unknown name nor unknown fields are an error."""
-    body = webhook("evt_9", "withdrawal.blocked", withdrawalId="wd_1", reason="limits", of={"some": 1})
+    body = webhook(
+        "evt_9", "withdrawal.blocked", withdrawalId="wd_1", reason="limits", of={"some": 1}
+    )
     event = webhooks.parse(body, signed(body), secrets=SECRET)
-    assert (event.event, event.withdrawal_id, event.invoice_id) == ("withdrawal.blocked", "wd_1", None)
+    assert (event.event, event.withdrawal_id, event.invoice_id) == (
+        "withdrawal.blocked",
+        "wd_1",
+        None,
+    )
     assert event.data.extra == {"reason": "limits", "of": {"some": 1}}
 
 
 def test_the_signature_is_the_plain_hmac_of_the_body() -> None:
     """It is that of test case 2 of RFC 4231."""
-    headers = webhooks.sign(b"what do ya want for nothing?", secret="Jefe", timestamp=1706356245.5, webhook_id="wh_7", attempt=3)
+    headers = webhooks.sign(
+        b"what do ya want for nothing?",
+        secret="Jefe",
+        timestamp=1706356245.5,
+        webhook_id="wh_7",
+        attempt=3,
+    )
     assert headers == {
         "Content-Type": "application/json",
         "X-Webhook-Signature": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
@@ -73,7 +102,9 @@ def test_the_signature_is_the_plain_hmac_of_the_body() -> None:
 
 @pytest.mark.parametrize("kind", [dict, CIMultiDict, Headers, FlaskHeaders])
 @pytest.mark.parametrize("spelling", [str.lower, str.upper, str.title, str])
-def test_headers_of_any_kind_and_case(kind: Callable[[dict[str, str]], Any], spelling: Callable[[str], str]) -> None:
+def test_headers_of_any_kind_and_case(
+    kind: Callable[[dict[str, str]], Any], spelling: Callable[[str], str]
+) -> None:
     """Names are found whatever case they are in, in whatever holds them."""
     headers = {spelling(name): value for name, value in signed(BODY).items()}
     assert webhooks.parse(BODY, kind(headers), secrets=SECRET).id == "evt_2b3f1fa0"
@@ -98,9 +129,18 @@ def test_the_bearer_token_is_checked_if_there_is_one() -> None:
     headers = signed(BODY, bearer="agreed")
     assert webhooks.parse(BODY, headers, secrets=SECRET, bearer="agreed").id == "evt_2b3f1fa0"
     assert webhooks.parse(BODY, headers, secrets=SECRET).id == "evt_2b3f1fa0"
-    for wrong in ("Bearer other", "Bearer ", "agreed", "Basic agreed", "Bearer agreed agreed", "Bearer agreé"):
+    for wrong in (
+        "Bearer other",
+        "Bearer ",
+        "agreed",
+        "Basic agreed",
+        "Bearer agreed agreed",
+        "Bearer agreé",
+    ):
         with pytest.raises(WebhookVerificationError):
-            webhooks.parse(BODY, {**headers, "Authorization": wrong}, secrets=SECRET, bearer="agreed")
+            webhooks.parse(
+                BODY, {**headers, "Authorization": wrong}, secrets=SECRET, bearer="agreed"
+            )
     with pytest.raises(WebhookVerificationError, match="Authorization"):
         webhooks.parse(BODY, signed(BODY), secrets=SECRET, bearer="agreed")
 
@@ -110,14 +150,25 @@ def test_the_bearer_token_is_checked_if_there_is_one() -> None:
 
 def written(at: float) -> list[str]:
     moment = datetime.fromtimestamp(at, UTC)
-    return [str(int(at)), f"{at:.3f}", str(int(at * 1000)), moment.isoformat(), moment.strftime("%Y-%m-%dT%H:%M:%SZ")]
+    return [
+        str(int(at)),
+        f"{at:.3f}",
+        str(int(at * 1000)),
+        moment.isoformat(),
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    ]
 
 
 @pytest.mark.parametrize("ago", [0, 250, -250])
 def test_a_young_timestamp_in_any_form(ago: float) -> None:
     """Seconds, milliseconds and ISO 8601 are understood."""
     for text in written(time.time() - ago):
-        assert webhooks.parse(BODY, changed("X-Webhook-Timestamp", text), secrets=SECRET, max_age=300).id == "evt_2b3f1fa0"
+        assert (
+            webhooks.parse(
+                BODY, changed("X-Webhook-Timestamp", text), secrets=SECRET, max_age=300
+            ).id
+            == "evt_2b3f1fa0"
+        )
 
 
 @pytest.mark.parametrize("ago", [310, -310, 10**9])
@@ -131,7 +182,20 @@ def test_an_old_timestamp_and_one_of_the_future(ago: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "soon", "٣", "1.2.3", "-5", "1e5", "nan", "2026-03-14", "9" * 400, "2026-13-01T00:00:00Z"]
+    "text",
+    [
+        None,
+        "",
+        "soon",
+        "٣",
+        "1.2.3",
+        "-5",
+        "1e5",
+        "nan",
+        "2026-03-14",
+        "9" * 400,
+        "2026-13-01T00:00:00Z",
+    ],
 )
 def test_a_timestamp_that_is_none(text: str | None) -> None:
     """It is refused if an age is asked for."""
@@ -145,14 +209,29 @@ RIGHT = signed(BODY)["X-Webhook-Signature"]
 
 
 NONE = [
-    *[None, "", " ", "x", RIGHT[:-1], RIGHT + "0", RIGHT[:32], f" {RIGHT}", f"{RIGHT}\n", f"sha256={RIGHT}", "g" * 64, "é" * 64],
+    *[
+        None,
+        "",
+        " ",
+        "x",
+        RIGHT[:-1],
+        RIGHT + "0",
+        RIGHT[:32],
+        f" {RIGHT}",
+        f"{RIGHT}\n",
+        f"sha256={RIGHT}",
+        "g" * 64,
+        "é" * 64,
+    ],
     *["\u0660" * 64, "0" * 64, "a" * 100_000, RIGHT.encode(), 7, [RIGHT], "\udc80" * 64],
 ]
 
 
 @pytest.mark.parametrize("given", NONE)
 def test_a_signature_that_is_none(given: Any) -> None:
-    """Missing, malformed, short, not hex, of another body or no text at all: it is always the same error."""
+    """Missing, malformed, short, not hex, of another body or no text at all: it is always the same
+    error.
+    """
     with pytest.raises(WebhookVerificationError) as caught:
         webhooks.parse(BODY, changed("X-Webhook-Signature", given), secrets=SECRET)
     assert RIGHT not in str(caught.value)
@@ -173,7 +252,9 @@ def test_another_secret_proves_nothing() -> None:
 
 
 def test_ten_thousand_mutations() -> None:
-    """Of signature, header and body, one change each: none verifies, and none raises anything else."""
+    """Of signature, header and body, one change each: none verifies, and none raises anything
+    else.
+    """
     chance = random.Random(11)
     pieces = ["", " ", "0", "f", "F", "\x00", "é", "\n", "X", "=", "\ud800", RIGHT]
 
@@ -185,7 +266,9 @@ def test_ten_thousand_mutations() -> None:
                 text[:at],
                 text[at:],
                 text + text,
-                text[:at] + "".join(chance.choices("0123456789abcdef", k=chance.randrange(1, 5))) + text[at + 4 :],
+                text[:at]
+                + "".join(chance.choices("0123456789abcdef", k=chance.randrange(1, 5)))
+                + text[at + 4 :],
             ]
         )
 
@@ -201,14 +284,18 @@ def test_ten_thousand_mutations() -> None:
             at = chance.randrange(len(BODY))
             body = chance.choice(
                 [
-                    BODY[:at] + chance.randbytes(chance.randrange(1, 4)) + BODY[at + chance.randrange(4) :],
+                    BODY[:at]
+                    + chance.randbytes(chance.randrange(1, 4))
+                    + BODY[at + chance.randrange(4) :],
                     BODY[:at],
                     BODY + b" ",
                     json.dumps(json.loads(BODY), separators=(",", ":")).encode(),
                     BODY[:at] + bytes([BODY[at] ^ 1 << chance.randrange(8)]) + BODY[at + 1 :],
                 ]
             )
-        same = {name.lower(): value.lower() for name, value in headers.items()}.get("x-webhook-signature") == RIGHT
+        same = {name.lower(): value.lower() for name, value in headers.items()}.get(
+            "x-webhook-signature"
+        ) == RIGHT
         if same and body == BODY:
             continue  # the mutation has changed nothing
         with pytest.raises(WebhookVerificationError):
@@ -219,24 +306,44 @@ def test_ten_thousand_mutations() -> None:
 # --- what cannot be meant, and what cannot be read ---
 
 
-@pytest.mark.parametrize("secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}])
+@pytest.mark.parametrize(
+    "secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}]
+)
 def test_secrets_that_are_none(secrets: Any) -> None:
     """A mistake of the caller's is no forgery."""
     with pytest.raises(ConfigurationError, match="secret"):
         webhooks.parse(BODY, signed(BODY), secrets=secrets)
 
 
-AROUND = ["{}\n", "{}\r\n", " {}", "{}\t", "\n{}", "\u00a0{}", "{}\u2028", "\ufeff{}", "\ufeff{}\n", "{}\x00", "{}\u200b", "a\n{}"]
+AROUND = [
+    "{}\n",
+    "{}\r\n",
+    " {}",
+    "{}\t",
+    "\n{}",
+    "\u00a0{}",
+    "{}\u2028",
+    "\ufeff{}",
+    "\ufeff{}\n",
+    "{}\x00",
+    "{}\u200b",
+    "a\n{}",
+]
 QUOTED = ['"{}"', "'{}'", "`{}`", "\u201c{}\u201d"]
 
 
 @pytest.mark.parametrize("around", [*AROUND, *QUOTED])
 def test_a_secret_with_something_around_it(around: str) -> None:
-    """A file, a variable or a form has added that: every webhook would be refused, so the secret is, wherever it is given."""
+    """A file, a variable or a form has added that: every webhook would be refused, so the secret
+    is, wherever it is given.
+    """
     secret = around.format(SECRET)
     ledger = MemoryLedger()
     uses: list[Callable[[], object]] = [
-        *[lambda given=given: webhooks.parse(BODY, signed(BODY), secrets=given) for given in (secret, [SECRET, secret], (secret,))],
+        *[
+            lambda given=given: webhooks.parse(BODY, signed(BODY), secrets=given)
+            for given in (secret, [SECRET, secret], (secret,))
+        ],
         lambda: webhooks.sign(BODY, secret=secret),
         lambda: webhooks.Receiver(secrets=secret, ledger=ledger),
         lambda: paychainhq_sync.webhooks.Receiver(secrets=[secret], ledger=ledger),
@@ -252,11 +359,20 @@ def test_a_secret_with_something_around_it(around: str) -> None:
 @pytest.mark.parametrize("secret", ["s", "'", "a b", "it's", '"a', "\u00e9\u4e2d", "whsec_+/=="])
 def test_a_secret_of_unusual_characters(secret: str) -> None:
     """Nothing is known of how a secret is made, so all that prints is taken."""
-    assert webhooks.parse(BODY, webhooks.sign(BODY, secret=secret), secrets=secret).id == "evt_2b3f1fa0"
+    assert (
+        webhooks.parse(BODY, webhooks.sign(BODY, secret=secret), secrets=secret).id
+        == "evt_2b3f1fa0"
+    )
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"secrets": [SECRET, ""]}, {"secrets": SECRET.encode()}, {"bearer": "a\nb"}, {"bearer": b"token"}]
+    "wrong",
+    [
+        {"secrets": [SECRET, ""]},
+        {"secrets": SECRET.encode()},
+        {"bearer": "a\nb"},
+        {"bearer": b"token"},
+    ],
 )
 def test_a_refused_setting_shows_no_secret(wrong: dict[str, Any]) -> None:
     """Neither the one that is wrong nor its neighbours."""
@@ -270,19 +386,26 @@ def test_a_refused_setting_shows_no_secret(wrong: dict[str, Any]) -> None:
         with pytest.raises(ConfigurationError) as caught:
             use()
         shown = traced(caught.value)
-        assert not [secret for secret in (SECRET, "token-9", "b'token'", "a\\nb") if secret in shown]
+        assert not [
+            secret for secret in (SECRET, "token-9", "b'token'", "a\\nb") if secret in shown
+        ]
 
 
 @pytest.mark.parametrize("body", [BODY.decode(), PAID, None, list(BODY), 7])
 def test_a_body_that_is_not_raw(body: Any) -> None:
     """It would have been other bytes: the caller is told so, and what to do."""
     for module in (webhooks, gateway_webhooks):
-        with pytest.raises(InvalidArgumentError, match=r"raw bytes.*before anything parses it") as caught:
+        with pytest.raises(
+            InvalidArgumentError, match=r"raw bytes.*before anything parses it"
+        ) as caught:
             module.parse(body, signed(BODY), secrets=SECRET)
         assert caught.value.argument == "body"
 
 
-@pytest.mark.parametrize("headers", [None, 7, "X-Webhook-Signature: 1", ["x"], [("a", "b", "c")], [1, 2], b"raw", object()])
+@pytest.mark.parametrize(
+    "headers",
+    [None, 7, "X-Webhook-Signature: 1", ["x"], [("a", "b", "c")], [1, 2], b"raw", object()],
+)
 def test_headers_that_are_none(headers: Any) -> None:
     """The caller's mistake is named, also by a receiver."""
     blocking = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
@@ -290,7 +413,9 @@ def test_headers_that_are_none(headers: Any) -> None:
         lambda: webhooks.parse(BODY, headers, secrets=SECRET),
         lambda: gateway_webhooks.parse(BODY, headers, secrets=SECRET),
         lambda: blocking.receive(BODY, headers),
-        lambda: asyncio.run(webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger()).receive(BODY, headers)),
+        lambda: asyncio.run(
+            webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger()).receive(BODY, headers)
+        ),
     ]
     for use in uses:
         with pytest.raises(InvalidArgumentError, match="headers must be") as caught:
@@ -299,7 +424,9 @@ def test_headers_that_are_none(headers: Any) -> None:
 
 
 def test_headers_as_pairs() -> None:
-    """A list of pairs will do, also the raw one of an ASGI scope; a header that is there twice is still one too many."""
+    """A list of pairs will do, also the raw one of an ASGI scope; a header that is there twice is
+    still one too many.
+    """
     pairs = list(signed(BODY).items())
     raw = [(name.lower().encode(), value.encode()) for name, value in pairs]
     for given in (pairs, tuple(pairs), iter(pairs), [list(pair) for pair in pairs], raw, iter(raw)):
@@ -310,7 +437,9 @@ def test_headers_as_pairs() -> None:
 
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "CONTENT-LENGTH"])
 def test_a_body_that_was_read_before(name: str) -> None:
-    """An empty body whose headers give it a length is named as such; one that is empty on the wire is not."""
+    """An empty body whose headers give it a length is named as such; one that is empty on the wire
+    is not.
+    """
     for module in (webhooks, gateway_webhooks):
         with pytest.raises(WebhookVerificationError, match="has read it before"):
             module.parse(b"", {**signed(BODY), name: "614"}, secrets=SECRET)
@@ -345,13 +474,19 @@ def test_what_is_from_the_api_and_says_something_else(body: bytes, path: str | N
 
 
 def test_no_frame_shows_a_secret() -> None:
-    """A traceback with the values of all our variables has neither the secret, nor the token, nor the right signature."""
+    """A traceback with the values of all our variables has neither the secret, nor the token, nor
+    the right signature.
+    """
     for headers in (signed(b"other", bearer="token-9"), signed(BODY, bearer="token-8")):
         try:
-            webhooks.parse(BODY, headers, secrets=["hidden-1", SECRET], bearer="token-9", max_age=300)
+            webhooks.parse(
+                BODY, headers, secrets=["hidden-1", SECRET], bearer="token-9", max_age=300
+            )
         except WebhookVerificationError as error:
             shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-            ours = "".join("".join(frame.locals.values()) for frame in shown.stack[1:] if frame.locals)
+            ours = "".join(
+                "".join(frame.locals.values()) for frame in shown.stack[1:] if frame.locals
+            )
             assert ours
             assert not [secret for secret in ("hidden-1", SECRET, "token-9") if secret in ours]
         else:
@@ -365,9 +500,13 @@ def test_no_frame_shows_a_secret() -> None:
 async def test_the_invoice_is_read_as_it_is_now(paychain_emulator: Emulator) -> None:
     """Whatever an old event says, what counts is what the API says when it is asked."""
     event = webhooks.parse(BODY, signed(BODY), secrets=SECRET)
-    async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url) as pay:
+    async with PayChainHQ(
+        api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url
+    ) as pay:
         invoice = await event.fetch(pay)
-        about_none = codec.from_json(webhooks.Event, {"id": "e", "event": "withdrawal.sent", "data": {"withdrawalId": "w"}})
+        about_none = codec.from_json(
+            webhooks.Event, {"id": "e", "event": "withdrawal.sent", "data": {"withdrawalId": "w"}}
+        )
         with pytest.raises(InvalidArgumentError, match="no invoice"):
             await event_fetch(about_none, pay)
     assert (event.data.status, invoice.id, invoice.status) == ("paid", "inv_123", "pending")

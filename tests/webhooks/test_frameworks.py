@@ -1,4 +1,6 @@
-"""Receivers in real applications: aiohttp, Starlette, FastAPI, Django and Flask, each on a real socket."""
+"""Receivers in real applications: aiohttp, Starlette, FastAPI, Django and Flask, each on a real
+socket.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,12 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +38,8 @@ from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver
 from tests.webhooks.samples import BODY, SECRET, signed, webhook
 
-# --- the applications, as a user would write them; each is mounted in every way that its framework documents ---
+# --- the applications, as a user would write them; each is mounted in every way that its framework
+# documents ---
 
 
 def starlette_route(receiver: Receiver) -> Any:
@@ -45,7 +53,9 @@ def starlette_add_route(receiver: Receiver) -> Any:
 
 
 def starlette_mount(receiver: Receiver) -> Any:
-    return Starlette(routes=[Mount("/webhooks", routes=[Route("/", receiver.starlette, methods=["POST"])])])
+    return Starlette(
+        routes=[Mount("/webhooks", routes=[Route("/", receiver.starlette, methods=["POST"])])]
+    )
 
 
 def starlette_class(receiver: Receiver) -> Any:
@@ -170,7 +180,9 @@ def django(receiver: paychainhq_sync.webhooks.Receiver, pattern: str = "path") -
 
     own = ModuleType("tests_webhooks_urls")
     patterns = [
-        re_path("^webhooks$", receiver.django) if pattern == "re_path" else path("webhooks", receiver.django, name="webhooks")
+        re_path("^webhooks$", receiver.django)
+        if pattern == "re_path"
+        else path("webhooks", receiver.django, name="webhooks")
     ]
     own.urlpatterns = [path("", urls.include(patterns))] if pattern == "include" else patterns  # type: ignore[attr-defined]
     sys.modules[own.__name__] = own
@@ -184,8 +196,22 @@ def django(receiver: paychainhq_sync.webhooks.Receiver, pattern: str = "path") -
 
 ASYNC = [
     *[starlette_route, starlette_add_route, starlette_mount, starlette_class],
-    *[fastapi_add_route, fastapi_post, fastapi_add_api_route, fastapi_router, fastapi_routes, fastapi_own_endpoint],
-    *[aiohttp_add_post, aiohttp_add_route, aiohttp_routes, aiohttp_table, aiohttp_view, aiohttp_subapp],
+    *[
+        fastapi_add_route,
+        fastapi_post,
+        fastapi_add_api_route,
+        fastapi_router,
+        fastapi_routes,
+        fastapi_own_endpoint,
+    ],
+    *[
+        aiohttp_add_post,
+        aiohttp_add_route,
+        aiohttp_routes,
+        aiohttp_table,
+        aiohttp_view,
+        aiohttp_subapp,
+    ],
 ]
 BLOCKING = [
     *[flask_add_url_rule, flask_route, flask_post, flask_blueprint],
@@ -241,7 +267,9 @@ def wsgi_server(app: Any) -> Iterator[str]:
 
 
 async def story(url: str, seen: list[str]) -> None:
-    """Refused, acknowledged without a handler, handled, repeated, failed, handled at last; and nothing but POST."""
+    """Refused, acknowledged without a handler, handled, repeated, failed, handled at last; and
+    nothing but POST.
+    """
 
     async def post(body: bytes, headers: dict[str, str]) -> int:
         async with session.post(url, data=body, headers=headers) as response:
@@ -251,7 +279,10 @@ async def story(url: str, seen: list[str]) -> None:
         assert await post(BODY, {}) == 400
         assert await post(BODY, signed(BODY + b" ")) == 400
         assert await post(b"", {}) == 400
-        assert await post(webhook("evt_1", "test.event"), signed(webhook("evt_1", "test.event"))) == 200
+        assert (
+            await post(webhook("evt_1", "test.event"), signed(webhook("evt_1", "test.event")))
+            == 200
+        )
         assert seen == []
         assert [await post(BODY, signed(BODY)) for _ in range(2)] == [200, 200]
         lower = {name.lower(): value for name, value in signed(webhook("evt_fails")).items()}
@@ -276,7 +307,9 @@ def serving(app: Any) -> AbstractAsyncContextManager[str]:
 
 @pytest.mark.parametrize("app", ASYNC)
 @pytest.mark.parametrize("kind", ["async", "plain"])
-async def test_an_async_application(app: Callable[[Receiver], Any], kind: str, tmp_path: Path) -> None:
+async def test_an_async_application(
+    app: Callable[[Receiver], Any], kind: str, tmp_path: Path
+) -> None:
     """A line of routing is all that an application needs, for handlers of both kinds."""
     seen: list[str] = []
     handle = failing_once(seen)
@@ -350,11 +383,15 @@ def flask_stream(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
 
 
 @pytest.mark.parametrize("app", [aiohttp_read, flask_read, flask_stream])
-async def test_a_body_that_was_read_before(app: Callable[[Any], Any], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_body_that_was_read_before(
+    app: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """The log names that, and does not speak of a wrong signature."""
     async with AsyncExitStack() as stack:
         if app is aiohttp_read:
-            url = await stack.enter_async_context(serving(app(Receiver(secrets=SECRET, ledger=MemoryLedger()))))
+            url = await stack.enter_async_context(
+                serving(app(Receiver(secrets=SECRET, ledger=MemoryLedger())))
+            )
         else:
             receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
             url = stack.enter_context(wsgi_server(app(receiver)))

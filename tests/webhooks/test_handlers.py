@@ -1,4 +1,6 @@
-"""Handlers of any form: each runs exactly once, in the event loop or in a thread; one that would not run is refused."""
+"""Handlers of any form: each runs exactly once, in the event loop or in a thread; one that would
+not run is refused.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,9 @@ async def test_a_plain_function_runs_in_a_thread(form: Callable[[Handled], Any])
     assert handled.threads != [threading.current_thread()]
 
 
-@pytest.mark.parametrize("form", [ASYNC[name] for name in ("method", "wrapped", "call", "returns an awaitable")])
+@pytest.mark.parametrize(
+    "form", [ASYNC[name] for name in ("method", "wrapped", "call", "returns an awaitable")]
+)
 async def test_what_is_awaited_runs_in_the_loop(form: Callable[[Handled], Any]) -> None:
     """So the async client can be used there."""
     handled = Handled()
@@ -165,7 +169,9 @@ def test_the_blocking_receiver_runs_each_plain_form_once(form: Callable[[Handled
 
 
 @pytest.mark.parametrize("name", ASYNC)
-def test_the_blocking_receiver_refuses_what_it_cannot_await(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_blocking_receiver_refuses_what_it_cannot_await(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """At once if that can be seen; else the event is not acknowledged, and the log says why."""
     handled = Handled()
     receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
@@ -189,7 +195,9 @@ async def async_generator(event: Event) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("receiver", [Receiver, paychainhq_sync.webhooks.Receiver])
-@pytest.mark.parametrize("handler", [None, "name", 7, generator, async_generator, functools.partial(generator)])
+@pytest.mark.parametrize(
+    "handler", [None, "name", 7, generator, async_generator, functools.partial(generator)]
+)
 def test_what_cannot_be_a_handler(receiver: Any, handler: Any) -> None:
     """It is refused when it is registered, and the name stays free."""
     made = receiver(secrets=SECRET, ledger=MemoryLedger())
@@ -208,7 +216,9 @@ async def test_a_generator_that_is_returned_is_a_failure(
     blocking.on("invoice.paid")(wrapped(function))
     assert blocking.receive(BODY, signed(BODY)) == 500
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
-    assert [str(error) for error in errors] == ["the handler returned a generator, which runs nothing"] * 2
+    assert [str(error) for error in errors] == [
+        "the handler returned a generator, which runs nothing"
+    ] * 2
 
 
 # --- threads ---
@@ -217,7 +227,9 @@ async def test_a_generator_that_is_returned_is_a_failure(
 async def test_a_plain_handler_reads_with_the_async_client(paychain_emulator: Emulator) -> None:
     """`anyio.from_thread.run` awaits in the loop of the receiver."""
     read: list[str] = []
-    async with PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url) as pay:
+    async with PayChainHQ(
+        api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url
+    ) as pay:
 
         def handler(event: Event) -> None:
             read.append(anyio.from_thread.run(event.fetch, pay).status)
@@ -228,7 +240,9 @@ async def test_a_plain_handler_reads_with_the_async_client(paychain_emulator: Em
 
 
 async def test_plain_handlers_that_block_delay_nothing_else() -> None:
-    """Twice as many as there are threads: the loop, the default threads and the ledger's writes go on; all are handled."""
+    """Twice as many as there are threads: the loop, the default threads and the ledger's writes go
+    on; all are handled.
+    """
     handled = Handled()
     go = threading.Event()
 
@@ -250,13 +264,17 @@ async def test_plain_handlers_that_block_delay_nothing_else() -> None:
     assert not any(each.done() for each in blocked)
     go.set()
     assert await asyncio.gather(*blocked) == [200] * 16
-    assert sorted(handled.events) == sorted(["evt_seen", *(f"evt_{number}" for number in range(16))])
+    assert sorted(handled.events) == sorted(
+        ["evt_seen", *(f"evt_{number}" for number in range(16))]
+    )
 
 
 async def test_a_plain_handler_that_takes_too_long_is_recorded_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The delivery is answered with 503 before the API gives up, and so are others until the thread has ended."""
+    """The delivery is answered with 503 before the API gives up, and so are others until the thread
+    has ended.
+    """
     monkeypatch.setattr(receivers, "WITHIN", 0.1)
     monkeypatch.setattr(receivers, "SPARE", 0.1)
     handled = Handled()
@@ -308,7 +326,9 @@ async def test_a_handler_that_finds_no_thread_in_time_never_begins(
 
 
 @pytest.mark.parametrize("name", ["method", "wrapped", "returns an awaitable"])
-async def test_what_is_awaited_too_long_is_cut_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_awaited_too_long_is_cut_off(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also if only the result showed that it is to be awaited; the event is free."""
     monkeypatch.setattr(receivers, "WITHIN", 0.1)
     cleaned: list[str] = []
@@ -330,7 +350,13 @@ async def test_what_is_awaited_too_long_is_cut_off(name: str, monkeypatch: pytes
 
 async def test_a_plain_handler_that_fails_is_run_again() -> None:
     """Whatever it raises, the claim is given up at once."""
-    errors: list[Exception] = [ValueError("no"), StopIteration(), StopAsyncIteration(), TimeoutError(), KeyError()]
+    errors: list[Exception] = [
+        ValueError("no"),
+        StopIteration(),
+        StopAsyncIteration(),
+        TimeoutError(),
+        KeyError(),
+    ]
     handled = Handled()
 
     def fail(event: Event) -> None:

@@ -1,4 +1,6 @@
-"""Four receiver processes over one SQLite file: each event is handled once, and none is lost when they are killed."""
+"""Four receiver processes over one SQLite file: each event is handled once, and none is lost when
+they are killed.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Receivers:
 
 
 @asynccontextmanager
-async def receivers(folder: Path, lease: float = 60.0, seconds: float = 0.0) -> AsyncIterator[Receivers]:
+async def receivers(
+    folder: Path, lease: float = 60.0, seconds: float = 0.0
+) -> AsyncIterator[Receivers]:
     running = Receivers(folder, lease, seconds)
     try:
         await asyncio.gather(*(running.start(number) for number in range(PROCESSES)))
@@ -58,7 +62,9 @@ async def receivers(folder: Path, lease: float = 60.0, seconds: float = 0.0) -> 
 
 
 async def deliver(running: Receivers, events: list[str], chance: random.Random) -> Counter[int]:
-    """Deliver each of these to a random process, again and again until it is acknowledged; returns how they were answered."""
+    """Deliver each of these to a random process, again and again until it is acknowledged; returns
+    how they were answered.
+    """
     answers: Counter[int] = Counter()
     waiting = iter(events)
 
@@ -68,7 +74,9 @@ async def deliver(running: Receivers, events: list[str], chance: random.Random) 
             status = 0
             while status != 200:
                 try:
-                    async with session.post(running.urls[chance.randrange(PROCESSES)], data=body, headers=signed(body)) as response:
+                    async with session.post(
+                        running.urls[chance.randrange(PROCESSES)], data=body, headers=signed(body)
+                    ) as response:
                         status = response.status
                 except (aiohttp.ClientError, ConnectionError):
                     status = 0  # its process was killed
@@ -76,7 +84,10 @@ async def deliver(running: Receivers, events: list[str], chance: random.Random) 
                 if status != 200:
                     await asyncio.sleep(0.01)
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as session, asyncio.TaskGroup() as group:
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as session,
+        asyncio.TaskGroup() as group,
+    ):
         for _ in range(32):
             group.create_task(sender(session))
     return answers
@@ -100,7 +111,9 @@ async def test_each_event_is_handled_once(tmp_path: Path) -> None:
 
 
 async def test_none_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
-    """They are killed in the middle of their handlers, up to ten times, and started again: each event is handled at least once."""
+    """They are killed in the middle of their handlers, up to ten times, and started again: each
+    event is handled at least once.
+    """
     chance = random.Random(6)
     events = [f"evt_{number}" for number in range(400)]
     deliveries = [event for event in events for _ in range(chance.randint(1, 3))]

@@ -1,4 +1,6 @@
-"""Receivers: what each webhook is answered with, and how often its handler runs; the same over both faces."""
+"""Receivers: what each webhook is answered with, and how often its handler runs; the same over both
+faces.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,12 @@ async def test_what_is_not_from_the_api_is_refused(caplog: pytest.LogCaptureFixt
     backend = Backend(bearer="token-9")
     body = webhook("evt_1")
     right = signed(body, bearer="token-9")
-    for headers in ({}, {**right, "X-Webhook-Signature": "0" * 64}, signed(body), {**right, "Authorization": "Bearer x"}):
+    for headers in (
+        {},
+        {**right, "X-Webhook-Signature": "0" * 64},
+        signed(body),
+        {**right, "Authorization": "Bearer x"},
+    ):
         assert await backend.receive(body, headers) == 400
     assert await backend.receive(body + b" ", right) == 400
     assert backend.seen == []
@@ -90,7 +97,9 @@ async def test_what_has_no_handler_is_acknowledged() -> None:
 
 
 async def test_what_is_not_understood_comes_again(caplog: pytest.LogCaptureFixture) -> None:
-    """It is from the API, so it is not refused, and it has not been handled, so it is not acknowledged."""
+    """It is from the API, so it is not refused, and it has not been handled, so it is not
+    acknowledged.
+    """
     backend = Backend()
     assert await backend.receive(b'{"event": "invoice.paid"}') == 500
     assert "is not understood" in caplog.text
@@ -127,7 +136,9 @@ async def test_two_deliveries_at_the_same_time() -> None:
     def meanwhile() -> None:
         other = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=backend.ledger)
         other.on("invoice.paid")(lambda event: backend.seen.append("twice"))
-        thread = threading.Thread(target=lambda: answers.append(other.receive(webhook("evt_1"), signed(webhook("evt_1")))))
+        thread = threading.Thread(
+            target=lambda: answers.append(other.receive(webhook("evt_1"), signed(webhook("evt_1"))))
+        )
         thread.start()
         thread.join()
 
@@ -172,7 +183,9 @@ class BrokenClaims:
 async def test_a_ledger_that_fails_lets_the_event_come_again(
     step: str, handled: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not recorded as done is not acknowledged, even if its handler has run, and the log says whether it has."""
+    """What is not recorded as done is not acknowledged, even if its handler has run, and the log
+    says whether it has.
+    """
     backend = Backend(ledger=BrokenClaims(step))
     monkeypatch.setattr(base, "WITHIN", 0.0)
     monkeypatch.setattr(base, "SPARE", 0.3)
@@ -183,7 +196,9 @@ async def test_a_ledger_that_fails_lets_the_event_come_again(
 
 
 @pytest.mark.parametrize("failures", [1, 3])
-async def test_a_ledger_that_fails_for_a_moment_is_asked_again(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_ledger_that_fails_for_a_moment_is_asked_again(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The event is recorded as done by a later attempt of the same delivery."""
     monkeypatch.setattr(base, "_FIRST_PAUSE", 0.01)
     claims = BrokenClaims("settle", failures)
@@ -243,8 +258,17 @@ async def test_a_server_that_stops_gives_the_event_back() -> None:
 
 async def test_settings_that_cannot_work() -> None:
     """They are told when the receiver is made, or its handler named."""
-    wrong: list[dict[str, Any]] = [{"secrets": ""}, {"secrets": []}, {"ledger": object()}, {"max_age": -1}]
-    wrong += [{"lease": lease} for lease in (0, 1, 24.9, 25.0)] + [{"name": None}, {"name": 7}, {"secrets": "whsec_1\n"}]
+    wrong: list[dict[str, Any]] = [
+        {"secrets": ""},
+        {"secrets": []},
+        {"ledger": object()},
+        {"max_age": -1},
+    ]
+    wrong += [{"lease": lease} for lease in (0, 1, 24.9, 25.0)] + [
+        {"name": None},
+        {"name": 7},
+        {"secrets": "whsec_1\n"},
+    ]
     for settings in wrong:
         with pytest.raises(ConfigurationError):
             Backend(**settings)
@@ -262,11 +286,19 @@ async def test_an_old_timestamp_is_refused_if_that_is_wanted() -> None:
 
 
 async def test_webhooks_feed_a_watch(paychain_emulator: Emulator) -> None:
-    """A watch that would look again in an hour sees at once what a webhook names, in whatever thread that came."""
+    """A watch that would look again in an hour sees at once what a webhook names, in whatever
+    thread that came.
+    """
     backend = Backend()
-    settings: Any = {"api_key": API_KEY, "business_id": BUSINESS_ID, "base_url": paychain_emulator.url}
+    settings: Any = {
+        "api_key": API_KEY,
+        "business_id": BUSINESS_ID,
+        "base_url": paychain_emulator.url,
+    }
     async with faces.PayChainHQ(**settings) as pay:
-        changes = pay.invoices.watch(["inv_123"], interval=3600, seen=backend.receiver.invoice_ids())
+        changes = pay.invoices.watch(
+            ["inv_123"], interval=3600, seen=backend.receiver.invoice_ids()
+        )
         assert (await anext(changes)).current == "pending"
         paychain_emulator.pay("inv_123")
         paychain_emulator.confirm("inv_123")
@@ -277,10 +309,14 @@ async def test_webhooks_feed_a_watch(paychain_emulator: Emulator) -> None:
 
 @pytest.mark.async_only("it looks at the feed itself")
 async def test_a_slow_watch_gets_each_invoice_once() -> None:
-    """What is named again before it was looked at is one look; an event about no invoice names none."""
+    """What is named again before it was looked at is one look; an event about no invoice names
+    none.
+    """
     backend = Backend()
     feed = backend.receiver.invoice_ids()
-    for number, data in enumerate([{"invoiceId": "a"}, {"invoiceId": "b"}, {"invoiceId": "a"}, {"withdrawalId": "w"}]):
+    for number, data in enumerate(
+        [{"invoiceId": "a"}, {"invoiceId": "b"}, {"invoiceId": "a"}, {"withdrawalId": "w"}]
+    ):
         assert await backend.receive(webhook(f"evt_{number}", "invoice.seen", **data)) == 200
     assert [await anext(feed), await anext(feed)] == ["a", "b"]
     waiting = asyncio.ensure_future(anext(feed))
@@ -307,7 +343,10 @@ async def test_refusals_show_no_secret(caplog: pytest.LogCaptureFixture) -> None
 async def test_receivers_with_different_names_each_handle_an_event() -> None:
     """Those with the same name share it, whatever characters the names and the ids have."""
     ledger = MemoryLedger()
-    named = {name: [Backend(ledger=ledger, name=name) for _ in range(2)] for name in ("", "mail", "stock", "a,b", '["', "\u00e9")}
+    named = {
+        name: [Backend(ledger=ledger, name=name) for _ in range(2)]
+        for name in ("", "mail", "stock", "a,b", '["', "\u00e9")
+    }
     events = ["evt_1", "b", '["mail","evt_1"]x', ":evt_1"]
     for event in events:
         for backends in named.values():

@@ -27,7 +27,9 @@ _CHECKOUT = "https://yourdomain.com/checkout"
 
 
 def create_payment(call: Call) -> object:
-    """Create a payment. Assumption: references are not unique, so that a second request is visible as a second payment."""
+    """Create a payment. Assumption: references are not unique, so that a second request is visible
+    as a second payment.
+    """
     body, now = call.body, call.state.now()
     field = "siteId" if "siteId" in body and "clientId" not in body else "clientId"
     if field not in body:
@@ -57,7 +59,8 @@ def create_payment(call: Call) -> object:
     expires = now // 1000 + _YEAR_S
     if "expiresAt" in body:
         expires = int(datetime.fromisoformat(body["expiresAt"]).timestamp())
-    url = f"{_CHECKOUT}/{payment_id}?expires={expires}&signature={signature(_APP_KEY, f'{payment_id}|{expires}'.encode())}"
+    signed = signature(_APP_KEY, f"{payment_id}|{expires}".encode())
+    url = f"{_CHECKOUT}/{payment_id}?expires={expires}&signature={signed}"
     back = f"&redirectUrl={quote(body['redirectUrl'], safe='')}" if "redirectUrl" in body else ""
     return {"checkoutUrl": url + back}
 
@@ -67,26 +70,43 @@ def get_payment(call: Call) -> object:
 
 
 def instructions(call: Call) -> object:
-    """Return the payment instructions. Assumption: no page shows these fields, the providers or the methods."""
+    """Return the payment instructions. Assumption: no page shows these fields, the providers or the
+    methods.
+    """
     payment = _payment(call, call.path["payment_id"])
     address = hashlib.sha256("|".join(call.path.values()).encode()).hexdigest()[:40]
     amount = f"{payment['amount'] // 100}.{payment['amount'] % 100:02d}"
-    return {"address": f"0x{address}", "amount": amount, "currency": call.path["method"], "provider": call.path["provider"]}
+    return {
+        "address": f"0x{address}",
+        "amount": amount,
+        "currency": call.path["method"],
+        "provider": call.path["provider"],
+    }
 
 
 def methods(call: Call) -> object:
     """List the methods that the application accepts. Assumption: no page shows these fields."""
     payment = _payment(call, call.path["payment_id"])
-    application = call.state.get("SELECT * FROM gateway_applications WHERE id = ?", payment["application_id"])
-    return [{"provider": "emulator", "method": code} for code in json.loads(application["currency_whitelist"])]
+    application = call.state.get(
+        "SELECT * FROM gateway_applications WHERE id = ?", payment["application_id"]
+    )
+    return [
+        {"provider": "emulator", "method": code}
+        for code in json.loads(application["currency_whitelist"])
+    ]
 
 
 def list_applications(call: Call) -> object:
-    return [application_json(row) for row in call.state.all("SELECT * FROM gateway_applications ORDER BY seq")]
+    return [
+        application_json(row)
+        for row in call.state.all("SELECT * FROM gateway_applications ORDER BY seq")
+    ]
 
 
 def get_application(call: Call) -> object:
-    row = call.state.find("SELECT * FROM gateway_applications WHERE id = ?", call.path["application_id"])
+    row = call.state.find(
+        "SELECT * FROM gateway_applications WHERE id = ?", call.path["application_id"]
+    )
     if row is None:
         raise _not_found()
     return application_json(row)
@@ -109,8 +129,16 @@ def create_application(call: Call) -> object:
         created_at=call.state.now(),
     )
     if "callbackUrl" in body:
-        add_endpoint(call.state, body["callbackUrl"], body["secret"], endpoint_id=application_id, scheme="gateway")
-    return application_json(call.state.get("SELECT * FROM gateway_applications WHERE id = ?", application_id))
+        add_endpoint(
+            call.state,
+            body["callbackUrl"],
+            body["secret"],
+            endpoint_id=application_id,
+            scheme="gateway",
+        )
+    return application_json(
+        call.state.get("SELECT * FROM gateway_applications WHERE id = ?", application_id)
+    )
 
 
 def create_refund(call: Call) -> object:
@@ -122,7 +150,10 @@ def create_refund(call: Call) -> object:
     payment = _payment(call, body["paymentId"])
     if not payment_json(payment)["refund"]:
         refuse_field("paymentId", "Refund is not allowed for this payment.")
-    if call.state.find("SELECT 1 FROM gateway_refunds WHERE payment_id = ?", payment["id"]) is not None:
+    if (
+        call.state.find("SELECT 1 FROM gateway_refunds WHERE payment_id = ?", payment["id"])
+        is not None
+    ):
         refuse_field("paymentId", "A refund request exists already.")
     refund_id = str(uuid4())
     call.state.insert(
@@ -132,7 +163,9 @@ def create_refund(call: Call) -> object:
         blockchain_address=body.get("blockchainAddress"),
         created_at=call.state.now(),
     )
-    return refund_json(call.state.get("SELECT * FROM gateway_refunds WHERE id = ?", refund_id), payment)
+    return refund_json(
+        call.state.get("SELECT * FROM gateway_refunds WHERE id = ?", refund_id), payment
+    )
 
 
 def _payment(call: Call, payment_id: str) -> Row:

@@ -23,7 +23,9 @@ def find(state: State, payment_id: str) -> Row:
 
 
 def pay(state: State, payment_id: str, amount: int | None) -> str:
-    """Record a payment seen on chain and return its status. Assumption: a payment that is no longer open accepts nothing."""
+    """Record a payment seen on chain and return its status. Assumption: a payment that is no longer
+    open accepts nothing.
+    """
     payment = find(state, payment_id)
     if payment["status"] not in _PAYABLE:
         return str(payment["status"])
@@ -32,7 +34,8 @@ def pay(state: State, payment_id: str, amount: int | None) -> str:
         raise ValueError(f"{payment_id} has no remaining amount: pass an amount")
     status = Status.FOUND if payment["status"] == Status.OPEN else Status(payment["status"])
     state.run(
-        "UPDATE gateway_payments SET status = ?, received = received + ?, found_at = coalesce(found_at, ?) WHERE id = ?",
+        "UPDATE gateway_payments SET status = ?, received = received + ?, found_at = "
+        "coalesce(found_at, ?) WHERE id = ?",
         status.value,
         missing if amount is None else amount,
         state.now(),
@@ -44,22 +47,32 @@ def pay(state: State, payment_id: str, amount: int | None) -> str:
 def confirm(state: State, payment_id: str) -> str:
     """Confirm the received amount, send the webhooks, and return the payment's status.
 
-    Assumption: an application that allows underpayments accepts any amount as full. Overpayments are always accepted.
+    Assumption: an application that allows underpayments accepts any amount as full. Overpayments
+    are always accepted.
     """
     payment = find(state, payment_id)
     if payment["status"] not in (Status.FOUND, Status.UNDERPAID):
         return str(payment["status"])
-    application = state.get("SELECT * FROM gateway_applications WHERE id = ?", payment["application_id"])
+    application = state.get(
+        "SELECT * FROM gateway_applications WHERE id = ?", payment["application_id"]
+    )
     if payment["received"] >= payment["amount"] or application["allow_underpay"]:
-        state.run("UPDATE gateway_payments SET confirmed_at = ? WHERE id = ?", state.now(), payment_id)
-        return _become(state, payment_id, Status.RECEIVED, [EventName.RECEIVED, EventName.COMPLETED])
+        state.run(
+            "UPDATE gateway_payments SET confirmed_at = ? WHERE id = ?", state.now(), payment_id
+        )
+        return _become(
+            state, payment_id, Status.RECEIVED, [EventName.RECEIVED, EventName.COMPLETED]
+        )
     return _become(state, payment_id, Status.UNDERPAID, [EventName.UNDERPAID])
 
 
 def acknowledged(state: State, body: bytes) -> None:
     """Set the payment of an acknowledged webhook to CONFIRMED if its status is RECEIVED."""
     payment_id = json.loads(body)["payment"]["id"]
-    state.run("UPDATE gateway_payments SET status = 'CONFIRMED' WHERE id = ? AND status = 'RECEIVED'", payment_id)
+    state.run(
+        "UPDATE gateway_payments SET status = 'CONFIRMED' WHERE id = ? AND status = 'RECEIVED'",
+        payment_id,
+    )
 
 
 def refund(state: State, payment_id: str) -> str:
@@ -74,7 +87,10 @@ def _become(state: State, payment_id: str, status: Status, events: Sequence[Even
     state.run("UPDATE gateway_payments SET status = ? WHERE id = ?", status.value, payment_id)
     payment = find(state, payment_id)
     # The endpoint of an application has the application's id.
-    if state.find("SELECT 1 FROM webhook_endpoints WHERE id = ?", payment["application_id"]) is not None:
+    if (
+        state.find("SELECT 1 FROM webhook_endpoints WHERE id = ?", payment["application_id"])
+        is not None
+    ):
         for event in events:
             state.insert(
                 "webhook_deliveries",

@@ -22,7 +22,9 @@ _PUBLIC = "payments.methods"
 
 
 def operate(exchange: Exchange) -> Reply:
-    """Execute an operation in one transaction. Assumption: creations answer 201, all other operations 200."""
+    """Execute an operation in one transaction. Assumption: creations answer 201, all other
+    operations 200.
+    """
     if exchange.route is None:
         raise RefusedError(404, "NOT_FOUND", "Not found.")
     operation, values = exchange.route
@@ -32,7 +34,10 @@ def operate(exchange: Exchange) -> Reply:
         if exchange.body is BROKEN:
             raise RefusedError(400, "BAD_REQUEST", "The body is not JSON.")
         call = Call(exchange.state, values, {}, check_body(operation.body, exchange.body))
-        return Reply(201 if operation.method == "POST" else 200, dump({"data": HANDLERS[operation.name](call)}))
+        return Reply(
+            201 if operation.method == "POST" else 200,
+            dump({"data": HANDLERS[operation.name](call)}),
+        )
 
 
 def _authorize(state: State, operation: Operation[Any], headers: Mapping[str, str]) -> None:

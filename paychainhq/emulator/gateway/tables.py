@@ -24,7 +24,7 @@ CREATE TABLE gateway_payments (
 CREATE TABLE gateway_refunds (
     seq INTEGER PRIMARY KEY, id TEXT UNIQUE, payment_id TEXT UNIQUE, blockchain_address TEXT, created_at INTEGER
 );
-"""
+"""  # noqa: E501
 
 CURRENCIES = ["BTC", "ETH", "USDT"]
 
@@ -36,7 +36,9 @@ def plant(state: State) -> None:
         (seed.GATEWAY_READ_TOKEN, "client", ["payments.get"]),
         (seed.GATEWAY_OAUTH_TOKEN, "oauth", []),
     ):
-        state.insert("gateway_tokens", digest=seed.digest(token), kind=kind, scopes=json.dumps(scopes))
+        state.insert(
+            "gateway_tokens", digest=seed.digest(token), kind=kind, scopes=json.dumps(scopes)
+        )
     state.insert(
         "gateway_applications",
         id="550e8400-e29b-41d4-a716-446655440000",

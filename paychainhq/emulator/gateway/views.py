@@ -24,11 +24,17 @@ def _time(milliseconds: int | None) -> str | None:
 
 def money(minor: int, currency: str) -> dict[str, object]:
     whole, cents = divmod(minor, 100)
-    return {"value": json_number(Fraction(minor, 100)), "amount": minor, "formatted": f"{SYMBOLS[currency]}{whole:,}.{cents:02d}"}
+    return {
+        "value": json_number(Fraction(minor, 100)),
+        "amount": minor,
+        "formatted": f"{SYMBOLS[currency]}{whole:,}.{cents:02d}",
+    }
 
 
 def payment_json(row: Row) -> dict[str, object]:
-    """Return a payment with all fields. Assumption: fields that do not apply yet are null, and a paid payment may be refunded."""
+    """Return a payment with all fields. Assumption: fields that do not apply yet are null, and a
+    paid payment may be refunded.
+    """
     currency, paid = row["currency"], row["status"] in PAID
     return {
         "id": row["id"],

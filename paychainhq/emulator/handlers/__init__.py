@@ -1,10 +1,20 @@
-"""Operations, one function each: takes a `Call`, returns the JSON of the response. Each runs inside one transaction."""
+"""Operations, one function each: takes a `Call`, returns the JSON of the response. Each runs inside
+one transaction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paychainhq.emulator.handlers import api_keys, billing, businesses, customers, invoices, reference, treasury
+from paychainhq.emulator.handlers import (
+    api_keys,
+    billing,
+    businesses,
+    customers,
+    invoices,
+    reference,
+    treasury,
+)
 from paychainhq.emulator.handlers.call import Handler
 
 HANDLERS: Mapping[str, Handler] = {

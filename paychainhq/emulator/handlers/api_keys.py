@@ -9,7 +9,13 @@ from collections.abc import Iterable
 from paychainhq.emulator.catalog import CONTRACT_POLICY
 from paychainhq.emulator.errors import RefusedError, not_found, refuse_field
 from paychainhq.emulator.handlers.call import Call, new_id
-from paychainhq.emulator.seed import CONTRACT_PERMISSIONS, DAY, PAYOUT_PERMISSIONS, STANDARD_PERMISSIONS, digest
+from paychainhq.emulator.seed import (
+    CONTRACT_PERMISSIONS,
+    DAY,
+    PAYOUT_PERMISSIONS,
+    STANDARD_PERMISSIONS,
+    digest,
+)
 from paychainhq.emulator.state import Row, iso
 
 _HIGH_RISK = frozenset({"*", "apiKeys:*", "payments:*", "contracts:*", "contracts:sign"})
@@ -17,7 +23,8 @@ _HIGH_RISK = frozenset({"*", "apiKeys:*", "payments:*", "contracts:*", "contract
 
 def list_(call: Call) -> object:
     rows = call.state.all(
-        "SELECT * FROM api_keys WHERE kind IN ('standard', 'payout') AND NOT revoked AND (expires_at IS NULL OR expires_at > ?)"
+        "SELECT * FROM api_keys WHERE kind IN ('standard', 'payout') AND NOT revoked AND "
+        "(expires_at IS NULL OR expires_at > ?)"
         " ORDER BY seq DESC",
         call.state.now(),
     )
@@ -37,15 +44,24 @@ def list_(call: Call) -> object:
 
 
 def create(call: Call) -> object:
-    """Create a standard key. Assumption: permissions default to those of the sample, and unknown permissions are accepted."""
+    """Create a standard key. Assumption: permissions default to those of the sample, and unknown
+    permissions are accepted.
+    """
     permissions = call.body.get("permissions", STANDARD_PERMISSIONS)
-    refused = [permission for permission in permissions if permission in _HIGH_RISK or permission.startswith("payouts:")]
+    refused = [
+        permission
+        for permission in permissions
+        if permission in _HIGH_RISK or permission.startswith("payouts:")
+    ]
     if refused:
         raise RefusedError(
             400,
             "HIGH_RISK_SCOPE_NOT_ALLOWED",
             "a standard API key may not have this permission",
-            [{"field": "permissions", "message": f"{permission} is not allowed"} for permission in refused],
+            [
+                {"field": "permissions", "message": f"{permission} is not allowed"}
+                for permission in refused
+            ],
         )
     warning = "Store this API key securely. It cannot be recovered."
     return _create(call, "standard", "key", "biz_live", permissions, None, warning)
@@ -68,26 +84,52 @@ def create_payout(call: Call) -> object:
         "limits": limits,
         "ipAllowlist": body.get("ipAllowlist", []),
     }
-    warning = "Store this payout API key securely. It pays out within its policy only, and cannot be recovered."
-    return _create(call, "payout", "key_payout", "biz_live_payout", PAYOUT_PERMISSIONS, policy, warning)
+    warning = (
+        "Store this payout API key securely. It pays out within its policy only, and cannot "
+        "be recovered."
+    )
+    return _create(
+        call, "payout", "key_payout", "biz_live_payout", PAYOUT_PERMISSIONS, policy, warning
+    )
 
 
 def create_contract(call: Call) -> object:
-    """Create a contract key. Assumption: every action id counts as a published action of the sample's contract."""
+    """Create a contract key. Assumption: every action id counts as a published action of the
+    sample's contract.
+    """
     policy = {"allowedActionIds": call.body["actionIds"], **CONTRACT_POLICY}
-    warning = "Store this contract execution API key securely. It runs the configured actions only, and cannot be recovered."
-    return _create(call, "contract_execution", "key_contract", "biz_live_contract", CONTRACT_PERMISSIONS, policy, warning)
+    warning = (
+        "Store this contract execution API key securely. It runs the configured actions "
+        "only, and cannot be recovered."
+    )
+    return _create(
+        call,
+        "contract_execution",
+        "key_contract",
+        "biz_live_contract",
+        CONTRACT_PERMISSIONS,
+        policy,
+        warning,
+    )
 
 
 def revoke(call: Call) -> object:
     """Revoke a key. Assumption: a revoked key is not found."""
-    if not call.state.run("UPDATE api_keys SET revoked = 1 WHERE id = ? AND NOT revoked", call.path["key_id"]):
+    if not call.state.run(
+        "UPDATE api_keys SET revoked = 1 WHERE id = ? AND NOT revoked", call.path["key_id"]
+    ):
         raise not_found("API key")
     return {"ok": True}
 
 
 def _create(
-    call: Call, kind: str, id_prefix: str, prefix: str, permissions: list[str], policy: dict[str, object] | None, warning: str
+    call: Call,
+    kind: str,
+    id_prefix: str,
+    prefix: str,
+    permissions: list[str],
+    policy: dict[str, object] | None,
+    warning: str,
 ) -> object:
     key_id, key, now = new_id(id_prefix), f"{prefix}_{secrets.token_hex(16)}", call.state.now()
     expires_at = now + call.body["expiresIn"] * DAY if "expiresIn" in call.body else None
@@ -120,7 +162,10 @@ def _listed_policy(row: Row) -> dict[str, object] | None:
     if policy is None:
         return None
     # The list and the response to a creation have different names for the same field.
-    return {"allowedDestinations" if name == "destinations" else name: value for name, value in policy.items()}
+    return {
+        "allowedDestinations" if name == "destinations" else name: value
+        for name, value in policy.items()
+    }
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

@@ -54,7 +54,9 @@ def plans(call: Call) -> object:
 
 
 def change_subscription(call: Call) -> object:
-    """Request another plan. Assumption: no page shows the response to a downgrade. Here it has no invoice and stays scheduled."""
+    """Request another plan. Assumption: no page shows the response to a downgrade. Here it has no
+    invoice and stays scheduled.
+    """
     business = call.state.get("SELECT * FROM business")
     code, mode = call.body["planCode"], call.body.get("billingMode", "prepaid_monthly")
     if code not in PLANS:
@@ -66,7 +68,11 @@ def change_subscription(call: Call) -> object:
     change = {"fromPlanCode": business["plan_code"], "toPlanCode": code, "billingMode": mode}
     fee = _fee(code, mode)
     if fee < _fee(business["plan_code"], business["billing_mode"]):
-        return {"state": "scheduled", **change, "effectiveAt": iso(business["cycle_start"] + _CYCLE)}
+        return {
+            "state": "scheduled",
+            **change,
+            "effectiveAt": iso(business["cycle_start"] + _CYCLE),
+        }
     invoice_id, network_id = new_id("bill_inv"), call.body.get("networkId", "base-mainnet")
     call.state.insert(
         "billing_invoices",
@@ -89,49 +95,81 @@ def change_subscription(call: Call) -> object:
 def invoices(call: Call) -> object:
     limit = min(call.query.get("limit", DEFAULT_PAGE), LARGEST_PAGE)
     rows = call.state.all(
-        "SELECT * FROM billing_invoices WHERE status = coalesce(?, status) ORDER BY seq DESC LIMIT ? OFFSET ?",
+        "SELECT * FROM billing_invoices WHERE status = coalesce(?, status) ORDER BY seq DESC LIMIT "
+        "? OFFSET ?",
         call.query.get("status"),
         limit,
         call.query.get("offset", 0),
     )
     return {
         "data": [
-            {"id": row["id"], "status": row["status"], "amountUSD": row["amount_usd"], "dueAt": iso(row["due_at"])} for row in rows
+            {
+                "id": row["id"],
+                "status": row["status"],
+                "amountUSD": row["amount_usd"],
+                "dueAt": iso(row["due_at"]),
+            }
+            for row in rows
         ]
     }
 
 
 def usage(call: Call) -> object:
     start = call.state.get("SELECT cycle_start FROM business")["cycle_start"]
-    return {"cycle": {"start": iso(start), "end": iso(start + _CYCLE)}, "linkedPayoutUsage": {"count": 19, "quota": 100}}
+    return {
+        "cycle": {"start": iso(start), "end": iso(start + _CYCLE)},
+        "linkedPayoutUsage": {"count": 19, "quota": 100},
+    }
 
 
 def pay_invoice(call: Call) -> object:
-    """Attach a transaction. Assumption: any transaction suffices, so BILLING_UNDERPAYMENT never occurs."""
+    """Attach a transaction. Assumption: any transaction suffices, so BILLING_UNDERPAYMENT never
+    occurs.
+    """
     body, state = call.body, call.state
     invoice = _find(call)
     transaction = (body["chain"], body["networkId"], body["txHash"])
-    payment = state.find("SELECT invoice_id FROM billing_payments WHERE chain = ? AND network_id = ? AND tx_hash = ?", *transaction)
+    payment = state.find(
+        "SELECT invoice_id FROM billing_payments WHERE chain = ? AND network_id = ? AND tx_hash = "
+        "?",
+        *transaction,
+    )
     if payment is not None and payment["invoice_id"] != invoice["id"]:
-        raise RefusedError(409, "BILLING_PAYMENT_REPLAY_CONFLICT", "this transaction belongs to another billing invoice's payment")
+        raise RefusedError(
+            409,
+            "BILLING_PAYMENT_REPLAY_CONFLICT",
+            "this transaction belongs to another billing invoice's payment",
+        )
     if payment is None:
         if invoice["status"] == "paid":
             raise RefusedError(409, "CONFLICT", "this billing invoice is paid already")
         state.insert(
-            "billing_payments", chain=transaction[0], network_id=transaction[1], tx_hash=transaction[2], invoice_id=invoice["id"]
+            "billing_payments",
+            chain=transaction[0],
+            network_id=transaction[1],
+            tx_hash=transaction[2],
+            invoice_id=invoice["id"],
         )
         state.run("UPDATE billing_invoices SET status = 'paid' WHERE id = ?", invoice["id"])
         if invoice["plan_code"] is not None:
-            state.run("UPDATE business SET plan_code = ?, billing_mode = ?", invoice["plan_code"], invoice["billing_mode"])
+            state.run(
+                "UPDATE business SET plan_code = ?, billing_mode = ?",
+                invoice["plan_code"],
+                invoice["billing_mode"],
+            )
     return {"ok": True, "status": "paid", "replayed": payment is not None}
 
 
 def _fee(code: str, mode: str) -> Decimal:
-    return Decimal(ANNUAL_FEES[code] if mode == "prepaid_annual" else str(PLANS[code]["monthlyBaseFeeUsd"]))
+    return Decimal(
+        ANNUAL_FEES[code] if mode == "prepaid_annual" else str(PLANS[code]["monthlyBaseFeeUsd"])
+    )
 
 
 def _find(call: Call) -> Row:
-    row = call.state.find("SELECT * FROM billing_invoices WHERE ? IN (id, alias)", call.path["invoice_id"])
+    row = call.state.find(
+        "SELECT * FROM billing_invoices WHERE ? IN (id, alias)", call.path["invoice_id"]
+    )
     if row is None:
         raise not_found("billing invoice")
     return row

@@ -36,9 +36,12 @@ def invoice_settings(call: Call) -> object:
 
 
 def update_invoice_settings(call: Call) -> object:
-    """Change the settings. Assumption: the response holds the settings, and they apply to invoices created later."""
+    """Change the settings. Assumption: the response holds the settings, and they apply to invoices
+    created later.
+    """
     call.state.run(
-        "UPDATE business SET tolerance_bps = coalesce(?, tolerance_bps), tolerance_max_usd = coalesce(?, tolerance_max_usd),"
+        "UPDATE business SET tolerance_bps = coalesce(?, tolerance_bps), tolerance_max_usd = "
+        "coalesce(?, tolerance_max_usd),"
         " updated_at = ?",
         call.body.get("invoiceUnderpaymentToleranceBps"),
         call.body.get("invoiceUnderpaymentToleranceMaxUsd"),
@@ -52,4 +55,9 @@ def _business(call: Call) -> Row:
 
 
 def _identity(row: Row) -> dict[str, object]:
-    return {"id": row["id"], "billingAlias": row["billing_alias"], "name": row["name"], "status": row["status"]}
+    return {
+        "id": row["id"],
+        "billingAlias": row["billing_alias"],
+        "name": row["name"],
+        "status": row["status"],
+    }

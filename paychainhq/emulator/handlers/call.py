@@ -18,7 +18,9 @@ DEFAULT_PAGE = 20
 
 @attrs.frozen
 class Call:
-    """Request that may be executed. Its fields are checked and have their wire names; path ids have the operation's names."""
+    """Request that may be executed. Its fields are checked and have their wire names; path ids have
+    the operation's names.
+    """
 
     state: State
     path: Mapping[str, str]
@@ -44,9 +46,25 @@ def new_address(chain: str) -> str:
 
 
 def page_of(call: Call, source: str, *values: Value) -> tuple[list[Row], dict[str, object]]:
-    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: newest rows first."""
-    page, limit = call.query.get("page", 1), min(call.query.get("limit", DEFAULT_PAGE), LARGEST_PAGE)
+    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: newest rows
+    first.
+    """
+    page, limit = (
+        call.query.get("page", 1),
+        min(call.query.get("limit", DEFAULT_PAGE), LARGEST_PAGE),
+    )
     total: int = call.state.get("SELECT count(*) AS total " + source, *values)["total"]
-    rows = call.state.all("SELECT * " + source + " ORDER BY seq DESC LIMIT ? OFFSET ?", *values, limit, (page - 1) * limit)
+    rows = call.state.all(
+        "SELECT * " + source + " ORDER BY seq DESC LIMIT ? OFFSET ?",
+        *values,
+        limit,
+        (page - 1) * limit,
+    )
     pages = -(-total // limit)
-    return rows, {"page": page, "limit": limit, "total": total, "totalPages": pages, "hasMore": page < pages}
+    return rows, {
+        "page": page,
+        "limit": limit,
+        "total": total,
+        "totalPages": pages,
+        "hasMore": page < pages,
+    }

@@ -8,7 +8,9 @@ from paychainhq.emulator.state import Row
 
 
 def create(call: Call) -> object:
-    """Create a customer. Assumption: references are not unique, so a second request without a key makes a second customer."""
+    """Create a customer. Assumption: references are not unique, so a second request without a key
+    makes a second customer.
+    """
     customer_id = new_id("cus")
     call.state.insert(
         "customers",
@@ -38,5 +40,12 @@ def find(call: Call, customer_id: str) -> Row:
 
 
 def _customer(row: Row) -> dict[str, object]:
-    addresses = [{"chainFamily": family, "address": row[f"{family}_address"]} for family in ("eth", "sol")]
-    return {"id": row["id"], "externalRef": row["external_ref"], "email": row["email"], "addresses": addresses}
+    addresses = [
+        {"chainFamily": family, "address": row[f"{family}_address"]} for family in ("eth", "sol")
+    ]
+    return {
+        "id": row["id"],
+        "externalRef": row["external_ref"],
+        "email": row["email"],
+        "addresses": addresses,
+    }

@@ -12,7 +12,11 @@ from paychainhq.emulator.handlers.call import Call, new_address, new_id, page_of
 from paychainhq.emulator.state import Row, iso
 from paychainhq.models.invoices import InvoiceStatus
 
-_READY = {"status": "ready", "ready": True, "message": "Deposit address is registered and ready to share."}
+_READY = {
+    "status": "ready",
+    "ready": True,
+    "message": "Deposit address is registered and ready to share.",
+}
 
 
 def create(call: Call) -> object:
@@ -61,7 +65,10 @@ def create(call: Call) -> object:
 
 def list_(call: Call) -> object:
     # An omitted filter is null and matches every row.
-    source = "FROM invoices WHERE status = coalesce(?, status) AND customer_id IS coalesce(?, customer_id)"
+    source = (
+        "FROM invoices WHERE status = coalesce(?, status) AND customer_id IS coalesce(?, "
+        "customer_id)"
+    )
     rows, pagination = page_of(call, source, call.query.get("status"), call.query.get("customerId"))
     data = [{"id": row["id"], **_asset(row), "expiresAt": iso(row["expires_at"])} for row in rows]
     return {"data": data, "pagination": pagination}
@@ -80,7 +87,8 @@ def get_public(call: Call) -> object:
     return {
         "id": row["id"],
         "status": row["status"],
-        # Assumption: no page distinguishes `state` from `status`. Here, `state` reflects expiry at once.
+        # Assumption: no page distinguishes `state` from `status`. Here, `state` reflects expiry at
+        # once.
         "state": InvoiceStatus.EXPIRED.value if expired else row["status"],
         "amount": money.amount(row, requested),
         "paidAmount": money.amount(row, standing.paid),
@@ -99,7 +107,9 @@ def cancel(call: Call) -> object:
 
 
 def update_status(call: Call) -> object:
-    """Set a status. Assumption: the targets are the statuses of the public pages, and there is no other directive."""
+    """Set a status. Assumption: the targets are the statuses of the public pages, and there is no
+    other directive.
+    """
     row = _find(call, call.path["invoice_id"])
     try:
         status = InvoiceStatus(call.body["status"])
@@ -115,7 +125,10 @@ def _network(body: Mapping[str, str]) -> catalog.Network:
         refuse_field("token", f"token {token} is not supported")
     network = catalog.find_network(token, chain, network_id)
     if network is None:
-        refuse_field("networkId" if network_id else "chain", f"{token} cannot be received on {chain} {network_id or ''}".rstrip())
+        refuse_field(
+            "networkId" if network_id else "chain",
+            f"{token} cannot be received on {chain} {network_id or ''}".rstrip(),
+        )
     return network
 
 
@@ -143,7 +156,10 @@ def _asset(row: Row) -> dict[str, object]:
 
 
 def _tolerance(row: Row) -> dict[str, object]:
-    return {"underpaymentToleranceBps": row["tolerance_bps"], "underpaymentToleranceMaxUsd": row["tolerance_max_usd"]}
+    return {
+        "underpaymentToleranceBps": row["tolerance_bps"],
+        "underpaymentToleranceMaxUsd": row["tolerance_max_usd"],
+    }
 
 
 def _metadata(row: Row) -> dict[str, object]:
@@ -171,7 +187,9 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
 
 
 def _progress(requested: int, standing: lifecycle.Standing) -> tuple[str, int]:
-    """Return the payer's label and the missing amount. Assumption: only "Paid within tolerance" appears in a sample."""
+    """Return the payer's label and the missing amount. Assumption: only "Paid within tolerance"
+    appears in a sample.
+    """
     missing = requested - standing.paid
     if missing < 0:
         return "Overpaid", 0

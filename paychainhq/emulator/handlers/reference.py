@@ -33,11 +33,22 @@ def list_supported_assets(call: Call) -> object:
 
 def payment_methods(call: Call) -> list[dict[str, object]]:
     """Return the deposit rails, inactive ones on request only."""
-    return [_payment_method(network) for network in NETWORKS.values() if network.active or call.query.get("includeInactive")]
+    return [
+        _payment_method(network)
+        for network in NETWORKS.values()
+        if network.active or call.query.get("includeInactive")
+    ]
 
 
 def list_tokens(call: Call) -> object:
-    return {"data": [_token(symbol, network) for network in NETWORKS.values() if network.active for symbol in network.tokens]}
+    return {
+        "data": [
+            _token(symbol, network)
+            for network in NETWORKS.values()
+            if network.active
+            for symbol in network.tokens
+        ]
+    }
 
 
 def list_tokens_by_network(call: Call) -> object:
@@ -48,7 +59,9 @@ def list_tokens_by_network(call: Call) -> object:
 
 
 def get_token(call: Call) -> object:
-    """Return one token. Assumption: on the first network that has it, since the response holds one network only."""
+    """Return one token. Assumption: on the first network that has it, since the response holds one
+    network only.
+    """
     symbol = call.path["symbol"]
     for network in NETWORKS.values():
         if symbol in network.tokens:

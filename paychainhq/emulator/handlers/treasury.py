@@ -23,7 +23,8 @@ def balances(call: Call) -> object:
     """Return the opening balances plus the amounts of settled invoices."""
     totals = dict(_OPENING)
     rows = call.state.all(
-        "SELECT chain, network_id, invoices.token, decimals, amount FROM invoices JOIN payments ON invoice_id = invoices.id"
+        "SELECT chain, network_id, invoices.token, decimals, amount FROM invoices JOIN payments ON "
+        "invoice_id = invoices.id"
         " WHERE status IN ('paid', 'overpaid') AND payments.token = invoices.token"
     )
     for row in rows:
@@ -36,7 +37,9 @@ def balances(call: Call) -> object:
                 "networkId": network_id,
                 "token": token,
                 "available": money.display(raw, catalog.DECIMALS[token]),
-                "withdrawable": money.display(raw - _RESERVED.get((chain, network_id, token), 0), catalog.DECIMALS[token]),
+                "withdrawable": money.display(
+                    raw - _RESERVED.get((chain, network_id, token), 0), catalog.DECIMALS[token]
+                ),
             }
             for (chain, network_id, token), raw in totals.items()
         ]
@@ -45,9 +48,14 @@ def balances(call: Call) -> object:
 
 def total(call: Call) -> object:
     row = call.state.get(
-        "SELECT count(*) AS open, min(expires_at) AS next FROM invoices WHERE status IN ('pending', 'confirming', 'partially_paid')"
+        "SELECT count(*) AS open, min(expires_at) AS next FROM invoices WHERE status IN "
+        "('pending', 'confirming', 'partially_paid')"
     )
-    return {"openInvoiceCount": row["open"], "inFlightWithdrawalCount": 0, "nextOpenInvoiceExpiryAt": iso(row["next"])}
+    return {
+        "openInvoiceCount": row["open"],
+        "inFlightWithdrawalCount": 0,
+        "nextOpenInvoiceExpiryAt": iso(row["next"]),
+    }
 
 
 def quote(call: Call) -> object:
@@ -87,4 +95,8 @@ def quote(call: Call) -> object:
 def _message(feasible: bool, sweep: bool) -> str:
     if not feasible:
         return "Cannot fulfill withdrawal"
-    return f"Withdrawal feasible. Will sweep {_SWEEPS} address(es) first." if sweep else "Withdrawal feasible."
+    return (
+        f"Withdrawal feasible. Will sweep {_SWEEPS} address(es) first."
+        if sweep
+        else "Withdrawal feasible."
+    )

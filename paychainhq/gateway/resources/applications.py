@@ -31,7 +31,9 @@ class Applications(Resource):
 
         Source: the gateway's page on application endpoints.
         """
-        return await self._caller.call(operations.APPLICATIONS_GET, {"application_id": application_id})
+        return await self._caller.call(
+            operations.APPLICATIONS_GET, {"application_id": application_id}
+        )
 
     async def create(
         self,
@@ -43,14 +45,16 @@ class Applications(Resource):
         allow_underpay: bool | None = None,
         allow_overpay: bool | None = None,
     ) -> Application:
-        """Create a payment application; not repeated after a failure that leaves open whether it was created.
+        """Create a payment application; not repeated after a failure that leaves open whether it
+        was created.
 
         Args:
             name: Its name, of 3 to 255 characters.
             secret: The secret for the signatures of its webhooks; no response ever holds it.
             url: Your site.
             callback_url: The address of its webhooks; only one.
-            currency_whitelist: The codes of the accepted cryptocurrencies, such as `["BTC", "USDT"]`.
+            currency_whitelist: The codes of the accepted cryptocurrencies, such as `["BTC",
+                "USDT"]`.
             allow_underpay: Whether an underpayment counts as paid.
             allow_overpay: Whether an overpayment counts as paid.
 

@@ -34,9 +34,10 @@ class Payments(Resource):
     ) -> Checkout:
         """Create a payment, and return the link to its checkout page.
 
-        The gateway documents no idempotency key, so none is sent, and a failure that leaves open whether the payment was created
-        (`error.sent == "unknown"`) is not repeated: check your dashboard first. A payer's return to `redirect_url` proves
-        nothing: the link can be altered there.
+        The gateway documents no idempotency key, so none is sent, and a failure that leaves open
+        whether the payment was created (`error.sent == "unknown"`) is not repeated: check your
+        dashboard first. A payer's return to `redirect_url` proves nothing: the link can be altered
+        there.
 
         Args:
             amount: The requested amount in minor units: 10000 is 100.00. Only an `int`.
@@ -46,7 +47,8 @@ class Payments(Resource):
             client_id: The application's client id; by default the client's.
             site_id: The site's id, instead of a client id.
             redirect_url: The page for the payer afterwards.
-            expires_at: The link's expiry: an aware `datetime`, or ISO 8601; by default a year from now.
+            expires_at: The link's expiry: an aware `datetime`, or ISO 8601; by default a year from
+                now.
             blockchain_slug: The one blockchain to pay on.
             product_id: The product of the payment.
             settlement_currency_code: The currency of the settlement.
@@ -84,7 +86,8 @@ class Payments(Resource):
         return await self._caller.call(operations.PAYMENTS_GET, {"payment_id": payment_id})
 
     async def instructions(self, payment_id: str, provider: str, method: str) -> Any:
-        """Return the payment instructions of one method of one provider: address and amount, for a payment page of your own.
+        """Return the payment instructions of one method of one provider: address and amount, for a
+        payment page of your own.
 
         Args:
             payment_id: The payment.
@@ -109,7 +112,9 @@ class Payments(Resource):
         """
         return await self._caller.call(operations.PAYMENTS_METHODS, {"payment_id": payment_id})
 
-    async def wait(self, payment_id: str, *, timeout: float = 3600.0, interval: float = 5.0) -> Payment:
+    async def wait(
+        self, payment_id: str, *, timeout: float = 3600.0, interval: float = 5.0
+    ) -> Payment:
         """Wait until a payment is paid, or is not going to be, and return it.
 
         Args:
@@ -118,7 +123,8 @@ class Payments(Resource):
             interval: Seconds between two reads.
 
         Returns:
-            The payment, once it is `RECEIVED` or `CONFIRMED` (`payment.is_paid`), or else `CANCELLED`, `ERROR` or `REFUND`.
+            The payment, once it is `RECEIVED` or `CONFIRMED` (`payment.is_paid`), or else
+            `CANCELLED`, `ERROR` or `REFUND`.
 
         Raises:
             WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
@@ -134,4 +140,7 @@ class Payments(Resource):
         if payment is not None and ended:
             return payment
         seen = f"it was last seen {payment.status}" if payment is not None else "it was never seen"
-        raise WaitTimeoutError(f"payment {payment_id} did not come to its end within {timeout:g} s: {seen}", payment=payment)
+        raise WaitTimeoutError(
+            f"payment {payment_id} did not come to its end within {timeout:g} s: {seen}",
+            payment=payment,
+        )

@@ -22,10 +22,11 @@ class Refunds(Resource):
         bank_account_number: str | None = None,
         bank_account_holder: str | None = None,
     ) -> Refund:
-        """Request the refund of a payment to an address or a bank account; an administrator has to approve it.
+        """Request the refund of a payment to an address or a bank account; an administrator has to
+        approve it.
 
-        A refund has no amount: it covers the whole payment. It is not repeated after a failure that leaves open whether it was
-        created; the gateway refuses a second request.
+        A refund has no amount: it covers the whole payment. It is not repeated after a failure that
+        leaves open whether it was created; the gateway refuses a second request.
 
         Args:
             payment_id: The payment, which must be refundable.
@@ -36,7 +37,8 @@ class Refunds(Resource):
             bank_account_holder: The account's holder.
 
         Raises:
-            InvalidArgumentError: Neither an address nor all of the bank fields are given, or parts of both; nothing was sent.
+            InvalidArgumentError: Neither an address nor all of the bank fields are given, or parts
+                of both; nothing was sent.
             NotFoundError: There is no such payment.
 
         Source: the gateway's page on refunds.
@@ -49,9 +51,15 @@ class Refunds(Resource):
         }
         missing = [name for name, value in bank.items() if value is None]
         if blockchain_address is None and len(missing) == len(bank):
-            _refuse("blockchain_address", "or all of the bank fields must be given: a refund needs somewhere to go")
+            _refuse(
+                "blockchain_address",
+                "or all of the bank fields must be given: a refund needs somewhere to go",
+            )
         if blockchain_address is not None and len(missing) < len(bank):
-            _refuse("blockchain_address", "must not be given together with bank fields: a refund goes to one place")
+            _refuse(
+                "blockchain_address",
+                "must not be given together with bank fields: a refund goes to one place",
+            )
         if blockchain_address is None and missing:
             _refuse(missing[0], f"is missing: a refund to a bank needs all of {', '.join(bank)}")
         given = {"payment_id": payment_id, "blockchain_address": blockchain_address, **bank}
@@ -59,4 +67,6 @@ class Refunds(Resource):
 
 
 def _refuse(argument: str, problem: str) -> None:
-    raise InvalidArgumentError(f"{argument} {problem}", argument=argument, operation=operations.REFUNDS_CREATE.name)
+    raise InvalidArgumentError(
+        f"{argument} {problem}", argument=argument, operation=operations.REFUNDS_CREATE.name
+    )
