@@ -105,7 +105,7 @@ class RawServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self._port, ssl=self._tls
+            self._serve, "127.0.0.1", self._port, ssl=self._tls, backlog=1024
         )
         self.url = ("https" if self._tls else "http") + "://{}:{}".format(
             *self._server.sockets[0].getsockname()

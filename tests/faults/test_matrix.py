@@ -12,7 +12,7 @@ import pytest
 from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report
 from tests.faults.running import run, watched
 from tests.faults.server import Seen
-from tests.faults.table import FAULTS, ONCE, Fault
+from tests.faults.table import FAULTS, ONCE, Fault, Pace
 
 _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 
@@ -34,7 +34,7 @@ def test_fault(fault: Fault, form: str, client: str, load: int) -> None:
 # --- the judge ---
 
 READ, KEYED, UNKEYED = OPERATIONS
-FAULT = Fault("503", ("ServerError",))
+FAULT = Fault("503", ("ServerError",), pace=Pace(5.0, 5.0))
 GOOD = Call("call-0", UNKEYED, "ServerError", "yes", 1, 0.1, None)
 SEEN = Seen(arrived=1, taken={1})
 
