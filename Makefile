@@ -37,6 +37,7 @@ check: .venv/dev
 	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python tools/check_blocks.py
 	$(BIN)/python tools/operations_table.py --check
 	$(BIN)/python tools/generate_sync.py --check

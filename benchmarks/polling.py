@@ -16,7 +16,7 @@ from benchmarks.peers import Job
 from benchmarks.peers.paychainhq_async import client
 from benchmarks.work import BUSINESS, KEY, Target
 from paychainhq import PayChainHQ
-from paychainhq.exchange import Next, Request, Response
+from paychainhq._http.messages import Next, Request, Response
 
 _PAGE = 100
 _CONCURRENCY = 16

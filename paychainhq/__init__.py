@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any
 from paychainhq._version import __version__
 
 if TYPE_CHECKING:
+    from paychainhq._attempts import Attempt, ResponseInfo
+    from paychainhq._core.credentials import DashboardSession
+    from paychainhq._core.policies import RateLimit, RetryPolicy
+    from paychainhq._http.messages import Middleware, Next, Request, Response
+    from paychainhq._jobs.requests import (
+        CustomerRequest,
+        Failure,
+        InvoiceRequest,
+        Outcome,
+        Progress,
+        Success,
+    )
+    from paychainhq._jobs.watch_state import Change, WatchState
     from paychainhq.client import PayChainHQ
-    from paychainhq.config import RateLimit, RetryPolicy
-    from paychainhq.credentials import DashboardSession
     from paychainhq.errors import (
         APIError,
         AuthenticationError,
@@ -38,17 +49,6 @@ if TYPE_CHECKING:
         UntrustedServerError,
         WaitTimeoutError,
         WebhookVerificationError,
-    )
-    from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import (
-        Change,
-        CustomerRequest,
-        Failure,
-        InvoiceRequest,
-        Outcome,
-        Progress,
-        Success,
-        WatchState,
     )
 
 __all__ = [
@@ -96,7 +96,16 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = ("errors", "config", "credentials", "exchange", "jobs", "client")
+_HOMES = (
+    "errors",
+    "_attempts",
+    "_core.credentials",
+    "_core.policies",
+    "_http.messages",
+    "_jobs.requests",
+    "_jobs.watch_state",
+    "client",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from paychainhq import config
-from paychainhq.base_client import UNCHANGED, BaseClient
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import Credentials, DashboardSession, conceal
+from paychainhq._base_client import UNCHANGED, BaseClient
+from paychainhq._core.credentials import Credentials, DashboardSession, conceal
+from paychainhq._core.policies import RateLimit, RetryPolicy
+from paychainhq._core.settings import environment_settings, is_loopback_url, resolve_base_url
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
 
-    from paychainhq.credentials import Auth
-    from paychainhq.exchange import Middleware
+    from paychainhq._core.credentials import Auth
+    from paychainhq._http.messages import Middleware
     from paychainhq.ledger import Ledger
     from paychainhq.resources.api_keys import APIKeys
     from paychainhq.resources.balances import Balances
@@ -105,13 +105,11 @@ class PayChainHQ(BaseClient):
         credentials = Credentials(
             api_key=api_key, payout_key=payout_key, contract_key=contract_key, dashboard=dashboard
         )
-        url = config.resolve_base_url(
-            environment, base_url, allow_insecure_http=allow_insecure_http
-        )
-        if environment == "sandbox" and not config.is_loopback_url(url):
+        url = resolve_base_url(environment, base_url, allow_insecure_http=allow_insecure_http)
+        if environment == "sandbox" and not is_loopback_url(url):
             credentials.refuse_live_keys()
-        from paychainhq.calls import Caller
-        from paychainhq.transport import make_transport
+        from paychainhq._caller import Caller
+        from paychainhq._transport import make_transport
 
         transport = make_transport(
             url,
@@ -148,7 +146,7 @@ class PayChainHQ(BaseClient):
             name: value if name == "business_id" else conceal(value)
             for name, value in settings.items()
         }
-        return cls(**{**config.environment_settings(), **settings})
+        return cls(**{**environment_settings(), **settings})
 
     def with_options(
         self,

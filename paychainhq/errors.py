@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from paychainhq.exchange import Attempt
+    from paychainhq._attempts import Attempt, Sent
     from paychainhq.gateway.models import Payment
     from paychainhq.models import Invoice
 
-Sent = Literal["no", "yes", "unknown"]
 
 _SHOWN_DETAILS = 500
 
@@ -32,7 +31,6 @@ class PayChainError(Exception):
     an error from its `args` (Celery and taskiq do) restores the facts as well.
 
     Attributes:
-
         message: The problem, without the facts below.
         operation: The operation's name, such as `"invoices.create"`, or None.
         sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"`
@@ -137,7 +135,6 @@ class DecodeError(PayChainError):
     asked for again by itself.
 
     Attributes:
-
         path: Where the answer is wrong, such as `"$.amount.raw"`; None if it is no JSON at all.
         status: The HTTP status.
         data: The parsed answer, if it is JSON.
@@ -186,7 +183,6 @@ class APIError(PayChainError):
     """The server answered with an error.
 
     Attributes:
-
         status: The HTTP status.
         code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any
             text may come.
@@ -244,7 +240,6 @@ class IdempotencyKeyMismatchError(ConflictError):
     """Idempotency key that was used before with another body.
 
     Attributes:
-
         known: The result that the ledger has for the key, as the operation returns it (plain JSON
             from `request`), or None.
     """

@@ -7,9 +7,9 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
-from paychainhq.calls import Caller
+from paychainhq._caller import Caller
+from paychainhq._core.operation import Operation
 from paychainhq.models.lists import Page, Pagination
-from paychainhq.operations import Operation
 
 log = logging.getLogger("paychainhq")
 
@@ -132,7 +132,6 @@ class _Cursor:
     remembered: once the gap is closed, reading goes on after it.
 
     Attributes:
-
         gap: Whether the next page is read to close a gap.
     """
 
@@ -187,7 +186,6 @@ class _Memory(Generic[T]):
         will.
 
         Args:
-
             page: The page that was read.
             again: Whether it was read to close a gap, so that it need not bring anything new.
         """

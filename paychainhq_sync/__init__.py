@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Any
 from paychainhq._version import __version__
 
 if TYPE_CHECKING:
-    from paychainhq.config import RateLimit, RetryPolicy
-    from paychainhq.credentials import DashboardSession
+    from paychainhq._attempts import Attempt, ResponseInfo
+    from paychainhq._core.credentials import DashboardSession
+    from paychainhq._core.policies import RateLimit, RetryPolicy
+    from paychainhq._http.messages import Middleware, Next, Request, Response
+    from paychainhq._jobs.requests import (
+        CustomerRequest,
+        Failure,
+        InvoiceRequest,
+        Outcome,
+        Progress,
+        Success,
+    )
+    from paychainhq._jobs.watch_state import Change, WatchState
     from paychainhq.errors import (
         APIError,
         AuthenticationError,
@@ -39,17 +50,6 @@ if TYPE_CHECKING:
         UntrustedServerError,
         WaitTimeoutError,
         WebhookVerificationError,
-    )
-    from paychainhq.exchange import Attempt, Middleware, Next, Request, Response, ResponseInfo
-    from paychainhq.jobs import (
-        Change,
-        CustomerRequest,
-        Failure,
-        InvoiceRequest,
-        Outcome,
-        Progress,
-        Success,
-        WatchState,
     )
     from paychainhq_sync.client import PayChainHQ
 
@@ -98,7 +98,16 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = ("errors", "config", "credentials", "exchange", "jobs", "client")
+_HOMES = (
+    "errors",
+    "_attempts",
+    "_core.credentials",
+    "_core.policies",
+    "_http.messages",
+    "_jobs.requests",
+    "_jobs.watch_state",
+    "client",
+)
 
 
 def __getattr__(name: str) -> Any:

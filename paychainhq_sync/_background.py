@@ -20,7 +20,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
 
-from paychainhq.calls import current_request
+from paychainhq._caller import current_request
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, PayChainError
 
 T = TypeVar("T")
@@ -38,7 +38,6 @@ class Engine:
     """One background thread with its loop; an ended one has a successor.
 
     Attributes:
-
         process: The id of the process that it runs in.
         thread: The thread, once there is one.
         loop: Its loop, once that is made.
@@ -231,7 +230,6 @@ class Call(Generic[T]):
     """Coroutine on its way through the loop's thread.
 
     Attributes:
-
         engine: The engine that it was handed to last.
         task: The task that runs it, once it has begun.
         given_up: Whether its caller waits no more.

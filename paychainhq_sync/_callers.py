@@ -47,10 +47,10 @@ def _async_name(name: str, method: str) -> str:
     module, client = name.rpartition(".")[2], "gateway" if ".gateway." in name else "pay"
     if method == "__exit__":
         return "`async with`"
-    if module.startswith("_"):
+    if module == "_iteration":
         return "`async for`"
     return (
         f"`await {client}.{method}(...)`"
-        if module in ("base_client", "client")
+        if module in ("_base_client", "client")
         else f"`await {client}.{module}.{method}(...)`"
     )

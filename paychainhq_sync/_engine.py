@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from paychainhq.calls import current_request
+from paychainhq._caller import current_request
 from paychainhq_sync._background import (
     Call,
     Engine,
@@ -20,8 +20,8 @@ from paychainhq_sync._callers import check_caller
 if TYPE_CHECKING:
     import asyncio
 
-    from paychainhq.base_client import BaseClient
-    from paychainhq.transport import Transport
+    from paychainhq._base_client import BaseClient
+    from paychainhq._transport import Transport
 
 T = TypeVar("T")
 
@@ -41,7 +41,6 @@ def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     not in here.
 
     Raises:
-
         ConfigurationError: The call came from the background loop's own thread, or while the
             interpreter shuts down.
         ConnectionFailedError: The call was cut off, by nobody's cancellation.

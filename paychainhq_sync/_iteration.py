@@ -10,12 +10,12 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
+from paychainhq._jobs.requests import Progress
+from paychainhq._jobs.streams import Stream as AsyncStream
 from paychainhq.errors import ConfigurationError
-from paychainhq.jobs import Progress
 from paychainhq.models.lists import Page as AsyncPage
 from paychainhq.models.lists import T
 from paychainhq.paging import Pages
-from paychainhq.streams import Stream as AsyncStream
 from paychainhq_sync._engine import complete, dispose
 
 R = TypeVar("R")
@@ -65,7 +65,6 @@ class Stream(Generic[T]):
         """End the stream, and wait until nothing is under way for it any more.
 
         Raises:
-
             ValueError: An item is being waited for at the same time.
         """
         self._refuse_second_user()
@@ -133,7 +132,6 @@ class Page(AsyncPage[T]):
     """One page of a list; `for` gives its items and then those of all later pages.
 
     Attributes:
-
         items: The items of this page.
         pagination: Where it stands, or None where the server does not say (billing invoices).
     """

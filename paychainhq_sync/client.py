@@ -9,21 +9,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import paychainhq
-from paychainhq import config
-from paychainhq.base_client import UNCHANGED
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import DashboardSession, conceal
+from paychainhq._base_client import UNCHANGED
+from paychainhq._core.credentials import DashboardSession, conceal
+from paychainhq._core.policies import RateLimit, RetryPolicy
+from paychainhq._core.settings import environment_settings
+from paychainhq_sync._base_client import BaseClient
 from paychainhq_sync._engine import complete, opened
 from paychainhq_sync._iteration import here
-from paychainhq_sync.base_client import BaseClient
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
 
-    from paychainhq.credentials import Auth
-    from paychainhq.exchange import Middleware
+    from paychainhq._core.credentials import Auth
+    from paychainhq._http.messages import Middleware
     from paychainhq.ledger import Ledger
     from paychainhq_sync.resources.api_keys import APIKeys
     from paychainhq_sync.resources.balances import Balances
@@ -143,7 +143,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
             name: value if name == "business_id" else conceal(value)
             for name, value in settings.items()
         }
-        return cls(**{**config.environment_settings(), **settings})
+        return cls(**{**environment_settings(), **settings})
 
     def with_options(
         self,

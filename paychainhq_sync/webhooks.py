@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from paychainhq.errors import ConfigurationError
-from paychainhq.signing import Headers, held
 from paychainhq.webhooks import Event, EventData, EventName, parse, sign
 from paychainhq.webhooks.base import BaseReceiver
 from paychainhq.webhooks.handlers import Handler, check_handler, check_result, is_async
+from paychainhq.webhooks.signatures import Headers, concealed_headers
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -39,7 +39,6 @@ class Receiver(BaseReceiver):
     A handler is a plain function. When it returns, its work must be committed.
 
     Args:
-
         secrets: The webhook secret, or several while it is being changed.
         ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
             survives them, or a `MemoryLedger`.
@@ -53,7 +52,6 @@ class Receiver(BaseReceiver):
             names each handle an event, and receivers with the same name share the events.
 
     Raises:
-
         ConfigurationError: The settings cannot work.
 
     Source: reference/webhooks-events.
@@ -63,17 +61,15 @@ class Receiver(BaseReceiver):
         """Handle one webhook, in this thread, and return the HTTP status that answers it.
 
         Args:
-
             body: The raw body.
             headers: The headers, as a mapping or as pairs; their names may be in any case.
 
         Raises:
-
             InvalidArgumentError: The body is not bytes, or the headers cannot be any.
             ConfigurationError: A transaction of Django's surrounds this call.
         """
         _refuse_transactions()
-        headers = held(headers)
+        headers = concealed_headers(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened

@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq._core.operation import Operation
+from paychainhq.operations import OPERATIONS
 
 
 @attrs.frozen(kw_only=True)

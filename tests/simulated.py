@@ -11,13 +11,12 @@ from typing import Any, Literal
 import attrs
 
 from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Response, RetryPolicy
-from paychainhq.calls import Caller
+from paychainhq._attempts import Attempt, Sent
+from paychainhq._caller import Caller
+from paychainhq._core.credentials import Credentials
 from paychainhq.codec import parse
-from paychainhq.credentials import Credentials
-from paychainhq.errors import Sent
-from paychainhq.exchange import Attempt
 from paychainhq.ledger.base import Ledger
-from paychainhq.recording import Record, Seals
+from paychainhq.ledger.record import LedgerRecord, Seals
 
 Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
 KINDS: tuple[Kind, ...] = (
@@ -57,7 +56,6 @@ class Server:
     """A server with requests that always fail, and outages.
 
     Attributes:
-
         poison: How each reference fails that always does.
         outages: When none succeeds.
         latency: Seconds that an answer takes.
@@ -73,7 +71,9 @@ class Server:
     sent: int = 0
     under_way: int = 0
     most: int = 0
-    route: Any = attrs.field(factory=lambda: SimpleNamespace(max_connections=64, name="simulated"))
+    connection: Any = attrs.field(
+        factory=lambda: SimpleNamespace(max_connections=64, name="simulated")
+    )
     credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
     seals: Any = attrs.field(factory=lambda: Seals(Credentials(api_key="simulated")))
 
@@ -87,7 +87,7 @@ class Server:
             transport=transport, business_id="biz_1", timeout=timeout, retry=policy, ledger=ledger
         )
 
-    async def send(self, request: Request, record: Record | None = None) -> Response:
+    async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
         """Stand for `Transport.send`."""
         known = None if record is None else await record.begin(request)
         if known is not None:

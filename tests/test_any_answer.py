@@ -30,8 +30,8 @@ from paychainhq import (
     ServerError,
     WaitTimeoutError,
 )
-from paychainhq.answers import plain, retry_after
-from paychainhq.exchange import Next
+from paychainhq._http.messages import Next
+from paychainhq._http.responses import plain, retry_after
 from paychainhq.models import Invoice
 from paychainhq.operations import OPERATIONS
 from tests.calls import API_KEY, CALLS, DASHBOARD_HEADERS, call, client

@@ -29,13 +29,12 @@ from paychainhq import (
     Response,
     RetryPolicy,
     ServerError,
-    bulk,
-    retry_queue,
 )
-from paychainhq.concurrency import Level
+from paychainhq._core.idempotency import key_for_reference
+from paychainhq._http.messages import Next
+from paychainhq._jobs import bulk, retry_queue
+from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq.emulator import Emulator
-from paychainhq.exchange import Next
-from paychainhq.idempotency import key_for_reference
 from paychainhq.middleware import throttle
 from paychainhq.models import Invoice
 from tests.faces import PayChainHQ
@@ -517,10 +516,10 @@ async def test_a_429_is_left_to_the_pace(
     """
     noted: list[bool] = []
 
-    def note(self: Level, now: float, took: float, *, trouble: bool) -> None:
+    def note(self: AdaptiveConcurrency, now: float, took: float, *, trouble: bool) -> None:
         noted.append(trouble)
 
-    monkeypatch.setattr(Level, "note", note)
+    monkeypatch.setattr(AdaptiveConcurrency, "note", note)
     refusal = answer({"error": {"code": "NOT_NOW", "message": "no"}}, status)
     async with (
         RawServer(refusal, answer(INVOICE)) as server,

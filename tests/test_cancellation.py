@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 from paychainhq import PayChainHQ, RateLimit, Request, Response, RetryPolicy
-from paychainhq.exchange import Next
+from paychainhq._http.messages import Next
 from tests.engine import client
 from tests.support import RawServer, Recorded, answer
 

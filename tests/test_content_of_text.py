@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import pytest
 
 from paychainhq import DashboardSession, InvalidArgumentError, RetryPolicy, webhooks
+from paychainhq._core.idempotency import key_for_reference
 from paychainhq.gateway import webhooks as gateway_webhooks
-from paychainhq.idempotency import key_for_reference
 from tests.calls import CALLS, KEYED, call, documented_answer
 from tests.engine import INVOICE, client
 from tests.faces import PayChainHQ

@@ -12,8 +12,8 @@ from paychainhq import (
     InvalidArgumentError,
     MissingCredentialError,
 )
-from paychainhq.config import environment_settings, resolve_base_url
-from paychainhq.credentials import Auth
+from paychainhq._core.credentials import Auth
+from paychainhq._core.settings import environment_settings, resolve_base_url
 from tests.engine import PRICES, client
 from tests.faces import PayChainHQ
 from tests.support import RawServer, answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from paychainhq.deadlines import Deadlines
+from paychainhq._http.deadlines import Deadlines
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ from paychainhq import (
     WebhookVerificationError,
     errors,
 )
+from paychainhq._attempts import Sent
 from paychainhq.codec import from_json
-from paychainhq.errors import Sent
 from paychainhq.models import Invoice
 from tests.engine import INVOICE, QUICK, client, error_body, invoice
 from tests.support import Behaviour, RawServer, answer, close, cut, silence

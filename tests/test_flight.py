@@ -13,9 +13,10 @@ import aiohttp
 import attrs
 import pytest
 
-from paychainhq import ConnectionFailedError, DecodeError, RateLimit, ServerError, fast_path, pool
-from paychainhq.exchange import Next, Request, Response
-from paychainhq.flight import LARGEST_BODY
+from paychainhq import ConnectionFailedError, DecodeError, RateLimit, ServerError
+from paychainhq._http import fast_path, session_path
+from paychainhq._http.attempt import LARGEST_BODY
+from paychainhq._http.messages import Next, Request, Response
 from tests.engine import INVOICE, PRICES, client, info, invoice, states
 from tests.support import RawServer, Recorded, answer
 
@@ -87,7 +88,7 @@ async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatc
 async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client of its own, without a proxy, does not go through aiohttp's session."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        monkeypatch.setattr(pool, "through_session", None)
+        monkeypatch.setattr(session_path, "send", None)
         await invoice(pay)
 
 
@@ -123,7 +124,7 @@ async def test_what_comes_unasked_is_not_taken_for_an_answer() -> None:
         for _ in range(3):
             assert (await invoice(pay)).id == "inv_mine"
             wiring: Any = pay._caller.transport._wiring
-            connections = list(wiring.pool._session.connector._conns.values())
+            connections = list(wiring.sender._session.connector._conns.values())
             for protocols in connections:
                 while not any(protocol.should_close for protocol, _ in protocols):
                     await asyncio.sleep(0)
@@ -330,6 +331,6 @@ async def test_a_key_does_not_show_in_a_flight(monkeypatch: pytest.MonkeyPatch) 
     )
     async with RawServer(answer(INVOICE)) as server, client(server.url, api_key="pk_secret") as pay:
         await invoice(pay)
-        pool: Any = pay._caller.transport._wiring.pool  # type: ignore[union-attr]
-        assert pool._header_lines
-        assert "pk_secret" not in repr(vars(pool))
+        sender: Any = pay._caller.transport._wiring.sender  # type: ignore[union-attr]
+        assert sender._header_lines
+        assert "pk_secret" not in repr(vars(sender))

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from paychainhq import InvoiceRequest, Progress, bulk
-from paychainhq.concurrency import Level
-from paychainhq.gate import Gate
+from paychainhq import InvoiceRequest, Progress
+from paychainhq._jobs import bulk
+from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
+from paychainhq.ledger.send_slots import SendSlots
 from tests.engine import INVOICE, client
 from tests.ledger_intents import intent
 from tests.support import RawServer, answer
@@ -22,7 +23,7 @@ from tests.support import RawServer, answer
 OK = Answer(200, None, b"{}")
 
 
-async def begun(gate: Gate, made: Intent) -> Entry | None:
+async def begun(gate: SendSlots, made: Intent) -> Entry | None:
     """Record an intent and wait for the turn of what is to be sent, as a call does."""
     entry = await gate.begin(made)
     if entry is None or entry.answer is None:
@@ -30,7 +31,7 @@ async def begun(gate: Gate, made: Intent) -> Entry | None:
     return entry
 
 
-def begin(gate: Gate, key: str) -> asyncio.Task[Entry | None]:
+def begin(gate: SendSlots, key: str) -> asyncio.Task[Entry | None]:
     return asyncio.create_task(begun(gate, intent(key)))
 
 
@@ -41,7 +42,7 @@ async def turns() -> None:
 
 async def test_more_are_recorded_than_have_a_turn() -> None:
     ledger = MemoryLedger()
-    gate = Gate(ledger, Level(2, fixed=True))
+    gate = SendSlots(ledger, lambda: 2)
     tasks = [begin(gate, str(number)) for number in range(5)]
     await turns()
     assert [task.done() for task in tasks] == [True, True, False, False, False]
@@ -52,7 +53,7 @@ async def test_more_are_recorded_than_have_a_turn() -> None:
 
 
 async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
-    gate = Gate(MemoryLedger(), Level(1, fixed=True))
+    gate = SendSlots(MemoryLedger(), lambda: 1)
     came: list[int] = []
 
     async def one(number: int) -> None:
@@ -72,7 +73,7 @@ async def test_what_is_finished_needs_no_turn() -> None:
     old = intent("old")
     await ledger.begin(old)
     await ledger.finish(old, OK)
-    gate = Gate(ledger, Level(1, fixed=True))
+    gate = SendSlots(ledger, lambda: 1)
     waiting = [begin(gate, "a"), begin(gate, "b")]
     await turns()
     entry = await begun(gate, intent("old"))
@@ -88,8 +89,8 @@ async def test_turns_are_never_lost_and_never_too_many() -> None:
     moves.
     """
     chance = random.Random(7)
-    level = Level(4, fixed=True)
-    gate = Gate(MemoryLedger(), level)
+    level = AdaptiveConcurrency(4, fixed=True)
+    gate = SendSlots(MemoryLedger(), lambda: level.value)
     under_way = most = 0
 
     async def one(number: int) -> None:

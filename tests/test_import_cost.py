@@ -13,7 +13,7 @@ HEAVY = [
     "orjson",
     "asyncio",
     "ssl",
-    "paychainhq.pool",
+    "paychainhq._http.sender",
     "paychainhq.gateway",
     "paychainhq.models.invoices",
     "paychainhq.emulator.server",
@@ -46,7 +46,7 @@ def test_constructor() -> None:
     """The constructor loads the transport, so that the first call does not do it while a loop
     waits.
     """
-    assert {"aiohttp", "ssl", "paychainhq.pool"} <= loaded(
+    assert {"aiohttp", "ssl", "paychainhq._http.sender"} <= loaded(
         "from paychainhq import PayChainHQ", "PayChainHQ()"
     )
 
@@ -57,13 +57,13 @@ def test_gateway() -> None:
         "import paychainhq_sync", "paychainhq_sync.PayChainHQ().close()"
     )
     of_gateway = loaded("from paychainhq.gateway import Gateway", "Gateway(base_url='https://x')")
-    assert {"paychainhq.gateway", "paychainhq.pool"} <= of_gateway
+    assert {"paychainhq.gateway", "paychainhq._http.sender"} <= of_gateway
     assert "paychainhq.models.invoices" not in of_gateway
 
 
 def test_anyio() -> None:
     """Only the async receiver of webhooks loads anyio."""
-    others = ["import paychainhq_sync.webhooks, paychainhq.webhooks, paychainhq.emulator.local"]
+    others = ["import paychainhq_sync.webhooks, paychainhq.webhooks, paychainhq.emulator.emulator"]
     others += [
         "import paychainhq, paychainhq_sync, paychainhq.gateway.webhooks",
         "paychainhq_sync.PayChainHQ().close()",

@@ -21,10 +21,11 @@ from paychainhq import (
     RetryPolicy,
     ServerError,
 )
-from paychainhq.credentials import Auth
+from paychainhq._core.credentials import Auth
+from paychainhq._core.operation import Operation
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.rate_limit import Limiter
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 from tests.engine import INVOICE, PRICES, client, error_body, invoice, run_timeless, skipping_clock
 from tests.support import RawServer, Recorded, answer
 

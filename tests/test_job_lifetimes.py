@@ -20,8 +20,8 @@ from paychainhq import (
     Progress,
     Request,
     Response,
-    bulk,
 )
+from paychainhq._jobs import bulk
 from tests.engine import INVOICE, client
 from tests.support import RawServer, Recorded, answer
 

@@ -24,8 +24,8 @@ from paychainhq import (
     Outcome,
     PayChainHQ,
     RetryPolicy,
-    retry_queue,
 )
+from paychainhq._jobs import retry_queue
 from paychainhq.emulator import API_KEY, Emulator
 from paychainhq.middleware import throttle
 from paychainhq.models import Invoice

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq import DecodeError, InvoiceRequest, Outcome
-from paychainhq.bulk import create_many
+from paychainhq._jobs.bulk import create_many
+from paychainhq._jobs.streams import Stream
 from paychainhq.ledger import MemoryLedger
 from paychainhq.models import Invoice
 from paychainhq.operations import INVOICES_CREATE
-from paychainhq.streams import Stream
 from tests.engine import run_timeless
 from tests.simulated import KINDS, Kind, Outage, Server
 

@@ -25,8 +25,8 @@ from paychainhq import (
     OutcomeUnknownError,
     RateLimitError,
 )
+from paychainhq._core.idempotency import key_for_reference
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.idempotency import key_for_reference
 from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
 from tests.engine import CREATED_KEY, INVOICE, QUICK, client, error_body, info, invoice
 from tests.faces import PayChainHQ

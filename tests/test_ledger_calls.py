@@ -26,9 +26,8 @@ from paychainhq import (
     RequestTimeoutError,
     Response,
 )
-from paychainhq.concurrency import Level
-from paychainhq.gate import Gate
 from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
+from paychainhq.ledger.send_slots import SendSlots
 from paychainhq.models import Invoice
 from tests.engine import CREATED_KEY, INVOICE, KEY, client, error_body, invoice
 from tests.support import Behaviour, RawServer, Recorded, answer, reset, silence
@@ -459,7 +458,7 @@ async def test_a_ledger_that_is_locked_before_the_request(
 @pytest.mark.async_only("the gate of a job is the async face's")
 async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
     """A call of a job that waits for its turn has recorded its intent already."""
-    gate = Gate(MemoryLedger(), Level(1, fixed=True))
+    gate = SendSlots(MemoryLedger(), lambda: 1)
     async with (
         RawServer(silence) as server,
         client(server.url, idempotency=gate, timeout=TIMEOUT, retry=None) as pay,

@@ -33,7 +33,6 @@ class Client:
     """A program that makes one call, and may be started again after it has ended.
 
     Attributes:
-
         body: The fingerprint of what it sends.
         credential: The key that it sends it with.
         runs: How often it may still be started.
@@ -56,7 +55,6 @@ class World:
     """Clients, the entry of the ledger, and the server.
 
     Attributes:
-
         clients: The clients.
         entry: The entry of the key.
         orders: The credentials under which the server has made an order for the key, and the body

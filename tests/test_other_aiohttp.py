@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from paychainhq import ConnectionFailedError, fast_path
+from paychainhq import ConnectionFailedError
+from paychainhq._http import fast_path
 from tests.engine import INVOICE, client, info, invoice, states
 from tests.support import RawServer, answer, close
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paychainhq.middleware.pace import Pace
+from paychainhq.middleware.adaptive_rate import AdaptiveRate
 
 PAUSE = 1.0
 
@@ -41,7 +41,7 @@ def run(
     429s only, and pauses.
     """
     chance = random.Random(7)
-    paces, ready = [Pace() for _ in begins], [begin + chance.random() for begin in begins]
+    paces, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
     result = Run([[] for _ in begins], [])
     tokens, filled = burst, 0.0
     while (now := min(ready)) < seconds:
@@ -100,9 +100,9 @@ def test_the_rate_of_one_client_swings_around_what_is_granted() -> None:
     assert max(rates) <= 1010
 
 
-def settled(falls: int = 1) -> Pace:
+def settled(falls: int = 1) -> AdaptiveRate:
     """A pace that has had something taken, and has fallen that often."""
-    pace = Pace()
+    pace = AdaptiveRate()
     for _ in range(falls):
         turn = pace.take(0, waited=True)
         pace.rise(turn)
@@ -132,7 +132,7 @@ def test_one_fall_for_all_that_went_before_it() -> None:
 
 def test_the_first_fall_is_a_deep_one() -> None:
     """A rate that grew quickly is halved."""
-    pace = Pace()
+    pace = AdaptiveRate()
     turn = pace.take(0, waited=True)
     for _ in range(90):
         pace.rise(turn)
@@ -140,16 +140,16 @@ def test_the_first_fall_is_a_deep_one() -> None:
     assert pace.rate == pytest.approx(50)
 
 
-def fallen_from(rate: float) -> Pace:
+def fallen_from(rate: float) -> AdaptiveRate:
     """A pace that grew without a fall until it met its first one at this rate."""
-    pace = Pace()
+    pace = AdaptiveRate()
     while pace.rate < rate:
         pace.rise(pace.take(0, waited=True))
     pace.fall(pace.take(0, waited=True))
     return pace
 
 
-def send_until(pace: Pace, end: float) -> None:
+def send_until(pace: AdaptiveRate, end: float) -> None:
     """Have every request accepted that the pace lets go before a time."""
     while pace.due < end:
         pace.rise(pace.take(pace.due, waited=True))
@@ -201,7 +201,7 @@ def test_a_limit_that_comes_again_finds_the_last_rate() -> None:
     send_until(pace, pace.due + 8.5)
     pace.resume()
     assert pace.rate == pytest.approx(125)
-    untried = Pace()
+    untried = AdaptiveRate()
     send_until(untried, 3)
     untried.resume()
     assert untried.rate == 10
@@ -231,7 +231,7 @@ def test_answers_to_who_did_not_wait_prove_nothing() -> None:
     """A client that asks for less than the pace allows does not raise it, before the first fall or
     after it.
     """
-    for pace in (Pace(), settled()):
+    for pace in (AdaptiveRate(), settled()):
         rate = pace.rate
         for second in range(100):
             pace.rise(pace.take(second, waited=False))
@@ -240,7 +240,7 @@ def test_answers_to_who_did_not_wait_prove_nothing() -> None:
 
 def test_it_grows_quickly_until_its_first_fall() -> None:
     """From ten a second it comes to a thousand within five seconds."""
-    pace, now = Pace(), 0.0
+    pace, now = AdaptiveRate(), 0.0
     while pace.rate < 1000:
         pace.rise(pace.take(now, waited=True))
         now = pace.due
@@ -259,7 +259,7 @@ def test_whatever_comes(steps: list[tuple[float, bool, str]]) -> None:
     """No stretch of time holds more than the highest rate in it allows, and the rate stays one that
     comes back.
     """
-    pace, now = Pace(), 0.0
+    pace, now = AdaptiveRate(), 0.0
     open_turns, times, rates = [], [], []
     for late, waited, answer in steps:
         now = max(now, pace.due) + late

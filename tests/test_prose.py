@@ -22,7 +22,14 @@ CLEAN = [
     *(f"paychainhq/{name}/**/*.py" for name in ("emulator", "gateway", "models", "resources")),
     *(
         f"paychainhq/{name}.py"
-        for name in ("__init__", "base_client", "client", "idempotency", "making", "operations")
+        for name in (
+            "__init__",
+            "_base_client",
+            "_core/idempotency",
+            "_frozen",
+            "client",
+            "operations",
+        )
     ),
     *("paychainhq_sync/gateway/**/*.py", "paychainhq_sync/resources/*.py"),
     *(f"tests/{name}/*.py" for name in ("emulator", "faults", "gateway")),
@@ -31,7 +38,7 @@ CLEAN = [
 PENDING = {
     *(
         f"paychainhq/emulator/{name}.py"
-        for name in ("__main__", "control", "local", "outbox", "server")
+        for name in ("__main__", "control", "emulator", "outbox", "server")
     ),
     *("paychainhq/gateway/webhooks.py", "tests/gateway/test_webhooks.py"),
 }

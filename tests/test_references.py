@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paychainhq import InvalidArgumentError
-from paychainhq.idempotency import key_for_reference
+from paychainhq._core.idempotency import key_for_reference
 from tests.calls import CALLS, refused_fields
 from tests.engine import INVOICE, client
 from tests.samples import BY_NAME

@@ -65,7 +65,7 @@ async def create():
         try:
             return (await pay.invoices.create("150", "USDC", "eth")).id
         finally:
-            print(len(seen), pay._caller.transport._wiring.pool._destination is not None)
+            print(len(seen), pay._caller.transport._wiring.sender._destination is not None)
 """  # noqa: E501
 
 # Each stands in for aiohttp before the package is imported, and makes the first call inside. None

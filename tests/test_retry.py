@@ -25,8 +25,8 @@ from paychainhq import (
     RetryPolicy,
     ServerError,
 )
+from paychainhq._attempts import Attempt
 from paychainhq.emulator import API_KEY, Emulator
-from paychainhq.exchange import Attempt
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
 from tests.engine import (

@@ -12,8 +12,8 @@ from paychainhq import (
     RequestTimeoutError,
     ServerError,
 )
+from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
 from paychainhq.errors import PayChainError
-from paychainhq.retry_queue import Repeat, RetryQueue, Step
 
 
 class Bench:
@@ -210,7 +210,7 @@ def test_no_more_is_held_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> 
     """Beyond the bound a failure of its own is an outcome at once, and an outage is probed with
     what is held.
     """
-    monkeypatch.setattr("paychainhq.retry_queue._MOST_HELD", 3)
+    monkeypatch.setattr("paychainhq._jobs.retry_queue._MOST_HELD", 3)
     bench = Bench()
     for name in "abc":
         assert bench.fail(name) is not None

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from paychainhq import PayChainHQ
+from paychainhq._core.operation import Operation
 from paychainhq.models.lists import Page
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 from paychainhq.paging import Pages
 
 # The public surface, written down once more: the positional arguments of each method; `...` has its

@@ -13,16 +13,10 @@ from typing import Any
 
 import pytest
 
-from paychainhq import (
-    AuthenticationError,
-    Change,
-    InvalidArgumentError,
-    RetryPolicy,
-    WatchState,
-    sweeping,
-)
+from paychainhq import AuthenticationError, Change, InvalidArgumentError, RetryPolicy, WatchState
+from paychainhq._jobs import list_sweeps
+from paychainhq._jobs.watch_state import Watched
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.jobs import Watched
 from tests.faces import PayChainHQ
 from tests.support import RawServer, Recorded, answer
 
@@ -95,7 +89,7 @@ async def test_few_among_many_are_read(
     """Five watched among 300 open: once it is known that there are many pages, each look is five
     reads.
     """
-    monkeypatch.setattr(sweeping, "_LARGEST_PAGE", 10)
+    monkeypatch.setattr(list_sweeps, "_LARGEST_PAGE", 10)
     async with client(paychain_emulator.url) as pay:
         ids = (await create(pay, 300))[:5]
         since = len(paychain_emulator.requests)

@@ -296,8 +296,9 @@ def test_slip_of_the_package_is_no_fault_of_the_server(monkeypatch: pytest.Monke
     def slip(*_: object) -> None:
         raise ValueError("a slip")
 
-    from paychainhq import answers, codec
-    from paychainhq.exchange import Request, Response
+    from paychainhq import codec
+    from paychainhq._http import responses
+    from paychainhq._http.messages import Request, Response
     from paychainhq.operations import INVOICES_GET
 
     monkeypatch.setattr(codec, "from_json", slip)
@@ -311,7 +312,7 @@ def test_slip_of_the_package_is_no_fault_of_the_server(monkeypatch: pytest.Monke
         retry=None,
     )
     with pytest.raises(ValueError, match="a slip") as caught:
-        answers.result(INVOICES_GET, request, Response(200, {}, b"{}"))
+        responses.result(INVOICES_GET, request, Response(200, {}, b"{}"))
     assert not isinstance(caught.value, PayChainError)
     with pytest.raises(ValueError, match="a slip"):
         codec.decode_webhook(Invoice, b"{}")

@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paychainhq import ConnectionFailedError, NotFoundError, WatchState, watching
+from paychainhq import ConnectionFailedError, NotFoundError, WatchState
+from paychainhq._jobs import watch
 from paychainhq.codec import from_json
 from paychainhq.models.invoices import TERMINAL
 
@@ -122,7 +123,7 @@ def test_each_invoice_is_told_as_it_was(
     told: dict[str, list[str | None]] = {}
 
     async def follow(state: WatchState, ids: list[str], stop: int | None) -> None:
-        changes = watching.watch(world, ids, 0.001, 4, None, state)  # type: ignore[arg-type]
+        changes = watch.watch(world, ids, 0.001, 4, None, state)  # type: ignore[arg-type]
         async for change in changes:
             history = told.setdefault(change.invoice_id, [])
             assert change.previous == (history[-1] if history else None)

@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from paychainhq import MissingCredentialError, __version__
-from paychainhq.arguments import wire_name
+from paychainhq._core.credentials import Auth
+from paychainhq._core.operation import Operation
+from paychainhq._core.validators import wire_name
 from paychainhq.codec import to_json
-from paychainhq.credentials import Auth
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 from tests.calls import API_KEY, CALLS, DASHBOARD_HEADERS, KEYED, call, client, documented_answer
 from tests.faces import PayChainHQ
 from tests.samples import BY_NAME, DOCUMENTED, Sample

@@ -20,10 +20,9 @@ from paychainhq import (
     PayChainError,
     PayChainHQ,
     RetryPolicy,
-    fast_path,
-    pool,
 )
-from paychainhq.exchange import COMMON_HEADERS, Next, Request, Response
+from paychainhq._http import fast_path, sender
+from paychainhq._http.messages import COMMON_HEADERS, Next, Request, Response
 from paychainhq.ledger import MemoryLedger
 from paychainhq.operations import OPERATIONS
 from tests.engine import INVOICE, PRICES, client, invoice, states
@@ -56,7 +55,7 @@ own_pool = pytest.mark.parametrize("way", [FAST, SESSION])
 
 
 def pool_of(pay: PayChainHQ) -> Any:
-    return pay._caller.transport._wiring.pool  # type: ignore[union-attr]
+    return pay._caller.transport._wiring.sender  # type: ignore[union-attr]
 
 
 def idle(pay: PayChainHQ) -> list[Any]:
@@ -403,7 +402,7 @@ async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
     [ValueError("slip"), RuntimeError("slip"), AssertionError("slip")],
     ids=lambda slip: type(slip).__name__,
 )
-@pytest.mark.parametrize("where", ["fast_path.message", "make_response", "Pool._note"])
+@pytest.mark.parametrize("where", ["fast_path.message", "make_response", "Sender._note"])
 async def test_a_slip_is_not_taken_for_a_failed_connection(
     where: str, slip: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,7 +413,7 @@ async def test_a_slip_is_not_taken_for_a_failed_connection(
     def fail(*_: object) -> Any:
         raise slip
 
-    owner: Any = pool
+    owner: Any = sender
     *path, name = where.split(".")
     for part in path:
         owner = getattr(owner, part)

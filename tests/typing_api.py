@@ -27,6 +27,8 @@ from paychainhq import (
     WatchState,
     webhooks,
 )
+from paychainhq._core.operation import Operation
+from paychainhq._jobs.streams import Stream
 from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
 from paychainhq.models import (
     Amount,
@@ -62,9 +64,8 @@ from paychainhq.models import (
     Token,
     WithdrawalQuote,
 )
-from paychainhq.operations import INVOICES_CREATE, OPERATIONS, Operation
+from paychainhq.operations import INVOICES_CREATE, OPERATIONS
 from paychainhq.paging import Pages
-from paychainhq.streams import Stream
 
 
 async def invoices(pay: PayChainHQ) -> None:

@@ -9,6 +9,7 @@ from typing import Any, assert_type
 
 import paychainhq_sync.gateway
 from paychainhq import APIError, RateLimit, RetryPolicy, WaitTimeoutError
+from paychainhq._core.operation import Operation
 from paychainhq.gateway import (
     Application,
     Checkout,
@@ -25,7 +26,6 @@ from paychainhq.gateway import (
 )
 from paychainhq.gateway.operations import OPERATIONS, PAYMENTS_CREATE
 from paychainhq.models import Listing
-from paychainhq.operations import Operation
 
 
 async def clients() -> None:

@@ -3,7 +3,7 @@
 The sources are signatures, annotations and docstrings of `client.py` and `resources/` in
 `paychainhq/` and `paychainhq/gateway/`, and the public names of these packages. Written by hand:
 `_background.py` (the background loop), `_callers.py` and `_engine.py` (calls), `_iteration.py`
-(streams, pages, jobs), `base_client.py` (the base of the clients), `webhooks.py` (the receiver).
+(streams, pages, jobs), `_base_client.py` (the base of the clients), `webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BY_HAND = {
     "_callers.py",
     "_engine.py",
     "_iteration.py",
-    "base_client.py",
+    "_base_client.py",
     "webhooks.py",
 }
 SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
 # Modules of the async package that the sync package replaces or does not need.
 REPLACED = (
-    "paychainhq.base_client",
+    "paychainhq._base_client",
     "paychainhq.paging",
     "paychainhq.resources.base",
-    "paychainhq.streams",
+    "paychainhq._jobs.streams",
 )
 WIDTH = 100
 HEADER = (
@@ -221,8 +221,8 @@ def client(path: Path) -> str:
             parts += [client_method(node, wraps)]
     extra = [
         f"import {package}",
-        "from paychainhq.base_client import UNCHANGED",
-        "from paychainhq_sync.base_client import BaseClient",
+        "from paychainhq._base_client import UNCHANGED",
+        "from paychainhq_sync._base_client import BaseClient",
     ]
     return module(path, tree, "\n".join(parts), extra)
 
@@ -419,7 +419,7 @@ def generate() -> dict[str, str]:
 
 
 def formatted(name: str, text: str) -> str:
-    for command in (["format"], ["check", "--select", "I", "--fix"], ["format"]):
+    for command in (["format"], ["check", "--select", "I,F401", "--fix"], ["format"]):
         ruff = [
             sys.executable,
             "-m",

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from load_server import Plan, invoice
 
 from paychainhq import InvoiceRequest, PayChainError, PayChainHQ
-from paychainhq.idempotency import key_for_reference
+from paychainhq._core.idempotency import key_for_reference
 
 BUSINESS = "biz_123"
 

@@ -25,7 +25,6 @@ class Plan:
     """What is to happen, and when; times are those of `time.monotonic`, which all processes share.
 
     Attributes:
-
         rate: Requests that the server takes in a second.
         burst: Requests that it takes at once after a pause.
         latency: Mean seconds to an answer.

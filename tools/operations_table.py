@@ -16,9 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
+from paychainhq._core.operation import Operation
 from paychainhq.gateway.credentials import SCOPES
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 from paychainhq.resources.base import Resource
 
 TARGET = Path(__file__).parents[1] / "docs" / "operations.md"

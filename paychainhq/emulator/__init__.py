@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from paychainhq.emulator.local import Emulator
-    from paychainhq.emulator.recording import ReceivedRequest
+    from paychainhq.emulator.emulator import Emulator
+    from paychainhq.emulator.request_log import ReceivedRequest
     from paychainhq.emulator.seed import (
         API_KEY,
         BUSINESS_ID,
@@ -37,7 +37,7 @@ __all__ = [
     "ReceivedRequest",
 ]
 
-_HOMES = {"Emulator": "local", "ReceivedRequest": "recording"}
+_HOMES = {"Emulator": "emulator", "ReceivedRequest": "request_log"}
 
 
 def __getattr__(name: str) -> object:

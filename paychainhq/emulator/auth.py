@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from paychainhq._core.operation import Operation
 from paychainhq.emulator.errors import RefusedError, not_found
 from paychainhq.emulator.seed import BUSINESS_ID, digest
 from paychainhq.emulator.state import State
-from paychainhq.operations import Operation
 
 # Assumption: no public page names the header of a dashboard session. These two names are the
 # emulator's own.

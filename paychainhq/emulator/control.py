@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from paychainhq import arguments as check
-from paychainhq import signing
-from paychainhq.credentials import Secret
+from paychainhq._core import validators as check
+from paychainhq._core.secrets import Secret
 from paychainhq.emulator import lifecycle, outbox
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import lifecycle as gateway
-from paychainhq.emulator.recording import ReceivedRequest, Recording
+from paychainhq.emulator.request_log import ReceivedRequest, Recording
 from paychainhq.emulator.state import State
+from paychainhq.webhooks import signatures
 
 PREFIX = "/_emulator/"
 _copies = check.at_most("100", check.positive_int)
@@ -78,8 +78,8 @@ class Control:
             raise ValueError(
                 f"jitter must be a number of seconds below {_LONGEST_JITTER}, not {jitter!r}"
             )
-        bearer = signing.checked_bearer(bearer)
-        (secret,) = signing.checked_secrets(check.text("secret", secret))
+        bearer = signatures.checked_bearer(bearer)
+        (secret,) = signatures.checked_secrets(check.text("secret", secret))
         with self.state.transaction():
             return outbox.add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
 

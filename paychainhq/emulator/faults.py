@@ -12,8 +12,8 @@ from aiohttp import web
 
 from paychainhq.emulator import idempotency
 from paychainhq.emulator.errors import RefusedError
-from paychainhq.emulator.exchange import Exchange
 from paychainhq.emulator.idempotency import Scope
+from paychainhq.emulator.request_context import Exchange
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from paychainhq import arguments as check
+from paychainhq._core import validators as check
+from paychainhq._core.operation import Operation
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.state import State
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.operations import Operation
 
 HEADER = "Idempotency-Key"
 

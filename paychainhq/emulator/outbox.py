@@ -16,8 +16,8 @@ import attrs
 from paychainhq.emulator import lifecycle, money
 from paychainhq.emulator.gateway import lifecycle as gateway
 from paychainhq.emulator.handlers.call import new_id
-from paychainhq.emulator.schemes import SCHEMES
 from paychainhq.emulator.state import Row, State, iso
+from paychainhq.emulator.webhook_schemes import SCHEMES
 
 _LOOK_S = 1.0
 _MASKED = {"X-Webhook-Signature", "Authorization", "X-PaymentService-Signature"}
@@ -28,7 +28,6 @@ class Delivery:
     """What became of one event at one endpoint.
 
     Attributes:
-
         id: The delivery's id, which is sent as `X-Webhook-ID`.
         event_type: The event's name.
         url: Where it goes.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from paychainhq._core.operation import Operation
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 
 GATEWAY = "/gateway"
 """Prefix of the gateway on the same server."""

@@ -15,14 +15,14 @@ from aiohttp import web
 from paychainhq.emulator import auth, control, idempotency, lifecycle
 from paychainhq.emulator.door import Door
 from paychainhq.emulator.errors import RefusedError, refuse_field
-from paychainhq.emulator.exchange import BROKEN, Exchange, dump
 from paychainhq.emulator.faults import Faults
-from paychainhq.emulator.gateway import operating as gateway
+from paychainhq.emulator.gateway import dispatch as gateway
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
 from paychainhq.emulator.outbox import Outbox
-from paychainhq.emulator.recording import ReceivedRequest, Recording, mask
+from paychainhq.emulator.request_context import BROKEN, Exchange, dump
+from paychainhq.emulator.request_log import ReceivedRequest, Recording, mask
 from paychainhq.emulator.routing import GATEWAY, find_route
 from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body, check_query

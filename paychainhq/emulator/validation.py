@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from paychainhq.arguments import Check, wire_name
+from paychainhq._core.operation import Parameter
+from paychainhq._core.validators import Check, wire_name
 from paychainhq.emulator.errors import refuse_fields
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.operations import Parameter
 
 
 def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from typing import Any
 
 import attrs
 
-from paychainhq import arguments
-from paychainhq.calls import Caller
+from paychainhq._caller import Caller
+from paychainhq._core import validators
+from paychainhq._core.operation import Operation
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.operations import Operation
 
 
 def _checked_client_id(instance: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
-        arguments.text(field.name, value)
+        validators.text(field.name, value)
 
 
 @attrs.frozen(kw_only=True)

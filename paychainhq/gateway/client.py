@@ -6,23 +6,23 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from paychainhq import config
-from paychainhq.base_client import UNCHANGED, BaseClient
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import conceal
+from paychainhq._base_client import UNCHANGED, BaseClient
+from paychainhq._core.credentials import conceal
+from paychainhq._core.policies import RateLimit, RetryPolicy
+from paychainhq._core.settings import checked_base_url, environment_settings
+from paychainhq._transport import make_transport
 from paychainhq.errors import MissingCredentialError
 from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
-from paychainhq.signing import Headers, checked_secrets
-from paychainhq.transport import make_transport
+from paychainhq.webhooks.signatures import Headers, checked_secrets
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
 
-    from paychainhq.exchange import Middleware
+    from paychainhq._http.messages import Middleware
     from paychainhq.gateway.resources.applications import Applications
     from paychainhq.gateway.resources.payments import Payments
     from paychainhq.gateway.resources.refunds import Refunds
@@ -94,7 +94,7 @@ class Gateway(BaseClient):
         )
         base_url, proxy = conceal(base_url), conceal(proxy)
         transport = make_transport(
-            config.checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
+            checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
             Tokens(client_token=client_token, oauth_token=oauth_token, scopes=scopes),
             rate_limit=rate_limit,
             middleware=middleware,
@@ -127,7 +127,7 @@ class Gateway(BaseClient):
         }
         return cls(
             base_url=conceal(base_url),
-            **{**config.environment_settings(names=VARIABLES), **settings},
+            **{**environment_settings(names=VARIABLES), **settings},
         )
 
     def with_options(

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from paychainhq.credentials import Auth, conceal, key
+from paychainhq._core.credentials import Auth, conceal, key
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 SCOPES: Mapping[str, str] = {

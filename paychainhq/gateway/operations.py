@@ -12,18 +12,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from paychainhq import arguments as check
-from paychainhq.credentials import conceal
+from paychainhq._core import validators as check
+from paychainhq._core.credentials import conceal
+from paychainhq._core.operation import Operation, Parameter
 from paychainhq.gateway import models
 from paychainhq.models.lists import Listing
-from paychainhq.operations import Operation, Parameter
 
 _SHORTEST_NAME, _LONGEST_NAME = 3, 255
 
 
 def _minor_units(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        check.refuse(
+        check.invalid(
             name, f"must be an int in minor units (10000 is 100.00), not a {type(value).__name__}"
         )
     return check.positive_int(name, value)
@@ -39,7 +39,7 @@ def _moment(name: str, value: object) -> str:
             written = (
                 value if isinstance(value, str) else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
             )
-    return written or check.refuse(
+    return written or check.invalid(
         name, f"must be an aware datetime, or ISO 8601 with a zone, not {str(value)[:40]!r}"
     )
 
@@ -47,7 +47,7 @@ def _moment(name: str, value: object) -> str:
 def _application_name(name: str, value: object) -> str:
     written = check.text(name, value)
     if not _SHORTEST_NAME <= len(written) <= _LONGEST_NAME:
-        check.refuse(
+        check.invalid(
             name, f"must have {_SHORTEST_NAME} to {_LONGEST_NAME} characters, not {len(written)}"
         )
     return written

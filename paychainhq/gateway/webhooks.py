@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, overload
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import attrs
 
-from paychainhq import codec, config, signing
-from paychainhq.arguments import header_value
-from paychainhq.credentials import conceal
+from paychainhq import codec
+from paychainhq._core import validators
+from paychainhq._core.credentials import conceal
+from paychainhq._core.validators import header_value
 from paychainhq.errors import WebhookVerificationError
 from paychainhq.gateway.models import Payment
-from paychainhq.signing import Headers
+from paychainhq.webhooks import signatures
+from paychainhq.webhooks.signatures import Headers
 
-if TYPE_CHECKING:
-    import paychainhq_sync.gateway
-    from paychainhq.gateway.client import Gateway
+T_co = TypeVar("T_co", covariant=True)
 
 _EVENT = "X-PaymentService-Event"
 _TIMESTAMP = "X-PaymentService-Timestamp"
 _SIGNATURE = "X-PaymentService-Signature"
 _SECONDS = re.compile(r"[0-9]{1,11}")
+
+
+class _Payments(Protocol[T_co]):
+    def get(self, payment_id: str, /) -> T_co: ...
+
+
+class _Client(Protocol[T_co]):
+    """Client of either face: its `payments.get` returns a payment, or a coroutine of one."""
+
+    @cached_property
+    def payments(self) -> _Payments[T_co]: ...
 
 
 class EventName(StrEnum):
@@ -47,7 +59,6 @@ class Event:
     (`payment.received` and `payment.completed` come with the same status), or ask with `fetch`.
 
     Attributes:
-
         event: Its name, such as `payment.completed`; not signed.
         payment: The payment, as it was when the notice was made; signed.
         timestamp: When it was sent; signed.
@@ -59,17 +70,10 @@ class Event:
     payment: Payment
     timestamp: datetime
 
-    @overload
-    def fetch(self, gateway: Gateway) -> Coroutine[Any, Any, Payment]: ...
-    @overload
-    def fetch(self, gateway: paychainhq_sync.gateway.Gateway) -> Payment: ...
-    def fetch(
-        self, gateway: Gateway | paychainhq_sync.gateway.Gateway
-    ) -> Coroutine[Any, Any, Payment] | Payment:
-        """Read the payment as it is now.
+    def fetch(self, gateway: _Client[T_co]) -> T_co:
+        """Return the current state of the payment.
 
         Args:
-
             gateway: A client; of an async one the result is to be awaited.
         """
         return gateway.payments.get(self.payment.id)
@@ -85,7 +89,6 @@ def parse(
     `CONFIRMED` only after that answer: do not wait for it in a handler.
 
     Args:
-
         body: The body as it came, before anything has parsed it.
         headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The application's webhook secret, or several while it is being changed.
@@ -94,7 +97,6 @@ def parse(
             as too old, it has not.
 
     Raises:
-
         WebhookVerificationError: It is not proven to be from the gateway.
         DecodeError: It is, and it holds no payment.
         ConfigurationError: The secrets cannot be any, or (InvalidArgumentError) the body or the
@@ -103,14 +105,17 @@ def parse(
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
     secrets = conceal(secrets)
-    headers = signing.held(headers)
-    secrets, body = signing.checked_secrets(secrets), signing.checked_body(body, headers)
-    config.seconds("max_age", max_age)
-    event, written = str(signing.header(headers, _EVENT)), str(signing.header(headers, _TIMESTAMP))
+    headers = signatures.concealed_headers(headers)
+    secrets, body = signatures.checked_secrets(secrets), signatures.checked_body(body, headers)
+    validators.seconds("max_age", max_age)
+    event, written = (
+        str(signatures.header(headers, _EVENT)),
+        str(signatures.header(headers, _TIMESTAMP)),
+    )
     if not _SECONDS.fullmatch(written):
         raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a number of seconds")
-    signing.verify(secrets, _signed(written, body), signing.header(headers, _SIGNATURE))
-    signing.check_age(int(written), max_age)
+    signatures.verify(secrets, _signed(written, body), signatures.header(headers, _SIGNATURE))
+    signatures.check_age(int(written), max_age)
     payment = codec.decode_webhook(Payment, body, inside="payment")
     known = EventName(event) if event in set(EventName) else event
     return Event(event=known, payment=payment, timestamp=datetime.fromtimestamp(int(written), UTC))
@@ -122,7 +127,6 @@ def sign(
     """Return the headers that the gateway would send with a body: for tests.
 
     Args:
-
         body: The raw body.
         secret: The webhook secret.
         event: The name of the event.
@@ -131,13 +135,13 @@ def sign(
     Source: the gateway's page on webhook security.
     """
     secret = conceal(secret)
-    (secret,) = signing.checked_secrets(secret)
+    (secret,) = signatures.checked_secrets(secret)
     written = str(int(time.time() if timestamp is None else timestamp))
     return {
         "Content-Type": "application/json",
         _EVENT: header_value("event", str(event)),
         _TIMESTAMP: written,
-        _SIGNATURE: signing.signature(secret, _signed(written, signing.checked_body(body))),
+        _SIGNATURE: signatures.signature(secret, _signed(written, signatures.checked_body(body))),
     }
 
 

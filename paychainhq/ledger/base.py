@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import attrs
 
-from paychainhq.making import maker
+from paychainhq._frozen import maker
 
 State = Literal["unfinished", "finished", "refused"]
 
@@ -18,7 +18,6 @@ class Intent:
     """One call that is about to be sent, and by which its answer is recorded.
 
     Attributes:
-
         operation: The operation's name, such as `"invoices.create"`.
         key: The idempotency key. Two operations may use the same key for different things.
         fingerprint: A digest of what is sent; the same key never stands for two different requests.
@@ -41,7 +40,6 @@ class Answer:
     """The server's definite answer to a request.
 
     Attributes:
-
         status: The HTTP status.
         request_id: The server's id of the exchange, or None.
         body: The body as it came.
@@ -64,7 +62,6 @@ class Entry:
     """One request as a ledger has it.
 
     Attributes:
-
         operation: The operation's name, such as `"invoices.create"`.
         key: The idempotency key.
         fingerprint: A digest of what is sent.
@@ -98,7 +95,6 @@ class Ledger(Protocol):
     The rules of what replaces what are those of `paychainhq.ledger.rules`.
 
     Attributes:
-
         resend_within: An unfinished request that is older than this many seconds is not sent again.
     """
 

@@ -74,7 +74,6 @@ class FileClaims:
     """Claims in a ledger's file.
 
     Args:
-
         file: The file.
         ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is
             collected.

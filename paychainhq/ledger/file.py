@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from threading import Lock, RLock
 from weakref import WeakValueDictionary
 
+from paychainhq._core.fork import close_for_fork
 from paychainhq.errors import LedgerError
-from paychainhq.forking import close_for_fork
 from paychainhq.ledger.opening import committed, open_file
 
 _ADVICE = {

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from threading import Lock
 
-from paychainhq import config
+from paychainhq._core import validators
 from paychainhq.ledger.base import Answer, Entry, Intent, State
 from paychainhq.ledger.claims import MemoryClaims
 from paychainhq.ledger.rules import changed
@@ -18,17 +18,15 @@ class MemoryLedger:
     """Ledger that lives as long as this object, and keeps all answers in memory.
 
     Args:
-
         resend_within: An unfinished request that is older than this many seconds is not sent again.
 
     Attributes:
-
         claims: What a webhook `Receiver` keeps here.
     """
 
     # Assumption: no document says how long the server keeps a key.
     def __init__(self, *, resend_within: float = 86_400.0) -> None:
-        self.resend_within = config.seconds("resend_within", resend_within, zero=True)
+        self.resend_within = validators.seconds("resend_within", resend_within, zero=True)
         self._entries: dict[tuple[str, str], Entry] = {}
         self._answered_at: dict[tuple[str, str], float] = {}
         self._lock = Lock()
@@ -64,7 +62,7 @@ class MemoryLedger:
         """Remove what was answered, or done, longer ago than `older_than` seconds, and return how
         many entries that were.
         """
-        before = time.time() - config.seconds("older_than", older_than, zero=True)
+        before = time.time() - validators.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
         with self._lock:
             old = [
@@ -80,7 +78,6 @@ class MemoryLedger:
         """Remove an entry, once a person has made sure that the request was not taken.
 
         Raises:
-
             LookupError: There is none.
         """
         with self._lock:

@@ -40,7 +40,6 @@ def open_file(path: str, *, durable: bool) -> sqlite3.Connection:
     earlier format.
 
     Raises:
-
         LedgerError: It is no ledger, or of a later format.
     """
     with suppress(

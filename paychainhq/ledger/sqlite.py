@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from paychainhq import config
+from paychainhq._core import validators
 from paychainhq.errors import ConfigurationError, LedgerError
 from paychainhq.ledger import rows
 from paychainhq.ledger.base import Answer, Entry, Intent, State
@@ -37,7 +37,6 @@ class SQLiteLedger:
     anew.
 
     Args:
-
         path: The file; it is made, readable by its owner only, if it is not there. It must be on a
             disk of this machine.
         durable: Survive a power cut as well: each group of entries is forced to the disk, which
@@ -45,7 +44,6 @@ class SQLiteLedger:
         resend_within: An unfinished request that is older than this many seconds is not sent again.
 
     Raises:
-
         LedgerError: The file cannot be opened, or is not a ledger.
     """
 
@@ -61,7 +59,7 @@ class SQLiteLedger:
             raise ConfigurationError(
                 "path must name a file; for a ledger in memory, take MemoryLedger"
             )
-        self.resend_within = config.seconds("resend_within", resend_within, zero=True)
+        self.resend_within = validators.seconds("resend_within", resend_within, zero=True)
         self._file = LedgerFile(os.fspath(path), durable=durable)
         self._writer = _Writer(self._file)
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
@@ -114,7 +112,7 @@ class SQLiteLedger:
         shrink. Webhook events that were done before that are forgotten too, and would be handled
         again: the API repeats them for less than a day.
         """
-        before = time.time() - config.seconds("older_than", older_than, zero=True)
+        before = time.time() - validators.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
         return rows.compact(self._file, before)
 
@@ -122,7 +120,6 @@ class SQLiteLedger:
         """Remove an entry, once a person has made sure that the request was not taken.
 
         Raises:
-
             LookupError: There is none.
         """
         if not rows.forget(self._file, operation, key):

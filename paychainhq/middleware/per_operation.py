@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from paychainhq.credentials import Auth
-from paychainhq.operations import Operation
+from paychainhq._core.credentials import Auth
+from paychainhq._core.operation import Operation
 
 T = TypeVar("T")
 
@@ -26,7 +26,6 @@ class PerOperation(Generic[T]):
     credential and one method share one, so that the paths of `pay.request` cannot fill the memory.
 
     Args:
-
         make: Returns the state of an operation that has none yet.
     """
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from paychainhq.answers import retry_after
-from paychainhq.config import RateLimit
-from paychainhq.exchange import Next, Request, Response
-from paychainhq.middleware.pace import Turn
+from paychainhq._core.policies import RateLimit
+from paychainhq._http.messages import Next, Request, Response
+from paychainhq._http.responses import retry_after
+from paychainhq.middleware.adaptive_rate import Turn
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.throttle import ROUNDING, Throttle, refuse_late, wait_until
 

@@ -7,16 +7,16 @@ import logging
 import random
 from typing import Any
 
-from paychainhq.answers import error_code, retry_after
+from paychainhq._core.operation import Operation
+from paychainhq._http.messages import Next, Request, Response
+from paychainhq._http.responses import error_code, retry_after
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
     RequestTimeoutError,
     UntrustedServerError,
 )
-from paychainhq.exchange import Next, Request, Response
 from paychainhq.middleware.per_operation import PerOperation
-from paychainhq.operations import Operation
 
 log = logging.getLogger("paychainhq")
 

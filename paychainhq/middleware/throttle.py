@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from paychainhq._http.messages import Request
 from paychainhq.errors import RequestTimeoutError
-from paychainhq.exchange import Request
-from paychainhq.middleware.pace import Pace, Turn
+from paychainhq.middleware.adaptive_rate import AdaptiveRate, Turn
 
 log = logging.getLogger("paychainhq")
 
@@ -34,7 +34,6 @@ class Throttle:
     so that an operation whose limit has gone is soon free again.
 
     Attributes:
-
         line: Held by the call that is the next to go.
         accepted: How many answers were no 429.
         paused_until: When the last pause ends, as a time of the loop.
@@ -48,7 +47,7 @@ class Throttle:
         self.paused_until = 0.0
         self.limited = False
         self._limited = 0.0
-        self._pace = Pace()
+        self._pace = AdaptiveRate()
         self._loop = asyncio.get_running_loop()
         self._probe_due = False
         self._probe: tuple[Turn, asyncio.Future[None]] | None = None

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import attrs
 
-from paychainhq.credentials import Secret
+from paychainhq._core.secrets import Secret
 from paychainhq.models.base import Model, wire
 from paychainhq.models.chains import Chain
 

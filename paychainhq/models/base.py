@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import attrs
 
-from paychainhq.arguments import wire_name
-from paychainhq.exchange import ResponseInfo
+from paychainhq._attempts import ResponseInfo
+from paychainhq._core.validators import wire_name
 
 C = TypeVar("C", bound=Callable[..., Any])
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, overload
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -13,10 +13,18 @@ from paychainhq.errors import InvalidArgumentError
 from paychainhq.models.base import Model, digits
 from paychainhq.models.invoices import Amount
 
-if TYPE_CHECKING:
-    import paychainhq_sync
-    from paychainhq.client import PayChainHQ
-    from paychainhq.models.invoices import Invoice
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Invoices(Protocol[T_co]):
+    def get(self, invoice_id: str, /) -> T_co: ...
+
+
+class _Client(Protocol[T_co]):
+    """Client of either face: its `invoices.get` returns an invoice, or a coroutine of one."""
+
+    @cached_property
+    def invoices(self) -> _Invoices[T_co]: ...
 
 
 class EventName(StrEnum):
@@ -83,13 +91,7 @@ class Event(Model):
         """Withdrawal of the event, or None."""
         return self.data.withdrawal_id
 
-    @overload
-    def fetch(self, pay: PayChainHQ) -> Coroutine[Any, Any, Invoice]: ...
-    @overload
-    def fetch(self, pay: paychainhq_sync.PayChainHQ) -> Invoice: ...
-    def fetch(
-        self, pay: PayChainHQ | paychainhq_sync.PayChainHQ
-    ) -> Coroutine[Any, Any, Invoice] | Invoice:
+    def fetch(self, pay: _Client[T_co]) -> T_co:
         """Return the current state of the event's invoice, on which decisions should be based.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paychainhq.calls import Caller
+from paychainhq._caller import Caller
 
 
 class Resource:

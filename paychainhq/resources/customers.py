@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from paychainhq import bulk, operations
-from paychainhq.jobs import CustomerRequest, Outcome, Progress
+from paychainhq import operations
+from paychainhq._jobs import bulk
+from paychainhq._jobs.requests import CustomerRequest, Outcome, Progress
+from paychainhq._jobs.streams import Stream
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
-from paychainhq.streams import Stream
 
 
 class Customers(Resource):
@@ -33,14 +34,12 @@ class Customers(Resource):
         missing while the business wallet is not ready.
 
         Args:
-
             external_ref: Your own name for the customer.
             email: The customer's e-mail address.
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             InvalidArgumentError: An argument is invalid; nothing was sent.
             BadRequestError: The server does not accept the fields, or the state of the business
                 does not allow the creation.
@@ -67,7 +66,6 @@ class Customers(Resource):
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
 
         Args:
-
             requests: `CustomerRequest`s, or mappings with the same names; any iterable or async
                 iterable, read as it is needed.
             ledger: Where each request is recorded before it is sent, so that a job that died goes
@@ -81,12 +79,10 @@ class Customers(Resource):
             business_id: Whose customers they are; by default the client's.
 
         Returns:
-
             A stream of `Outcome`s, which is an async iterator and an async context manager: closing
             it, or leaving its block, cancels what is under way.
 
         Raises:
-
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
                 lost; run it again.
             AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
@@ -113,7 +109,6 @@ class Customers(Resource):
         """List the customers of the business: `await` one page, or iterate over all.
 
         Args:
-
             page: The first page, from 1.
             limit: Customers a page; 20 by default.
             business_id: The business; by default the client's.
@@ -130,12 +125,10 @@ class Customers(Resource):
         """Return a customer with the deposit addresses.
 
         Args:
-
             customer_id: The customer's id at PayChainHQ, not your own name for it.
             business_id: The business; by default the client's.
 
         Raises:
-
             NotFoundError: There is no such customer, or another business owns it.
 
         Source: seed 002, "Get customer".

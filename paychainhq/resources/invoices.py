@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from paychainhq import bulk, operations, watching
-from paychainhq.arguments import Money
-from paychainhq.jobs import Change, InvoiceRequest, Outcome, Progress, WatchState
+from paychainhq import operations
+from paychainhq._core.validators import Money
+from paychainhq._jobs import bulk, watch
+from paychainhq._jobs.requests import InvoiceRequest, Outcome, Progress
+from paychainhq._jobs.streams import Stream
+from paychainhq._jobs.watch_state import Change, WatchState
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
-from paychainhq.streams import Stream
 
 
 class Invoices(Resource):
@@ -42,7 +44,6 @@ class Invoices(Resource):
         before `invoice.is_shareable`.
 
         Args:
-
             amount: The requested amount in the token's display unit: a `str`, an `int` or a
                 `Decimal`.
             token: The token's symbol, such as `"USDC"`.
@@ -62,7 +63,6 @@ class Invoices(Resource):
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             InvalidArgumentError: An argument is invalid; nothing was sent.
             BadRequestError: The server does not accept the fields, or the state of the business
                 does not allow the creation.
@@ -107,7 +107,6 @@ class Invoices(Resource):
         `OutcomeUnknownError`.
 
         Args:
-
             requests: `InvoiceRequest`s, or mappings with the same names; any iterable or async
                 iterable, read as it is needed.
             ledger: Where each request is recorded before it is sent, so that a job that died goes
@@ -122,12 +121,10 @@ class Invoices(Resource):
             business_id: Whose invoices they are; by default the client's.
 
         Returns:
-
             A stream of `Outcome`s, which is an async iterator and an async context manager: closing
             it, or leaving its block, cancels what is under way.
 
         Raises:
-
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
                 lost; run it again.
             AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
@@ -163,7 +160,6 @@ class Invoices(Resource):
         `expires_at` into account.
 
         Args:
-
             status: Only those with this raw status.
             customer_id: Only those of this customer.
             page: The first page, from 1.
@@ -188,7 +184,6 @@ class Invoices(Resource):
         the shortfall to it.
 
         Raises:
-
             NotFoundError: There is no such invoice, or another business owns it.
 
         Source: seed 002, "Get business invoice".
@@ -201,7 +196,6 @@ class Invoices(Resource):
         It is for payment pages, not the sole source of a reconciliation.
 
         Raises:
-
             NotFoundError: There is no such invoice.
 
         Source: seed 002, "Get public invoice payload".
@@ -216,13 +210,11 @@ class Invoices(Resource):
         Once deposits have begun, cancelling may do nothing: check `count`, and read the invoice.
 
         Args:
-
             invoice_id: The invoice.
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             NotFoundError: There is no such invoice, or another business owns it.
             BadRequestError: Its state does not allow the cancellation.
 
@@ -239,7 +231,6 @@ class Invoices(Resource):
         Payments are not confirmed this way: rely on webhooks and reads.
 
         Args:
-
             invoice_id: The invoice.
             status: The target status, or a reconciliation directive.
             idempotency_key: The idempotency key; by default a new one.
@@ -255,24 +246,21 @@ class Invoices(Resource):
         """Wait until an invoice has come to its end, and return it.
 
         Args:
-
             invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known,
                 which a single read does not give.
             timeout: Seconds to wait.
             interval: Seconds between two reads.
 
         Returns:
-
             The invoice, once its status is terminal, or once it has expired by the server's own
             clock.
 
         Raises:
-
             WaitTimeoutError: It did not come to its end in time; `.invoice` is as it was last seen.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """
-        return await watching.wait(self._caller, invoice_id, timeout, interval)
+        return await watch.wait(self._caller, invoice_id, timeout, interval)
 
     def watch(
         self,
@@ -292,7 +280,6 @@ class Invoices(Resource):
         `expires_at`. Without a business id there are no lists: each invoice is read.
 
         Args:
-
             invoice_ids: Ids, or invoices, whose `expires_at` is then known.
             interval: Seconds between two looks at an invoice that is young or moving.
             concurrency: How many requests are under way at once.
@@ -302,7 +289,6 @@ class Invoices(Resource):
                 ones), or a new `WatchState`, to take tokens of while this one runs.
 
         Returns:
-
             A stream of `Change`s, which is an async iterator and an async context manager; closing
             it leaves nothing under way. An id that does not exist, or an invoice that cannot be
             decoded, is a change with an `error`. A change of an invoice that is still open may
@@ -310,4 +296,4 @@ class Invoices(Resource):
 
         Source: seed 002, "Get business invoice", "List invoices".
         """
-        return watching.watch(self._caller, invoice_ids, interval, concurrency, seen, state)
+        return watch.watch(self._caller, invoice_ids, interval, concurrency, seen, state)

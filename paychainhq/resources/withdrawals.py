@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from paychainhq import operations
-from paychainhq.arguments import Money
+from paychainhq._core.validators import Money
 from paychainhq.models.withdrawals import WithdrawalQuote
 from paychainhq.resources.base import Resource
 

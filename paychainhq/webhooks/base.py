@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from weakref import WeakSet
 
-from paychainhq import config, signing
-from paychainhq.credentials import conceal
+from paychainhq._core import validators
+from paychainhq._core.credentials import conceal
 from paychainhq.errors import (
     ConfigurationError,
     DecodeError,
@@ -24,10 +24,11 @@ from paychainhq.errors import (
 )
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.webhooks import Event
-from paychainhq.signing import Headers
+from paychainhq.webhooks import signatures
 from paychainhq.webhooks.events import parse
 from paychainhq.webhooks.feed import Feed
 from paychainhq.webhooks.handlers import H, Handler, check_handler
+from paychainhq.webhooks.signatures import Headers
 
 log = logging.getLogger("paychainhq")
 
@@ -61,16 +62,16 @@ class BaseReceiver:
     ) -> None:
         secrets, bearer = conceal(secrets), conceal(bearer)
         self._secrets, self._bearer = (
-            signing.checked_secrets(secrets),
-            signing.checked_bearer(bearer),
+            signatures.checked_secrets(secrets),
+            signatures.checked_bearer(bearer),
         )
         if getattr(ledger, "claims", None) is None:
             raise ConfigurationError(
                 "ledger must keep claims, as paychainhq.ledger.SQLiteLedger does"
             )
         self._ledger = ledger
-        self._max_age = max_age if max_age is None else config.seconds("max_age", max_age)
-        self._lease = config.seconds("lease", lease)
+        self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
+        self._lease = validators.seconds("lease", lease)
         if self._lease <= WITHIN:
             raise ConfigurationError(
                 f"lease must be longer than the {WITHIN:g} s that a handler has, or two would run "
@@ -86,12 +87,10 @@ class BaseReceiver:
         """Handle the events of a name: `@receiver.on("invoice.paid")`.
 
         Args:
-
             event: The name; events of other names are acknowledged, and nothing else is done about
                 them.
 
         Raises:
-
             ConfigurationError: The name has a handler already, or the handler cannot be one.
         """
         if event in self._handlers:
@@ -167,7 +166,6 @@ class BaseReceiver:
         that answers it.
 
         Args:
-
             event: The event, whose handler has run.
             began: When its delivery began, in seconds of `time.monotonic`.
         """

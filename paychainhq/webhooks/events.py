@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from hmac import compare_digest
 
-from paychainhq import codec, config, signing
-from paychainhq.arguments import header_value
-from paychainhq.credentials import conceal
+from paychainhq import codec
+from paychainhq._core import validators
+from paychainhq._core.credentials import conceal
+from paychainhq._core.validators import header_value
 from paychainhq.errors import WebhookVerificationError
 from paychainhq.models.webhooks import Event
-from paychainhq.signing import Headers
+from paychainhq.webhooks import signatures
+from paychainhq.webhooks.signatures import Headers
 
 _SIGNATURE = "X-Webhook-Signature"
 _TIMESTAMP = "X-Webhook-Timestamp"
@@ -37,7 +39,6 @@ def parse(
     does.
 
     Args:
-
         body: The body as it came, before anything has parsed it.
         headers: The headers, as a mapping or as pairs; their names may be in any case.
         secrets: The webhook secret, or several while it is being changed.
@@ -45,7 +46,6 @@ def parse(
         max_age: Refuse a timestamp that is more seconds than that away from now, either way.
 
     Raises:
-
         WebhookVerificationError: It is not proven to be from the API.
         DecodeError: It is, and it does not say what an event says.
         ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the
@@ -54,19 +54,19 @@ def parse(
     Source: reference/webhooks-events.
     """
     secrets, bearer = conceal(secrets), conceal(bearer)
-    headers = signing.held(headers)
+    headers = signatures.concealed_headers(headers)
     secrets, bearer, body = (
-        signing.checked_secrets(secrets),
-        signing.checked_bearer(bearer),
-        signing.checked_body(body, headers),
+        signatures.checked_secrets(secrets),
+        signatures.checked_bearer(bearer),
+        signatures.checked_body(body, headers),
     )
     if max_age is not None:
-        config.seconds("max_age", max_age)
-    signing.verify(secrets, body, signing.header(headers, _SIGNATURE))
+        validators.seconds("max_age", max_age)
+    signatures.verify(secrets, body, signatures.header(headers, _SIGNATURE))
     if bearer is not None:
-        _check_bearer(bearer, conceal(signing.header(headers, "Authorization")))
+        _check_bearer(bearer, conceal(signatures.header(headers, "Authorization")))
     if max_age is not None:
-        signing.check_age(_seconds(signing.header(headers, _TIMESTAMP)), max_age)
+        signatures.check_age(_seconds(signatures.header(headers, _TIMESTAMP)), max_age)
     return codec.decode_webhook(Event, body)
 
 
@@ -104,7 +104,6 @@ def sign(
     """Return the headers that the API would send with a body: for tests.
 
     Args:
-
         body: The raw body.
         secret: The webhook secret.
         webhook_id: The id of the delivery.
@@ -113,16 +112,15 @@ def sign(
         bearer: The token to send along.
 
     Raises:
-
         ConfigurationError: The secret, the id or the token cannot be any.
 
     Source: reference/webhooks-events.
     """
     secret, bearer = conceal(secret), conceal(bearer)
-    (secret,), bearer = signing.checked_secrets(secret), signing.checked_bearer(bearer)
+    (secret,), bearer = signatures.checked_secrets(secret), signatures.checked_bearer(bearer)
     headers = {
         "Content-Type": "application/json",
-        _SIGNATURE: signing.signature(secret, signing.checked_body(body)),
+        _SIGNATURE: signatures.signature(secret, signatures.checked_body(body)),
         "X-Webhook-Signature-Alg": "HMAC-SHA256",
         _TIMESTAMP: str(int(time.time() if timestamp is None else timestamp)),
         "X-Webhook-ID": header_value("webhook_id", webhook_id),

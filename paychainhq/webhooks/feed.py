@@ -11,7 +11,6 @@ class Feed:
     name it meanwhile.
 
     Args:
-
         source: The object that names the ids, kept alive as long as they are read.
     """
 

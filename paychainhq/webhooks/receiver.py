@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from anyio import from_thread
 
-from paychainhq import signing
 from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
-from paychainhq.signing import Headers
-from paychainhq.webhooks import base
+from paychainhq.webhooks import base, signatures
 from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, failed, log, new_holder
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
+from paychainhq.webhooks.signatures import Headers
 from paychainhq.webhooks.threads import Threads
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ class Receiver(BaseReceiver):
     and waits for a plain function. When a handler returns, its work must be committed.
 
     Args:
-
         secrets: The webhook secret, or several while it is being changed.
         ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
             survives them, or a `MemoryLedger`.
@@ -58,7 +56,6 @@ class Receiver(BaseReceiver):
             names each handle an event, and receivers with the same name share the events.
 
     Raises:
-
         ConfigurationError: The settings cannot work.
 
     Source: reference/webhooks-events.
@@ -72,15 +69,13 @@ class Receiver(BaseReceiver):
         """Handle one webhook and return the HTTP status that answers it.
 
         Args:
-
             body: The raw body.
             headers: The headers, as a mapping or as pairs; their names may be in any case.
 
         Raises:
-
             InvalidArgumentError: The body is not bytes, or the headers cannot be any.
         """
-        headers = signing.held(headers)
+        headers = signatures.concealed_headers(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):
             return opened

@@ -9,23 +9,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import paychainhq.gateway
-from paychainhq import config
-from paychainhq.base_client import UNCHANGED
-from paychainhq.config import RateLimit, RetryPolicy
-from paychainhq.credentials import conceal
+from paychainhq._base_client import UNCHANGED
+from paychainhq._core.credentials import conceal
+from paychainhq._core.policies import RateLimit, RetryPolicy
+from paychainhq._core.settings import environment_settings
 from paychainhq.gateway.credentials import VARIABLES
 from paychainhq.gateway.webhooks import Event
-from paychainhq.signing import Headers
+from paychainhq.webhooks.signatures import Headers
+from paychainhq_sync._base_client import BaseClient
 from paychainhq_sync._engine import opened
 from paychainhq_sync._iteration import here
-from paychainhq_sync.base_client import BaseClient
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
     import aiohttp
 
-    from paychainhq.exchange import Middleware
+    from paychainhq._http.messages import Middleware
     from paychainhq_sync.gateway.resources.applications import Applications
     from paychainhq_sync.gateway.resources.payments import Payments
     from paychainhq_sync.gateway.resources.refunds import Refunds
@@ -130,8 +130,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
             for name, value in settings.items()
         }
         return cls(
-            base_url=conceal(base_url),
-            **{**config.environment_settings(names=VARIABLES), **settings},
+            base_url=conceal(base_url), **{**environment_settings(names=VARIABLES), **settings}
         )
 
     def with_options(

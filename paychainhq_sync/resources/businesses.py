@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from paychainhq.arguments import Money
+from paychainhq._core.validators import Money
 from paychainhq.models.businesses import Business, InvoiceSettings
 from paychainhq.models.lists import Listing
 from paychainhq.models.supported_assets import PaymentMethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from paychainhq.jobs import CustomerRequest, Outcome, Progress
+from paychainhq._jobs.requests import CustomerRequest, Outcome, Progress
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.resources.customers import Customers as AsyncCustomers
@@ -37,14 +37,12 @@ class Customers:
         missing while the business wallet is not ready.
 
         Args:
-
             external_ref: Your own name for the customer.
             email: The customer's e-mail address.
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             InvalidArgumentError: An argument is invalid; nothing was sent.
             BadRequestError: The server does not accept the fields, or the state of the business
                 does not allow the creation.
@@ -73,7 +71,6 @@ class Customers:
         It works like `invoices.create_many`: keys derived from references, and outages waited out.
 
         Args:
-
             requests: `CustomerRequest`s, or mappings with the same names; any iterable, read in
                 this thread as it is needed.
             ledger: Where each request is recorded before it is sent, so that a job that died goes
@@ -87,12 +84,10 @@ class Customers:
             business_id: Whose customers they are; by default the client's.
 
         Returns:
-
             A stream of `Outcome`s, which is an iterator and a context manager: closing
             it, or leaving its block, cancels what is under way.
 
         Raises:
-
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
                 lost; run it again.
             AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
@@ -121,7 +116,6 @@ class Customers:
         ones.
 
         Args:
-
             page: The first page, from 1.
             limit: Customers a page; 20 by default.
             business_id: The business; by default the client's.
@@ -136,12 +130,10 @@ class Customers:
         """Return a customer with the deposit addresses.
 
         Args:
-
             customer_id: The customer's id at PayChainHQ, not your own name for it.
             business_id: The business; by default the client's.
 
         Raises:
-
             NotFoundError: There is no such customer, or another business owns it.
 
         Source: seed 002, "Get customer".

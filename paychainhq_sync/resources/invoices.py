@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from paychainhq.arguments import Money
-from paychainhq.jobs import Change, InvoiceRequest, Outcome, Progress, WatchState
+from paychainhq._core.validators import Money
+from paychainhq._jobs.requests import InvoiceRequest, Outcome, Progress
+from paychainhq._jobs.watch_state import Change, WatchState
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
 from paychainhq.resources.invoices import Invoices as AsyncInvoices
@@ -46,7 +47,6 @@ class Invoices:
         before `invoice.is_shareable`.
 
         Args:
-
             amount: The requested amount in the token's display unit: a `str`, an `int` or a
                 `Decimal`.
             token: The token's symbol, such as `"USDC"`.
@@ -66,7 +66,6 @@ class Invoices:
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             InvalidArgumentError: An argument is invalid; nothing was sent.
             BadRequestError: The server does not accept the fields, or the state of the business
                 does not allow the creation.
@@ -112,7 +111,6 @@ class Invoices:
         `OutcomeUnknownError`.
 
         Args:
-
             requests: `InvoiceRequest`s, or mappings with the same names; any iterable, read in this
                 thread as it is needed.
             ledger: Where each request is recorded before it is sent, so that a job that died goes
@@ -127,12 +125,10 @@ class Invoices:
             business_id: Whose invoices they are; by default the client's.
 
         Returns:
-
             A stream of `Outcome`s, which is an iterator and a context manager: closing
             it, or leaving its block, cancels what is under way.
 
         Raises:
-
             LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
                 lost; run it again.
             AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
@@ -170,7 +166,6 @@ class Invoices:
         `expires_at` into account.
 
         Args:
-
             status: Only those with this raw status.
             customer_id: Only those of this customer.
             page: The first page, from 1.
@@ -192,7 +187,6 @@ class Invoices:
         the shortfall to it.
 
         Raises:
-
             NotFoundError: There is no such invoice, or another business owns it.
 
         Source: seed 002, "Get business invoice".
@@ -205,7 +199,6 @@ class Invoices:
         It is for payment pages, not the sole source of a reconciliation.
 
         Raises:
-
             NotFoundError: There is no such invoice.
 
         Source: seed 002, "Get public invoice payload".
@@ -220,13 +213,11 @@ class Invoices:
         Once deposits have begun, cancelling may do nothing: check `count`, and read the invoice.
 
         Args:
-
             invoice_id: The invoice.
             business_id: The business; by default the client's.
             idempotency_key: The idempotency key; by default a new one.
 
         Raises:
-
             NotFoundError: There is no such invoice, or another business owns it.
             BadRequestError: Its state does not allow the cancellation.
 
@@ -244,7 +235,6 @@ class Invoices:
         Payments are not confirmed this way: rely on webhooks and reads.
 
         Args:
-
             invoice_id: The invoice.
             status: The target status, or a reconciliation directive.
             idempotency_key: The idempotency key; by default a new one.
@@ -261,19 +251,16 @@ class Invoices:
         """Wait until an invoice has come to its end, and return it.
 
         Args:
-
             invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known,
                 which a single read does not give.
             timeout: Seconds to wait.
             interval: Seconds between two reads.
 
         Returns:
-
             The invoice, once its status is terminal, or once it has expired by the server's own
             clock.
 
         Raises:
-
             WaitTimeoutError: It did not come to its end in time; `.invoice` is as it was last seen.
 
         Source: seed 002, "Get business invoice", "List invoices".
@@ -298,7 +285,6 @@ class Invoices:
         `expires_at`. Without a business id there are no lists: each invoice is read.
 
         Args:
-
             invoice_ids: Ids, or invoices, whose `expires_at` is then known.
             interval: Seconds between two looks at an invoice that is young or moving.
             concurrency: How many requests are under way at once.
@@ -308,7 +294,6 @@ class Invoices:
                 ones), or a new `WatchState`, to take tokens of while this one runs.
 
         Returns:
-
             A stream of `Change`s, which is an iterator and a context manager; closing
             it leaves nothing under way. An id that does not exist, or an invoice that cannot be
             decoded, is a change with an `error`. A change of an invoice that is still open may

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from paychainhq.arguments import Money
+from paychainhq._core.validators import Money
 from paychainhq.models.withdrawals import WithdrawalQuote
 from paychainhq.resources.withdrawals import Withdrawals as AsyncWithdrawals
 from paychainhq_sync._engine import complete

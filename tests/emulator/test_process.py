@@ -25,7 +25,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from paychainhq.credentials import DashboardSession
+from paychainhq._core.credentials import DashboardSession
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from tests.emulator.api import API_KEYS, INVOICES, ORDER, Answer, Api
 
@@ -329,7 +329,7 @@ def test_the_import_loads_no_server() -> None:
     """Neither the package nor the pytest plugin imports the server before its first use."""
     code = (
         "import sys, paychainhq.emulator, paychainhq.emulator.pytest_plugin as plugin\n"
-        "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.local', "
+        "print([name for name in ('aiohttp', 'sqlite3', 'paychainhq.emulator.emulator', "
         "'paychainhq.models') if name in sys.modules])"
     )
     result = subprocess.run(

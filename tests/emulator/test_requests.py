@@ -234,7 +234,7 @@ def test_received_requests_are_recorded(emulator: Emulator) -> None:
 
 def test_the_oldest_records_are_dropped(monkeypatch: pytest.MonkeyPatch, api: Api) -> None:
     """The emulator keeps the latest requests only."""
-    monkeypatch.setattr("paychainhq.emulator.recording._KEPT", 2)
+    monkeypatch.setattr("paychainhq.emulator.request_log._KEPT", 2)
     for symbol in ("ETH", "SOL", "BTC"):
         api("GET", f"/api/v1/prices/{symbol}")
     assert [request.path[-3:] for request in api.emulator.requests] == ["SOL", "BTC"]

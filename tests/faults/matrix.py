@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from paychainhq.flight import LARGEST_BODY
+from paychainhq._http.attempt import LARGEST_BODY
 from tests.faults.server import Seen
 from tests.faults.table import RESULT, Fault
 

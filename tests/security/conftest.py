@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from paychainhq import RetryPolicy, fast_path
+from paychainhq import RetryPolicy
+from paychainhq._http import fast_path
 from tests import faces
 from tests.engine import client
 from tests.faces import PayChainHQ

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from paychainhq import APIError, DecodeError
-from paychainhq.flight import LARGEST_BODY
+from paychainhq._http.attempt import LARGEST_BODY
 from tests.security.conftest import Way
 from tests.support import RawServer, answer
 

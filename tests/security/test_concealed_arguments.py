@@ -163,6 +163,6 @@ def test_url_object_as_a_proxy() -> None:
     """A proxy may be a URL object, whose password is held like that of a text."""
     client = paychainhq.PayChainHQ(api_key=API_KEY, proxy=URL(PROXY))  # type: ignore[arg-type]
     assert shown(repr(vars(client._caller.transport))) == []
-    route = client._caller.transport.route
+    route = client._caller.transport.connection
     assert str(route.proxy) == "http://proxy.example.com"
     assert route.proxy_headers.keys() == {"Proxy-Authorization"}

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paychainhq import InvalidArgumentError
+from paychainhq._core.operation import Operation
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY
-from paychainhq.operations import OPERATIONS, Operation
+from paychainhq.operations import OPERATIONS
 from tests.calls import CALLS, call, client, documented_answer, refused
 from tests.faces import PayChainHQ
 from tests.gateway.samples import BY_NAME, sample_call

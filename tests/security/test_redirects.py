@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paychainhq import APIError, DashboardSession
-from paychainhq.credentials import Auth
+from paychainhq._core.credentials import Auth
 from tests.security.conftest import LONG, OWN, SHORT, Way
 from tests.support import RawServer, answer
 
@@ -98,7 +98,7 @@ async def test_control(way: Way) -> None:
     ):
         server.script[:] = [answer(b"", 302, {"Location": other.url})]
         async with way.client(server.url) as pay:
-            session = pay._caller.transport.route.session
+            session = pay._caller.transport.connection.session
             assert session is not None
             async with session.get(server.url, headers={"x-api-key": "leaving"}) as response:
                 assert await response.json() == {"stolen": True}

@@ -25,8 +25,8 @@ from paychainhq import (
     Request,
     Response,
 )
+from paychainhq._http.messages import Next
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.exchange import Next
 from paychainhq_sync import PayChainHQ, _engine
 from paychainhq_sync.gateway import Gateway
 from tests.support import answer

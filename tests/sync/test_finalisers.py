@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from paychainhq import InvoiceRequest, Request, Response
+from paychainhq._http.messages import Next
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.exchange import Next
 from paychainhq_sync import PayChainHQ, _engine
 
 SOURCES: dict[str, Callable[[PayChainHQ], Any]] = {

@@ -111,15 +111,15 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
         continue  # debug mode refuses what is done here in the interpreter's name
     pid = os.fork()
     if pid == 0:
-        import gc, paychainhq.forking, paychainhq_sync._background
+        import gc, paychainhq._core.fork, paychainhq_sync._background
         if how in ("drop", "finalise"):
             del pay
         if how == "finalise":
             # What happens at an end of the interpreter that finalises everything, in the worst order.
-            for kept in paychainhq.forking._inherited:
+            for kept in paychainhq._core.fork._inherited:
                 if hasattr(kept, "pool"):
-                    kept.pool._session._connector._close()
-            paychainhq.forking._inherited.clear()
+                    kept.sender._session._connector._close()
+            paychainhq._core.fork._inherited.clear()
             paychainhq_sync._background._left_behind.clear()
         gc.collect()
         leave(how)

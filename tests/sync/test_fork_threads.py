@@ -77,7 +77,7 @@ use(*ledgers)
 """
 
 INTERLEAVED = """
-from paychainhq.forking import close_for_fork
+from paychainhq._core.fork import close_for_fork
 events = []
 
 class Closer:

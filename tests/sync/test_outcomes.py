@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from paychainhq import Request, Response
-from paychainhq.exchange import Next
+from paychainhq._http.messages import Next
 from paychainhq_sync import InvoiceRequest, PayChainHQ
 from tests.sync.support import ThreadedServer, echo, run_program
 

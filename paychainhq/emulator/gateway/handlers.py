@@ -17,7 +17,7 @@ from paychainhq.emulator.gateway.views import SYMBOLS, application_json, payment
 from paychainhq.emulator.handlers.call import Call, Handler
 from paychainhq.emulator.outbox import add_endpoint
 from paychainhq.emulator.state import Row
-from paychainhq.signing import signature
+from paychainhq.webhooks.signatures import signature
 
 _YEAR_S = 365 * 86_400
 _BANK = ("bankName", "bankCode", "bankAccountNumber", "bankAccountHolder")

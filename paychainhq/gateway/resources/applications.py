@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paychainhq.credentials import conceal
+from paychainhq._core.credentials import conceal
 from paychainhq.gateway import operations
 from paychainhq.gateway.models import Application
 from paychainhq.models.lists import Listing

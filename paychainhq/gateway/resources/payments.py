@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from paychainhq.calls import Caller
+from paychainhq._caller import Caller
+from paychainhq._jobs.polling import poll
 from paychainhq.errors import WaitTimeoutError
 from paychainhq.gateway import operations
 from paychainhq.gateway.models import Checkout, Payment
-from paychainhq.polling import poll
 from paychainhq.resources.base import Resource
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paychainhq.credentials import conceal
+from paychainhq._core.credentials import conceal
 from paychainhq.gateway.models import Application
 from paychainhq.gateway.resources.applications import Applications as AsyncApplications
 from paychainhq.models.lists import Listing

@@ -1,0 +1,1 @@
+"""Ground of the package: no event loop, no network."""

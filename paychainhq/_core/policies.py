@@ -1,0 +1,50 @@
+"""Policies of a client: retries and rate limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from paychainhq._core.validators import at_least, seconds
+
+
+def _seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    seconds(field.name, value)
+
+
+def _positive(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    at_least(1, field.name, value)
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How a call meets failures that may pass.
+
+    Args:
+        attempts: The most attempts that a call makes, the first included.
+        attempt_timeout: Seconds that one attempt may take.
+        first: The longest wait before the second attempt, in seconds; it doubles with each further
+            one. The wait itself is drawn evenly between nothing and that (full jitter).
+        cap: The longest wait before any attempt, in seconds.
+    """
+
+    attempts: int = attrs.field(default=6, validator=_positive)
+    attempt_timeout: float = attrs.field(default=20.0, validator=_seconds)
+    first: float = attrs.field(default=0.5, validator=_seconds)
+    cap: float = attrs.field(default=20.0, validator=_seconds)
+
+
+@attrs.frozen
+class RateLimit:
+    """At most `rate` requests in `per` seconds.
+
+    Args:
+        rate: Requests in each period.
+        per: The length of the period in seconds.
+        burst: How many may go at once after a pause; by default `rate`, but at least 1.
+    """
+
+    rate: float = attrs.field(validator=_seconds)
+    per: float = attrs.field(default=1.0, validator=_seconds)
+    burst: int | None = attrs.field(default=None, validator=attrs.validators.optional(_positive))

@@ -1,0 +1,1 @@
+"""One attempt over the network."""

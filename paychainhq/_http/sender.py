@@ -1,0 +1,283 @@
+"""The connection pool of one event loop, and one attempt on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import aiohttp
+import attrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from paychainhq._attempts import Attempt, make_attempt
+from paychainhq._core.credentials import Auth, Keyring
+from paychainhq._core.operation import Operation
+from paychainhq._core.secrets import Secret, SecretBytes
+from paychainhq._http import fast_path
+from paychainhq._http.attempt import LARGEST_BODY, LARGEST_HEADER, NO_TIMEOUT, AttemptState
+from paychainhq._http.connection import ConnectionSettings
+from paychainhq._http.deadlines import Deadlines, delivered_cancellations
+from paychainhq._http.echo import check_echo
+from paychainhq._http.failures import (
+    FAILURES,
+    MisfitError,
+    RefusedError,
+    SessionClosedError,
+    StrayCancellationError,
+    describe,
+    failure_class,
+    was_sent,
+)
+from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
+from paychainhq._http.responses import request_id
+from paychainhq._http.session_path import make_session, send
+from paychainhq.errors import (
+    ConfigurationError,
+    ConnectionFailedError,
+    DecodeError,
+    RequestTimeoutError,
+    printable,
+)
+
+log = logging.getLogger("paychainhq")
+
+_KEPT_BODY = 65_536
+_NO_ANSWER_KEPT = (
+    "The server has answered, but its answer could not be read: read the resource "
+    "before asking again."
+)
+
+
+class Sender:
+    """Sends attempts over the connections of one event loop."""
+
+    def __init__(
+        self, connection: ConnectionSettings, credentials: Keyring, deadlines: Deadlines
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._credentials = credentials
+        self._deadlines = deadlines
+        self._owned = connection.session is None
+        if connection.session is not None and fast_path.loop_of(connection.session) not in (
+            None,
+            self.loop,
+        ):
+            raise ConfigurationError("the session of this client belongs to another event loop")
+        self._session = connection.session or make_session(connection.max_connections)
+        self._options: dict[str, Any] = {
+            "timeout": NO_TIMEOUT,
+            "allow_redirects": False,
+            "raise_for_status": False,
+            "max_line_size": LARGEST_HEADER,
+            "max_field_size": LARGEST_HEADER,
+        }
+        self._origin = URL(connection.base_url)
+        self._prefix = self._origin.raw_path.rstrip("/")
+        self._destination: fast_path.Destination | None = None
+        if self._owned and connection.proxy is None:
+            self._destination = fast_path.make_destination(
+                self._session, self._origin, True if connection.ssl is None else connection.ssl
+            )
+        self._header_lines: dict[Auth | None, str] = {}
+        self._proxy_headers: Mapping[str, str] = {}
+        if connection.ssl is not None:
+            self._options["ssl"] = connection.ssl
+        if connection.proxy is not None:
+            self._options["proxy"] = connection.proxy
+            if connection.base_url.startswith("https:"):
+                self._options["proxy_headers"] = connection.proxy_headers
+            else:  # there is no CONNECT that they could go with
+                self._proxy_headers = connection.proxy_headers
+        self._guard = _closed_with_loop(self._session) if self._owned else None
+
+    async def open(self) -> None:
+        if self._guard is not None:
+            await anext(self._guard)
+
+    async def close(self) -> None:
+        if self._owned:
+            await self._session.close()
+        if self._guard is not None:
+            await self._guard.aclose()
+
+    def abandon(self) -> None:
+        """Give up connections whose loop is gone: nothing can be awaited on it any more."""
+        if self._owned:
+            with contextlib.suppress(StopIteration, RuntimeError):
+                self._session.close().send(None)
+
+    async def send(self, request: Request) -> Response:
+        """Make one attempt; raises `ConnectionFailedError`, `RequestTimeoutError`, or `DecodeError`
+        for an endless answer.
+        """
+        if self._session.closed:
+            if self._owned:  # a call that begins after `close` does not come as far as this
+                raise ConnectionFailedError("the client was closed", **request.facts())
+            raise ConfigurationError("the session of this client is closed", **request.facts())
+        task = asyncio.current_task(self.loop)
+        assert task is not None
+        delivered = delivered_cancellations(task)
+        state = AttemptState()
+        started = self.loop.time()
+        limit = started + request.retry.attempt_timeout if request.retry else request.deadline
+        try:
+            if limit >= request.deadline:  # that is watched over already
+                answer = await self._exchange(request, state)
+            else:
+                with self._deadlines.at(limit):
+                    answer = await self._exchange(request, state)
+        except asyncio.CancelledError:
+            if task.cancelling() > delivered:
+                error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
+                self._note(
+                    request,
+                    make_attempt(state.status, error, state.sent, self.loop.time() - started),
+                )
+                raise
+            # aiohttp cancels what waits for a connection when its session is closed.
+            failure: Exception = (
+                SessionClosedError() if self._session.closed else StrayCancellationError()
+            )
+            error, kind, sent = describe(failure), failure_class(failure), was_sent(failure, state)
+        except FAILURES as problem:
+            error, kind, sent = describe(problem), failure_class(problem), was_sent(problem, state)
+        else:
+            self._note(
+                request,
+                make_attempt(answer.status, None, "yes", self.loop.time() - started),
+                answer,
+            )
+            if not self._owned or len(answer.body) > LARGEST_BODY:
+                return self._accept(request, answer)
+            return answer
+        # Raised here, where no exception of another package is at hand to be chained.
+        self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
+        facts = request.facts()
+        if kind is DecodeError:
+            facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
+        raise kind("no answer came in time" if kind is RequestTimeoutError else error, **facts)
+
+    def _accept(self, request: Request, answer: Response) -> Response:
+        """Return an answer; raises `DecodeError` for a success that is too long, or that belongs to
+        another request.
+        """
+        if (
+            len(answer.body) > LARGEST_BODY
+        ):  # it is not whole, and to find that out, a parser would take ten times as much
+            answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
+            if 200 <= answer.status < 300:
+                facts = request.facts() | {"status": answer.status, "body": answer.body}
+                raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
+        if (
+            not self._owned
+        ):  # the connections of the caller's session cannot be checked before they are used
+            check_echo(request, answer)
+        return answer
+
+    async def _exchange(self, request: Request, state: AttemptState) -> Response:
+        """Send a request on the fast path where that can be, else through the session, which looks
+        for line breaks in headers.
+        """
+        operation, path, key = request.operation, request.path, request.idempotency_key or ""
+        plain = (
+            path.isascii()
+            and path.isprintable()
+            and " " not in path
+            and key.isascii()
+            and key.isprintable()
+        )
+        as_made = request.headers is COMMON_HEADERS and plain
+        if self._destination is not None and as_made and fast_path.is_genuine():
+            data = fast_path.message(
+                operation.method,
+                self._prefix + path,
+                self._lines(operation),
+                key or None,
+                request.body,
+            )
+            connector: Any = self._session.connector
+            state.left = False
+            try:
+                status, headers, body = await fast_path.send(
+                    connector, self._destination, data, state
+                )
+            except (ValueError, AttributeError, TypeError) as error:
+                self._judge_misfit(error, state)
+                status, headers, body = await self._through_session(request, state)
+        else:
+            status, headers, body = await self._through_session(request, state)
+        return make_response(
+            status, CIMultiDict(headers), SecretBytes(body) if operation.holds_secret else body
+        )
+
+    def _judge_misfit(self, error: Exception, state: AttemptState) -> None:
+        """Raise unless the request has not left, and the fast path does not fit this aiohttp: it is
+        not taken again.
+        """
+        if isinstance(error, aiohttp.ClientError) or (isinstance(error, ValueError) and state.left):
+            raise error
+        if isinstance(error, ValueError):  # the host name has a label that DNS does not allow
+            raise RefusedError from error
+        self._destination = None
+        log.warning(
+            "aiohttp %s does not do what the fast path relies on: requests go through its session",
+            aiohttp.__version__,
+        )
+        if state.left:
+            raise MisfitError from error
+
+    def _lines(self, operation: Operation[Any]) -> str:
+        lines = self._header_lines.get(operation.auth)
+        if lines is None:
+            credential = self._credentials.headers_for(operation.auth, operation.name)
+            host = self._origin.host_port_subcomponent or ""
+            lines = self._header_lines[operation.auth] = Secret(
+                fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
+            )
+        return lines
+
+    async def _through_session(
+        self, request: Request, state: AttemptState
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        operation = request.operation
+        headers = {
+            **request.headers,
+            **self._proxy_headers,
+            **self._credentials.headers_for(operation.auth, operation.name),
+        }
+        if request.idempotency_key is not None:
+            headers["Idempotency-Key"] = request.idempotency_key
+        url = URL(self._connection.base_url + request.path, encoded=True)
+        return await send(
+            self._session, operation.method, url, request.body, headers, self._options, state
+        )
+
+    def _note(self, request: Request, attempt: Attempt, answer: Response | None = None) -> None:
+        request.attempts.append(attempt)
+        if log.isEnabledFor(logging.DEBUG):
+            operation = request.operation
+            log.debug(
+                "%s: attempt %d: %s %s: %s in %.3f s (request id %s)",
+                operation.name,
+                len(request.attempts),
+                operation.method,
+                request.path.partition("?")[0],
+                attempt,
+                attempt.elapsed,
+                printable(str(answer and request_id(answer))),
+            )
+
+
+async def _closed_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Close the session when its loop shuts down: `asyncio.run` ends the generators that are open
+    on its loop.
+    """
+    try:
+        yield
+    finally:
+        await session.close()

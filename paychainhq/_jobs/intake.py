@@ -1,0 +1,89 @@
+"""Intake of a job: the requests, read one at a time as they are needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+R = TypeVar("R")
+
+ENDED: Any = object()
+"""Returned by `Intake.read` where there is no further request."""
+NOT_YET: Any = object()
+"""Returned by `Intake.read` where none came in time."""
+
+
+class Intake(Generic[R]):
+    """The requests, read one at a time by any worker that is free.
+
+    Attributes:
+        ended: Whether nothing more is read.
+        failure: The first exception that ended it, or None.
+    """
+
+    def __init__(self, requests: Iterable[R] | AsyncIterable[R]) -> None:
+        self._next: Callable[[], R] | None = None
+        if isinstance(requests, AsyncIterable):
+            self._later = aiter(requests)
+        else:
+            self._next = iter(requests).__next__
+        self._lock = asyncio.Lock()
+        self._reading: asyncio.Task[R] | None = None
+        self.ended = False
+        self.failure: BaseException | None = None
+
+    async def read(self, seconds: float | None = None) -> R:
+        """Return the next request, `ENDED`, or `NOT_YET`.
+
+        Args:
+            seconds: How long to wait for it, or None. A read that takes longer goes on, and its
+                request is for the next caller.
+        """
+        request: R = ENDED
+        try:
+            if self.ended:
+                return request
+            request = self._next() if self._next is not None else await self._read_later(seconds)
+        except StopIteration:
+            pass
+        except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
+            self.end(error)
+        if request is ENDED:
+            self.ended = True
+        return request
+
+    async def _read_later(self, seconds: float | None) -> R:
+        if seconds is None and self._reading is None:
+            async with self._lock:
+                if self._reading is None:
+                    return await self._anext()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._lock.acquire()
+        except TimeoutError:
+            return NOT_YET  # type: ignore[no-any-return]
+        try:
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._anext())
+            await asyncio.wait([self._reading], timeout=seconds)
+            if not self._reading.done():
+                return NOT_YET  # type: ignore[no-any-return]
+            reading, self._reading = self._reading, None
+            return reading.result()
+        finally:
+            self._lock.release()
+
+    async def _anext(self) -> R:
+        return ENDED if self.ended else await anext(self._later, ENDED)
+
+    def end(self, failure: BaseException) -> None:
+        """Read nothing more; the first failure is kept."""
+        self.ended = True
+        self.failure = self.failure or failure
+
+    async def close(self) -> None:
+        """End a read that is under way."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])

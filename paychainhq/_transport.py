@@ -1,0 +1,264 @@
+"""A request on its way: its deadline, the middleware, and the pool of the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import warnings
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from paychainhq._core.credentials import Keyring
+from paychainhq._core.fork import forget_in_child, notice_fork
+from paychainhq._core.policies import RateLimit
+from paychainhq._http.connection import ConnectionSettings, make_connection_settings
+from paychainhq._http.deadlines import Deadlines
+from paychainhq._http.messages import Middleware, Next, Request, Response
+from paychainhq._http.sender import Sender
+from paychainhq.errors import ConfigurationError, ConnectionFailedError, RequestTimeoutError
+from paychainhq.ledger.record import LedgerRecord, Seals
+from paychainhq.middleware.rate_limit import Limiter
+from paychainhq.middleware.retry import Retry, RetryBudget
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+    import aiohttp
+
+T = TypeVar("T")
+
+
+class _Wiring:
+    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that
+    ends in them.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.process = os.getpid()
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
+        self.sender = Sender(transport.connection, transport.credentials, self.deadlines)
+        limiter = Limiter(transport.rate_limits, transport.connection.max_connections)
+        self.send: Next = self.sender.send
+        chain: list[Middleware] = [*transport.middleware, Retry(transport.budget), limiter]
+        for middleware in reversed(chain):
+            self.send = _link(middleware, self.send)
+        self.background: set[asyncio.Task[Any]] = set()
+        self.closed = False
+        self._closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Cut off the calls under way, and close the pool; those who close it at the same time wait
+        for the same end.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(asyncio.current_task()))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, closer: asyncio.Task[Any] | None) -> None:
+        self.closed = True
+        self.deadlines.end_all(
+            but=closer
+        )  # a call whose middleware closes the client would wait for itself
+        await asyncio.gather(
+            *(task for task in self.background if task is not closer), return_exceptions=True
+        )
+        await self.sender.close()
+
+
+def _link(middleware: Middleware, send: Next) -> Next:
+    return lambda request: middleware(request, send)
+
+
+class Transport:
+    """Shared by a client and its views: credentials, limits, and one pool, which belongs to the
+    loop that first used it.
+    """
+
+    def __init__(
+        self,
+        connection: ConnectionSettings,
+        credentials: Keyring,
+        *,
+        middleware: Sequence[Middleware],
+        rate_limits: Sequence[RateLimit],
+        made_at: str,
+    ) -> None:
+        self.connection = connection
+        self.credentials = credentials
+        self.middleware = tuple(middleware)
+        self.rate_limits = tuple(rate_limits)
+        self.budget = RetryBudget()
+        self.seals = Seals(credentials)
+        self._made_at = made_at
+        self._wiring: _Wiring | None = None
+        self._ending: _Wiring | None = None
+        self._closed = False
+        forget_in_child(self)
+
+    async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
+        """Send a request through the middleware, and record it, within its deadline; what the
+        ledger has already is not sent.
+
+        A deadline that passes while the answer is recorded ends only the wait for that: the ledger
+        may still record it.
+        """
+        wiring = self._wiring
+        if (
+            wiring is None
+            or wiring.loop is not asyncio.get_running_loop()
+            or wiring.process != os.getpid()
+        ):
+            wiring = await self._wire()
+        deadline = wiring.deadlines.at(request.deadline)
+        response: Response | None = None
+        try:
+            with deadline:
+                if record is None:
+                    return await wiring.send(request)
+                if (known := await record.begin(request)) is not None:
+                    return known
+                response = await wiring.send(request)
+                await record.finish(request, response)
+                return response
+        except TimeoutError:
+            if not deadline.ended:  # a middleware's own
+                raise
+        except asyncio.CancelledError as stray:
+            if deadline.task.cancelling():
+                raise
+            if response is None:
+                raise ConnectionFailedError(
+                    "the call was cancelled, and not by its caller", **request.facts()
+                ) from stray
+        if response is not None:
+            assert record is not None
+            record.warn(request, "the ledger was locked or busy until the deadline of the call")
+            return response
+        if wiring.closed:
+            raise ConnectionFailedError("the client was closed during the call", **request.facts())
+        if record is not None:
+            raise record.late(request)
+        raise RequestTimeoutError(
+            "no answer came within the deadline of the call", **request.facts()
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start calls that belong to the client: `close` waits for their end, and a failure is only
+        for those who await them.
+        """
+        assert self._wiring is not None
+        background = self._wiring.background
+        task = asyncio.create_task(work)
+        background.add(task)
+
+        def forget(done: asyncio.Task[T]) -> None:
+            background.discard(done)
+            if not done.cancelled():
+                done.exception()
+
+        task.add_done_callback(forget)
+        return task
+
+    async def _wire(self) -> _Wiring:
+        notice_fork()
+        old = self._wiring
+        if self._closed:
+            raise ConfigurationError("this client is closed")
+        if old is not None:
+            if old.loop.is_running():
+                raise ConfigurationError(
+                    "this client is in use on another running event loop: make one client for each "
+                    "loop"
+                )
+            old.sender.abandon()
+        self._wiring = wiring = _Wiring(self)
+        await wiring.sender.open()
+        return wiring
+
+    def forget_inherited(self) -> object:
+        """Let go of the parent's connections in a forked child."""
+        inherited, self._wiring, self._ending = self._wiring or self._ending, None, None
+        return inherited
+
+    async def close(self) -> None:
+        """Close the connections; a call that is under way is cut off."""
+        notice_fork()
+        self._closed = True
+        if self._wiring is not None:
+            self._wiring, self._ending = None, self._wiring
+        wiring = self._ending
+        if wiring is None:
+            return
+        if wiring.loop is asyncio.get_running_loop():
+            await wiring.close()
+        elif wiring.loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), wiring.loop))
+        else:
+            wiring.sender.abandon()
+        self._ending = None
+
+    def __del__(
+        self, warn: Callable[..., None] = warnings.warn, process: Callable[[], int] = os.getpid
+    ) -> None:
+        wiring: _Wiring | None = getattr(self, "_wiring", None)
+        if wiring is None:
+            return
+        if wiring.process != process():
+            notice_fork()
+        elif not wiring.loop.is_closed():
+            warn(
+                f"PayChainHQ client made at {self._made_at} was never closed",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
+
+
+def make_transport(
+    base_url: str,
+    credentials: Keyring,
+    *,
+    rate_limit: RateLimit | Sequence[RateLimit] | None,
+    middleware: Sequence[Middleware],
+    max_connections: int,
+    session: aiohttp.ClientSession | None,
+    ssl: ssl_module.SSLContext | None,
+    proxy: str | None,
+    trust_env: bool,
+    allow_insecure_http: bool,
+) -> Transport:
+    """Check a client's settings of how it sends, and make what it sends by; raises
+    `ConfigurationError`.
+    """
+    connection = make_connection_settings(
+        base_url,
+        session=session,
+        ssl=ssl,
+        proxy=proxy,
+        trust_env=trust_env,
+        allow_insecure_http=allow_insecure_http,
+        max_connections=max_connections,
+    )
+    limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+    if not isinstance(limits, Sequence) or not all(
+        isinstance(limit, RateLimit) for limit in limits
+    ):
+        raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+    if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+        raise ConfigurationError("middleware must be a sequence of async callables")
+    return Transport(
+        connection, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at()
+    )
+
+
+def _made_at() -> str:
+    """The line of the caller that makes the client, whichever way it is made."""
+    frame = sys._getframe()
+    while (
+        frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync")
+        and frame.f_back is not None
+    ):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

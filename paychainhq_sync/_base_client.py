@@ -1,0 +1,40 @@
+"""What the blocking clients have in common: an end, and that they cannot be pickled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+import paychainhq._base_client
+from paychainhq_sync._engine import close
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+C = TypeVar("C", bound=paychainhq._base_client.BaseClient)
+
+
+class BaseClient(Generic[C]):
+    """A blocking client around an async one."""
+
+    _async: C
+
+    def close(self) -> None:
+        """Close the connections; it may be called twice, and does nothing on a view."""
+        close(self._async)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._async) if "_async" in self.__dict__ else f"<{type(self).__name__}>"
+
+    def __reduce__(self) -> str:
+        return self._async.__reduce__()
