@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
-from tests import faces
+from tests.support import faces
 
 # A busy machine must not fail a test.
 settings.register_profile(
@@ -55,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the face that `tests.faces.PayChainHQ` makes."""
+    """Return the face that `tests.support.faces.PayChainHQ` makes."""
     monkeypatch.setattr(faces, "current", request.param)
     return str(request.param)
 

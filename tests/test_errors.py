@@ -43,8 +43,8 @@ from paychainhq import (
 from paychainhq._attempts import Sent
 from paychainhq.codec import from_json
 from paychainhq.models import Invoice
-from tests.engine import INVOICE, QUICK, client, error_body, invoice
-from tests.support import Behaviour, RawServer, answer, close, cut, silence
+from tests.support.client import INVOICE, QUICK, client, error_body, invoice
+from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, silence
 
 PARENTS: dict[type[PayChainError], type[Exception]] = {
     PayChainError: Exception,

@@ -7,6 +7,7 @@ import gc
 import pickle
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from paychainhq import InvalidArgumentError, NotFoundError, RetryPolicy, ServerError
 from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
-from tests.faces import PayChainHQ
-from tests.support import RawServer, Recorded, answer
+from tests.support.client import client as make_client
+from tests.support.faces import PayChainHQ
+from tests.support.raw_server import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -50,13 +52,7 @@ async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
         yield pay, server
 
 
-def client(url: str) -> PayChainHQ:
-    return PayChainHQ(
-        api_key="pk_live_your_business_key",
-        business_id="biz_123",
-        base_url=url,
-        retry=RetryPolicy(first=0.001),
-    )
+client = partial(make_client, retry=RetryPolicy(first=0.001))
 
 
 async def create(pay: PayChainHQ, count: int) -> set[str]:

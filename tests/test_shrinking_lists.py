@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from paychainhq.emulator import Emulator
 from paychainhq.models.lists import Pagination
 from paychainhq.paging import _Cursor
-from tests.faces import PayChainHQ
-from tests.support import RawServer, Recorded, answer
+from tests.support.faces import PayChainHQ
+from tests.support.raw_server import RawServer, Recorded, answer
 from tests.test_paging import client, create, invoice, query_of
 
 pytestmark = pytest.mark.usefixtures("face")

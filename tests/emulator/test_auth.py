@@ -7,7 +7,7 @@ import pytest
 from paychainhq.emulator import API_KEY, CONTRACT_KEY, PAYOUT_KEY, TEST_API_KEY
 from paychainhq.operations import OPERATIONS
 from tests.emulator.api import API_KEYS, BUSINESS, CUSTOMERS, INVOICES, ORDER, Api
-from tests.samples import SAMPLES, Sample
+from tests.support.samples import SAMPLES, Sample
 
 STANDARD = [sample for sample in SAMPLES if sample.described.auth == "api_key"]
 DASHBOARD = [sample for sample in SAMPLES if sample.described.auth == "dashboard"]

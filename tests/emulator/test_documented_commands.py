@@ -15,7 +15,7 @@ from paychainhq.emulator import Emulator
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.operations import OPERATIONS
 from tests.emulator.api import API_KEYS, BUSINESS, INVOICES, ORDER, Api
-from tests.samples import DOCUMENTED, SAMPLES, Sample
+from tests.support.samples import DOCUMENTED, SAMPLES, Sample
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

@@ -64,7 +64,7 @@ def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
     """149.75 of 150 USDC, paid and confirmed, returns the sample of the business invoice, field for
     field.
     """
-    from tests.samples import BY_NAME
+    from tests.support.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
     api.emulator.confirm("inv_123")
@@ -75,7 +75,7 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
     """Before its confirmations, the public invoice equals the sample, whose label is ahead of the
     status.
     """
-    from tests.samples import BY_NAME
+    from tests.support.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
     assert api.public("inv_123") == BY_NAME["invoices.get_public"].response

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from functools import cache
 
-from tests.engine import CREATED_KEY, INVOICE, error_body
-from tests.support import Behaviour, Recorded, answer, reset
+from tests.support.client import CREATED_KEY, INVOICE, error_body
+from tests.support.raw_server import Behaviour, Recorded, answer, reset
 
 _BOMB = 300_000_000
 _TURN = 0.02  # a pause of this length separates pieces at the other end

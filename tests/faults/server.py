@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from tests.faults.behaviours import name_of, right
-from tests.support import Behaviour, RawServer, Recorded
+from tests.support.raw_server import Behaviour, RawServer, Recorded
 
 T = TypeVar("T")
 

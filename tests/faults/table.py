@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import attrs
 
-from tests.engine import error_body
 from tests.faults import ways
 from tests.faults.behaviours import (
     CHUNKED,
@@ -21,7 +20,8 @@ from tests.faults.behaviours import (
     wrong_type,
 )
 from tests.faults.ways import Way
-from tests.support import Behaviour, answer, close, reset, silence
+from tests.support.client import error_body
+from tests.support.raw_server import Behaviour, answer, close, reset, silence
 
 RESULT = "result"
 LOST = "ConnectionFailedError"

@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from paychainhq import Next, Request, Response
 from paychainhq.emulator.server import stop_listening
 from tests.faults.server import CERTIFICATE, FaultServer
-from tests.support import answer
+from tests.support.raw_server import answer
 
 Way = Callable[[FaultServer, float], AbstractContextManager[dict[str, Any]]]
 

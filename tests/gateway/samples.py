@@ -9,8 +9,8 @@ import attrs
 
 from paychainhq.gateway import models
 from paychainhq.models import Listing
-from tests.engine import QUICK
-from tests.faces import Gateway
+from tests.support.client import QUICK
+from tests.support.faces import Gateway
 
 CLIENT_TOKEN = "12|a_client_token"
 OAUTH_TOKEN = "an.oauth-token"

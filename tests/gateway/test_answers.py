@@ -35,7 +35,7 @@ from tests.gateway.samples import (
     client,
     sample_call,
 )
-from tests.support import RawServer, answer
+from tests.support.raw_server import RawServer, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 no_client = pytest.mark.async_only("it makes no client")

@@ -24,8 +24,6 @@ from paychainhq import (
     WaitTimeoutError,
 )
 from paychainhq.gateway import PaymentStatus
-from tests.engine import QUICK, skipping_clock
-from tests.faces import Gateway
 from tests.gateway.samples import (
     BY_NAME,
     CLIENT_ID,
@@ -37,7 +35,10 @@ from tests.gateway.samples import (
     sample_call,
 )
 from tests.security.leaks import everything_said, looked_at, traced
-from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.support.client import QUICK
+from tests.support.clocks import skipping_clock
+from tests.support.faces import Gateway
+from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from paychainhq import ConfigurationError, InvalidArgumentError, MissingCredentialError
-from tests.calls import HUGE, short
-from tests.faces import Gateway
 from tests.gateway.samples import BY_NAME, SAMPLES, client, sample_call
-from tests.support import RawServer, answer
+from tests.support.calls import HUGE, short
+from tests.support.faces import Gateway
+from tests.support.raw_server import RawServer, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 

@@ -27,10 +27,10 @@ from paychainhq import (
 )
 from paychainhq.codec import to_json
 from paychainhq.gateway import Event, EventName, webhooks
-from tests.faces import Gateway
 from tests.gateway.samples import BY_NAME, NOTICE, PAYMENT_ID, client
 from tests.security.leaks import traced
-from tests.support import RawServer, answer
+from tests.support.faces import Gateway
+from tests.support.raw_server import RawServer, answer
 
 SECRET = "test_webhook_secret"
 BODY = json.dumps({"payment": NOTICE}).encode()

@@ -12,7 +12,6 @@ from aiohttp import ClientSession
 from paychainhq import __version__
 from paychainhq.codec import to_json
 from paychainhq.gateway.operations import OPERATIONS
-from tests.faces import Gateway
 from tests.gateway.samples import (
     BY_NAME,
     CHECKOUT,
@@ -24,7 +23,8 @@ from tests.gateway.samples import (
     client,
     sample_call,
 )
-from tests.support import RawServer, Recorded, answer
+from tests.support.faces import Gateway
+from tests.support.raw_server import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 each_operation = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

@@ -11,9 +11,9 @@ import pytest
 
 from paychainhq import RetryPolicy
 from paychainhq._http import fast_path
-from tests import faces
-from tests.engine import client
-from tests.faces import PayChainHQ
+from tests.support import faces
+from tests.support.client import client
+from tests.support.faces import PayChainHQ
 
 SHORT, BLOCKING, LONG, OWN = (
     "the short way",

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from paychainhq import DashboardSession, PayChainError, RetryPolicy
-from tests.engine import CREATED_KEY
-from tests.faces import PayChainHQ
+from tests.support.client import CREATED_KEY
+from tests.support.faces import PayChainHQ
 
 API_KEY = "pk_test_secretALPHA"
 PAYOUT_KEY = "pk_test_secretBRAVO"

@@ -11,7 +11,7 @@ import pytest
 from paychainhq import APIError, DecodeError
 from paychainhq._http.attempt import LARGEST_BODY
 from tests.security.conftest import Way
-from tests.support import RawServer, answer
+from tests.support.raw_server import RawServer, answer
 
 UNPACKED = 300 * 2**20
 # The pieces, the whole that is made of them, and what is kept of it for the error.

@@ -19,7 +19,6 @@ import paychainhq.webhooks
 import paychainhq_sync.webhooks
 from paychainhq import DashboardSession, PayChainError
 from paychainhq.ledger import MemoryLedger
-from tests.faces import Gateway, PayChainHQ
 from tests.security.leaks import (
     API_KEY,
     BEARER,
@@ -31,6 +30,7 @@ from tests.security.leaks import (
     shown,
     traced,
 )
+from tests.support.faces import Gateway, PayChainHQ
 
 BODY = b"{}"
 PROXY = f"http://me:{PASSWORD}@proxy.example.com"

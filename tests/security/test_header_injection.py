@@ -24,12 +24,12 @@ from paychainhq import (
 )
 from paychainhq.emulator import Emulator
 from paychainhq.ledger import MemoryLedger
-from tests import faces
-from tests.calls import CALLS, KEYED, call, client
-from tests.faces import PayChainHQ
 from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
-from tests.support import RawServer, answer
+from tests.support import faces
+from tests.support.calls import CALLS, KEYED, authorized, call
+from tests.support.faces import PayChainHQ
+from tests.support.raw_server import RawServer, answer
 
 SPLIT = [
     "a\r\nX-Evil: 1",
@@ -104,7 +104,7 @@ async def test_idempotency_key_that_would_break_a_header(key: Any) -> None:
     """A key that a header line cannot hold, or that is longer than 255 characters, is refused
     wherever a key is taken.
     """
-    async with RawServer(answer({})) as server, client(server) as pay:
+    async with RawServer(answer({})) as server, authorized(server) as pay:
         for name in KEYED:
             with pytest.raises(InvalidArgumentError, match="idempotency_key"):
                 await call(pay, name, {**CALLS[name], "idempotency_key": key})

@@ -16,13 +16,13 @@ from paychainhq import InvalidArgumentError
 from paychainhq._core.operation import Operation
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY
 from paychainhq.operations import OPERATIONS
-from tests.calls import CALLS, call, client, documented_answer, refused
-from tests.faces import PayChainHQ
 from tests.gateway.samples import BY_NAME, sample_call
 from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
 from tests.security.test_header_injection import BREAKS
-from tests.support import RawServer, answer
+from tests.support.calls import CALLS, authorized, call, documented_answer, refused
+from tests.support.faces import PayChainHQ
+from tests.support.raw_server import RawServer, answer
 
 # What a server might take for more than one segment of a path, or for the end of it.
 HOSTILE = {
@@ -86,7 +86,7 @@ async def calling(
         ):
             yield server, lambda **changes: sample_call(gateway, name, **changes)
     else:
-        async with RawServer(documented_answer(name)) as server, client(server) as pay:
+        async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
             yield server, lambda **changes: call(pay, name, {**CALLS[name], **changes})
 
 
@@ -163,7 +163,7 @@ async def test_any_text_as_an_id(text: str) -> None:
     """Whatever text is given as an id is refused, or arrives as exactly one segment of the path
     that decodes to it.
     """
-    async with RawServer(documented_answer("prices.get")) as server, client(server) as pay:
+    async with RawServer(documented_answer("prices.get")) as server, authorized(server) as pay:
         try:
             await pay.prices.get(text)
         except InvalidArgumentError:
@@ -180,7 +180,7 @@ async def test_any_text_as_an_id(text: str) -> None:
     assert segment not in (".", "..")
 
 
-# --- plain requests: more of their paths is in tests/test_plain_request.py ---
+# --- plain requests: more of their paths is in tests/core/test_plain_json.py ---
 
 BAD_PATHS = {
     "dots": [

@@ -7,7 +7,7 @@ import pytest
 from paychainhq import APIError, DashboardSession
 from paychainhq._core.credentials import Auth
 from tests.security.conftest import LONG, OWN, SHORT, Way
-from tests.support import RawServer, answer
+from tests.support.raw_server import RawServer, answer
 
 SESSION = DashboardSession({"Cookie": "session=of-the-dashboard"})
 KEYS = {"payout_key": "of-payouts", "contract_key": "of-contracts", "dashboard": SESSION}

@@ -12,8 +12,6 @@ from paychainhq import (
     DashboardSession,
     PayChainError,
 )
-from tests import faces
-from tests.faces import PayChainHQ
 from tests.security.leaks import (
     API_KEY,
     CONTRACT_KEY,
@@ -26,6 +24,8 @@ from tests.security.leaks import (
     shown,
     traced,
 )
+from tests.support import faces
+from tests.support.faces import PayChainHQ
 
 pytestmark = pytest.mark.usefixtures("face")
 

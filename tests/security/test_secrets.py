@@ -24,9 +24,7 @@ from paychainhq import (
     Response,
 )
 from paychainhq.operations import OPERATIONS
-from tests import faces
-from tests.calls import CALLS, call
-from tests.engine import QUICK, error_body
+from tests.http.test_connection import Tunnel, server_tls
 from tests.security.leaks import (
     API_KEY,
     BASIC,
@@ -43,9 +41,11 @@ from tests.security.leaks import (
     shown,
     traced,
 )
-from tests.support import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.support import faces
+from tests.support.calls import CALLS, call
+from tests.support.client import QUICK, error_body
+from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
 from tests.sync.support import ThreadedServer
-from tests.test_connections import Tunnel, server_tls
 
 pytestmark = pytest.mark.usefixtures("face", "debugging")
 

@@ -19,9 +19,6 @@ from paychainhq import (
     webhooks,
 )
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
-from tests import faces
-from tests.calls import CALLS, call
-from tests.engine import INVOICE
 from tests.security.leaks import (
     BEARER,
     CREATED,
@@ -33,7 +30,10 @@ from tests.security.leaks import (
     shown,
     traced,
 )
-from tests.support import RawServer, answer
+from tests.support import faces
+from tests.support.calls import CALLS, call
+from tests.support.client import INVOICE
+from tests.support.raw_server import RawServer, answer
 from tests.webhooks.samples import BODY
 
 pytestmark = pytest.mark.usefixtures("face", "debugging")

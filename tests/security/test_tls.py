@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from paychainhq import ConfigurationError, ConnectionFailedError, PayChainHQ, UntrustedServerError
-from tests.engine import KEY, PRICES, QUICK
 from tests.security.conftest import Way
-from tests.support import RawServer, answer
+from tests.support.client import KEY, PRICES, QUICK
+from tests.support.raw_server import RawServer, answer
 
 # Certificates of our own making, each its own authority: for this machine, for this machine in
 # 2020, and for api.example.com.

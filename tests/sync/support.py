@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support import Behaviour, RawServer, Recorded, answer
+from tests.support.raw_server import Behaviour, RawServer, Recorded, answer
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 

@@ -29,7 +29,7 @@ from paychainhq._http.messages import Next
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import PayChainHQ, _engine
 from paychainhq_sync.gateway import Gateway
-from tests.support import answer
+from tests.support.raw_server import answer
 from tests.sync.support import ThreadedServer, echo
 
 

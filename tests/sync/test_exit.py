@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import silence
+from tests.support.raw_server import silence
 from tests.sync.support import ThreadedServer, echo, run_program, start_program
 
 BEGIN = """

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.support import silence
+from tests.support.raw_server import silence
 from tests.sync.support import ThreadedServer, echo, run_program, start_program
 
 PROGRAM = """

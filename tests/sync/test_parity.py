@@ -17,7 +17,7 @@ from paychainhq import codec, models, operations
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.gateway import operations as gateway_operations
 from paychainhq.resources.base import Resource
-from tests.samples import BY_NAME
+from tests.support.samples import BY_NAME
 
 RESOURCES = [
     f"{home}resources.{name}"

@@ -11,7 +11,7 @@ import pytest
 from paychainhq import ConfigurationError, ConnectionFailedError, PayChainError
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import PayChainHQ
-from tests.support import silence
+from tests.support.raw_server import silence
 from tests.sync.support import ThreadedServer, echo
 
 

@@ -32,8 +32,8 @@ from paychainhq import (
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.gateway import webhooks as gateway_webhooks
 from paychainhq.ledger import MemoryLedger
-from tests.faces import PayChainHQ
 from tests.security.leaks import traced
+from tests.support.faces import PayChainHQ
 from tests.webhooks.samples import BODY, PAID, SECRET, signed, webhook
 
 

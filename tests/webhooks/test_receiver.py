@@ -20,7 +20,7 @@ from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver, base
 from paychainhq.webhooks import receiver as receivers
-from tests import faces
+from tests.support import faces
 from tests.webhooks.samples import SECRET, signed, webhook
 
 pytestmark = pytest.mark.usefixtures("face")

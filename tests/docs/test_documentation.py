@@ -1,0 +1,297 @@
+"""The documentation: its programs run, its links lead somewhere, and it says what the code says."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import paychainhq
+from paychainhq import PayChainHQ, gateway
+from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, Emulator
+from paychainhq.operations import OPERATIONS
+from paychainhq.resources.base import Resource
+from tests.support.raw_server import load_tool
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SENTENCE = re.compile(r"[A-Z0-9`].*[^.]\.")
+
+
+def page_name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def python_blocks(page: Path) -> Iterator[tuple[int, str]]:
+    """Give the blocks fenced as ```python, with the number of the line before each."""
+    text = page.read_text(encoding="utf-8")
+    for match in FENCED.finditer(text):
+        if match[1] == "python":
+            yield text.count("\n", 0, match.start(2)), match[2]
+
+
+def run_in_its_own_process(block: str, folder: Path) -> None:
+    """Run a block that is a whole program, or a file of tests for pytest."""
+    file = folder / "test_block.py"
+    file.write_text(block, encoding="utf-8")
+    pytest_options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+    ]
+    runner = ["-m", "pytest", *pytest_options] if "def test_" in block else []
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *runner, str(file)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+async def test_every_python_block_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page run in order, in one namespace, with an open client and its emulator;
+    programs run by themselves.
+    """
+    monkeypatch.chdir(tmp_path)
+    with Emulator() as emulator:
+        for name, value in {
+            "API_URL": emulator.url,
+            "API_KEY": API_KEY,
+            "BUSINESS_ID": BUSINESS_ID,
+        }.items():
+            monkeypatch.setenv(f"PAYCHAIN_{name}", value)
+        client = PayChainHQ(
+            api_key=API_KEY,
+            payout_key=PAYOUT_KEY,
+            contract_key=CONTRACT_KEY,
+            dashboard=emulator.dashboard,
+            business_id=BUSINESS_ID,
+            base_url=emulator.url,
+        )
+        async with client as pay:
+            namespace: dict[str, Any] = {"__name__": "block", "pay": pay, "emulator": emulator}
+            for line, block in python_blocks(page):
+                if (
+                    "asyncio.run(" in block
+                    or "def test_" in block
+                    or "from paychainhq_sync" in block
+                ):
+                    run_in_its_own_process(block, tmp_path)
+                    continue
+                # The empty lines make tracebacks name the line of the page.
+                flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+                code = compile(
+                    "\n" * line + block, str(page), "exec", flags=flags, dont_inherit=True
+                )
+                result = eval(code, namespace)
+                if inspect.iscoroutine(result):
+                    await result
+
+
+def test_the_first_program_is_the_quickstart_word_for_word() -> None:
+    """The README's first Python block is examples/quickstart.py."""
+    _, first = next(python_blocks(ROOT / "README.md"))
+    assert first == (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8")
+
+
+def test_the_readme_begins_with_one_sentence_and_the_two_commands() -> None:
+    """Whoever opens the README meets what this is and the two commands before anything else."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    title, sentence, heading, commands = text.split("\n\n")[:4]
+    assert title.startswith("# ")
+    assert SENTENCE.fullmatch(sentence.replace("\n", " ")), sentence
+    assert heading.startswith("## ")
+    assert commands == "```sh\nmake demo\nmake test\n```"
+
+
+# --- links ---
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    """Every relative link names a file that is there, and every anchor a heading of it."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+# --- the table of operations ---
+
+
+def operations_table() -> ModuleType:
+    return load_tool("operations_table")
+
+
+def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/operations.md is what tools/operations_table.py writes, and has a row for each
+    operation.
+    """
+    assert operations_table().main(["--check"]) == 0, capsys.readouterr().out
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `pay\.([\w.]+)` ", text, re.MULTILINE) == list(OPERATIONS)
+    assert re.findall(r"^\| `gateway\.([\w.]+)` ", text, re.MULTILINE) == list(
+        gateway.operations.OPERATIONS
+    )
+
+
+def test_a_stale_table_of_operations_is_told_with_a_diff(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --check, a stale file is a failure that shows what differs, and is left as it is."""
+    tool = operations_table()
+    stale = tmp_path / "operations.md"
+    stale.write_text(tool.table().replace("| GET |", "| PUT |", 1))
+    monkeypatch.setattr(tool, "TARGET", stale)
+    assert tool.main(["--check"]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("-") and "| PUT |" in line for line in shown)
+    assert any(line.startswith("+") and "| GET |" in line for line in shown)
+    assert "| PUT |" in stale.read_text()
+
+
+# --- what else must keep up with the code ---
+
+PACKAGE = ROOT / "paychainhq"
+
+
+def test_the_page_on_the_layout_names_every_module() -> None:
+    """docs/layout.md names each file and folder of the package, and no file that is not there."""
+    text = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    modules = {file.name for file in PACKAGE.glob("*.py") if not file.name.startswith("_")}
+    folders = {f"{file.parent.name}/" for file in PACKAGE.glob("*/__init__.py")}
+    assert {name for name in modules | folders if f"`{name}`" not in text} == set()
+    named = set(re.findall(r"`(\w+\.py)`", text))
+    assert named - {
+        "__init__.py",
+        "generate_sync.py",
+        "faces.py",
+        *(path.name for path in (ROOT / "paychainhq_sync").glob("*.py")),
+    } <= {file.name for file in PACKAGE.rglob("*.py")}
+
+
+def test_every_assumption_in_the_code_is_documented() -> None:
+    """docs/behaviour.md names each file outside the emulator that marks an assumption, and no
+    other.
+    """
+    text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", text.partition("## Assumptions")[2]))
+    marked = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        if "emulator" not in file.parts and "Assumption:" in file.read_text(encoding="utf-8")
+    }
+    assert listed == marked
+
+
+# --- docstrings ---
+
+PUBLIC = [
+    (package, name)
+    for package in (paychainhq, gateway)
+    for name in package.__all__
+    if inspect.isclass(getattr(package, name))
+]
+
+
+@pytest.mark.parametrize(("home", "name"), PUBLIC, ids=[name for _, name in PUBLIC])
+def test_every_public_class_says_in_one_sentence_what_it_is(home: ModuleType, name: str) -> None:
+    """The first line of its docstring is one sentence, and its own."""
+    cls = getattr(home, name)
+    first = " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split("\n"))
+    assert SENTENCE.fullmatch(first), first
+    assert ". " not in first
+    assert not first.startswith(f"{name}("), "a docstring that attrs made up"
+
+
+def operation_methods() -> Iterator[tuple[str, Callable[..., object]]]:
+    """Every public method of the resources."""
+    for file in sorted((ROOT / "paychainhq").glob("**/resources/*.py")):
+        module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for cls in vars(module).values():
+            if (
+                inspect.isclass(cls)
+                and issubclass(cls, Resource)
+                and cls.__module__ == module.__name__
+            ):
+                for name, method in vars(cls).items():
+                    if inspect.isfunction(method) and not name.startswith("_"):
+                        yield f"{file.stem}.{name}", method
+
+
+METHODS = dict(operation_methods())
+
+
+def test_every_operation_has_a_method() -> None:
+    """The methods looked at here include one for each operation."""
+    assert set(OPERATIONS) | set(gateway.operations.OPERATIONS) <= set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_documents_each_of_its_arguments(name: str) -> None:
+    """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a
+    single id speaks for itself).
+    """
+    docstring = inspect.getdoc(METHODS[name]) or ""
+    arguments = [
+        argument for argument in inspect.signature(METHODS[name]).parameters if argument != "self"
+    ]
+    documented = re.search(r"^Args:\n+(.*?)(?:^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    listed = re.findall(r"^    (\w+): \S", documented[1], re.MULTILINE) if documented else []
+    assert SENTENCE.fullmatch(docstring.partition("\n\n")[0].replace("\n", " "))
+    assert "\nSource: " in docstring
+    assert listed == arguments or (
+        not listed and len(arguments) == 1 and arguments[0].endswith("_id")
+    )
+
+
+# --- the rest ---
+
+
+def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
+    """What changes is written down under Unreleased, the first section."""
+    sections = re.findall(
+        r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sections[0] == "[Unreleased]"
+
+
+def test_licence_and_metadata_agree() -> None:
+    """The licence that the metadata name is the one in the file."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (file,) = project["license-files"]
+    assert (ROOT / file).read_text(encoding="utf-8").startswith(f"{project['license']} License\n")

@@ -1,0 +1,1 @@
+"""Tests of whole calls, clients and programs."""

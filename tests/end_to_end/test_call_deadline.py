@@ -1,0 +1,161 @@
+"""A call ends at its deadline, whatever it is waiting for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from paychainhq import (
+    ConfigurationError,
+    Next,
+    RateLimit,
+    Request,
+    RequestTimeoutError,
+    Response,
+    RetryPolicy,
+    ServerError,
+)
+from tests.support.client import PRICES, client, error_body, invoice, states
+from tests.support.clocks import skipping_clock
+from tests.support.raw_server import RawServer, Recorded, answer, silence
+
+pytestmark = pytest.mark.usefixtures("face")
+
+
+@pytest.mark.parametrize(
+    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)]
+)
+async def test_silent_server(retry: RetryPolicy | None) -> None:
+    """A call with a second's deadline against a server that never answers ends in about a second,
+    and tells its key.
+    """
+    async with RawServer(silence) as server, client(server.url, timeout=1, retry=retry) as pay:
+        began = time.monotonic()
+        with pytest.raises(RequestTimeoutError) as caught:
+            await invoice(pay, idempotency_key="order-7")
+        assert 0.9 < time.monotonic() - began < 3
+    assert (caught.value.sent, caught.value.idempotency_key) == ("unknown", "order-7")
+    assert len(caught.value.attempts) == len(server.requests)
+    assert set(states(caught.value)) == {"timed out"}
+
+
+async def test_slow_body() -> None:
+    """A server that keeps sending a little does not outlast the deadline."""
+
+    async def drip(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"1\r\n \r\n")
+            await asyncio.sleep(0.01)
+
+    async with RawServer(drip) as server, client(server.url, timeout=0.2, retry=None) as pay:
+        with pytest.raises(RequestTimeoutError) as caught:
+            await pay.prices.list()
+    assert (caught.value.sent, states(caught.value)) == ("yes", ["timed out"])
+
+
+async def test_connecting() -> None:
+    """A connection that never comes about (here: whose TLS is never answered) ends at the deadline,
+    with nothing sent.
+    """
+    async with (
+        RawServer(silence) as server,
+        client(server.url.replace("http", "https"), timeout=0.2) as pay,
+    ):
+        with pytest.raises(RequestTimeoutError) as caught:
+            await pay.request("POST", "/api/v1/new", body={})
+    assert (caught.value.sent, states(caught.value)[0], server.requests) == ("no", "timed out", [])
+
+
+async def test_waiting_for_a_slot() -> None:
+    """A call that waits for a connection until its deadline ends there, and has sent nothing."""
+    async with (
+        RawServer(silence) as server,
+        client(server.url, max_connections=1, retry=None) as pay,
+    ):
+        holder = asyncio.create_task(invoice(pay))
+        while not server.requests:
+            await asyncio.sleep(0)
+        with pytest.raises(RequestTimeoutError) as caught:
+            await invoice(pay.with_options(timeout=0.1), idempotency_key="order-7")
+        holder.cancel()
+        await asyncio.gather(holder, return_exceptions=True)
+    assert (caught.value.sent, caught.value.attempts, caught.value.idempotency_key) == (
+        "no",
+        (),
+        "order-7",
+    )
+    assert len(server.requests) == 1
+
+
+async def test_waiting_for_a_turn() -> None:
+    """A turn under the rate limit that comes after the deadline is not waited for."""
+    async with (
+        RawServer(answer(PRICES)) as server,
+        client(server.url, rate_limit=RateLimit(1, per=60)) as pay,
+    ):
+        await pay.prices.list()
+        with skipping_clock() as clock, pytest.raises(RequestTimeoutError) as caught:
+            await pay.prices.list()
+    assert clock.waits == []
+    assert (caught.value.sent, caught.value.attempts) == ("no", ())
+    assert len(server.requests) == 1
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+async def test_back_off() -> None:
+    """No back-off begins that would end after the deadline: the last failure is raised instead."""
+    busy = answer(error_body("X"), 503)
+    async with (
+        RawServer(busy) as server,
+        client(server.url, timeout=30, retry=RetryPolicy(1000, first=9, cap=9)) as pay,
+    ):
+        with skipping_clock() as clock, pytest.raises(ServerError) as caught:
+            await pay.prices.list()
+    assert sum(clock.waits) < 30
+    assert len(caught.value.attempts) == len(clock.waits) + 1 < 1000
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_middleware_that_hangs(after: bool) -> None:
+    """A user's middleware that never comes back ends at the deadline too; the error knows whether
+    anything was sent.
+    """
+
+    async def hang(request: Request, send: Next) -> Response:
+        if after:
+            await send(request)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with (
+        RawServer(answer(PRICES)) as server,
+        client(server.url, timeout=0.2, middleware=[hang]) as pay,
+    ):
+        with pytest.raises(RequestTimeoutError) as caught:
+            await pay.prices.list()
+    assert caught.value.sent == ("yes" if after else "no")
+    assert len(server.requests) == len(caught.value.attempts) == after
+
+
+async def test_timeout_of_the_caller() -> None:
+    """A timeout that the caller puts around a call stays the caller's: it is not turned into
+    ours.
+    """
+    async with RawServer(silence) as server, client(server.url) as pay:
+        with pytest.raises(TimeoutError) as caught:
+            await asyncio.wait_for(pay.prices.list(), 0.05)
+    assert type(caught.value) is TimeoutError
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, "5", None])
+async def test_deadline_that_is_none(timeout: Any) -> None:
+    """A deadline must be a number of seconds above zero, on the client and on a view."""
+    with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
+        client("http://127.0.0.1:1", timeout=timeout)
+    async with client("http://127.0.0.1:1") as pay:
+        with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
+            pay.with_options(timeout=timeout)

@@ -1,0 +1,346 @@
+"""A call that is cancelled, at whatever point, leaves nothing behind: no task, no slot, no answer
+for the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from paychainhq import PayChainHQ, RateLimit, Request, Response, RetryPolicy
+from paychainhq._http.messages import Next
+from tests.support.client import client
+from tests.support.raw_server import RawServer, Recorded, answer
+
+TURNS = 60
+
+
+def invoice(name: str) -> dict[str, Any]:
+    return {"id": name, "status": "pending", "amount": "1"}
+
+
+def name_in(path: str) -> str:
+    return path.partition("?")[0].rpartition("/")[2]
+
+
+def reply(request: Recorded) -> bytes:
+    """What belongs to a request: its own id in the answer; an error that may pass for ids that
+    begin with `down`.
+    """
+    name = name_in(request.target)
+    if name.startswith("down"):
+        return answer({}, status=503)
+    if request.method == "POST":
+        return answer(invoice(request.json["description"]))
+    if name == "invoices":
+        more = "page=3" not in request.target
+        pagination = {"page": 1, "limit": 2, "total": 6, "totalPages": 3, "hasMore": more}
+        return answer(
+            {"data": [invoice(f"{request.target}-{n}") for n in range(2)], "pagination": pagination}
+        )
+    return answer(invoice(name))
+
+
+@attrs.define
+class Gate:
+    """Holds answers back until `together` requests are being answered at once, and writes them
+    piece by piece.
+    """
+
+    together: int = 1
+    waiting: list[asyncio.Future[None]] = attrs.field(factory=list)
+
+    async def __call__(self, request: Recorded, writer: asyncio.StreamWriter) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        if len(self.waiting) >= self.together:
+            for waiter in self.waiting:
+                if not waiter.cancelled():
+                    waiter.set_result(None)
+            self.waiting.clear()
+        await turn
+        whole = reply(request)
+        for piece in (whole[:20], whole[20:-4], whole[-4:]):
+            writer.write(piece)
+            await asyncio.sleep(0)
+
+
+@attrs.frozen
+class Bench:
+    """A client whose calls can be cancelled, its server, and the requests that the client's
+    middleware saw.
+    """
+
+    pay: PayChainHQ
+    server: RawServer
+    gate: Gate
+    calls: list[Request]
+    slots: int
+
+    async def cancel_at_every_turn(
+        self, make: Callable[[int], Awaitable[Any]], *, to_its_end: bool = True
+    ) -> int:
+        """Start work, let it run for 0, 1, 2, ... turns of the loop, cancel it, and make another
+        call at once.
+
+        Goes on until the work has come to its end before it could be cancelled, if it has an end,
+        and returns how often it has.
+        """
+        ended = turn = 0
+        while turn < TURNS or (to_its_end and not ended):
+            task = asyncio.ensure_future(make(turn))
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            task.cancel()
+            follower = await self.pay.invoices.get(f"after-{turn}")
+            assert follower.id == f"after-{turn}"
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+                ended += 1
+            turn += 1
+        return ended
+
+    async def assert_whole(self) -> None:
+        """Nothing of the client goes on, and it can have as many requests under way at once as
+        ever.
+        """
+        assert await only_the_servers_tasks() == []
+        self.gate.together = self.slots
+        names = [f"whole-{n}" for n in range(self.slots)]
+        found = await asyncio.gather(*(self.pay.invoices.get(name) for name in names))
+        assert [result.id for result in found] == names
+        self.gate.together = 1
+
+    def assert_told(self) -> None:
+        """What arrived at the server is on the record of the calls for it, and none of them says
+        that it never left.
+        """
+        arrived = Counter(
+            name_in(request.target)
+            for request in self.server.requests
+            if "/businesses/invoices/" in request.target
+        )
+        left = Counter(
+            name_in(call.path)
+            for call in self.calls
+            for attempt in call.attempts
+            if attempt.sent != "no"
+        )
+        assert arrived <= left, arrived - left
+
+
+async def only_the_servers_tasks() -> list[str]:
+    """What goes on in this loop besides this test and the server's connections, once it has had
+    time to end.
+    """
+    for _ in range(100):
+        await asyncio.sleep(0)
+    coroutines = [task.get_coro() for task in asyncio.all_tasks() - {asyncio.current_task()}]
+    names = [getattr(coroutine, "__qualname__", "") for coroutine in coroutines]
+    return [name for name in names if name != "RawServer._serve"]
+
+
+@asynccontextmanager
+async def bench(slots: int, **settings: Any) -> AsyncIterator[Bench]:
+    calls: list[Request] = []
+    gate = Gate()
+
+    async def keep(request: Request, send: Next) -> Response:
+        calls.append(request)
+        return await send(request)
+
+    async with (
+        RawServer(gate) as server,
+        client(server.url, max_connections=slots, middleware=[keep], **settings) as pay,
+    ):
+        made = Bench(pay, server, gate, calls, slots)
+        yield made
+        await made.assert_whole()
+        made.assert_told()
+    assert await only_the_servers_tasks() == []
+
+
+# --- one call ---
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_a_call_cancelled_anywhere(slots: int) -> None:
+    """Before, while and after it is sent: the next call gets its own answer, and connections and
+    slots are whole.
+    """
+    async with bench(slots, retry=RetryPolicy(attempts=1)) as made:
+        await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
+        cut = [call for call in made.calls if "cut-" in call.path]
+        assert {call.sent for call in cut} == {"unknown", "yes"}
+        assert {attempt.error for call in cut for attempt in call.attempts} == {"cancelled", None}
+
+
+async def test_a_first_call_cancelled_anywhere() -> None:
+    """A call that is cancelled while it connects has provably sent nothing, and says so; the server
+    agrees.
+    """
+    known: list[str] = []
+    while "yes" not in known:
+        async with bench(1, retry=RetryPolicy(attempts=1)) as made:
+            first = asyncio.create_task(made.pay.invoices.get("first"))
+            for _ in known:
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait([first])
+            assert (await made.pay.invoices.get("after")).id == "after"
+            known.append(made.calls[0].sent if "first" in made.calls[0].path else "unstarted")
+    assert "no" in known
+
+
+async def test_a_call_over_ones_own_session_cancelled_anywhere() -> None:
+    """The same over a session of the user's own, which has one connection."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        bench(1, session=session) as made,
+    ):
+        await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
+
+
+async def test_calls_that_queue_cancelled_anywhere() -> None:
+    """Calls that wait for the only slot, cancelled together or one by one, do not keep it."""
+    async with bench(1) as made:
+
+        async def queue(turn: int) -> None:
+            await asyncio.gather(*(made.pay.invoices.get(f"cut-{turn}-{n}") for n in range(4)))
+
+        await made.cancel_at_every_turn(queue)
+        calls = [asyncio.create_task(made.pay.invoices.get(f"queued-{n}")) for n in range(5)]
+        await asyncio.sleep(0)
+        for call in calls[1:4]:
+            call.cancel()
+            await asyncio.sleep(0)
+        assert [(await calls[n]).id for n in (0, 4)] == ["queued-0", "queued-4"]
+
+
+async def test_a_call_cancelled_in_its_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that waits for its second attempt ends at once, holds nothing, and its first attempt
+    is on record.
+    """
+    monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceiling)
+    async with bench(1, retry=RetryPolicy(first=5), timeout=30) as made:
+        assert (
+            await made.cancel_at_every_turn(
+                lambda turn: made.pay.invoices.get(f"down-{turn}"), to_its_end=False
+            )
+            == 0
+        )
+        last = asyncio.create_task(made.pay.invoices.get("down-last"))
+        while not made.calls[-1].attempts or "last" not in made.calls[-1].path:
+            await asyncio.sleep(0)
+        last.cancel()
+        await asyncio.wait([last])
+        assert [attempt.status for attempt in made.calls[-1].attempts] == [503]
+
+
+async def test_a_call_cancelled_while_it_waits_for_its_turn() -> None:
+    """A call that the rate limit holds up gives its slot back."""
+    async with bench(1, rate_limit=RateLimit(500, burst=1)) as made:
+        await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
+
+
+# --- work on many ---
+
+
+async def test_a_job_cancelled_anywhere() -> None:
+    """A job ends with whoever reads it, with all its workers; running it again completes it, under
+    the same keys.
+    """
+    async with bench(3) as made:
+        requests = [
+            {
+                "reference": f"r{n}",
+                "description": f"r{n}",
+                "amount": "1",
+                "token": "USDC",
+                "chain": "eth",
+            }
+            for n in range(6)
+        ]
+
+        async def job(_: int = 0) -> set[str]:
+            return {
+                done.result.id
+                async for done in made.pay.invoices.create_many(requests, concurrency=3)
+                if done.result
+            }
+
+        await made.cancel_at_every_turn(job)
+        assert await job() == {f"r{n}" for n in range(6)}
+        posted = [request for request in made.server.requests if request.method == "POST"]
+        keys = {
+            (json.loads(request.body)["description"], request.headers["idempotency-key"])
+            for request in posted
+        }
+        assert len(keys) == 6
+
+
+async def test_a_job_cancelled_while_its_outcome_is_handled() -> None:
+    """A loop over outcomes that is cancelled in its body leaves no workers either."""
+    async with bench(3) as made:
+
+        async def job(_: int) -> None:
+            requests = [
+                {
+                    "reference": f"r{n}",
+                    "description": f"r{n}",
+                    "amount": "1",
+                    "token": "USDC",
+                    "chain": "eth",
+                }
+                for n in range(6)
+            ]
+            async for _outcome in made.pay.invoices.create_many(requests, concurrency=2):
+                for _turn in range(20):
+                    await asyncio.sleep(0)
+
+        await made.cancel_at_every_turn(job)
+
+
+async def test_watching_cancelled_anywhere() -> None:
+    """`watch` ends with all its reads, and in the pause between them."""
+    async with bench(2) as made:
+
+        async def watch(turn: int) -> None:
+            async for _ in made.pay.invoices.watch(
+                [f"w{turn}-{n}" for n in range(4)], interval=0.002, concurrency=3
+            ):
+                pass
+
+        assert await made.cancel_at_every_turn(watch, to_its_end=False) == 0
+
+
+async def test_waiting_cancelled_anywhere() -> None:
+    """`wait` ends in its read as in its pause."""
+    async with bench(1) as made:
+        assert (
+            await made.cancel_at_every_turn(
+                lambda turn: made.pay.invoices.wait(f"w{turn}", interval=0.002), to_its_end=False
+            )
+            == 0
+        )
+
+
+async def test_a_list_cancelled_anywhere() -> None:
+    """The page that is fetched ahead ends with the loop that would have read it."""
+    async with bench(2) as made:
+
+        async def walk(_: int = 0) -> list[str]:
+            return [item.id async for item in made.pay.invoices.list()]
+
+        await made.cancel_at_every_turn(walk)
+        assert len(await walk()) == 6

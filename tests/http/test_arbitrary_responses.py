@@ -1,0 +1,377 @@
+"""Whatever a server answers, to whatever was asked, there is a result of the promised type or an
+error of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any, get_origin
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from paychainhq import (
+    APIError,
+    BadRequestError,
+    DashboardSession,
+    DecodeError,
+    PayChainError,
+    PayChainHQ,
+    RateLimitError,
+    Request,
+    Response,
+    RetryPolicy,
+    ServerError,
+    WaitTimeoutError,
+)
+from paychainhq._http.messages import Next
+from paychainhq._http.responses import plain, retry_after
+from paychainhq.emulator import API_KEY
+from paychainhq.models import Invoice
+from paychainhq.operations import OPERATIONS
+from tests.support.calls import CALLS, DASHBOARD_HEADERS, authorized, call
+from tests.support.clocks import skipping_clock
+from tests.support.json_tools import keys_in, replaced
+from tests.support.raw_server import Behaviour, RawServer, Recorded
+from tests.support.samples import BY_NAME, SAMPLES
+
+# --- what may come ---
+
+# What a client sees of a header: any byte, those beyond ASCII that are no UTF-8 as halves of
+# surrogate pairs.
+header_text = st.binary(max_size=30).map(
+    lambda raw: raw.translate(None, b"\0\r\n").strip().decode(errors="surrogateescape")
+)
+zones = st.sampled_from(
+    ["GMT", "", "-0000", "+0530", "PST", "+9999", "+99999999999999999", "-", "+0x10", "a,b"]
+)
+dates = st.builds(
+    lambda day, month, year, time, zone: f"Mon, {day} {month} {year} {time} {zone}".strip(),
+    st.integers(-1, 32),
+    st.sampled_from(["Jan", "Dec", "Foo", ""]),
+    st.integers(0, 12_000) | st.just(10**30),
+    st.sampled_from(["00:00:00", "23:59:60", "1:2", "99:99:99", "12.30.00", ":::", "1e9:0:0"]),
+    zones,
+)
+spans = st.sampled_from(
+    [
+        "0",
+        "1",
+        "-1",
+        "1.5",
+        "1e9",
+        "inf",
+        "nan",
+        "9" * 400,
+        ".",
+        "1.",
+        "²",
+        "٣",
+        "0x10",
+        "1_0",
+        "+5",
+    ]
+)
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "Retry-After": spans | dates | header_text,
+        "DATE": dates | header_text,
+        "X-Request-Id": header_text,
+        "content-type": header_text
+        | st.sampled_from(["text/html; charset=nonsense", "application/json;charset=utf-16"]),
+    },
+)
+texts = st.text(max_size=8)
+any_json: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | texts
+    | st.sampled_from([10**30, "1", "2026-03-14T09:20:00.000Z"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+envelopes = st.fixed_dictionaries(
+    {
+        "error": any_json
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "code": any_json
+                | st.sampled_from(["NOT_FOUND", "RATE_LIMIT_EXCEEDED", "DUPLICATE_REQUEST"]),
+                "message": any_json,
+                "details": any_json,
+                "requestId": any_json,
+            },
+        )
+    }
+)
+
+
+def deep(levels: int) -> bytes:
+    """An error whose details are nested."""
+    return (
+        b'{"error":{"code":"DEEP","message":"no","details":'
+        + b"[" * levels
+        + b"1"
+        + b"]" * levels
+        + b"}}"
+    )
+
+
+@st.composite
+def nearly_documented(draw: st.DrawFn) -> Any:
+    """A documented answer, with something else in one place or two."""
+    sample = draw(st.sampled_from(SAMPLES)).response
+    for path in draw(st.lists(st.sampled_from(keys_in(sample)), max_size=2, unique=True)):
+        try:
+            sample = replaced(sample, path, draw(any_json))
+        except (
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+        ):  # the first change has taken the place of the second away
+            break
+    return sample
+
+
+def written(data: Any) -> bytes:
+    return json.dumps(data).encode()
+
+
+odd_bodies = [
+    b"",
+    deep(400),
+    b"[" * 5000,
+    b'{"a":' * 5000,
+    b'"\\ud800"',
+    b"-0",
+    b"1e999",
+    b"NaN",
+    b"1" * 5000,
+    b"\xef\xbb\xbf{}",
+]
+bodies = (
+    st.one_of(nearly_documented(), envelopes, any_json).map(written)
+    | st.binary(max_size=40)
+    | st.sampled_from(odd_bodies)
+)
+answers = st.builds(
+    lambda status, given, body: Response(status, CIMultiDict(given), body),
+    st.integers(200, 599) | st.sampled_from([200, 200, 200, 204, 409, 429, 503]),
+    headers,
+    bodies,
+)
+
+
+REQUEST = Request(
+    operation=OPERATIONS["networks.list"],
+    path="/",
+    headers={},
+    body=None,
+    idempotency_key=None,
+    deadline=0.0,
+    retry=None,
+)
+
+# --- what must come of it ---
+
+
+def check(error: PayChainError) -> None:
+    """An error can be shown, even on a terminal; it tells whether the request was sent; and it
+    survives a pickle.
+    """
+    assert error.sent in ("no", "yes", "unknown")
+    assert str(error).encode()
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.sent == error.sent
+    if isinstance(error, (APIError, DecodeError)):
+        assert error.sent == "yes"
+    if isinstance(error, (RateLimitError, ServerError)):
+        assert error.retry_after is None or 0 <= error.retry_after <= 86_400
+
+
+async def outcome(made: Awaitable[Any]) -> Any:
+    """What a call gives, or its error, which is one of ours and complete."""
+    try:
+        return await made
+    except PayChainError as error:
+        check(error)
+        return error
+
+
+def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any:
+    """Make a call of a client that meets an answer without a socket."""
+
+    async def answering(_: Request, __: Next) -> Response:
+        return response
+
+    async def run() -> Any:
+        session = DashboardSession(DASHBOARD_HEADERS)
+        async with PayChainHQ(
+            api_key=API_KEY, business_id="biz_123", middleware=[answering], dashboard=session
+        ) as pay:
+            return await outcome(make(pay))
+
+    return asyncio.run(run())
+
+
+@settings(max_examples=250, deadline=None)
+@given(name=st.sampled_from(sorted(OPERATIONS)), response=answers)
+@example(name="invoices.create", response=Response(400, {}, deep(400)))
+@example(name="invoices.create", response=Response(200, {}, deep(400)))
+@example(
+    name="prices.list", response=Response(200, {}, b'{"data":' + b"[" * 400 + b"]" * 400 + b"}")
+)
+@example(
+    name="withdrawals.quote",
+    response=Response(200, {}, b'{"data":' + b"[" * 400 + b"]" * 400 + b"}"),
+)
+@example(
+    name="api_keys.create", response=Response(200, {}, b'{"data":' + b"[" * 400 + b"]" * 400 + b"}")
+)
+@example(name="api_keys.list", response=Response(500, CIMultiDict({"x-request-id": "\udcff"}), b""))
+def test_any_answer_to_an_operation(name: str, response: Response) -> None:
+    """A modelled operation gives a value of its type, or an error of ours that is complete; an
+    error status is never a value.
+    """
+    result = ask(response, lambda pay: call(pay, name, CALLS[name]))
+    type_: Any = OPERATIONS[name].response_type
+    assert isinstance(result, (PayChainError, get_origin(type_) or type_))
+    assert isinstance(result, PayChainError) or response.status < 300
+
+
+@settings(max_examples=150, deadline=None)
+@given(response=answers)
+@example(response=Response(200, {}, b'{"a":' * 400 + b"1" + b"}" * 400))
+@example(response=Response(404, {}, deep(400)))
+def test_any_answer_to_a_plain_request(response: Response) -> None:
+    """A request that is not modelled gives plain JSON, or an error of ours that is complete."""
+    result = ask(response, lambda pay: pay.request("GET", "/api/v1/new"))
+    assert isinstance(result, (PayChainError, dict, list, str, int, float, type(None)))
+    assert isinstance(result, PayChainError) or response.status < 300
+
+
+def test_details_beyond_showing() -> None:
+    """Details that are nested more deeply than Python can print do not keep the error from being
+    shown.
+    """
+    with pytest.raises(BadRequestError, match="400 DEEP no"):
+        plain(REQUEST, Response(400, {}, deep(1000)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(given=headers)
+@example(
+    given={
+        "Retry-After": "Mon, 1 Jan 2024 00:00:00 GMT",
+        "Date": "Mon, 1 Jan 2024 00:00:00 +99999999999999999",
+    }
+)
+@example(given={"Retry-After": "Mon, 1 Jan 0001 00:00:00"})
+def test_any_retry_after(given: dict[str, str]) -> None:
+    """What the server asks to wait is nothing, or 0 seconds to a day, whatever stands in its
+    headers.
+    """
+    wait = retry_after(Response(429, CIMultiDict(given), b""))
+    assert wait is None or 0 <= wait <= 86_400
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    date=dates | header_text,
+    expires_at=st.sampled_from(["2026-03-14T09:20:00.000Z", "0001-01-01T00:00:00Z"]),
+)
+@example(date="Mon, 1 Jan 2024 00:00:00", expires_at="2026-03-14T09:20:00.000Z")
+@example(date="Mon, 1 Jan 2024 00:00:00 -0000", expires_at="2026-03-14T09:20:00.000Z")
+@example(date="Mon, 1 Jan 2024 00:00:00 +99999999999999999", expires_at="2026-03-14T09:20:00.000Z")
+def test_any_date_while_waiting(date: str, expires_at: str) -> None:
+    """Expiry is judged by the server's `Date`, and waiting survives one that is none, or has no
+    zone.
+    """
+    body = written(
+        {**BY_NAME["invoices.get"].response, "status": "pending", "expiresAt": expires_at}
+    )
+    response = Response(200, CIMultiDict({"Date": date}), body)
+    result = ask(response, lambda pay: pay.invoices.wait("inv_123", timeout=0.001, interval=0.001))
+    assert isinstance(result, (Invoice, WaitTimeoutError))
+
+
+# --- over the wire ---
+
+encodings = [b"gzip", b"deflate", b"br", b"zstd", b"gzip, gzip", b"text/html; charset=\xff", b"2"]
+wire_headers = st.dictionaries(
+    st.sampled_from(
+        [
+            b"Retry-After",
+            b"Date",
+            b"x-request-id",
+            b"Content-Type",
+            b"Content-Encoding",
+            b"Set-Cookie",
+            b"Location",
+        ]
+    ),
+    st.binary(max_size=20) | st.sampled_from(encodings),
+    max_size=4,
+)
+wire_bodies = bodies | bodies.map(gzip.compress) | bodies.map(lambda body: gzip.compress(body)[:-5])
+
+
+def scripted(status: int, given: dict[bytes, bytes], body: bytes) -> Behaviour:
+    async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in given.items())
+        writer.write(
+            b"HTTP/1.1 %d x\r\n%sContent-Length: %d\r\n\r\n" % (status, lines, len(body)) + body
+        )
+        writer.close()
+
+    return behave
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    name=st.sampled_from(
+        ["invoices.create", "invoices.list", "prices.list", "api_keys.create", "withdrawals.quote"]
+    ),
+    status=st.integers(200, 599) | st.sampled_from([200, 204, 304, 409, 429, 503]),
+    given=wire_headers,
+    body=wire_bodies,
+)
+@example(name="invoices.create", status=429, given={b"x-request-id": b"\xff"}, body=b"")
+@example(name="prices.list", status=200, given={b"Content-Encoding": b"gzip"}, body=b"{}")
+def test_any_answer_over_the_wire(
+    name: str, status: int, given: dict[bytes, bytes], body: bytes
+) -> None:
+    """The same from the socket up, through retry and limits; every attempt that an error tells of
+    was made.
+    """
+
+    async def run() -> None:
+        async with RawServer(scripted(status, given, body)) as server, authorized(server) as pay:
+            view = pay.with_options(retry=RetryPolicy(attempts=2))
+            with skipping_clock():
+                result = await outcome(call(view, name, CALLS[name]))
+            assert isinstance(
+                result,
+                (
+                    PayChainError,
+                    get_origin(OPERATIONS[name].response_type) or OPERATIONS[name].response_type,
+                ),
+            )
+            if isinstance(result, PayChainError):
+                assert len(result.attempts) == len(server.requests) >= 1
+                assert result.sent != "no"
+
+    asyncio.run(run())

@@ -1,0 +1,283 @@
+"""Whatever a server answers, the caller gets a result or an error of ours, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from paychainhq import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ConnectionFailedError,
+    DecodeError,
+    IdempotencyInProgressError,
+    IdempotencyKeyMismatchError,
+    NotFoundError,
+    PayChainError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+)
+from tests.support.client import INVOICE, KEY, PRICES, client, error_body, info, invoice
+from tests.support.json_tools import replaced
+from tests.support.raw_server import Behaviour, RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
+
+MIB = 2**20
+
+
+async def failure(behaviour: Behaviour, **settings: Any) -> Any:
+    """The error by which the creation of an invoice ends."""
+    async with (
+        RawServer(behaviour) as server,
+        client(server.url, **{"retry": None, **settings}) as pay,
+    ):
+        with pytest.raises(PayChainError) as caught:
+            await invoice(pay, idempotency_key="order-7")
+    assert len(server.requests) == len(caught.value.attempts) == 1
+    assert caught.value.idempotency_key == "order-7"
+    return caught.value
+
+
+# --- answers that are not what they should be ---
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"<html><h1>It works</h1></html>", "is not JSON"),
+        (b'{"id": "inv_1', "is not JSON"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"amount": NaN}', "is not JSON"),
+    ],
+)
+async def test_no_json(body: bytes, text: str) -> None:
+    """A success whose body is no JSON is a DecodeError that keeps the body and says that the
+    request was taken.
+    """
+    error = await failure(answer(body, headers={"x-request-id": "req_7"}))
+    assert isinstance(error, DecodeError)
+    assert (error.status, error.request_id, error.sent, error.data) == (200, "req_7", "yes", None)
+    assert error.body == body[:65_536]
+    assert text in str(error)
+
+
+@pytest.mark.parametrize("bad", [1.9, True, None, {}, "1_0", "1e3", ""])
+async def test_wrong_type_where_money_is(bad: Any) -> None:
+    """A created invoice with a wrong raw amount is a DecodeError that names the place and keeps the
+    whole answer, unrepeated.
+    """
+    data = replaced(INVOICE, ("amount", "raw"), bad)
+    async with RawServer(answer(data)) as server, client(server.url) as pay:
+        with pytest.raises(DecodeError) as caught:
+            await invoice(pay)
+    assert caught.value.path == "$.amount.raw"
+    assert caught.value.data == data
+    assert (caught.value.sent, caught.value.status) == ("yes", 200)
+    assert caught.value.idempotency_key == server.requests[0].headers["idempotency-key"]
+    assert len(server.requests) == 1
+    assert INVOICE["id"] not in str(caught.value)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_error_in_a_success(plain: bool) -> None:
+    """An error envelope that comes with a 200 is the error that its code stands for."""
+    async with RawServer(answer(error_body("NOT_FOUND"))) as server, client(server.url) as pay:
+        with pytest.raises(NotFoundError) as caught:
+            await (pay.request("GET", "/api/v1/new") if plain else pay.invoices.get("inv_1"))
+    assert (caught.value.status, caught.value.code, caught.value.sent) == (200, "NOT_FOUND", "yes")
+
+
+async def test_no_content() -> None:
+    """A 204 is None where nothing is modelled, and a DecodeError where a result was promised."""
+    empty = b"HTTP/1.1 204 No Content\r\n\r\n"
+    async with RawServer(empty) as server, client(server.url) as pay:
+        assert await pay.request("DELETE", "/api/v1/new", idempotency_key="k") is None
+    assert isinstance(await failure(empty), DecodeError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>bad gateway</html>",
+        b'{"error": "boom"}',
+        b"[1]",
+        b'{"error": {}}',
+        b'{"error": {"code": 5}}',
+    ],
+)
+async def test_error_without_an_envelope(body: bytes) -> None:
+    """A 500 whose body says nothing that we know is a ServerError all the same."""
+    error = await failure(answer(body, 500))
+    assert isinstance(error, ServerError)
+    assert (error.status, error.code) == (500, None)
+
+
+# --- errors by what they mean ---
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "VALIDATION_ERROR", BadRequestError),
+        (422, "VALIDATION_ERROR", BadRequestError),
+        (401, "UNAUTHORIZED", AuthenticationError),
+        (403, "FORBIDDEN", PermissionDeniedError),
+        (404, "NOT_FOUND", NotFoundError),
+        (409, "CONFLICT", ConflictError),
+        (409, "IDEMPOTENCY_KEY_MISMATCH", IdempotencyKeyMismatchError),
+        (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", IdempotencyInProgressError),
+        (429, "RATE_LIMIT_EXCEEDED", RateLimitError),
+        (500, "INTERNAL_ERROR", ServerError),
+        (599, "WHATEVER", ServerError),
+        (418, "BRAND_NEW_CODE", APIError),
+        (400, "BRAND_NEW_CODE", BadRequestError),
+    ],
+)
+async def test_kind_of_error(status: int, code: str, kind: type[APIError]) -> None:
+    """Status and code decide the class; an unknown code is kept as it is."""
+    body = error_body(code, "because", details=[{"path": ["amount"], "n": 1}], requestId="req_body")
+    error = await failure(answer(body, status))
+    assert type(error) is kind
+    assert (error.status, error.code, error.message, error.sent) == (status, code, "because", "yes")
+    assert error.details == [{"path": ["amount"], "n": 1}]
+    assert (error.operation, error.request_id) == ("invoices.create", "req_body")
+
+
+async def test_request_id_of_the_header() -> None:
+    """The header's request id comes before the body's, and is on results too."""
+    error = await failure(
+        answer(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"})
+    )
+    assert error.request_id == "req_header"
+    async with (
+        RawServer(answer(PRICES, headers={"X-Request-Id": "req_1"})) as server,
+        client(server.url) as pay,
+    ):
+        assert info(await pay.prices.list()).request_id == "req_1"
+
+
+async def test_retry_after_on_the_error() -> None:
+    """A 429 tells how long the server asks to wait."""
+    error = await failure(answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "12"}))
+    assert (type(error), error.retry_after) == (RateLimitError, 12)
+
+
+# --- answers that mean harm ---
+
+
+def endless(head: bytes, piece: bytes, written: list[int]) -> Behaviour:
+    """Sends one piece after another until the other side has had enough; `written` counts the bytes
+    it took.
+    """
+
+    async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        written.append(0)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            written[-1] += len(piece)
+            await asyncio.sleep(0)
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_endless_body(status: int) -> None:
+    """A body without an end is cut off at the bound, with an error, also where it comes with
+    one.
+    """
+    written: list[int] = []
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n".encode()
+    error = await failure(endless(head, b"[" * 65_536, written))
+    assert isinstance(error, DecodeError if status == 200 else ServerError)
+    assert error.status == status
+    assert written[0] < 32 * MIB
+    assert isinstance(error, ServerError) or len(error.body or b"") <= 65_536
+
+
+async def test_bomb() -> None:
+    """300 KB that unpack to 300 MB are not unpacked."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packed = b"".join([*(packer.compress(bytes(MIB)) for _ in range(300)), packer.flush()])
+    assert len(packed) < 400_000
+    tracemalloc.start()
+    try:
+        error = await failure(answer(packed, headers={"Content-Encoding": "gzip"}))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(error, DecodeError)
+    assert len(error.body or b"") <= 65_536
+    assert peak < 64 * MIB
+
+
+async def test_compressed_answer() -> None:
+    """A compressed answer is read like any other."""
+    packed = gzip.compress(answer(PRICES).partition(b"\r\n\r\n")[2])
+    async with (
+        RawServer(answer(packed, headers={"Content-Encoding": "gzip"})) as server,
+        client(server.url) as pay,
+    ):
+        assert len(await pay.prices.list()) == len(
+            PRICES["data"] if isinstance(PRICES, dict) else PRICES
+        )
+    assert "gzip" in server.requests[0].headers["accept-encoding"]
+
+
+async def test_compressed_wrongly() -> None:
+    """What calls itself compressed and is not counts as an answer that was cut short."""
+    error = await failure(answer(b"not gzip at all", headers={"Content-Encoding": "gzip"}))
+    assert isinstance(error, ConnectionFailedError)
+    assert error.sent == "yes"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect(status: int) -> None:
+    """A redirect to another host is an error, and that host sees nothing, least of all the key."""
+    async with RawServer(answer(INVOICE)) as elsewhere:
+        error = await failure(answer(b"", status, {"Location": elsewhere.url + "/api/v1/invoices"}))
+    assert isinstance(error, APIError)
+    assert "redirect" in str(error)
+    assert elsewhere.requests == []
+    assert KEY not in str(error)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda written: endless(
+            b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * 4000 + b"\r\n", written
+        ),
+        lambda written: endless(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 4000, written),
+        lambda written: endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", written),
+        lambda written: endless(b"", b"SSH-2.0-OpenSSH_9.6\r\n", written),
+        lambda written: endless(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"zz\r\n", written
+        ),
+    ],
+    ids=["headers", "a header", "100 continue", "garbage", "bad chunks"],
+)
+async def test_endless_nonsense(make: Callable[[list[int]], Behaviour]) -> None:
+    """What is not HTTP, or never comes to its point, ends with an error before the deadline, and
+    takes no memory.
+    """
+    written: list[int] = []
+    error = await failure(make(written), timeout=0.5)
+    assert isinstance(error, (ConnectionFailedError, RequestTimeoutError, DecodeError))
+    assert error.sent in ("unknown", "yes")
+    assert written[0] < 32 * MIB

@@ -1,0 +1,451 @@
+"""Following many invoices for the price of few: sweeps of the lists where that is fewer requests,
+single reads elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from collections import Counter
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from paychainhq import AuthenticationError, Change, InvalidArgumentError, RetryPolicy, WatchState
+from paychainhq._jobs import list_sweeps
+from paychainhq._jobs.watch_state import Watched
+from paychainhq.emulator import Emulator
+from tests.support.client import client as make_client
+from tests.support.faces import PayChainHQ
+from tests.support.raw_server import RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
+
+SOON = 0.02
+ONCE = RetryPolicy(attempts=1, attempt_timeout=5)
+
+
+client = partial(make_client, retry=ONCE, timeout=60)
+
+
+async def create(pay: PayChainHQ, count: int, **more: Any) -> list[str]:
+    made = [
+        {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"{count}-{n}", **more}
+        for n in range(count)
+    ]
+    return [
+        outcome.result.id
+        async for outcome in pay.invoices.create_many(made)
+        if outcome.result is not None
+    ]
+
+
+def asked(emulator: Emulator, since: int) -> Counter[str]:
+    """What was asked for: single reads, and pages of each status."""
+    requests = [request for request in emulator.requests[since:] if request.method == "GET"]
+    return Counter(
+        request.query["status"] if request.operation == "invoices.list" else "read"
+        for request in requests
+    )
+
+
+async def first_sightings(pay: PayChainHQ, ids: list[str], **options: Any) -> list[Change]:
+    """Watch until each was told once."""
+    changes: list[Change] = []
+    async for change in pay.invoices.watch(ids, **options):
+        changes.append(change)
+        if len(changes) == len(ids):
+            break
+    return changes
+
+
+# --- what it costs ---
+
+
+async def test_many_among_many_are_met_in_lists(paychain_emulator: Emulator) -> None:
+    """250 open invoices are known after the three pages of their status, without a single read."""
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 250)
+        since = len(paychain_emulator.requests)
+        changes = await first_sightings(pay, ids)
+    assert {(change.previous, change.current) for change in changes} == {(None, "pending")}
+    assert {change.invoice_id for change in changes} == set(ids)
+    assert asked(paychain_emulator, since) == {"pending": 3}
+
+
+async def test_few_among_many_are_read(
+    paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five watched among 300 open: once it is known that there are many pages, each look is five
+    reads.
+    """
+    monkeypatch.setattr(list_sweeps, "_LARGEST_PAGE", 10)
+    async with client(paychain_emulator.url) as pay:
+        ids = (await create(pay, 300))[:5]
+        since = len(paychain_emulator.requests)
+        watching = pay.invoices.watch(ids, interval=SOON)
+        changes = [await anext(watching) for _ in ids]
+        counts = asked(paychain_emulator, since)
+        assert counts["pending"] == 1
+        assert counts["read"] <= 5
+        since = len(paychain_emulator.requests)
+        paychain_emulator.pay(ids[0])
+        changes.append(await anext(watching))
+        await watching.aclose()
+    assert (changes[-1].invoice_id, changes[-1].current) == (ids[0], "confirming")
+    assert not asked(paychain_emulator, since)["pending"]
+
+
+async def test_one_is_read(paychain_emulator: Emulator) -> None:
+    """For a single invoice no list is looked at."""
+    async with client(paychain_emulator.url) as pay:
+        await create(pay, 3)
+        since = len(paychain_emulator.requests)
+        await first_sightings(pay, ["inv_123"])
+    assert asked(paychain_emulator, since) == {"read": 1}
+
+
+async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> None:
+    """A list needs a business id, a single read does not."""
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 30)
+    since = len(paychain_emulator.requests)
+    async with client(paychain_emulator.url, business_id=None) as pay:
+        await first_sightings(pay, ids)
+    assert asked(paychain_emulator, since) == {"read": 30}
+
+
+async def test_what_changed_takes_at_most_two_single_reads(paychain_emulator: Emulator) -> None:
+    """Of 250 watched, 20 are paid at once: they are told each once, for at most 40 reads, and the
+    paid ones are never listed.
+    """
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 250)
+        told: Counter[tuple[str, str | None]] = Counter()
+        since = 0
+        async for change in pay.invoices.watch(ids, interval=SOON):
+            told[change.invoice_id, change.current] += 1
+            if len(told) == len(ids):
+                for id_ in ids[::13]:
+                    paychain_emulator.pay(id_)
+                    paychain_emulator.confirm(id_)
+                since = len(paychain_emulator.requests)
+            if sum(1 for _, status in told if status == "paid") == 20:
+                break
+    assert set(told.values()) == {1}
+    counts = asked(paychain_emulator, since)
+    assert 20 <= counts["read"] <= 40
+    assert "paid" not in counts
+
+
+async def test_the_paid_history_is_never_read_through(paychain_emulator: Emulator) -> None:
+    """Invoices that have ended already are read once each, and told with their end."""
+    async with client(paychain_emulator.url) as pay:
+        ended = await create(pay, 6)
+        for id_ in ended:
+            paychain_emulator.pay(id_)
+            paychain_emulator.confirm(id_)
+        since = len(paychain_emulator.requests)
+        changes = [change async for change in pay.invoices.watch(ended)]
+    assert {(change.previous, change.current) for change in changes} == {(None, "paid")}
+    counts = asked(paychain_emulator, since)
+    assert counts["read"] == 6
+    assert set(counts) <= {"read", "pending", "confirming", "partially_paid", "underpaid"}
+
+
+async def test_pages_are_as_large_as_the_server_grants() -> None:
+    """A server that gives 7 at a time is read to its end, in as many pages as that takes and none
+    twice.
+    """
+    ids = [f"inv_{n}" for n in range(50)]
+
+    async def small_pages(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        query = dict(part.split("=") for part in request.target.partition("?")[2].split("&"))
+        number = int(query["page"])
+        wanted = ids if query["status"] == "pending" else []
+        page = {
+            "page": number,
+            "limit": 7,
+            "total": len(wanted),
+            "totalPages": -(-len(wanted) // 7),
+            "hasMore": number * 7 < len(wanted),
+        }
+        rows = [
+            {"id": id_, "status": "pending", "amount": "1"}
+            for id_ in wanted[(number - 1) * 7 : number * 7]
+        ]
+        writer.write(answer({"data": rows, "pagination": page}))
+
+    async with RawServer(small_pages) as server, client(server.url) as pay:
+        changes = await first_sightings(pay, ids)
+    assert {change.invoice_id for change in changes} == set(ids)
+    assert (
+        Counter(request.target.partition("?")[2].split("&")[0] for request in server.requests)[
+            "status=pending"
+        ]
+        == 8
+    )
+
+
+async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
+    paychain_emulator: Emulator,
+) -> None:
+    """Lists that say that there is always more end; who was not met is read."""
+    row = {"id": "inv_0", "status": "pending", "amount": "1"}
+    page = {
+        "data": [row],
+        "pagination": {"page": 1, "limit": 1, "total": 9, "totalPages": 9, "hasMore": True},
+    }
+
+    async def stuck(request: Recorded, writer: asyncio.StreamWriter) -> None:
+        id_ = request.target.rpartition("/")[2]
+        writer.write(
+            answer(page if "status=" in request.target else {**row, "id": id_, "status": "paid"})
+        )
+
+    ids = [f"inv_{n}" for n in range(12)]
+    async with RawServer(stuck) as server, client(server.url) as pay:
+        changes = await first_sightings(pay, ids)
+    assert {change.invoice_id: change.current for change in changes} == {
+        "inv_0": "pending",
+        **dict.fromkeys(ids[1:], "paid"),
+    }
+
+
+@pytest.mark.async_only("it measures what this process holds")
+async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
+    """What is kept of 100,000 invoices is a status and a few times each, not their models."""
+    tracemalloc.start()
+    try:
+        state = WatchState.from_token(
+            json.dumps(
+                {
+                    "watching": [
+                        [f"inv_{n}", "pending", "2026-11-21T12:00:00+00:00"] for n in range(100_000)
+                    ]
+                }
+            )
+        )
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held / 100_000 < 1024
+    assert all(isinstance(watched, Watched) for watched in state._watched.values())
+
+
+# --- what is right ---
+
+
+async def test_an_expired_invoice_is_looked_at_by_itself(paychain_emulator: Emulator) -> None:
+    """A list that shows an invoice past its end as pending is not enough: a read of its own makes
+    sure, and then it is told.
+    """
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 20, expires_in=60)
+        others = await create(pay, 21)
+        told: dict[str, list[str | None]] = {}
+        since = 0
+        async for change in pay.invoices.watch([*ids, *others], interval=SOON):
+            told.setdefault(change.invoice_id, []).append(change.current)
+            if len(told) == 41 and not since:
+                paychain_emulator.advance(61)
+                since = len(paychain_emulator.requests)
+            if sum("expired" in statuses for statuses in told.values()) == 20:
+                break
+    assert all(told[id_] == ["pending", "expired"] for id_ in ids)
+    assert all(told[id_] == ["pending"] for id_ in others)
+    assert asked(paychain_emulator, since)["read"] == 20
+
+
+async def test_an_outage_in_a_sweep_is_waited_out(paychain_emulator: Emulator) -> None:
+    """Pages that fail say nothing of who is in them: nothing is told twice or made up, and the
+    watch goes on.
+    """
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 130)
+        told: Counter[tuple[str, str | None]] = Counter()
+        async for change in pay.invoices.watch(ids, interval=SOON):
+            told[change.invoice_id, change.current] += 1
+            if len(told) == 130:
+                for kind in ("503", "drop", "truncate"):
+                    paychain_emulator.fault("invoices.list", kind, times=2)
+                paychain_emulator.pay(ids[77])
+            if change.current == "confirming":
+                break
+    assert set(told.values()) == {1}
+    assert len(told) == 131
+
+
+async def test_a_wrong_key_ends_the_watch_in_a_sweep(paychain_emulator: Emulator) -> None:
+    """What is no passing failure is raised."""
+    async with client(paychain_emulator.url, api_key="pk_wrong") as pay:
+        with pytest.raises(AuthenticationError):
+            await first_sightings(pay, [f"inv_{n}" for n in range(30)])
+
+
+async def test_many_and_mixed_are_told_to_their_ends(paychain_emulator: Emulator) -> None:
+    """A crowd that moves while it is watched: each status once, in its order, to the end of
+    each.
+    """
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 120)
+        told: dict[str, list[str | None]] = {}
+        async for change in pay.invoices.watch([*ids, "inv_nobody"], interval=SOON):
+            told.setdefault(change.invoice_id, []).append(change.current)
+            if change.current == "pending":
+                paychain_emulator.pay(change.invoice_id)
+            elif change.current == "confirming":
+                paychain_emulator.confirm(change.invoice_id)
+    assert told.pop("inv_nobody") == [None]
+    assert set(told) == set(ids)
+    assert all(
+        statuses[-1] == "paid" and statuses == sorted(set(statuses), key=statuses.index)
+        for statuses in told.values()
+    )
+
+
+# --- fed, stopped, resumed ---
+
+
+async def test_what_something_else_has_seen_is_looked_at_at_once(
+    paychain_emulator: Emulator,
+) -> None:
+    """Between two looks that are far apart, a webhook's word brings the change; ids that are not
+    watched are nothing to it.
+    """
+    paid = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def webhooks() -> AsyncIterator[str]:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(paid.wait(), loop))
+        yield "inv_of_somebody_else"
+        yield "inv_123"
+
+    async with client(paychain_emulator.url) as pay:
+        currents = []
+        async for change in pay.invoices.watch(["inv_123"], interval=3600, seen=webhooks()):
+            currents.append(change.current)
+            if change.current == "pending":
+                paychain_emulator.pay("inv_123")
+                paychain_emulator.confirm("inv_123")
+                paid.set()
+    assert currents == ["pending", "paid"]
+
+
+async def test_a_failure_of_what_feeds_it_ends_the_watch(paychain_emulator: Emulator) -> None:
+    """The caller's own exception comes out; the end of the feed alone does not end the watch."""
+
+    async def fails() -> AsyncIterator[str]:
+        yield "inv_123"
+        raise LookupError("the queue is gone")
+
+    async def ends() -> AsyncIterator[str]:
+        yield "inv_123"
+
+    async with client(paychain_emulator.url) as pay:
+        with pytest.raises(LookupError, match="queue"):
+            async for _ in pay.invoices.watch(["inv_123"], interval=3600, seen=fails()):
+                pass
+        changes = []
+        async for change in pay.invoices.watch(["inv_123"], interval=SOON, seen=ends()):
+            changes.append(change.current)
+            if change.current == "pending":
+                paychain_emulator.pay("inv_123")
+                paychain_emulator.confirm("inv_123")
+    assert changes[-1] == "paid"
+
+
+@pytest.mark.async_only("it counts the tasks of the event loop")
+async def test_a_watch_that_is_left_leaves_nothing(paychain_emulator: Emulator) -> None:
+    """Breaking off in the middle of a sweep, with a feed, leaves no task behind."""
+
+    async def never() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield ""
+
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 250)
+        before = asyncio.all_tasks()
+        for stop in (1, 120, 250):
+            watching = pay.invoices.watch(ids, seen=never())
+            for _ in range(stop):
+                await anext(watching)
+            await watching.aclose()
+            assert asyncio.all_tasks() == before
+
+
+async def test_a_watch_goes_on_from_a_token(paychain_emulator: Emulator) -> None:
+    """What changed in between is told once, with what was told before as its previous status, and
+    nothing is told again.
+    """
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 20, expires_in=600)
+        state = WatchState()
+        async for change in pay.invoices.watch(ids, interval=SOON, state=state):
+            if change.invoice_id == ids[0] and change.current == "pending":
+                paychain_emulator.pay(ids[0])
+                paychain_emulator.confirm(ids[0])
+            elif change.current == "paid":
+                break
+        token = state.token()
+        paychain_emulator.pay(ids[1])
+        second = WatchState.from_token(token)
+        changes = []
+        async for change in pay.invoices.watch([], interval=SOON, state=second):
+            changes.append((change.invoice_id, change.previous, change.current))
+            paychain_emulator.advance(601)
+            if len(changes) == 19:
+                break
+    assert changes[0] == (ids[1], "pending", "confirming")
+    assert {change[1:] for change in changes[1:]} == {("pending", "expired")}
+    assert len({change[0] for change in changes}) == 19
+
+
+async def test_a_change_counts_as_told_when_it_is_handed_out(paychain_emulator: Emulator) -> None:
+    """A token that is taken after the third change of a batch knows of three."""
+    async with client(paychain_emulator.url) as pay:
+        ids = await create(pay, 30)
+        state = WatchState()
+        taken: list[Change] = []
+        async for change in pay.invoices.watch(ids, state=state):
+            taken.append(change)
+            if len(taken) == 3:
+                break
+        told = {
+            id_ for id_, status, _ in json.loads(state.token())["watching"] if status is not None
+        }
+        assert told == {change.invoice_id for change in taken}
+        rest = []
+        async for change in pay.invoices.watch(ids, state=WatchState.from_token(state.token())):
+            rest.append(change.invoice_id)
+            if len(rest) == 27:
+                break
+    assert {*rest, *told} == set(ids)
+    assert len(rest) + len(told) == 30
+
+
+@pytest.mark.async_only("it makes no client")
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "[]",
+        "{}",
+        '{"watching": 5}',
+        '{"watching": [["inv_1"]]}',
+        '{"watching": [["inv_1", 5, null]]}',
+        '{"watching": [["../x", null, null]]}',
+        '{"watching": [["inv_1", "pending", "soon"]]}',
+        '{"watching": [["inv_1", "pending", "2026-01-01T00:00:00"]]}',
+        '{"watching": [[5, null, null]]}',
+    ],
+)
+def test_a_token_that_is_none_is_refused(token: str) -> None:
+    """Whatever else is given is told as that, and no id in it can bend a path."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        WatchState.from_token(token)
+    assert caught.value.argument == "token"

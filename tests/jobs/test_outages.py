@@ -1,0 +1,233 @@
+"""Jobs against a simulated server: requests that always fail, outages, and cancellations, at any
+time; no time passes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paychainhq import DecodeError, InvoiceRequest, Outcome
+from paychainhq._jobs.bulk import create_many
+from paychainhq._jobs.streams import Stream
+from paychainhq.ledger import MemoryLedger
+from paychainhq.models import Invoice
+from paychainhq.operations import INVOICES_CREATE
+from tests.support.clocks import run_timeless
+from tests.support.simulated import KINDS, Kind, Outage, Server
+
+TRANSIENT: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "undecodable")
+GIVE_UP_AFTER = 600.0
+
+InvoiceOutcome = Outcome[InvoiceRequest, Invoice]
+
+
+def orders(count: int) -> Iterator[InvoiceRequest]:
+    return (
+        InvoiceRequest(amount="1", token="USDC", chain="eth", description=str(n), reference=str(n))
+        for n in range(count)
+    )
+
+
+def job(
+    server: Server, count: int, concurrency: Any = 4, *, with_ledger: bool = False, **options: Any
+) -> Stream[InvoiceOutcome]:
+    caller = server.caller(MemoryLedger() if with_ledger else None, **options)
+    return create_many(
+        caller,
+        INVOICES_CREATE,
+        InvoiceRequest,
+        orders(count),
+        ledger=None,
+        concurrency=concurrency,
+        give_up_after=GIVE_UP_AFTER,
+        progress=None,
+        business_id=None,
+    )
+
+
+class Run:
+    """What came of a job: its outcomes by reference, and the times of the last invoice and of the
+    end.
+    """
+
+    def __init__(self, server: Server, count: int, concurrency: Any = 4, **options: Any) -> None:
+        self.outcomes: dict[str | None, InvoiceOutcome] = {}
+        self.last_invoice = self.end = 0.0
+        run_timeless(self._run(server, count, concurrency, options))
+
+    async def _run(
+        self, server: Server, count: int, concurrency: Any, options: dict[str, Any]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        async for outcome in job(server, count, concurrency, **options):
+            assert outcome.reference not in self.outcomes
+            self.outcomes[outcome.reference] = outcome
+            if outcome.ok:
+                self.last_invoice = loop.time()
+        self.end = loop.time()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert set(self.outcomes) == {str(n) for n in range(count)}
+        assert {reference for reference, outcome in self.outcomes.items() if outcome.ok} == set(
+            server.made
+        )
+
+    @property
+    def failed(self) -> set[str | None]:
+        return {reference for reference, outcome in self.outcomes.items() if not outcome.ok}
+
+
+CASES: list[tuple[Any, int, bool]] = [
+    (1, 1, False),
+    (1, 6, True),
+    (16, 1, True),
+    (16, 6, False),
+    ("auto", 1, False),
+]
+
+
+@pytest.mark.parametrize(("concurrency", "attempts", "with_ledger"), CASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_healthy_requests_do_not_wait_for_those_that_fail(
+    kind: Kind, concurrency: Any, attempts: int, with_ledger: bool
+) -> None:
+    """500 orders of which 5 always fail: the others take about as long as without them, and the job
+    ends soon after.
+    """
+    options: dict[str, Any] = {"attempts": attempts, "with_ledger": with_ledger}
+    healthy = Run(Server(), 495, concurrency, **options)
+    poison = {str(n): kind for n in (3, 120, 121, 300, 480)}
+    run = Run(server := Server(poison), 500, concurrency, **options)
+    assert run.failed == set(poison)
+    assert all(
+        isinstance(run.outcomes[name].error, DecodeError) == (kind == "undecodable")
+        for name in poison
+    )
+    held = (
+        2 * 5 * 2.0 / (8 if concurrency == "auto" else concurrency) if kind == "silence" else 0.0
+    )  # what silence costs: its attempts
+    assert run.last_invoice <= 1.5 * healthy.end + held
+    assert run.end <= 1.5 * healthy.end + held + 15.0
+    assert server.sent <= 500 + 5 * 10
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("first", [0, 30, 90])
+@pytest.mark.parametrize("kind", TRANSIENT)
+def test_requests_that_fail_in_a_row_are_no_outage(
+    kind: Kind, first: int, concurrency: int
+) -> None:
+    """Ten in a row, more than there are workers: at the beginning, in the middle, and at the
+    end.
+    """
+    poison = {str(n): kind for n in range(first, first + 10)}
+    run = Run(Server(poison), 100, concurrency)
+    assert run.failed == set(poison)
+    assert run.last_invoice < 65
+    assert run.end < 150
+
+
+def test_a_job_in_which_nothing_succeeds_waits_until_it_is_given_up() -> None:
+    """A single order that fails is an outage, as far as anyone can see."""
+    run = Run(Server({"0": "500"}), 1)
+    assert run.failed == {"0"}
+    assert GIVE_UP_AFTER <= run.end < GIVE_UP_AFTER + 10
+
+
+@pytest.mark.parametrize("kind", TRANSIENT)
+def test_an_outage_of_minutes_costs_no_request_an_error(kind: Kind) -> None:
+    """The server goes away in the middle and comes back: every order is invoiced soon after, and
+    few were sent meanwhile.
+    """
+    server = Server(outages=[Outage(0.6, 300.0, kind)])
+    run = Run(server, 200)
+    assert run.failed == set()
+    assert run.end < 320
+    assert server.sent < 200 + 200
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 60),
+    poison=st.dictionaries(st.integers(0, 59), st.sampled_from(KINDS), max_size=12),
+    outages=st.lists(
+        st.tuples(st.floats(0, 5), st.floats(0, 8), st.sampled_from(TRANSIENT)), max_size=2
+    ),
+    latency=st.sampled_from([0.001, 0.05, 1.0]),
+    concurrency=st.sampled_from([1, 2, 5, 16, "auto"]),
+    attempts=st.sampled_from([1, 6]),
+    with_ledger=st.booleans(),
+)
+def test_each_request_has_the_outcome_that_is_its_own(
+    count: int,
+    poison: dict[int, Kind],
+    outages: list[tuple[float, float, Kind]],
+    latency: float,
+    concurrency: Any,
+    attempts: int,
+    with_ledger: bool,
+) -> None:
+    """Whatever fails, and whenever: each healthy order is invoiced, each other one has its error,
+    and the end comes in time.
+    """
+    server = Server(
+        {str(n): kind for n, kind in poison.items() if n < count},
+        [Outage(begin, begin + lasts, kind) for begin, lasts, kind in outages],
+        latency,
+    )
+    run = Run(server, count, concurrency, attempts=attempts, with_ledger=with_ledger)
+    assert run.failed == set(server.poison)
+    alone = len(server.poison) == count and not all(
+        kind == "undecodable" for kind in server.poison.values()
+    )
+    assert run.end <= (
+        GIVE_UP_AFTER + 60 if alone else 20 + 20 * len(server.poison) + 10 * latency * count
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    turns=st.integers(0, 400),
+    poison=st.dictionaries(st.integers(0, 29), st.sampled_from(KINDS), max_size=6),
+    outage=st.tuples(st.floats(0, 2), st.floats(0, 50), st.sampled_from(TRANSIENT)),
+    concurrency=st.sampled_from([1, 4, "auto"]),
+    with_ledger=st.booleans(),
+)
+def test_a_job_that_is_left_at_any_time_leaves_nothing(
+    turns: int,
+    poison: dict[int, Kind],
+    outage: tuple[float, float, Kind],
+    concurrency: Any,
+    with_ledger: bool,
+) -> None:
+    """A consumer that is cancelled, or leaves its block by an exception, ends the workers at
+    once.
+    """
+    server = Server(
+        {str(n): kind for n, kind in poison.items()},
+        [Outage(outage[0], outage[0] + outage[1], outage[2])],
+    )
+    seen: Counter[str | None] = Counter()
+
+    async def consume() -> None:
+        async with job(server, 30, concurrency, with_ledger=with_ledger) as outcomes:
+            async for outcome in outcomes:
+                seen[outcome.reference] += 1
+
+    async def run() -> None:
+        task = asyncio.create_task(consume())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert server.under_way == 0
+
+    run_timeless(run())
+    assert max(seen.values(), default=1) == 1

@@ -1,0 +1,28 @@
+"""The contract of a ledger, over each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from paychainhq.ledger import MemoryLedger, SQLiteLedger
+from tests.support.ledger_contract import LedgerContract, Open, SharedLedgerContract
+
+
+class TestMemoryLedger(LedgerContract):
+    @pytest.fixture
+    def open_ledger(self) -> Open:
+        ledger = MemoryLedger()
+        return lambda: ledger
+
+
+class TestSQLiteLedger(SharedLedgerContract):
+    @pytest.fixture(params=[False, True], ids=["fast", "durable"])
+    def open_ledger(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+        with ExitStack() as opened:
+            yield lambda: opened.enter_context(
+                SQLiteLedger(tmp_path / "ledger.db", durable=request.param)
+            )

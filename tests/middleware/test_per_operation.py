@@ -1,0 +1,528 @@
+"""Limits and retries that isolate operations: the trouble of one does not reach the others, and
+ends soon after its cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paychainhq import (
+    RateLimit,
+    RateLimitError,
+    Request,
+    RequestTimeoutError,
+    Response,
+    RetryPolicy,
+    ServerError,
+)
+from paychainhq._core.credentials import Auth
+from paychainhq._core.operation import Operation
+from paychainhq.middleware.per_operation import PerOperation
+from paychainhq.middleware.rate_limit import Limiter
+from paychainhq.operations import OPERATIONS
+from tests.support.client import INVOICE, PRICES, client, error_body, invoice
+from tests.support.clocks import run_timeless, skipping_clock
+from tests.support.raw_server import RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
+timeless = pytest.mark.async_only("it runs the limiter itself")
+
+OK = Response(200, {}, b"")
+Send = Callable[[Request], Response]
+
+
+def request(operation: str = "prices.list", deadline: float = 1e9) -> Request:
+    return Request(
+        operation=OPERATIONS[operation],
+        path="/",
+        headers={},
+        body=None,
+        idempotency_key=None,
+        deadline=deadline,
+        retry=None,
+    )
+
+
+def limited(retry_after: float | None = None) -> Response:
+    return Response(429, {} if retry_after is None else {"Retry-After": str(retry_after)}, b"")
+
+
+class Load:
+    """Tasks that each send one request of an operation after the other, to a server in virtual
+    time; counts what it accepts.
+    """
+
+    def __init__(
+        self, limiter: Limiter, answers: Callable[[str, float], Response], latency: float = 0.05
+    ) -> None:
+        self.accepted: Counter[tuple[str, int]] = Counter()
+        self.refused: Counter[tuple[str, int]] = Counter()
+        self._limiter = limiter
+        self._answers = answers
+        self._latency = latency
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self, operation: str, tasks: int, end: float) -> None:
+        await asyncio.gather(*(self._work(operation, end) for _ in range(tasks)))
+
+    async def _work(self, operation: str, end: float) -> None:
+        while self._loop.time() < end:
+            response = await self._limiter(request(operation), self._send)
+            if response.status == 429:
+                await asyncio.sleep(float(response.headers.get("Retry-After", 0.2)))
+
+    async def _send(self, request: Request) -> Response:
+        await asyncio.sleep(self._latency)
+        now, name = self._loop.time(), request.operation.name
+        response = self._answers(name, now)
+        (self.refused if response.status == 429 else self.accepted)[name, int(now)] += 1
+        return response
+
+    def rate(self, operation: str, first: int, last: int) -> float:
+        """How many requests a second were accepted."""
+        return sum(self.accepted[operation, second] for second in range(first, last)) / (
+            last - first
+        )
+
+
+def token_bucket(rate: float, burst: float) -> Callable[[float], bool]:
+    tokens, filled = burst, 0.0
+
+    def take(now: float) -> bool:
+        nonlocal tokens, filled
+        tokens, filled = min(burst, tokens + (now - filled) * rate), now
+        if tokens < 1:
+            return False
+        tokens -= 1
+        return True
+
+    return take
+
+
+LIMITS: dict[str, Callable[[], Callable[[float], bool]]] = {
+    "all refused": lambda: lambda _: False,
+    "ten a second": lambda: token_bucket(10, 10),
+    "a fifth": lambda: token_bucket(40, 4),
+}
+
+
+@timeless
+@pytest.mark.parametrize("retry_after", [None, 1, 3])
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_a_limit_of_one_operation(
+    limit: Callable[[], Callable[[float], bool]], retry_after: float | None
+) -> None:
+    """One operation is limited for a minute: another one keeps its throughput, and the limited one
+    is back within ten seconds.
+
+    The bulkhead is no larger than the tasks of the other operation, so that a waiting call would
+    take a place from it.
+    """
+
+    async def run() -> Load:
+        take = limit()
+
+        def answers(name: str, now: float) -> Response:
+            return (
+                limited(retry_after)
+                if name == "prices.list" and 10 <= now < 70 and not take(now)
+                else OK
+            )
+
+        load = Load(Limiter([], 20), answers)
+        await asyncio.gather(load.run("prices.list", 10, 100), load.run("invoices.create", 10, 100))
+        return load
+
+    load = run_timeless(run())
+    before = load.rate("invoices.create", 0, 10)
+    assert before == pytest.approx(200, rel=0.05)
+    assert load.rate("invoices.create", 10, 100) > 0.9 * before
+    assert all(
+        load.rate("invoices.create", second, second + 1) > 0.9 * before for second in range(100)
+    )
+    back = 80 + (
+        0 if retry_after is None else retry_after - 1
+    )  # what the server asks to wait is not counted
+    assert load.rate("prices.list", int(back), 100) > 0.9 * load.rate("prices.list", 0, 10)
+    # The probes of a closed door are one a second, or one for each `Retry-After`.
+    if limit is LIMITS["all refused"]:
+        assert sum(load.refused.values()) < 10 + 60 / (retry_after or 1) * 1.2
+
+
+@timeless
+def test_waiting_for_a_limited_operation_takes_no_place_in_the_bulkhead() -> None:
+    """A hundred calls that wait for one operation do not stop another."""
+
+    async def run() -> None:
+        limiter, loop = Limiter([], 3), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return limited(30)
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        await limiter(request(), refuse)
+        waiting = [asyncio.create_task(limiter(request(), accept)) for _ in range(100)]
+        await asyncio.sleep(1)
+        for _ in range(100):
+            await limiter(request("invoices.create"), accept)
+        assert loop.time() == 1
+        await asyncio.gather(*waiting)
+        assert loop.time() > 30
+
+    run_timeless(run())
+
+
+@timeless
+def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
+    """Calls that queue for the bulkhead when their operation is limited give their place to the
+    other operations.
+    """
+
+    async def run() -> list[tuple[str, float]]:
+        limiter, loop = Limiter([], 1), asyncio.get_running_loop()
+        went: list[tuple[str, float]] = []
+
+        async def send(request: Request) -> Response:
+            went.append((request.operation.name, loop.time()))
+            await asyncio.sleep(0.1)
+            return limited(5) if len(went) == 1 else OK
+
+        calls = ["prices.list"] * 3 + ["invoices.create"] * 2
+        await asyncio.gather(*(limiter(request(name), send) for name in calls))
+        return went
+
+    went = run_timeless(run())
+    assert [name for name, _ in went] == [
+        "prices.list",
+        "invoices.create",
+        "invoices.create",
+        "prices.list",
+        "prices.list",
+    ]
+    assert [at for _, at in went] == pytest.approx([0, 0.1, 0.2, 5.1, 5.2])
+
+
+@timeless
+@pytest.mark.parametrize(("asked", "pause"), [(86_400, 60), (3_600, 60), (61, 60), (59, 59)])
+def test_a_long_pause_is_capped_and_ended_by_a_probe(asked: float, pause: float) -> None:
+    """Whatever one answer asks for, a minute later one request goes alone; once it is accepted, the
+    others go as well.
+    """
+
+    async def run() -> list[float]:
+        limiter, loop = Limiter([], 100), asyncio.get_running_loop()
+        went: list[float] = []
+
+        async def refuse(_: Request) -> Response:
+            return limited(asked)
+
+        async def accept(_: Request) -> Response:
+            went.append(loop.time())
+            await asyncio.sleep(0.5)
+            return OK
+
+        await limiter(request(), refuse)
+        await asyncio.gather(*(limiter(request(), accept) for _ in range(3)))
+        return went
+
+    assert run_timeless(run()) == pytest.approx([pause, pause + 0.5, pause + 0.6], abs=0.02)
+
+
+@timeless
+@pytest.mark.parametrize("end", ["cancelled", "failed", "silent"])
+def test_a_probe_that_is_never_answered_holds_nobody(end: str) -> None:
+    """The others go on when the probe is cancelled or fails, or after a second of silence."""
+
+    async def run() -> float:
+        limiter, loop = Limiter([], 100), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return limited(2)
+
+        async def probe(_: Request) -> Response:
+            await asyncio.sleep(1e6 if end == "silent" else 0.5)
+            raise ConnectionError
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        await limiter(request(), refuse)
+        first = asyncio.create_task(limiter(request(), probe))
+        second = asyncio.create_task(limiter(request(), accept))
+        if end == "cancelled":
+            loop.call_at(2.5, first.cancel)
+        await second
+        now = loop.time()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return now
+
+    assert run_timeless(run()) == pytest.approx(3 if end == "silent" else 2.5)
+
+
+@timeless
+@pytest.mark.parametrize("retry_after", [None, 1, 4])
+def test_a_stray_429_limits_nobody(retry_after: float | None) -> None:
+    """One 429 in a thousand answers is waited out by its own call only; the others keep their
+    throughput.
+    """
+
+    async def run() -> Load:
+        counted = 0
+
+        def answers(name: str, now: float) -> Response:
+            nonlocal counted
+            counted += 1
+            return limited(retry_after) if counted % 1000 == 500 else OK
+
+        load = Load(Limiter([], 100), answers)
+        await load.run("prices.list", 50, 30)
+        return load
+
+    load = run_timeless(run())
+    assert sum(load.refused.values()) > 5
+    assert load.rate("prices.list", 0, 30) > 0.7 * 1000  # the calls that wait are not made up for
+    assert min(load.rate("prices.list", second, second + 1) for second in range(29)) > 0.7 * 1000
+
+
+@timeless
+def test_a_limit_after_thousands_of_successes_is_found() -> None:
+    """A server that begins to refuse most requests is soon asked for no more than it takes."""
+
+    async def run() -> Load:
+        take = token_bucket(100, 10)
+        load = Load(Limiter([], 100), lambda _, now: OK if now < 20 or take(now) else limited())
+        await load.run("prices.list", 50, 60)
+        return load
+
+    load = run_timeless(run())
+    refused = sum(load.refused["prices.list", second] for second in range(30, 60))
+    assert refused < 0.03 * 30 * load.rate("prices.list", 30, 60)
+    assert load.rate("prices.list", 30, 60) > 70
+
+
+# --- turns under the caller's own limits ---
+
+
+@timeless
+@pytest.mark.parametrize("way", ["cancelled", "deadline"])
+def test_a_turn_that_is_not_used_is_given_back(way: str) -> None:
+    """Calls that end while they wait for their turn delay nobody."""
+
+    async def run() -> float:
+        limiter, loop = Limiter([RateLimit(2, burst=2)], 100), asyncio.get_running_loop()
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        tasks = [asyncio.create_task(limiter(request(), accept)) for _ in range(60)]
+        await asyncio.sleep(0.1)
+        if way == "cancelled":
+            for task in tasks:
+                task.cancel()
+        else:  # the transport cancels a call at its deadline
+            for task in tasks:
+                loop.call_at(0.2, task.cancel)
+            await asyncio.sleep(0.2)
+        await limiter(request(), accept)
+        now = loop.time()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return now
+
+    assert run_timeless(run()) == pytest.approx(0.5)
+
+
+@timeless
+@settings(max_examples=60, deadline=None)
+@given(
+    limits=st.lists(
+        st.builds(RateLimit, st.integers(1, 10), st.floats(0.5, 20), st.integers(1, 5)),
+        min_size=1,
+        max_size=2,
+    ),
+    calls=st.lists(
+        st.tuples(st.floats(0, 10), st.none() | st.floats(0, 30)), min_size=1, max_size=40
+    ),
+    slots=st.integers(1, 50),
+)
+def test_limits_are_kept_where_calls_are_cancelled(
+    limits: list[RateLimit], calls: list[tuple[float, float | None]], slots: int
+) -> None:
+    """Whoever is cancelled, and when: the limits are kept, turns are given in the order of the
+    calls, and none is wasted.
+    """
+    went: list[tuple[int, float]] = []
+    asked = sorted(at for at, _ in calls)
+
+    async def run() -> None:
+        limiter, loop = Limiter(limits, slots), asyncio.get_running_loop()
+
+        async def call(number: int) -> None:
+            async def send(_: Request) -> Response:
+                went.append((number, loop.time()))
+                return OK
+
+            await limiter(request(), send)
+
+        tasks = []
+        for number, (at, (_, cancelled)) in enumerate(zip(asked, calls, strict=True)):
+            await asyncio.sleep(at - loop.time())
+            tasks.append(task := asyncio.create_task(call(number)))
+            await asyncio.sleep(0)
+            if cancelled is not None:
+                loop.call_later(cancelled, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run_timeless(run())
+    assert [number for number, _ in went] == sorted(number for number, _ in went)
+    assert {number for number, (_, cancelled) in enumerate(calls) if cancelled is None} <= {
+        number for number, _ in went
+    }
+    times = [at for _, at in went]
+    due = [0.0] * len(limits)
+    for number, at in went:
+        # The earliest time at which the limits let it go, given those that went before it.
+        opens = [
+            due[n] - ((limit.burst or 1) - 1) * limit.per / limit.rate
+            for n, limit in enumerate(limits)
+        ]
+        before = max([asked[number], *opens, *times[: times.index(at)][-1:]])
+        assert at == pytest.approx(before, abs=1e-4)
+        due = [max(at, due[n]) + limit.per / limit.rate for n, limit in enumerate(limits)]
+
+
+@timeless
+def test_a_turn_beyond_the_deadline_behind_others() -> None:
+    """The turns of those who wait already count: a call whose own comes after its deadline is
+    refused at once.
+    """
+
+    async def run() -> None:
+        limiter, loop = Limiter([RateLimit(1)], 100), asyncio.get_running_loop()
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        waiting = [asyncio.create_task(limiter(request(), accept)) for _ in range(10)]
+        await asyncio.sleep(0.5)
+        with pytest.raises(RequestTimeoutError, match="which is in 9"):
+            await limiter(request(deadline=9), accept)
+        assert loop.time() == 0.5
+        await limiter(request(deadline=11), accept)
+        assert loop.time() == pytest.approx(10)
+        await asyncio.gather(*waiting)
+
+    run_timeless(run())
+
+
+# --- over the wire ---
+
+
+def by_path(
+    answers: dict[str, Sequence[bytes]],
+) -> Callable[[Recorded, asyncio.StreamWriter], object]:
+    """Return a behaviour that answers each path from a script of its own; the last answer stays."""
+    scripts = {path: list(script) for path, script in answers.items()}
+
+    async def behave(recorded: Recorded, writer: asyncio.StreamWriter) -> None:
+        script = next(script for path, script in scripts.items() if recorded.target.endswith(path))
+        writer.write(script.pop(0) if len(script) > 1 else script[0])
+
+    return behave
+
+
+LONG = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+async def test_a_wait_of_a_day_over_the_wire() -> None:
+    """The call itself ends at once with the wait; other operations go on; the operation is asked
+    again a minute later.
+    """
+    behave = by_path({"/prices": [LONG, answer(PRICES)], "/invoices": [answer(INVOICE)]})
+    async with RawServer(behave) as server, client(server.url, timeout=100) as pay:  # type: ignore[arg-type]
+        with skipping_clock() as clock:
+            with pytest.raises(RateLimitError) as caught:
+                await pay.prices.list()
+            assert caught.value.retry_after == 86_400
+            for _ in range(3):
+                await invoice(pay)
+            assert clock.waits == []
+            await pay.prices.list()
+            await pay.prices.list()
+        assert clock.waits[0] == pytest.approx(60, abs=1)
+        assert sum(clock.waits) < 62
+
+
+async def test_a_broken_operation_spends_no_retries_of_another() -> None:
+    """A read, or another mutation, that fails until its retries are spent leaves those of the
+    invoices as they were.
+    """
+    busy = answer(error_body("INTERNAL_ERROR"), 503)
+    policy = RetryPolicy(60, first=0.000_001, cap=0.000_001)
+    behave = by_path(
+        {"/prices": [busy], "/customers": [busy], "/invoices": [busy] * 59 + [answer(INVOICE)]}
+    )
+    async with RawServer(behave) as server, client(server.url, retry=policy) as pay:  # type: ignore[arg-type]
+        for broken in (pay.prices.list, lambda: pay.customers.create("c-1")):
+            for _ in range(3):
+                with pytest.raises(ServerError):
+                    await broken()
+        assert len((await invoice(pay)).response.attempts) == 60
+    asked = Counter(recorded.target.rpartition("/")[2] for recorded in server.requests)
+    assert asked == {"prices": 103, "customers": 103, "invoices": 60}
+
+
+# --- the unit ---
+
+
+def operation(path: str, method: str = "GET", auth: Auth | None = "api_key") -> Operation[object]:
+    return Operation(
+        name=f"{method} {path}", method=method, path=path, response=lambda: object, auth=auth
+    )
+
+
+@pytest.mark.async_only("it makes no client")
+def test_what_is_one_operation() -> None:
+    """Method, credential and path without its ids: a plain request shares the state of the
+    operation that is modelled.
+    """
+    states = PerOperation(list[int])
+    one = states.of(operation("/api/v1/payouts/po_1"))
+    assert states.of(operation("/api/v1/payouts/po_2")) is one
+    assert states.of(operation("/api/v1/payouts")) is not one
+    assert states.of(operation("/api/v1/payouts/po_1", "POST")) is not one
+    assert states.of(operation("/api/v1/payouts/po_1", auth="payout_key")) is not one
+    assert states.of(operation("/api/v1/businesses/biz_123/invoices", "POST")) is states.of(
+        OPERATIONS["invoices.create"]
+    )
+    assert states.of(operation("/api/v1/prices", auth=None)) is states.of(OPERATIONS["prices.list"])
+
+
+@pytest.mark.async_only("it makes no client")
+def test_the_state_is_bounded() -> None:
+    """Paths of any number, with ids that look like none, do not fill the memory, and those of other
+    credentials keep their own.
+    """
+    states = PerOperation(list[int])
+    letters = [
+        f"/api/v1/{chr(97 + a)}{chr(97 + b)}{chr(97 + c)}"
+        for a in range(26)
+        for b in range(26)
+        for c in range(5)
+    ]
+    seen = [states.of(operation(path)) for path in letters]
+    assert 256 <= len({id(state) for state in seen}) <= 257
+    assert len(states._by_name) <= 1024
+    other = states.of(operation("/api/v1/x", auth="payout_key"))
+    assert all(state is not other for state in seen)
+    assert states.of(operation(letters[-1])) is seen[-1]
+    assert states.of(operation(letters[-1], "POST")) is not seen[-1]

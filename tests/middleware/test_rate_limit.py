@@ -1,0 +1,379 @@
+"""Turns: the caller's own limits, the server's 429s, and the bulkhead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paychainhq import ConfigurationError, RateLimit, Request, RequestTimeoutError, Response
+from paychainhq.middleware.rate_limit import Limiter
+from paychainhq.operations import OPERATIONS
+from tests.support.client import PRICES, client
+from tests.support.clocks import run_timeless, skipping_clock
+from tests.support.raw_server import RawServer, Recorded, answer
+
+pytestmark = pytest.mark.usefixtures("face")
+
+OK = Response(200, {}, b"")
+
+
+def request(deadline: float = 1e9) -> Request:
+    return Request(
+        operation=OPERATIONS["prices.list"],
+        path="/",
+        headers={},
+        body=None,
+        idempotency_key=None,
+        deadline=deadline,
+        retry=None,
+    )
+
+
+def starts(
+    limits: Sequence[RateLimit],
+    calls: int,
+    answers: Callable[[int], Response] = lambda _: OK,
+    slots: int = 1000,
+) -> list[float]:
+    """When each of many calls that all ask at second 0 gets its turn; `answers` gives what the n-th
+    of them is told.
+    """
+    times: list[float] = []
+
+    async def send(_: Request) -> Response:
+        times.append(asyncio.get_running_loop().time())
+        return answers(len(times))
+
+    async def run() -> None:
+        limiter = Limiter(limits, slots)
+        await asyncio.gather(*(limiter(request(), send) for _ in range(calls)))
+
+    run_timeless(run())
+    return times
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_one_limit() -> None:
+    """A full burst goes at once, and the rest in even steps."""
+    assert starts([RateLimit(4)], 8) == pytest.approx([0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0])
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_burst() -> None:
+    """`burst` says how many go at once; a rate below one a period still lets one go."""
+    assert starts([RateLimit(10, burst=1)], 4) == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert starts([RateLimit(2, per=60, burst=3)], 5) == pytest.approx([0, 0, 0, 30, 60])
+    assert starts([RateLimit(0.5)], 3) == pytest.approx([0, 2, 4])
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_several_limits() -> None:
+    """With several limits, each of them is kept."""
+    assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx(
+        [0, 0, 0.5, 20, 40]
+    )
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+@given(
+    limits=st.lists(
+        st.builds(
+            RateLimit, st.integers(1, 20), st.floats(0.1, 60), st.none() | st.integers(1, 30)
+        ),
+        max_size=3,
+    ),
+    calls=st.integers(1, 40),
+)
+def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
+    """No stretch of time ever holds more calls than a limit allows for it: its burst, and one more
+    for each step.
+    """
+    times = starts(limits, calls)
+    assert len(times) == calls
+    for limit in limits:
+        burst = limit.burst or max(1, int(limit.rate))
+        for first, start in enumerate(times):
+            for last in range(first + burst, len(times)):
+                assert (
+                    times[last] - start
+                    >= (last - first + 1 - burst) * limit.per / limit.rate - 1e-6
+                )
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "7"}, 7), ({}, 1)])
+def test_pause(headers: dict[str, str], pause: float) -> None:
+    """A 429 pauses all who wait, for as long as the server says, or a second; after it, the limit
+    is kept as before.
+    """
+    limited = Response(429, headers, b"")
+    times = starts([RateLimit(1, burst=1)], 5, lambda number: limited if number == 2 else OK)
+    assert times == pytest.approx([0, 1, 1 + pause, 2 + pause, 3 + pause])
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_one_pause_for_several_answers() -> None:
+    """Several 429s at one time are one pause, the longest, and not their sum."""
+
+    async def run() -> float:
+        limiter, loop = Limiter([], 100), asyncio.get_running_loop()
+
+        waits = iter(["4", "10", "4", "10", "4"])
+
+        async def refuse(_: Request) -> Response:
+            await asyncio.sleep(0.5)
+            return Response(429, {"Retry-After": next(waits)}, b"")
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        await asyncio.gather(*(limiter(request(), refuse) for _ in range(5)))
+        await limiter(request(), accept)
+        return loop.time()
+
+    assert run_timeless(run()) == pytest.approx(10.5)
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+async def test_pause_over_the_wire() -> None:
+    """After a 429 to one call, another call of the same client, or of a view of it, waits before it
+    sends.
+    """
+    limited = answer(
+        {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"}
+    )
+    async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
+        with skipping_clock() as clock:
+            with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
+                await pay.prices.list()
+            await pay.with_options(timeout=20).prices.list()
+            await pay.prices.list()
+    first, *others = clock.waits
+    assert first == pytest.approx(3, abs=0.5)
+    assert sum(others) <= 0.1  # the pace: ten a second to begin with
+    assert len(server.requests) == 3
+
+
+def after_a_429(
+    calls: int, limits: Sequence[RateLimit] = (), slots: int = 1000, cancelled: Sequence[int] = ()
+) -> list[tuple[int, float]]:
+    """Which of many calls goes when, if all ask in a pause of a second; some of them are cancelled
+    in it.
+    """
+    order: list[tuple[int, float]] = []
+
+    async def run() -> None:
+        limiter, loop = Limiter(limits, slots), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return Response(429, {}, b"")
+
+        async def call(number: int) -> None:
+            async def send(_: Request) -> Response:
+                order.append((number, loop.time()))
+                return OK
+
+            await limiter(request(), send)
+
+        await limiter(request(), refuse)
+        tasks = [asyncio.create_task(call(number)) for number in range(calls)]
+        await asyncio.sleep(0.5)
+        for number in cancelled:
+            tasks[number].cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [number for number, error in enumerate(ended) if error] == list(cancelled)
+
+    run_timeless(run())
+    return order
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.parametrize("slots", [3, 1000])
+def test_a_pace_after_a_429(slots: int) -> None:
+    """After the pause calls go one by one, first come, first served, ever quicker: as many more a
+    second as have been taken.
+    """
+    order = after_a_429(5, slots=slots)
+    assert [number for number, _ in order] == [0, 1, 2, 3, 4]
+    steps = [0, 1 / 10, 1 / 11, 1 / 12, 1 / 13]
+    assert [at for _, at in order] == pytest.approx(
+        [1 + sum(steps[: number + 1]) for number in range(5)], abs=0.02
+    )
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_who_is_cancelled_in_the_line_takes_no_turn() -> None:
+    """The first of the line, or one in its middle, is cancelled: the others close up."""
+    order = after_a_429(5, cancelled=[0, 2])
+    assert [number for number, _ in order] == [1, 3, 4]
+    assert order[-1][1] == pytest.approx(1.2, abs=0.02)
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch
+    up, and the pace grows.
+    """
+    sleep = asyncio.sleep
+    in_time = after_a_429(400)[-1][1]
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds + 0.03))
+    assert after_a_429(400)[-1][1] < in_time + 0.1
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_the_pace_leaves_the_limits_as_they_are() -> None:
+    """A limit that allows less than the pace is kept also after a 429."""
+    order = after_a_429(4, [RateLimit(2, burst=1)])
+    assert [at for _, at in order] == pytest.approx([1.0, 1.5, 2.0, 2.5], abs=0.02)
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_no_pace_without_a_429() -> None:
+    """Errors of other kinds hold nobody back."""
+    assert starts([], 50, lambda number: Response(503, {}, b"") if number % 2 else OK) == [0.0] * 50
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_a_failed_answer_raises_no_pace() -> None:
+    """In an outage the pace stays what it was: a 5xx says nothing of the rate."""
+
+    async def run(status: int) -> float:
+        limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
+        answers = iter([429])
+
+        async def send(_: Request) -> Response:
+            return Response(next(answers, status), {}, b"")
+
+        await asyncio.gather(limiter(request(), send))
+        await asyncio.gather(*(limiter(request(), send) for _ in range(51)))
+        return loop.time()
+
+    assert run_timeless(run(503)) == pytest.approx(6, abs=0.1)
+    assert run_timeless(run(200)) < 4
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_a_deadline_within_the_pause() -> None:
+    """Who would have to wait for longer than its deadline is refused at once, also if others stand
+    in line before it.
+    """
+
+    async def run() -> None:
+        limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
+
+        async def refuse(_: Request) -> Response:
+            return Response(429, {"Retry-After": "10"}, b"")
+
+        async def accept(_: Request) -> Response:
+            return OK
+
+        await limiter(request(), refuse)
+        waiting = asyncio.create_task(limiter(request(), accept))
+        await asyncio.sleep(1)
+        with pytest.raises(RequestTimeoutError, match="which is in 9") as caught:
+            await limiter(request(deadline=5), accept)
+        assert (loop.time(), caught.value.sent) == (1, "no")
+        await waiting
+        assert loop.time() == pytest.approx(10)
+
+    run_timeless(run())
+
+
+@pytest.mark.async_only("it waits for its deadline")
+async def test_a_deadline_in_the_line() -> None:
+    """A call that stands in line when its deadline passes ends with it, and has sent nothing."""
+    limited = answer(
+        {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"}
+    )
+    async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
+        with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
+            await pay.prices.list()
+        hasty = pay.with_options(timeout=0.2)
+        ended = await asyncio.gather(
+            *(hasty.prices.list() for _ in range(50)), return_exceptions=True
+        )
+    errors = [error for error in ended if isinstance(error, RequestTimeoutError)]
+    assert len(errors) > 30
+    assert {error.sent for error in errors} <= {"no", "unknown"}
+    assert len(server.requests) < 20
+
+
+@pytest.mark.async_only("it runs the limiter itself")
+def test_turn_beyond_the_deadline() -> None:
+    """A turn after the deadline is refused at once, with nothing sent, and takes no turn from the
+    others.
+    """
+
+    async def run() -> tuple[list[float], RequestTimeoutError]:
+        limiter, loop = Limiter([RateLimit(1, per=10)], 100), asyncio.get_running_loop()
+        times: list[float] = []
+
+        async def send(_: Request) -> Response:
+            times.append(loop.time())
+            return OK
+
+        await limiter(request(), send)
+        with pytest.raises(RequestTimeoutError, match="which is in 10") as caught:
+            await limiter(request(deadline=5), send)
+        assert loop.time() == 0
+        await limiter(request(), send)
+        return times, caught.value
+
+    times, error = run_timeless(run())
+    assert times == pytest.approx([0, 10])
+    assert (error.sent, error.attempts) == ("no", ())
+
+
+@pytest.mark.async_only("a session of one's own belongs to this loop")
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_bulkhead(slots: int) -> None:
+    """The server never sees more requests at once than `max_connections`, and they are all made."""
+    under_way: list[int] = [0]
+
+    async def count(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        under_way.append(under_way[-1] + 1)
+        for _turn in range(20):
+            await asyncio.sleep(0)
+        under_way.append(under_way[-1] - 1)
+        writer.write(answer(PRICES))
+
+    # A session of one's own, since the client's would keep the bound even without the bulkhead.
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    async with (
+        RawServer(count) as server,
+        session,
+        client(server.url, max_connections=slots, session=session) as pay,
+    ):
+        await asyncio.gather(*(pay.prices.list() for _ in range(20)))
+    assert max(under_way) == slots
+    assert len(server.requests) == 20
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+async def test_limits_are_the_clients() -> None:
+    """The limits of the constructor, one or several, are those that its calls keep."""
+    for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):
+        async with (
+            RawServer(answer(PRICES)) as server,
+            client(server.url, rate_limit=limits) as pay,
+        ):
+            with skipping_clock() as clock:
+                for _ in range(4):
+                    await pay.prices.list()
+        assert clock.waits == pytest.approx([0.5, 0.5], abs=0.2)
+
+
+@pytest.mark.async_only("it makes no client")
+@pytest.mark.parametrize(
+    "settings",
+    [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}],
+)
+def test_limit_that_cannot_be(settings: dict[str, float]) -> None:
+    """A limit that would let nothing through, or that is no number, is refused."""
+    with pytest.raises(ConfigurationError):
+        RateLimit(**settings)  # type: ignore[arg-type]

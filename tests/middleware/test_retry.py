@@ -1,0 +1,439 @@
+"""What is repeated, how often, after which wait, and what never is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from socket import create_server
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paychainhq import (
+    APIError,
+    ConnectionFailedError,
+    DuplicateRequestError,
+    Next,
+    PayChainError,
+    RateLimitError,
+    Request,
+    RequestTimeoutError,
+    Response,
+    RetryPolicy,
+    ServerError,
+)
+from paychainhq._attempts import Attempt
+from paychainhq.emulator import API_KEY, Emulator
+from paychainhq.middleware.retry import Retry, RetryBudget
+from paychainhq.operations import OPERATIONS
+from tests.support.client import (
+    CREATED_KEY,
+    INVOICE,
+    PRICES,
+    QUICK,
+    client,
+    error_body,
+    info,
+    invoice,
+    states,
+)
+from tests.support.clocks import run_timeless, skipping_clock
+from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
+
+pytestmark = pytest.mark.usefixtures("face")
+
+BUSY = answer(error_body("INTERNAL_ERROR"), 503)
+LIMITED = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "1"})
+IN_PROGRESS = answer(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS"), 409)
+
+PASSING: dict[str, Behaviour] = {
+    "close": close,
+    "reset": reset,
+    "cut": cut(answer(INVOICE)),
+    "silence": silence,
+    "408": answer(error_body("X"), 408),
+    "425": answer(error_body("X"), 425),
+    "429": answer(error_body("X"), 429, {"Retry-After": "0"}),
+    "500": answer(b"", 500),
+    "503": BUSY,
+    "in progress": IN_PROGRESS,
+}
+each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+async def test_one_key_through_all_failures() -> None:
+    """A POST that meets one failure of each kind in turn succeeds within its deadline, with the
+    same key in each attempt.
+    """
+    script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
+    async with RawServer(*script) as server, client(server.url) as pay:
+        with skipping_clock() as clock:
+            result = await invoice(pay)
+    assert len(server.requests) == 6
+    assert {request.headers["idempotency-key"] for request in server.requests} == {
+        result.response.idempotency_key
+    }
+    assert len({request.body for request in server.requests}) == 1
+    assert [attempt.status for attempt in result.response.attempts] == [
+        None,
+        200,
+        503,
+        429,
+        None,
+        200,
+    ]
+    assert sum(1 <= wait < 1.1 for wait in clock.waits) == 1
+
+
+async def test_one_invoice_through_all_failures() -> None:
+    """The emulator has created exactly one invoice after a drop, a cut answer, a 503, a 429 and a
+    reply that was too slow.
+    """
+    with Emulator() as emulator:
+        for kind in ("drop", "truncate", 503, "429:0", "slow:0.25"):
+            emulator.fault("invoices.create", kind)
+        patient = RetryPolicy(attempts=90, attempt_timeout=0.2, first=0.02, cap=0.02)
+        async with client(emulator.url, api_key=API_KEY, retry=patient) as pay:
+            before = {found.id async for found in pay.invoices.list()}
+            created = await invoice(pay)
+            after = {found.id async for found in pay.invoices.list()}
+        creates = [
+            request for request in emulator.requests if request.operation == "invoices.create"
+        ]
+    assert after - before == {created.id}
+    assert {request.headers["Idempotency-Key"] for request in creates} == {
+        created.response.idempotency_key
+    }
+
+
+@each_passing
+async def test_reads_and_keyed_mutations_are_repeated(failure: Behaviour) -> None:
+    """A read, and a mutation with a key, are sent again after a failure that may pass."""
+    async with (
+        RawServer(failure, answer(PRICES), failure, answer(INVOICE)) as server,
+        client(server.url) as pay,
+    ):
+        assert len(info(await pay.prices.list()).attempts) == 2
+        assert len((await invoice(pay)).response.attempts) == 2
+    assert len(server.requests) == 4
+
+
+@each_passing
+async def test_unkeyed_mutations_are_sent_once(failure: Behaviour) -> None:
+    """A mutation without a key is never sent again once it may have left."""
+    async with (
+        RawServer(failure) as server,
+        client(server.url, dashboard=Emulator().dashboard) as pay,
+    ):
+        for call in (
+            pay.api_keys.create("x", ["business:read"]),
+            pay.api_keys.revoke("key_123"),
+            pay.request("POST", "/api/v1/new", body={}),
+        ):
+            with pytest.raises(PayChainError) as caught:
+                await call
+            assert caught.value.sent in ("yes", "unknown")
+            assert caught.value.idempotency_key is None
+    assert len(server.requests) == 3
+
+
+async def test_unkeyed_mutation_that_never_left() -> None:
+    """A refused connection is tried again also without a key, and the mutation is sent once the
+    server is there.
+    """
+    with create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    calls: list[Request] = []
+
+    async def watch(request: Request, send: Next) -> Response:
+        calls.append(request)
+        return await send(request)
+
+    settings = {
+        "dashboard": Emulator().dashboard,
+        "middleware": [watch],
+        "retry": RetryPolicy(attempts=10_000, first=0.001, cap=0.001),
+    }
+    async with client(f"http://127.0.0.1:{port}", **settings) as pay:
+        call = asyncio.create_task(pay.api_keys.create("x", ["business:read"]))
+        while not (calls and calls[0].attempts):
+            await asyncio.sleep(0)
+        async with RawServer(answer(CREATED_KEY), port=port) as server:
+            created = await call
+    assert len(server.requests) == 1
+    assert info(created).attempts[0].sent == "no"
+    assert info(created).attempts[-1].status == 200
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+async def test_what_the_server_has_refused(status: int) -> None:
+    """An answer that speaks of the request, and not of the moment, is not asked for again."""
+    async with (
+        RawServer(answer(error_body("SOME_CODE"), status)) as server,
+        client(server.url) as pay,
+    ):
+        for call in (pay.invoices.get("inv_123"), invoice(pay)):
+            with pytest.raises(APIError) as caught:
+                await call
+            assert caught.value.status == status
+    assert len(server.requests) == 2
+
+
+async def test_duplicate_after_a_repeat() -> None:
+    """A duplicate that answers a repeat means that an earlier attempt was taken: the error says so,
+    with the key.
+    """
+    async with (
+        RawServer(close, answer(error_body("DUPLICATE_REQUEST"), 409)) as server,
+        client(server.url) as pay,
+    ):
+        with pytest.raises(DuplicateRequestError) as caught:
+            await invoice(pay, idempotency_key="order-7")
+    assert (caught.value.sent, caught.value.idempotency_key, len(caught.value.attempts)) == (
+        "yes",
+        "order-7",
+        2,
+    )
+    assert "order-7" in str(caught.value)
+
+
+async def test_no_hidden_repeat() -> None:
+    """A kept-alive connection that is lost after the request came is one attempt, and the server
+    sees no request besides.
+    """
+    once = {"retry": None, "dashboard": Emulator().dashboard}
+    async with RawServer(answer(PRICES), close) as server, client(server.url, **once) as pay:
+        for call in (pay.prices.list, lambda: pay.api_keys.revoke("key_123")):
+            server.script = [answer(PRICES), close]
+            server.requests.clear()
+            await pay.prices.list()
+            with pytest.raises(ConnectionFailedError) as caught:
+                await call()
+            assert (len(caught.value.attempts), caught.value.sent) == (1, "unknown")
+            assert len(server.requests) == 2
+
+
+async def test_attempts_are_what_the_server_saw() -> None:
+    """Over lost keep-alive connections too, the error lists exactly the requests that the server
+    has seen.
+    """
+    async with (
+        RawServer(answer(PRICES), close, close, close) as server,
+        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+    ):
+        await pay.prices.list()
+        with pytest.raises(ConnectionFailedError) as caught:
+            await pay.prices.list()
+    assert len(caught.value.attempts) == len(server.requests) - 1 == 3
+
+
+# --- waits ---
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def http_date(seconds: float) -> str:
+    return format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("1.5", 1.5),
+        (http_date(9), 9),
+        (http_date(-9), 0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        ("1e3", None),
+        ("NaN", None),
+        ("\u0663", None),
+        ("Sun, 99 Mar 2026 12:00:00 GMT", None),
+        ("99999999999", 86_400),
+        ("9" * 400, None),
+    ],
+)
+async def test_retry_after(written: str, wanted: float | None) -> None:
+    """Seconds, and a date by the server's own clock, are waited for at least; what gives no sense
+    is as if it were not there.
+    """
+    busy = answer(error_body("X"), 503, {"Retry-After": written, "Date": http_date(0)})
+    async with (
+        RawServer(busy, answer(PRICES), busy) as server,
+        client(server.url, timeout=100_000) as pay,
+    ):
+        with skipping_clock() as clock:
+            await pay.prices.list()
+        (wait,) = clock.waits
+        assert (wanted or 0) <= wait <= (wanted or 0) + QUICK.first
+        with pytest.raises(ServerError) as caught:
+            await pay.with_options(retry=None).prices.list()
+        assert caught.value.retry_after == wanted
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_beyond_the_deadline(status: int) -> None:
+    """A wait that the deadline does not allow is not begun: the error comes at once, and tells the
+    wait.
+    """
+    async with (
+        RawServer(answer(error_body("X"), status, {"Retry-After": "30"})) as server,
+        client(server.url) as pay,
+    ):
+        with skipping_clock() as clock, pytest.raises((RateLimitError, ServerError)) as caught:
+            await pay.prices.list()
+    assert vars(caught.value)["retry_after"] == 30
+    assert clock.waits == []
+    assert len(server.requests) == 1
+
+
+async def test_limited_until_the_deadline() -> None:
+    """A 429 that does not say how long, and whose pause the deadline does not allow, is the error:
+    not the turn that never came.
+    """
+    async with (
+        RawServer(answer(error_body("X"), 429)) as server,
+        client(server.url, timeout=0.9) as pay,
+    ):
+        with pytest.raises(RateLimitError) as caught:
+            await pay.prices.list()
+        assert (states(caught.value), caught.value.retry_after, len(server.requests)) == (
+            [429],
+            None,
+            1,
+        )
+        with pytest.raises(RequestTimeoutError) as unsent:
+            await pay.with_options(timeout=0.1).prices.list()
+        assert (unsent.value.sent, len(server.requests)) == ("no", 1)
+
+
+async def test_without_a_policy() -> None:
+    """`retry=None` makes one attempt of every call, on the client and on a view."""
+    async with RawServer(BUSY) as server, client(server.url, retry=None) as pay:
+        for face in (pay, pay.with_options(retry=QUICK).with_options(retry=None)):
+            with pytest.raises(ServerError):
+                await face.prices.list()
+    assert len(server.requests) == 2
+
+
+async def test_last_failure_is_raised() -> None:
+    """After the last attempt, the error is that of the last failure and tells all of them."""
+    async with (
+        RawServer(close, BUSY, silence) as server,
+        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+    ):
+        with pytest.raises(RequestTimeoutError) as caught:
+            await pay.prices.list()
+    assert states(caught.value) == [
+        "the server closed the connection before it answered",
+        503,
+        "timed out",
+    ]
+
+
+async def test_budget() -> None:
+    """Once an outage has used up the client's retries, calls fail at their first failure; ten
+    successes buy one retry back.
+    """
+    async with (
+        RawServer(BUSY) as server,
+        client(server.url, retry=RetryPolicy(51, first=0.000_001, cap=0.000_001)) as pay,
+    ):
+        for made in (51, 51, 1):
+            with pytest.raises(ServerError) as caught:
+                await pay.prices.list()
+            assert len(caught.value.attempts) == made
+        server.script = [answer(PRICES)]
+        for _ in range(11):
+            await pay.prices.list()
+        server.script = [BUSY]
+        with pytest.raises(ServerError) as caught:
+            await pay.prices.list()
+        assert len(caught.value.attempts) == 2
+
+
+# --- the schedule, in general ---
+
+OUTCOMES = st.lists(
+    st.one_of(
+        st.sampled_from([200, 404, 500, 503, "lost", "refused", "slow"]),
+        st.tuples(st.sampled_from([429, 503]), st.floats(0, 100)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.mark.async_only("it makes no client")
+@given(
+    outcomes=OUTCOMES,
+    policy=st.builds(
+        RetryPolicy, st.integers(1, 8), st.just(20.0), st.floats(0.01, 10), st.floats(0.01, 30)
+    ),
+    timeout=st.floats(0.1, 200),
+    keyed=st.booleans(),
+)
+def test_schedule(
+    outcomes: list[int | str | tuple[int, float]], policy: RetryPolicy, timeout: float, keyed: bool
+) -> None:
+    """Whatever comes: no attempt too many, no wait over its ceiling, nothing after the deadline,
+    and one key.
+    """
+    started: list[float] = []
+    ended: list[float] = []
+    asked: list[float] = []
+
+    async def attempt(request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        assert request is call
+        outcome = outcomes[min(len(started), len(outcomes) - 1)]
+        started.append(loop.time())
+        await asyncio.sleep(0.5)
+        ended.append(loop.time())
+        status, after = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
+        asked.append(after)
+        if isinstance(status, int):
+            request.attempts.append(Attempt(status, None, "yes", 0.5))
+            return Response(status, {"Retry-After": f"{after:.6f}"} if after else {}, b"")
+        request.attempts.append(
+            Attempt(None, status, "no" if status == "refused" else "unknown", 0.5)
+        )
+        raise (RequestTimeoutError if status == "slow" else ConnectionFailedError)(
+            status, **request.facts()
+        )
+
+    call = Request(
+        operation=OPERATIONS["invoices.create"],
+        path="/",
+        headers={},
+        body=b"{}",
+        idempotency_key="key" if keyed else None,
+        deadline=timeout,
+        retry=policy,
+    )
+
+    async def run() -> PayChainError | Response:
+        try:
+            return await Retry(RetryBudget())(call, attempt)
+        except (ConnectionFailedError, RequestTimeoutError) as error:
+            return error
+
+    end = run_timeless(run())
+    if isinstance(end, PayChainError):
+        assert (end.idempotency_key, len(end.attempts)) == (call.idempotency_key, len(started))
+    else:
+        assert end.status == call.attempts[-1].status
+    assert 1 <= len(started) <= policy.attempts
+    for number, (before, after) in enumerate(pairwise(zip(started, ended, strict=True))):
+        ceiling = min(policy.first * 2**number, policy.cap)
+        assert asked[number] - 1e-6 <= after[0] - before[1] <= asked[number] + ceiling + 1e-6
+        assert after[0] < timeout
+    if not keyed:
+        assert all(attempt.sent == "no" for attempt in call.attempts[:-1])

@@ -1,0 +1,102 @@
+"""A server's text cannot forge a line of a log, or steer a terminal: it is escaped where an error
+is shown, and kept as it came.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import traceback
+from typing import Any
+
+import pytest
+
+from paychainhq import APIError, BadRequestError, ConfigurationError, DecodeError, PayChainError
+from paychainhq.errors import printable
+from tests.support.client import INVOICE, client, error_body, invoice
+from tests.support.raw_server import RawServer, answer
+
+EVIL = [
+    "first\nWARNING paid",
+    "a\r\nb",
+    "\x1b[2J\x1b]0;title\x07",
+    "\x00\x08\x7f\x85\x9b31m",
+    "\u2028\u2029",
+    "abc\u202edcba",
+    "\ud83d",
+    "\ufeff",
+]
+
+
+def written(error: PayChainError) -> str:
+    """Everything that a program prints or logs of an error, as a terminal in UTF-8 gets it."""
+    target = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    log, handler = logging.getLogger("a user's"), logging.StreamHandler(target)
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        log.warning("%s and %r", error, error)
+        print(error, file=target)
+        print("".join(traceback.format_exception_only(error)), file=target)
+    finally:
+        log.removeHandler(handler)
+    target.flush()
+    target.seek(0)
+    return target.read()
+
+
+@pytest.mark.usefixtures("face")
+@pytest.mark.parametrize("evil", EVIL, ids=ascii)
+async def test_text_of_a_server_in_an_error(evil: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Message, code, details and request id are shown escaped, and are attributes as the server
+    sent them.
+    """
+    caplog.set_level(logging.DEBUG, "paychainhq")
+    body = error_body(f"CODE{evil}", evil, details=evil, requestId=f"r{evil}")
+    async with RawServer(answer(body, 400)) as server, client(server.url) as pay:
+        with pytest.raises(BadRequestError) as caught:
+            await invoice(pay)
+    error = caught.value
+    assert (error.code, error.message, error.details) == (f"CODE{evil}", evil, evil)
+    assert all(line.isprintable() for line in written(error).split("\n"))
+    assert len(written(error).split("\n")) == len(written(APIError("plain")).split("\n"))
+    assert str(error).isprintable()
+    assert "CODE" in str(error)
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
+
+
+@pytest.mark.usefixtures("face")
+@pytest.mark.parametrize("details", [{"field\n": ["\x1b[0m"]}, ["\r"], {"\ud83d": 1}], ids=ascii)
+async def test_details_of_an_error(details: Any) -> None:
+    """So are details of any shape, and the gateway's fields."""
+    script = (
+        answer(error_body("X", details=details), 400),
+        answer({"errors": {"a\n": ["b\n"]}}, 422),
+    )
+    async with RawServer(*script) as server, client(server.url) as pay:
+        for _ in script:
+            with pytest.raises(APIError) as caught:
+                await invoice(pay)
+            assert str(caught.value).isprintable()
+    assert caught.value.fields == {"a\n": ("b\n",)}
+
+
+@pytest.mark.usefixtures("face")
+async def test_names_of_fields_in_a_path() -> None:
+    """The path of a `DecodeError` may hold a name of the server's."""
+    async with (
+        RawServer(answer({**INVOICE, "amount": {"display": "1\n2"}})) as server,
+        client(server.url) as pay,
+    ):
+        with pytest.raises(DecodeError) as caught:
+            await invoice(pay)
+    assert str(caught.value).isprintable()
+
+
+def test_what_is_printable_stays() -> None:
+    """Text of any script is shown as it is; an error of ours is one line anyway."""
+    text = "Größe 注文 👩 é 'x'"
+    assert printable(text) == text
+    assert str(ConfigurationError(text)) == text
+    assert printable("a\nb\ud83d") == "a\\nb\\ud83d"

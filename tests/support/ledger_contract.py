@@ -1,0 +1,312 @@
+"""Contract of a ledger: cases that every backend passes.
+
+A backend joins with a subclass of `LedgerContract`, or of `SharedLedgerContract` if several
+processes may use it, that defines the fixture `open_ledger`: a function that opens the same ledger
+each time it is called. In a forked child it is called again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from paychainhq.ledger import Answer, Entry, Ledger
+from paychainhq.ledger.base import State
+from paychainhq.ledger.claims import Claims
+from tests.support.ledger_intents import CREATE, intent
+
+T = TypeVar("T")
+
+OK = Answer(201, "req_1", b'{"id":"inv_1"}')
+NO = Answer(400, None, b"{}")
+
+
+class FullLedger(Ledger, Protocol):
+    """Ledger with all that users call on it."""
+
+    @property
+    def claims(self) -> Claims: ...
+
+    def entries(self, state: State | None = None) -> Iterator[Entry]: ...
+
+    def compact(self, *, older_than: float) -> int: ...
+
+    def forget(self, operation: str, key: str) -> None: ...
+
+
+Open = Callable[[], FullLedger]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def states(ledger: FullLedger) -> dict[str, str]:
+    return {entry.key: entry.state for entry in ledger.entries()}
+
+
+class LedgerContract:
+    """Cases of any ledger."""
+
+    @pytest.fixture
+    def open_ledger(self) -> Open:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def ledger(self, open_ledger: Open) -> FullLedger:
+        return open_ledger()
+
+    # --- states ---
+
+    def test_an_intent_is_new_once(self, ledger: FullLedger) -> None:
+        """A key that was begun is returned as an unfinished entry, with the time at which it was
+        begun.
+        """
+        before = time.time()
+        assert run(ledger.begin(intent("k"))) is None
+        entry = run(ledger.begin(intent("k")))
+        assert entry is not None
+        assert (entry.operation, entry.key, entry.fingerprint, entry.credential) == (
+            CREATE,
+            "k",
+            "f",
+            "c",
+        )
+        assert entry.state == "unfinished"
+        assert before - 2 <= entry.started_at <= time.time() + 2
+
+    def test_a_key_belongs_to_its_operation(self, ledger: FullLedger) -> None:
+        """Two operations may use one key."""
+        assert run(ledger.begin(intent("k"))) is None
+        assert run(ledger.begin(intent("k", operation="invoices.cancel"))) is None
+
+    def test_an_answer_is_kept_as_it_came(self, ledger: FullLedger) -> None:
+        """A finished entry holds status, request id and every byte of the body, under any key."""
+        body, odd = bytes(range(256)), "a\\b\"c{d},e'f NULL \u00fc"
+        made = intent(odd)
+        run(ledger.begin(made))
+        run(ledger.finish(made, Answer(299, None, body)))
+        entry = run(ledger.begin(intent(odd, "another")))
+        assert entry is not None
+        assert (entry.key, entry.state, entry.fingerprint) == (odd, "finished", "f")
+        assert entry.answer == Answer(299, None, body)
+
+    def test_an_answer_to_nothing_is_ignored(self, ledger: FullLedger) -> None:
+        """A key that was not begun, or was forgotten meanwhile, is not made up."""
+        made = intent("k")
+        run(ledger.finish(made, OK))
+        assert run(ledger.begin(made)) is None
+        ledger.forget(CREATE, "k")
+        run(ledger.finish(made, OK))
+        assert states(ledger) == {}
+
+    # --- what replaces what ---
+
+    def test_a_success_is_final(self, ledger: FullLedger) -> None:
+        """Neither a refusal nor another success replaces a success, whichever attempt they
+        answer.
+        """
+        first, second = intent("k"), intent("k")
+        run(ledger.begin(first))
+        run(ledger.begin(second))
+        run(ledger.finish(second, OK))
+        for made in (first, second):
+            run(ledger.finish(made, NO))
+            run(ledger.finish(made, Answer(200, "req_2", b"later")))
+        (entry,) = ledger.entries()
+        assert entry.answer == OK
+
+    def test_a_refusal_of_the_attempt_that_began_is_recorded(self, ledger: FullLedger) -> None:
+        """The entry is refused and begins anew, also with another body and another credential."""
+        made = intent("k")
+        run(ledger.begin(made))
+        run(ledger.finish(made, NO))
+        assert states(ledger) == {"k": "refused"}
+        assert run(ledger.begin(intent("k", "g", credential="d"))) is None
+        entry = run(ledger.begin(intent("k", "g", credential="d")))
+        assert entry is not None
+        assert (entry.state, entry.fingerprint, entry.credential) == ("unfinished", "g", "d")
+
+    def test_a_late_refusal_changes_nothing_once_another_attempt_was_sent(
+        self, ledger: FullLedger
+    ) -> None:
+        """An attempt that finds the entry unfinished takes it over."""
+        first, second = intent("k"), intent("k")
+        run(ledger.begin(first))
+        assert run(ledger.begin(second)) is not None
+        run(ledger.finish(first, NO))
+        assert states(ledger) == {"k": "unfinished"}
+
+    @pytest.mark.parametrize("difference", [{"fingerprint": "g"}, {"credential": "d"}])
+    def test_only_the_same_request_takes_over(
+        self, ledger: FullLedger, difference: dict[str, str]
+    ) -> None:
+        """An attempt with another body or credential is not sent, so the first one's refusal
+        counts.
+        """
+        first = intent("k")
+        run(ledger.begin(first))
+        entry = run(ledger.begin(intent("k", **difference)))
+        assert entry is not None
+        assert (entry.fingerprint, entry.credential) == ("f", "c")
+        run(ledger.finish(first, NO))
+        assert states(ledger) == {"k": "refused"}
+
+    @pytest.mark.parametrize("late", [OK, NO])
+    def test_a_late_answer_is_not_stored_under_another_body(
+        self, ledger: FullLedger, late: Answer
+    ) -> None:
+        """An entry that began anew with another body has no part in the first one's answers."""
+        first = intent("k")
+        run(ledger.begin(first))
+        run(ledger.finish(first, NO))
+        run(ledger.begin(intent("k", "g")))
+        run(ledger.finish(first, late))
+        (entry,) = ledger.entries()
+        assert (entry.state, entry.fingerprint) == ("unfinished", "g")
+
+    def test_a_success_counts_whichever_attempt_it_answers(self, ledger: FullLedger) -> None:
+        """A late success of the same body finishes the entry, also one that was refused, or taken
+        over.
+        """
+        first, second, third = intent("k"), intent("k"), intent("r")
+        run(ledger.begin(first))
+        run(ledger.begin(second))
+        run(ledger.finish(first, OK))
+        run(ledger.begin(third))
+        run(ledger.finish(third, NO))
+        run(ledger.finish(intent("r"), OK))
+        assert states(ledger) == {"k": "finished", "r": "finished"}
+
+    # --- many at once ---
+
+    def test_of_many_tasks_one_begins(self, ledger: FullLedger) -> None:
+        """Of twenty tasks that begin with one key, new or refused, one is told that it is new."""
+
+        async def begin_together(fingerprint: str) -> int:
+            found = await asyncio.gather(
+                *(ledger.begin(intent("k", fingerprint)) for _ in range(20))
+            )
+            return found.count(None)
+
+        assert run(begin_together("f")) == 1
+        (entry,) = ledger.entries()
+        assert entry.attempt is not None
+        run(ledger.finish(intent("k", attempt=entry.attempt), NO))
+        assert run(begin_together("g")) == 1
+
+    def test_many_threads_with_loops_of_their_own(self, ledger: FullLedger) -> None:
+        """Each gets its own answers."""
+
+        async def work(thread: int) -> None:
+            for number in range(50):
+                made = intent(f"{thread}-{number}")
+                assert await ledger.begin(made) is None
+                await ledger.finish(made, OK)
+
+        threads = [
+            threading.Thread(target=lambda thread=thread: run(work(thread))) for thread in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(list(ledger.entries("finished"))) == 200
+
+    # --- reading and removing ---
+
+    def test_entries_are_read_compacted_and_forgotten(self, ledger: FullLedger) -> None:
+        """Entries come oldest first, by state; only answered ones are compacted; one that is not
+        there cannot be forgotten.
+        """
+
+        async def fill() -> None:
+            made = [intent(f"k{number}") for number in range(30)]
+            for one in made:
+                await ledger.begin(one)
+            for number, one in enumerate(made[:20]):
+                await ledger.finish(one, OK if number % 2 else NO)
+
+        run(fill())
+        assert [entry.key for entry in ledger.entries()] == [f"k{number}" for number in range(30)]
+        assert [
+            len(list(ledger.entries(state))) for state in ("unfinished", "finished", "refused")
+        ] == [10, 10, 10]
+        assert ledger.compact(older_than=3600) == 0
+        time.sleep(0.05)
+        assert ledger.compact(older_than=0.01) == 20
+        ledger.forget(CREATE, "k25")
+        with pytest.raises(LookupError):
+            ledger.forget(CREATE, "k25")
+        assert len(list(ledger.entries())) == 9
+
+
+class SharedLedgerContract(LedgerContract):
+    """Cases of a ledger that several processes may use."""
+
+    def test_processes_begin_each_key_once(self, open_ledger: Open) -> None:
+        """Of four processes that begin the same keys, each in another order, one begins each; none
+        waits for another for ever.
+        """
+        assert sum(in_processes(open_ledger, _begin_all, 4)) == 200
+
+    def test_processes_begin_what_was_refused_once(self, open_ledger: Open) -> None:
+        """One of four begins a refused key anew, and none is answered with the refusal."""
+
+        async def refuse() -> None:
+            ledger = open_ledger()
+            for number in range(50):
+                made = intent(f"k{number}")
+                await ledger.begin(made)
+                await ledger.finish(made, NO)
+
+        run(refuse())
+        assert sum(in_processes(open_ledger, _begin_anew, 4)) == 50
+
+    def test_records_are_read_by_another_opening(self, open_ledger: Open) -> None:
+        """Two openings of a ledger are one ledger."""
+        first, second = open_ledger(), open_ledger()
+        made = intent("k")
+        assert run(first.begin(made)) is None
+        assert run(second.begin(intent("k"))) is not None
+        run(first.finish(made, OK))
+        assert states(second) == {"k": "finished"}
+
+
+async def _begin_all(ledger: FullLedger, process: int) -> int:
+    keys = [f"k{number}" for number in range(200)]
+    random.Random(process).shuffle(keys)
+    found = await asyncio.gather(*(ledger.begin(intent(key)) for key in keys))
+    return found.count(None)
+
+
+async def _begin_anew(ledger: FullLedger, process: int) -> int:
+    found = [await ledger.begin(intent(f"k{number}", "g")) for number in range(50)]
+    assert all(entry is None or entry.state == "unfinished" for entry in found)
+    return found.count(None)
+
+
+def in_processes(
+    open_ledger: Open, work: Callable[[FullLedger, int], Coroutine[Any, Any, int]], count: int
+) -> list[int]:
+    """Run work in forked processes, each with an opening of its own, and return their results."""
+    context = multiprocessing.get_context("fork")
+    results: Any = context.SimpleQueue()
+
+    def main(process: int) -> None:
+        results.put(run(work(open_ledger(), process)))
+
+    processes = [context.Process(target=main, args=(number,)) for number in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * count
+    return [results.get() for _ in range(count)]
