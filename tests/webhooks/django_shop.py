@@ -1,8 +1,7 @@
-"""A Django application with `ATOMIC_REQUESTS` and two databases: `python -m
-tests.webhooks.django_shop SCENARIO FOLDER`.
+"""Django application with `ATOMIC_REQUESTS` and two databases, for `test_django.py`.
 
-It delivers webhooks to itself and prints, as JSON, how they were answered and what is in its
-databases.
+Usage: `python -m tests.webhooks.django_shop SCENARIO FOLDER`. It delivers webhooks to itself and
+prints, as JSON, the statuses of the responses and the contents of its databases.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ settings.configure(
 )
 django.setup()
 
-from django.db import connections, models, transaction  # noqa: E402 (Django is to be set up before its models)
+from django.db import connections, models, transaction  # noqa: E402 (models need a configured Django)
 from django.http import HttpRequest, HttpResponse  # noqa: E402
 from django.test import Client, TestCase  # noqa: E402
 from django.urls import path  # noqa: E402
@@ -55,7 +54,7 @@ class Order(models.Model):
 
 
 class Payment(models.Model):
-    order = models.ForeignKey(Order, models.CASCADE)  # checked when a transaction is committed
+    order = models.ForeignKey(Order, models.CASCADE)  # checked at the COMMIT
 
     class Meta:
         app_label = "shop"
@@ -99,7 +98,7 @@ class OwnView(View):
 
 
 def outside(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Take a view out of the transactions of both databases, by Django's own means."""
+    """Exempt a view from the transactions of both databases, by Django's own decorators."""
     outside_default = transaction.non_atomic_requests(view)
     return csrf_exempt(transaction.non_atomic_requests("stock")(outside_default))  # type: ignore[no-any-return]
 
@@ -136,9 +135,7 @@ def state() -> list[int]:
 
 
 def commit_that_fails() -> object:
-    """Deliver for an order that is not there: its payment is refused by the COMMIT; then the order
-    is there.
-    """
+    """Deliver for a missing order, whose payment the COMMIT refuses; then create the order."""
     answers = [deliver("evt_1", order=7) for _ in range(3)]
     before = state()
     Order.objects.create(id=7)
@@ -146,7 +143,7 @@ def commit_that_fails() -> object:
 
 
 def handler_that_raises() -> object:
-    """Fail three times in the middle of the work, and then no more."""
+    """Deliver while the handler raises in the middle of its work; then let it succeed."""
     global within  # noqa: PLW0603
 
     def fail() -> None:
@@ -160,7 +157,7 @@ def handler_that_raises() -> object:
 
 
 def every_view() -> object:
-    """Deliver to each view, to a handler whose transactions may be in no other."""
+    """Deliver to each view, with a handler whose transactions must be outermost."""
     global durable  # noqa: PLW0603
     durable = True
     return [
@@ -171,9 +168,7 @@ def every_view() -> object:
 
 
 def surrounded() -> object:
-    """Deliver to a view that is in a transaction: nothing is handled, and the event can still
-    be.
-    """
+    """Deliver to views inside a transaction, then the same events to a plain view."""
     answers = {
         view: [deliver(f"evt_{view}", view) for _ in range(2)]
         for view in ("in_a_view", "receiving", "atomic")
@@ -188,7 +183,7 @@ def surrounded() -> object:
 
 
 def in_a_test_case() -> object:
-    """Deliver inside the transactions of a test of Django's."""
+    """Deliver inside the transactions of a Django test case."""
     global durable  # noqa: PLW0603
     durable = True
     results: list[object] = []
@@ -212,4 +207,4 @@ if __name__ == "__main__":
                 schema.create_model(model)
     Order.objects.create(id=1)
     Stock.objects.using("stock").create(left=10)
-    print(json.dumps(globals()[sys.argv[1]]()))  # noqa: T201 (whoever started it reads this)
+    print(json.dumps(globals()[sys.argv[1]]()))  # noqa: T201 (the parent process reads this)

@@ -1,4 +1,4 @@
-"""A documented webhook, and what the tests send."""
+"""Sample webhooks and their signatures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A receiver in a process of its own: `python -m tests.webhooks.serve FOLDER LEASE SECONDS`; prints
-its port.
+"""Webhook receiver in a process of its own, which prints its port.
 
-Its handler takes up to SECONDS, and then writes the event's id to `handled.txt` in the folder.
+Usage: `python -m tests.webhooks.serve FOLDER LEASE SECONDS`. Its handler takes up to SECONDS, then
+writes the event's id to `handled.txt` in the folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def main(folder: Path, lease: float, seconds: float) -> None:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        print(runner.addresses[0][1], flush=True)  # noqa: T201 (whoever started it reads this)
+        print(runner.addresses[0][1], flush=True)  # noqa: T201 (the parent process reads this)
         await asyncio.Event().wait()
 
 

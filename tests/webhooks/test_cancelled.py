@@ -1,6 +1,4 @@
-"""Cancelled deliveries: whatever cancels, and whenever, no claim is left, and the event is handled
-once or not yet begun.
-"""
+"""Cancelled deliveries: no claim is left, and the event is handled once or not yet begun."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ TURNS = 60
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a ledger's file, as another process might."""
+    """Lock a ledger's file, as another process might."""
     other = sqlite3.connect(path, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
@@ -38,7 +36,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 async def by_task(delivery: Callable[[], Awaitable[int]], cancel: asyncio.Event) -> int | None:
-    """Deliver, and cancel the task once that is wanted, then once more."""
+    """Deliver, and cancel the task twice once `cancel` is set."""
     task = asyncio.ensure_future(delivery())
     waiting = asyncio.ensure_future(cancel.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -51,8 +49,9 @@ async def by_task(delivery: Callable[[], Awaitable[int]], cancel: asyncio.Event)
 
 
 async def by_scope(delivery: Callable[[], Awaitable[int]], cancel: asyncio.Event) -> int | None:
-    """Deliver in a cancel scope of anyio, which cancels at each turn of the loop until the delivery
-    has ended.
+    """Deliver in a cancel scope of anyio.
+
+    The scope cancels at each turn of the loop until the delivery has ended.
     """
     with anyio.CancelScope() as scope:
 
@@ -92,7 +91,7 @@ cancellers = pytest.mark.parametrize("canceller", [by_task, by_scope, by_deadlin
 
 @pytest.fixture(params=["async", "plain"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Receiver, list[str]]]:
-    """A receiver over a file, whose handler is of either kind, and what that has handled."""
+    """Return a receiver over a file, with an async or a plain handler, and the handled ids."""
     handled: list[str] = []
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         receiver = Receiver(secrets=SECRET, ledger=ledger)
@@ -107,10 +106,10 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Re
 
 
 @cancellers
-async def test_at_each_turn_of_the_loop(
+async def test_a_delivery_cancelled_at_any_turn_of_the_loop(
     canceller: Canceller, backend: tuple[Receiver, list[str]]
 ) -> None:
-    """The next delivery, at once, is acknowledged, and by then the event has been handled once."""
+    """The next delivery is acknowledged at once, and the event has been handled exactly once."""
     receiver, handled = backend
     for turn in range(TURNS):
         body = webhook(f"evt_{turn}")
@@ -132,10 +131,10 @@ async def test_at_each_turn_of_the_loop(
 
 @cancellers
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1])
-async def test_while_the_file_is_locked(
+async def test_a_delivery_cancelled_while_the_file_is_locked(
     canceller: Canceller, seconds: float, backend: tuple[Receiver, list[str]], tmp_path: Path
 ) -> None:
-    """The claim that is then being made is given up again."""
+    """The claim that is being written is released again."""
     receiver, handled = backend
     cancel = asyncio.Event()
     with locked(tmp_path / "ledger.db"):
@@ -151,8 +150,10 @@ async def test_while_the_file_is_locked(
 
 
 @cancellers
-async def test_while_it_is_recorded_as_done(canceller: Canceller, tmp_path: Path) -> None:
-    """It is recorded all the same."""
+async def test_a_delivery_cancelled_while_it_is_recorded_as_done(
+    canceller: Canceller, tmp_path: Path
+) -> None:
+    """The event is recorded as done despite the cancellation."""
     handled: list[str] = []
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         receiver = Receiver(secrets=SECRET, ledger=ledger)
@@ -172,8 +173,8 @@ async def test_while_it_is_recorded_as_done(canceller: Canceller, tmp_path: Path
 
 
 @cancellers
-async def test_while_an_async_handler_runs(canceller: Canceller) -> None:
-    """The handler is cancelled and may clean up; the event is free."""
+async def test_a_delivery_cancelled_in_an_async_handler(canceller: Canceller) -> None:
+    """The handler is cancelled and may clean up; the event can be claimed again."""
     began: list[str] = []
     cleaned: list[str] = []
     cancel = asyncio.Event()
@@ -196,8 +197,8 @@ async def test_while_an_async_handler_runs(canceller: Canceller) -> None:
 
 
 @cancellers
-async def test_while_a_plain_handler_runs(canceller: Canceller) -> None:
-    """No thread can be cancelled: the delivery waits for it, and what it has done is recorded."""
+async def test_a_delivery_cancelled_in_a_plain_handler(canceller: Canceller) -> None:
+    """The delivery waits for the handler's thread, and the event is recorded as done."""
     handled: list[str] = []
     cancel = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -218,8 +219,8 @@ async def test_while_a_plain_handler_runs(canceller: Canceller) -> None:
 
 
 @cancellers
-async def test_while_no_thread_is_free(canceller: Canceller) -> None:
-    """A handler that has not begun never does."""
+async def test_a_delivery_cancelled_while_no_thread_is_free(canceller: Canceller) -> None:
+    """A handler that has not begun never begins."""
     handled: list[str] = []
     cancel, go = asyncio.Event(), threading.Event()
     receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
@@ -244,7 +245,7 @@ async def test_while_no_thread_is_free(canceller: Canceller) -> None:
 
 @asynccontextmanager
 async def cancelling_server(receiver: Receiver) -> AsyncIterator[str]:
-    """A server of aiohttp that cancels a handler when its client is gone."""
+    """Run a server of aiohttp that cancels a handler when its client disconnects."""
     app = web.Application()
     app.router.add_post("/webhooks", receiver.aiohttp)
     runner = web.AppRunner(app, handler_cancellation=True)
@@ -256,9 +257,12 @@ async def cancelling_server(receiver: Receiver) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_client_that_goes_away(backend: tuple[Receiver, list[str]], tmp_path: Path) -> None:
-    """The server cancels the delivery, on a real socket, while the file is locked; the next one is
-    acknowledged.
+async def test_a_client_that_disconnects(
+    backend: tuple[Receiver, list[str]], tmp_path: Path
+) -> None:
+    """The server cancels the delivery while the file is locked; the next one is acknowledged.
+
+    This runs over a real socket.
     """
     receiver, handled = backend
     async with cancelling_server(receiver) as url:
@@ -282,7 +286,7 @@ async def test_a_client_that_goes_away(backend: tuple[Receiver, list[str]], tmp_
 
 
 async def test_a_cancellation_that_nobody_requested(caplog: pytest.LogCaptureFixture) -> None:
-    """A handler that raises one has failed; it is not taken for the end of the delivery."""
+    """A handler that raises `CancelledError` by itself fails; the delivery is not cancelled."""
     receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
     handled: list[Any] = []
 

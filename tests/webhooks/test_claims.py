@@ -1,4 +1,4 @@
-"""Claims: one holder at a time, done for good, free again when a lease has run out."""
+"""Claims: one holder at a time, done for good, free again when the lease has expired."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ AnyLedger = MemoryLedger | SQLiteLedger
 
 @pytest.fixture
 def ahead(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds by which everybody's clock is ahead, in a list of one."""
+    """Return a list of one number, the seconds by which the clock is set ahead."""
     moved, real = [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: real() + moved[0])
     return moved
 
 
-def test_one_holds_it_until_it_is_done(ledger: AnyLedger) -> None:
-    """Another one is told that it is held, and then that it is done."""
+def test_one_holder_has_the_claim_until_it_is_done(ledger: AnyLedger) -> None:
+    """Another holder gets "held", and later "done"."""
     claims = ledger.claims
     assert [claims.claim("e", holder, 10) for holder in ("a", "b", "a")] == [
         "claimed",
@@ -40,8 +40,8 @@ def test_one_holds_it_until_it_is_done(ledger: AnyLedger) -> None:
     assert claims.claim("another", "b", 10) == "claimed"
 
 
-def test_what_is_given_up_is_free(ledger: AnyLedger) -> None:
-    """But only its holder can give it up, and not what is done."""
+def test_a_released_claim_is_free(ledger: AnyLedger) -> None:
+    """Only its holder can release a claim, and a claim that is done stays done."""
     claims = ledger.claims
     claims.claim("e", "a", 10)
     claims.release("e", "b")
@@ -54,8 +54,8 @@ def test_what_is_given_up_is_free(ledger: AnyLedger) -> None:
     claims.release("unknown", "a")
 
 
-def test_a_lease_runs_out(ledger: AnyLedger, ahead: list[float]) -> None:
-    """Whoever held it then cannot give it up any more, and it can still be done."""
+def test_a_lease_expires(ledger: AnyLedger, ahead: list[float]) -> None:
+    """The former holder cannot release the claim any more, but it can still be settled."""
     claims = ledger.claims
     claims.claim("e", "a", 10)
     ahead[0] = 9
@@ -69,8 +69,8 @@ def test_a_lease_runs_out(ledger: AnyLedger, ahead: list[float]) -> None:
     assert claims.claim("e", "c", 10) == "done"
 
 
-def test_what_was_done_long_ago_can_be_forgotten(ledger: AnyLedger, ahead: list[float]) -> None:
-    """What is held stays, however old it is."""
+def test_old_claims_that_are_done_are_compacted(ledger: AnyLedger, ahead: list[float]) -> None:
+    """A held claim stays, however old it is."""
     claims = ledger.claims
     claims.claim("old", "a", 10)
     claims.settle("old")
@@ -86,8 +86,8 @@ def test_what_was_done_long_ago_can_be_forgotten(ledger: AnyLedger, ahead: list[
     ]
 
 
-def test_of_many_threads_one_gets_it(ledger: AnyLedger) -> None:
-    """Each of 50 names is claimed once, whoever of eight threads is first."""
+def test_one_of_many_threads_gets_the_claim(ledger: AnyLedger) -> None:
+    """Each of 50 names is claimed exactly once by eight threads."""
     won: list[str] = []
 
     def work(number: int) -> None:
@@ -106,7 +106,7 @@ def test_of_many_threads_one_gets_it(ledger: AnyLedger) -> None:
 
 
 def test_claims_outlive_the_ledger(tmp_path: Path) -> None:
-    """They are in the file; without it, nothing can be claimed."""
+    """Claims are in the file; a closed ledger refuses new ones."""
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         ledger.claims.claim("done", "a", 10)
         ledger.claims.settle("done")
@@ -121,10 +121,8 @@ def test_claims_outlive_the_ledger(tmp_path: Path) -> None:
         ]
 
 
-def test_what_nobody_holds_can_be_done(ledger: AnyLedger) -> None:
-    """What is done is recorded also after its claim was given up, was compacted away, or was never
-    made.
-    """
+def test_an_unheld_claim_can_be_settled(ledger: AnyLedger) -> None:
+    """An event is recorded as done even if its claim was released, compacted, or never made."""
     claims = ledger.claims
     claims.claim("given up", "a", 10)
     claims.release("given up", "a")
@@ -135,14 +133,15 @@ def test_what_nobody_holds_can_be_done(ledger: AnyLedger) -> None:
 
 
 def test_parts_keep_their_ledger(tmp_path: Path) -> None:
-    """Claims, entries and a job's ledger work although nothing else refers to the ledger; the file
-    is closed after them.
+    """Claims, entries and a job's ledger keep the file open, and close it when they are gone.
+
+    Nothing else refers to the ledger in this test.
     """
     path = tmp_path / "ledger.db"
     with SQLiteLedger(path) as ledger:
         intents = [
             Intent("invoices.create", f"k{number}", "f", "c", "a") for number in range(1200)
-        ]  # more than are read at once
+        ]  # more than one read returns
         rows.write(ledger._file, intents, [])
     claims = SQLiteLedger(path).claims
     entries = SQLiteLedger(path).entries()
@@ -158,7 +157,7 @@ def test_parts_keep_their_ledger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("receiver", [webhooks.Receiver, paychainhq_sync.webhooks.Receiver])
 def test_a_receiver_keeps_its_ledger(tmp_path: Path, receiver: type[webhooks.Receiver]) -> None:
-    """Views of it and feeds keep the receiver in turn, and nothing of that is a cycle."""
+    """Views of a receiver and its feeds keep it alive in turn, without a reference cycle."""
     path = tmp_path / "ledger.db"
     made = receiver(secrets="whsec_1", ledger=SQLiteLedger(path))
     ledger = weakref.ref(made._ledger)

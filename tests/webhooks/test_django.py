@@ -1,5 +1,6 @@
-"""A receiver in Django with `ATOMIC_REQUESTS` on two databases: no payment is lost, and no
-half-done work is kept.
+"""Receiver in Django with `ATOMIC_REQUESTS` on two databases.
+
+No payment is lost, and no half-done work is kept.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    """Run a scenario in a process of its own, since Django is set up once in each; returns what it
-    prints.
+    """Return a function that runs a scenario and returns the JSON that it prints.
+
+    Each scenario has a process of its own, because Django can be set up only once in each.
     """
 
     def start(scenario: str) -> Any:
@@ -51,8 +53,9 @@ def test_a_handler_that_raises_keeps_no_half_done_work(run: Any) -> None:
 
 
 def test_decorators_take_the_view_and_no_transaction_surrounds_it(run: Any) -> None:
-    """The handler's transactions are durable, which Django refuses inside another; only POST is
-    served.
+    """Decorated views run outside transactions, and serve only POST.
+
+    The handler's transactions are durable, so Django would refuse them inside another one.
     """
     answers, state, get = run("every_view")
     assert set(map(tuple, answers.values())) == {(200, 200)}
@@ -67,5 +70,5 @@ def test_a_view_in_a_transaction_is_refused(run: Any) -> None:
 
 
 def test_the_transactions_of_a_test_case_do_not_count(run: Any) -> None:
-    """So an application can test its handlers as it tests all else."""
+    """A Django `TestCase` can deliver webhooks in spite of its own transactions."""
     assert run("in_a_test_case") == [[[200, 200]], True]

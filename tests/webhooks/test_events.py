@@ -1,6 +1,4 @@
-"""What is proven to be from the API becomes an event; what is not is one error, whatever is wrong
-with it.
-"""
+"""Parsing: a proven webhook becomes an event; any other raises one kind of error."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ from tests.webhooks.samples import BODY, PAID, SECRET, signed, webhook
 
 
 def changed(name: str, value: Any) -> dict[str, Any]:
-    """Return the headers of the sample, with one that is other, or (None) missing."""
+    """Return the headers of the sample with one of them replaced, or (None) removed."""
     headers: dict[str, Any] = {**signed(BODY), name: value}
     return (
         headers
@@ -47,11 +45,11 @@ def changed(name: str, value: Any) -> dict[str, Any]:
     )
 
 
-# --- what is from the API ---
+# --- proven webhooks ---
 
 
 def test_the_documented_webhook_becomes_an_event() -> None:
-    """Its fields are typed, and nothing of it is lost."""
+    """Its fields are typed, and none is lost."""
     event = webhooks.parse(BODY, signed(BODY), secrets=SECRET)
     assert (event.id, event.event) == ("evt_2b3f1fa0", webhooks.EventName.INVOICE_PAID)
     assert event.timestamp == datetime(2026, 3, 14, 13, 46, 4, 903000, UTC)
@@ -67,7 +65,7 @@ def test_the_documented_webhook_becomes_an_event() -> None:
     assert pickle.loads(pickle.dumps(event)) == event
 
 
-def test_an_event_that_is_new_is_kept_whole() -> None:
+def test_an_unknown_event_is_kept_whole() -> None:
     """Neither an unknown name nor unknown fields are an error."""
     body = webhook(
         "evt_9", "withdrawal.blocked", withdrawalId="wd_1", reason="limits", of={"some": 1}
@@ -82,7 +80,7 @@ def test_an_event_that_is_new_is_kept_whole() -> None:
 
 
 def test_the_signature_is_the_plain_hmac_of_the_body() -> None:
-    """It is that of test case 2 of RFC 4231."""
+    """The signature equals that of test case 2 of RFC 4231."""
     headers = webhooks.sign(
         b"what do ya want for nothing?",
         secret="Jefe",
@@ -105,14 +103,14 @@ def test_the_signature_is_the_plain_hmac_of_the_body() -> None:
 def test_headers_of_any_kind_and_case(
     kind: Callable[[dict[str, str]], Any], spelling: Callable[[str], str]
 ) -> None:
-    """Names are found whatever case they are in, in whatever holds them."""
+    """Header names match in any case and in any mapping type."""
     headers = {spelling(name): value for name, value in signed(BODY).items()}
     assert webhooks.parse(BODY, kind(headers), secrets=SECRET).id == "evt_2b3f1fa0"
 
 
 @pytest.mark.parametrize("body", [BODY, bytearray(BODY), memoryview(BODY)])
 def test_any_raw_bytes(body: Any) -> None:
-    """A body may be any kind of bytes, and a signature in capital letters is the same one."""
+    """Any bytes-like body and a signature in capital letters are accepted."""
     headers = signed(BODY)
     headers["X-Webhook-Signature"] = headers["X-Webhook-Signature"].upper()
     assert webhooks.parse(body, headers, secrets=SECRET).id == "evt_2b3f1fa0"
@@ -120,12 +118,12 @@ def test_any_raw_bytes(body: Any) -> None:
 
 @pytest.mark.parametrize("secrets", [["new", SECRET], (SECRET, "old"), [SECRET]])
 def test_several_secrets_while_one_is_being_changed(secrets: Any) -> None:
-    """Any of them proves a webhook, wherever it stands."""
+    """Any of the secrets proves a webhook, at any position."""
     assert webhooks.parse(BODY, signed(BODY), secrets=secrets).id == "evt_2b3f1fa0"
 
 
-def test_the_bearer_token_is_checked_if_there_is_one() -> None:
-    """Without one, whatever is sent is ignored."""
+def test_the_bearer_token_is_checked_if_one_is_set() -> None:
+    """Without the setting, a token in the headers is ignored."""
     headers = signed(BODY, bearer="agreed")
     assert webhooks.parse(BODY, headers, secrets=SECRET, bearer="agreed").id == "evt_2b3f1fa0"
     assert webhooks.parse(BODY, headers, secrets=SECRET).id == "evt_2b3f1fa0"
@@ -145,7 +143,7 @@ def test_the_bearer_token_is_checked_if_there_is_one() -> None:
         webhooks.parse(BODY, signed(BODY), secrets=SECRET, bearer="agreed")
 
 
-# --- its age ---
+# --- age ---
 
 
 def written(at: float) -> list[str]:
@@ -160,8 +158,8 @@ def written(at: float) -> list[str]:
 
 
 @pytest.mark.parametrize("ago", [0, 250, -250])
-def test_a_young_timestamp_in_any_form(ago: float) -> None:
-    """Seconds, milliseconds and ISO 8601 are understood."""
+def test_a_recent_timestamp_in_any_form(ago: float) -> None:
+    """Seconds, milliseconds and ISO 8601 are accepted."""
     for text in written(time.time() - ago):
         assert (
             webhooks.parse(
@@ -173,7 +171,7 @@ def test_a_young_timestamp_in_any_form(ago: float) -> None:
 
 @pytest.mark.parametrize("ago", [310, -310, 10**9])
 def test_an_old_timestamp_and_one_of_the_future(ago: float) -> None:
-    """Both are refused if an age is asked for, and are no matter if none is."""
+    """Both are refused if `max_age` is set, and ignored otherwise."""
     for text in written(time.time() - ago):
         headers = changed("X-Webhook-Timestamp", text)
         with pytest.raises(WebhookVerificationError, match="300 seconds"):
@@ -197,13 +195,13 @@ def test_an_old_timestamp_and_one_of_the_future(ago: float) -> None:
         "2026-13-01T00:00:00Z",
     ],
 )
-def test_a_timestamp_that_is_none(text: str | None) -> None:
-    """It is refused if an age is asked for."""
+def test_an_invalid_timestamp(text: str | None) -> None:
+    """A missing or malformed timestamp is refused if `max_age` is set."""
     with pytest.raises(WebhookVerificationError):
         webhooks.parse(BODY, changed("X-Webhook-Timestamp", text), secrets=SECRET, max_age=300)
 
 
-# --- what is not from the API ---
+# --- forged webhooks ---
 
 RIGHT = signed(BODY)["X-Webhook-Signature"]
 
@@ -228,33 +226,29 @@ NONE = [
 
 
 @pytest.mark.parametrize("given", NONE)
-def test_a_signature_that_is_none(given: Any) -> None:
-    """Missing, malformed, short, not hex, of another body or no text at all: it is always the same
-    error.
-    """
+def test_an_invalid_signature(given: Any) -> None:
+    """A missing, malformed, short or foreign signature always raises the same error."""
     with pytest.raises(WebhookVerificationError) as caught:
         webhooks.parse(BODY, changed("X-Webhook-Signature", given), secrets=SECRET)
     assert RIGHT not in str(caught.value)
 
 
-def test_two_signatures_are_none() -> None:
-    """Which of them counts is not to depend on who reads."""
+def test_two_signatures_are_refused() -> None:
+    """Two readers might each take another one of them."""
     headers = {**signed(BODY), "x-webhook-signature": RIGHT}
     with pytest.raises(WebhookVerificationError, match="twice"):
         webhooks.parse(BODY, headers, secrets=SECRET)
 
 
 def test_another_secret_proves_nothing() -> None:
-    """Neither does one that only begins like it."""
+    """A longer or shorter version of the right secret is refused as well."""
     for secret in ("other", SECRET[:-1], SECRET + "x"):
         with pytest.raises(WebhookVerificationError):
             webhooks.parse(BODY, signed(BODY), secrets=secret)
 
 
 def test_ten_thousand_mutations() -> None:
-    """Of signature, header and body, one change each: none verifies, and none raises anything
-    else.
-    """
+    """One change to the signature, a header or the body is always a verification error."""
     chance = random.Random(11)
     pieces = ["", " ", "0", "f", "F", "\x00", "é", "\n", "X", "=", "\ud800", RIGHT]
 
@@ -297,20 +291,20 @@ def test_ten_thousand_mutations() -> None:
             "x-webhook-signature"
         ) == RIGHT
         if same and body == BODY:
-            continue  # the mutation has changed nothing
+            continue  # the mutation changed nothing
         with pytest.raises(WebhookVerificationError):
             webhooks.parse(body, headers, secrets=SECRET)
         refused += 1
 
 
-# --- what cannot be meant, and what cannot be read ---
+# --- invalid arguments, and unreadable content ---
 
 
 @pytest.mark.parametrize(
     "secrets", ["", [], (), ["x", ""], None, 7, b"bytes", [b"bytes"], [None], {"a": "b"}]
 )
-def test_secrets_that_are_none(secrets: Any) -> None:
-    """A mistake of the caller's is no forgery."""
+def test_invalid_secrets(secrets: Any) -> None:
+    """An invalid setting is a configuration error, and no forgery."""
     with pytest.raises(ConfigurationError, match="secret"):
         webhooks.parse(BODY, signed(BODY), secrets=secrets)
 
@@ -334,8 +328,9 @@ QUOTED = ['"{}"', "'{}'", "`{}`", "\u201c{}\u201d"]
 
 @pytest.mark.parametrize("around", [*AROUND, *QUOTED])
 def test_a_secret_with_something_around_it(around: str) -> None:
-    """A file, a variable or a form has added that: every webhook would be refused, so the secret
-    is, wherever it is given.
+    """Whitespace or quotes around a secret are refused wherever a secret is given.
+
+    A file, a variable or a form has added them, and every webhook would be refused.
     """
     secret = around.format(SECRET)
     ledger = MemoryLedger()
@@ -358,7 +353,7 @@ def test_a_secret_with_something_around_it(around: str) -> None:
 
 @pytest.mark.parametrize("secret", ["s", "'", "a b", "it's", '"a', "\u00e9\u4e2d", "whsec_+/=="])
 def test_a_secret_of_unusual_characters(secret: str) -> None:
-    """Nothing is known of how a secret is made, so all that prints is taken."""
+    """Any printable secret is accepted, because the format of secrets is undocumented."""
     assert (
         webhooks.parse(BODY, webhooks.sign(BODY, secret=secret), secrets=secret).id
         == "evt_2b3f1fa0"
@@ -375,7 +370,7 @@ def test_a_secret_of_unusual_characters(secret: str) -> None:
     ],
 )
 def test_a_refused_setting_shows_no_secret(wrong: dict[str, Any]) -> None:
-    """Neither the one that is wrong nor its neighbours."""
+    """The error shows neither the wrong secret nor its neighbours."""
     settings: dict[str, Any] = {"secrets": [SECRET], "bearer": "token-9", **wrong}
     uses: list[Callable[[], object]] = [
         lambda: webhooks.parse(BODY, signed(BODY), **settings),
@@ -393,7 +388,7 @@ def test_a_refused_setting_shows_no_secret(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("body", [BODY.decode(), PAID, None, list(BODY), 7])
 def test_a_body_that_is_not_raw(body: Any) -> None:
-    """It would have been other bytes: the caller is told so, and what to do."""
+    """Parsed bodies are refused, with a message that asks for the raw bytes."""
     for module in (webhooks, gateway_webhooks):
         with pytest.raises(
             InvalidArgumentError, match=r"raw bytes.*before anything parses it"
@@ -406,8 +401,8 @@ def test_a_body_that_is_not_raw(body: Any) -> None:
     "headers",
     [None, 7, "X-Webhook-Signature: 1", ["x"], [("a", "b", "c")], [1, 2], b"raw", object()],
 )
-def test_headers_that_are_none(headers: Any) -> None:
-    """The caller's mistake is named, also by a receiver."""
+def test_invalid_headers(headers: Any) -> None:
+    """The error names the argument, also when a receiver raises it."""
     blocking = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
     uses: list[Callable[[], object]] = [
         lambda: webhooks.parse(BODY, headers, secrets=SECRET),
@@ -424,9 +419,7 @@ def test_headers_that_are_none(headers: Any) -> None:
 
 
 def test_headers_as_pairs() -> None:
-    """A list of pairs will do, also the raw one of an ASGI scope; a header that is there twice is
-    still one too many.
-    """
+    """Pairs are accepted, also the raw ones of an ASGI scope; a duplicate is still refused."""
     pairs = list(signed(BODY).items())
     raw = [(name.lower().encode(), value.encode()) for name, value in pairs]
     for given in (pairs, tuple(pairs), iter(pairs), [list(pair) for pair in pairs], raw, iter(raw)):
@@ -437,9 +430,7 @@ def test_headers_as_pairs() -> None:
 
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "CONTENT-LENGTH"])
 def test_a_body_that_was_read_before(name: str) -> None:
-    """An empty body whose headers give it a length is named as such; one that is empty on the wire
-    is not.
-    """
+    """The error says that the body was read before if the headers give it a length."""
     for module in (webhooks, gateway_webhooks):
         with pytest.raises(WebhookVerificationError, match="has read it before"):
             module.parse(b"", {**signed(BODY), name: "614"}, secrets=SECRET)
@@ -461,8 +452,8 @@ def test_a_body_that_was_read_before(name: str) -> None:
         (webhook(toleranceRaw=True), "$.data.toleranceRaw"),
     ],
 )
-def test_what_is_from_the_api_and_says_something_else(body: bytes, path: str | None) -> None:
-    """That is no forgery either: the error says where, and keeps what came."""
+def test_a_proven_webhook_with_unexpected_content(body: bytes, path: str | None) -> None:
+    """A decode error names the path and keeps the content; it is no verification error."""
     with pytest.raises(DecodeError) as caught:
         webhooks.parse(body, signed(body), secrets=SECRET)
     assert caught.value.path == path
@@ -474,9 +465,7 @@ def test_what_is_from_the_api_and_says_something_else(body: bytes, path: str | N
 
 
 def test_no_frame_shows_a_secret() -> None:
-    """A traceback with the values of all our variables has neither the secret, nor the token, nor
-    the right signature.
-    """
+    """Frames with their variables show neither the secret, the token nor the right signature."""
     for headers in (signed(b"other", bearer="token-9"), signed(BODY, bearer="token-8")):
         try:
             webhooks.parse(
@@ -493,12 +482,12 @@ def test_no_frame_shows_a_secret() -> None:
             pytest.fail("it must not verify")
 
 
-# --- reading what it is about ---
+# --- the invoice of an event ---
 
 
 @pytest.mark.usefixtures("face")
 async def test_the_invoice_is_read_as_it_is_now(paychain_emulator: Emulator) -> None:
-    """Whatever an old event says, what counts is what the API says when it is asked."""
+    """`fetch` returns the current state of the invoice, whatever the event says."""
     event = webhooks.parse(BODY, signed(BODY), secrets=SECRET)
     async with PayChainHQ(
         api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url

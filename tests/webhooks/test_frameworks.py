@@ -1,6 +1,4 @@
-"""Receivers in real applications: aiohttp, Starlette, FastAPI, Django and Flask, each on a real
-socket.
-"""
+"""Receivers in aiohttp, Starlette, FastAPI, Django and Flask, each on a real socket."""
 
 from __future__ import annotations
 
@@ -38,8 +36,7 @@ from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver
 from tests.webhooks.samples import BODY, SECRET, signed, webhook
 
-# --- the applications, as a user would write them; each is mounted in every way that its framework
-# documents ---
+# --- applications as users write them, mounted in each way that the framework documents ---
 
 
 def starlette_route(receiver: Receiver) -> Any:
@@ -187,7 +184,7 @@ def django(receiver: paychainhq_sync.webhooks.Receiver, pattern: str = "path") -
     own.urlpatterns = [path("", urls.include(patterns))] if pattern == "include" else patterns  # type: ignore[attr-defined]
     sys.modules[own.__name__] = own
     if not settings.configured:
-        middleware = ["django.middleware.csrf.CsrfViewMiddleware"]  # it refuses what is not exempt
+        middleware = ["django.middleware.csrf.CsrfViewMiddleware"]  # refuses views not exempt
         settings.configure(ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY="x", MIDDLEWARE=middleware)
     settings.ROOT_URLCONF = own.__name__
     urls.clear_url_caches()
@@ -219,7 +216,7 @@ BLOCKING = [
 ]
 
 
-# --- their servers ---
+# --- servers ---
 
 
 @asynccontextmanager
@@ -263,13 +260,11 @@ def wsgi_server(app: Any) -> Iterator[str]:
             thread.join()
 
 
-# --- what each must do ---
+# --- tests ---
 
 
 async def story(url: str, seen: list[str]) -> None:
-    """Refused, acknowledged without a handler, handled, repeated, failed, handled at last; and
-    nothing but POST.
-    """
+    """Deliver bad, unhandled, handled, repeated and failing webhooks, and compare each status."""
 
     async def post(body: bytes, headers: dict[str, str]) -> int:
         async with session.post(url, data=body, headers=headers) as response:
@@ -310,7 +305,7 @@ def serving(app: Any) -> AbstractAsyncContextManager[str]:
 async def test_an_async_application(
     app: Callable[[Receiver], Any], kind: str, tmp_path: Path
 ) -> None:
-    """A line of routing is all that an application needs, for handlers of both kinds."""
+    """One line of routing is enough, for async and for plain handlers."""
     seen: list[str] = []
     handle = failing_once(seen)
 
@@ -327,7 +322,7 @@ async def test_an_async_application(
 
 @pytest.mark.parametrize("app", BLOCKING)
 async def test_a_blocking_application(app: Callable[[Any], Any], tmp_path: Path) -> None:
-    """The same with plain functions; no CSRF token is asked for."""
+    """One line of routing is enough in WSGI frameworks; no CSRF token is required."""
     seen: list[str] = []
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=ledger)
@@ -337,7 +332,7 @@ async def test_a_blocking_application(app: Callable[[Any], Any], tmp_path: Path)
 
 
 async def test_the_schema_of_fastapi() -> None:
-    """The endpoint asks for no parameters, and answers nothing that a schema describes."""
+    """The endpoint has no parameters and no response model."""
     app = fastapi_post(Receiver(secrets=SECRET, ledger=MemoryLedger()))
     (operation,) = app.openapi()["paths"]["/webhooks"].values()
     assert "parameters" not in operation
@@ -345,8 +340,8 @@ async def test_the_schema_of_fastapi() -> None:
     assert set(operation["responses"]) == {"200"}
 
 
-def test_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The receiver has no endpoint of it then, and the error says why."""
+def test_a_receiver_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The receiver lacks that endpoint, and the error names the missing package."""
     receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
     assert hasattr(receiver, "starlette")
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
@@ -355,7 +350,7 @@ def test_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
         receiver.starlette
 
 
-# --- a body that was read before ---
+# --- body read before ---
 
 
 def aiohttp_read(receiver: Receiver) -> Any:
@@ -386,7 +381,7 @@ def flask_stream(receiver: paychainhq_sync.webhooks.Receiver) -> Any:
 async def test_a_body_that_was_read_before(
     app: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names that, and does not speak of a wrong signature."""
+    """The log says that the body was read before, and does not blame the signature."""
     async with AsyncExitStack() as stack:
         if app is aiohttp_read:
             url = await stack.enter_async_context(

@@ -1,5 +1,6 @@
-"""Handlers of any form: each runs exactly once, in the event loop or in a thread; one that would
-not run is refused.
+"""Handlers of any form: each runs exactly once, in the event loop or in a thread.
+
+An object that would not run is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ BODY = webhook("evt_1")
 
 
 class Handled:
-    """The events that a handler has handled, and handlers of each form."""
+    """Handlers of each form, and the events that they have handled."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -66,7 +67,7 @@ class PlainCall(AsyncCall):
 
 
 class Awaitability:
-    """An awaitable that is no coroutine."""
+    """Awaitable that is no coroutine."""
 
     def __init__(self, handled: Handled, event: Event) -> None:
         self.handled, self.event = handled, event
@@ -133,7 +134,7 @@ def made(handler: Any, **settings: Any) -> Receiver:
 
 @pytest.mark.parametrize("form", [*ASYNC.values(), *PLAIN.values(), *BRIDGED.values()])
 async def test_each_form_is_run_once(form: Callable[[Handled], Any]) -> None:
-    """It is acknowledged, and not run again."""
+    """Each delivery is acknowledged, and only the first runs the handler."""
     handled = Handled()
     receiver = made(form(handled))
     assert [await receiver.receive(BODY, signed(BODY)) for _ in range(3)] == [200, 200, 200]
@@ -142,7 +143,7 @@ async def test_each_form_is_run_once(form: Callable[[Handled], Any]) -> None:
 
 @pytest.mark.parametrize("form", PLAIN.values())
 async def test_a_plain_function_runs_in_a_thread(form: Callable[[Handled], Any]) -> None:
-    """Its receiver's event loop goes on meanwhile."""
+    """The receiver's event loop continues meanwhile."""
     handled = Handled()
     assert await made(form(handled)).receive(BODY, signed(BODY)) == 200
     assert handled.threads != [threading.current_thread()]
@@ -151,8 +152,8 @@ async def test_a_plain_function_runs_in_a_thread(form: Callable[[Handled], Any])
 @pytest.mark.parametrize(
     "form", [ASYNC[name] for name in ("method", "wrapped", "call", "returns an awaitable")]
 )
-async def test_what_is_awaited_runs_in_the_loop(form: Callable[[Handled], Any]) -> None:
-    """So the async client can be used there."""
+async def test_an_awaitable_handler_runs_in_the_loop(form: Callable[[Handled], Any]) -> None:
+    """The async client can therefore be used in such a handler."""
     handled = Handled()
     assert await made(form(handled)).receive(BODY, signed(BODY)) == 200
     assert handled.threads == [threading.current_thread()]
@@ -160,7 +161,7 @@ async def test_what_is_awaited_runs_in_the_loop(form: Callable[[Handled], Any]) 
 
 @pytest.mark.parametrize("form", PLAIN.values())
 def test_the_blocking_receiver_runs_each_plain_form_once(form: Callable[[Handled], Any]) -> None:
-    """It does so in the thread that calls it."""
+    """The handler runs in the calling thread."""
     handled = Handled()
     receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
     receiver.on("invoice.paid")(form(handled))
@@ -169,10 +170,10 @@ def test_the_blocking_receiver_runs_each_plain_form_once(form: Callable[[Handled
 
 
 @pytest.mark.parametrize("name", ASYNC)
-def test_the_blocking_receiver_refuses_what_it_cannot_await(
+def test_the_blocking_receiver_refuses_async_handlers(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At once if that can be seen; else the event is not acknowledged, and the log says why."""
+    """A recognizable one is refused at registration; another fails its delivery and is logged."""
     handled = Handled()
     receiver = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
     handler = ASYNC[name](handled)
@@ -198,8 +199,8 @@ async def async_generator(event: Event) -> AsyncIterator[None]:
 @pytest.mark.parametrize(
     "handler", [None, "name", 7, generator, async_generator, functools.partial(generator)]
 )
-def test_what_cannot_be_a_handler(receiver: Any, handler: Any) -> None:
-    """It is refused when it is registered, and the name stays free."""
+def test_an_object_that_cannot_be_a_handler(receiver: Any, handler: Any) -> None:
+    """Registration fails, and another handler can be registered for the event."""
     made = receiver(secrets=SECRET, ledger=MemoryLedger())
     with pytest.raises(ConfigurationError, match="handler must"):
         made.on("invoice.paid")(handler)
@@ -210,7 +211,7 @@ def test_what_cannot_be_a_handler(receiver: Any, handler: Any) -> None:
 async def test_a_generator_that_is_returned_is_a_failure(
     function: Callable[[Event], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """None of it has run, so the event is not acknowledged."""
+    """None of the generator has run, so the event is not acknowledged."""
     assert await made(wrapped(function)).receive(BODY, signed(BODY)) == 500
     blocking = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger())
     blocking.on("invoice.paid")(wrapped(function))
@@ -240,8 +241,9 @@ async def test_a_plain_handler_reads_with_the_async_client(paychain_emulator: Em
 
 
 async def test_plain_handlers_that_block_delay_nothing_else() -> None:
-    """Twice as many as there are threads: the loop, the default threads and the ledger's writes go
-    on; all are handled.
+    """The loop, the default threads and the ledger continue while twice as many handlers block.
+
+    There are half as many threads as handlers; all events are handled in the end.
     """
     handled = Handled()
     go = threading.Event()
@@ -272,9 +274,7 @@ async def test_plain_handlers_that_block_delay_nothing_else() -> None:
 async def test_a_plain_handler_that_takes_too_long_is_recorded_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The delivery is answered with 503 before the API gives up, and so are others until the thread
-    has ended.
-    """
+    """Each response is 503 until the thread has ended; the first is sent within the API's limit."""
     monkeypatch.setattr(receivers, "WITHIN", 0.1)
     monkeypatch.setattr(receivers, "SPARE", 0.1)
     handled = Handled()
@@ -303,7 +303,7 @@ async def test_a_plain_handler_that_takes_too_long_is_recorded_when_it_ends(
 async def test_a_handler_that_finds_no_thread_in_time_never_begins(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its event is not claimed, and comes again."""
+    """Its event is not claimed, and the API delivers it again."""
     handled = Handled()
     go = threading.Event()
 
@@ -326,10 +326,10 @@ async def test_a_handler_that_finds_no_thread_in_time_never_begins(
 
 
 @pytest.mark.parametrize("name", ["method", "wrapped", "returns an awaitable"])
-async def test_what_is_awaited_too_long_is_cut_off(
+async def test_an_awaitable_handler_that_takes_too_long_is_cancelled(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if only the result showed that it is to be awaited; the event is free."""
+    """The event can be claimed again, also if only the result turned out to be awaitable."""
     monkeypatch.setattr(receivers, "WITHIN", 0.1)
     cleaned: list[str] = []
     handled = Handled()
@@ -338,7 +338,7 @@ async def test_what_is_awaited_too_long_is_cut_off(
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.01)  # a handler may clean up, and await that
+            await asyncio.sleep(0.01)  # a handler may await in its cleanup
             cleaned.append(event.id)
 
     monkeypatch.setattr(handled, "coroutine", wait)
@@ -349,7 +349,7 @@ async def test_what_is_awaited_too_long_is_cut_off(
 
 
 async def test_a_plain_handler_that_fails_is_run_again() -> None:
-    """Whatever it raises, the claim is given up at once."""
+    """The claim is released at once after any exception."""
     errors: list[Exception] = [
         ValueError("no"),
         StopIteration(),
@@ -370,7 +370,7 @@ async def test_a_plain_handler_that_fails_is_run_again() -> None:
 
 
 def test_one_receiver_in_several_event_loops() -> None:
-    """Each has threads of its own: applications and their tests start loops as they need them."""
+    """Each loop has threads of its own, since applications and tests start loops as needed."""
     handled = Handled()
     receiver = made(handled.plain)
     receiver.on("invoice.seen")(handled.coroutine)

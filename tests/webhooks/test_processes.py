@@ -1,5 +1,6 @@
-"""Four receiver processes over one SQLite file: each event is handled once, and none is lost when
-they are killed.
+"""Four receiver processes over one SQLite file: each event is handled once.
+
+No event is lost when the processes are killed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Receivers:
-    """The processes, each of which may be killed and started again."""
+    """Receiver processes, each of which can be killed and started again."""
 
     def __init__(self, folder: Path, lease: float, seconds: float) -> None:
         self._arguments = [str(folder), str(lease), str(seconds)]
@@ -62,9 +63,7 @@ async def receivers(
 
 
 async def deliver(running: Receivers, events: list[str], chance: random.Random) -> Counter[int]:
-    """Deliver each of these to a random process, again and again until it is acknowledged; returns
-    how they were answered.
-    """
+    """Deliver each event to random processes until it is acknowledged; count the statuses."""
     answers: Counter[int] = Counter()
     waiting = iter(events)
 
@@ -79,7 +78,7 @@ async def deliver(running: Receivers, events: list[str], chance: random.Random) 
                     ) as response:
                         status = response.status
                 except (aiohttp.ClientError, ConnectionError):
-                    status = 0  # its process was killed
+                    status = 0  # the process was killed
                 answers[status] += 1
                 if status != 200:
                     await asyncio.sleep(0.01)
@@ -98,7 +97,7 @@ def handled(folder: Path) -> Counter[str]:
 
 
 async def test_each_event_is_handled_once(tmp_path: Path) -> None:
-    """A thousand events, each delivered one to five times, in any order, to four processes."""
+    """A thousand events, delivered one to five times in any order, are handled once each."""
     chance = random.Random(5)
     events = [f"evt_{number}" for number in range(1000)]
     deliveries = [event for event in events for _ in range(chance.randint(1, 5))]
@@ -110,9 +109,10 @@ async def test_each_event_is_handled_once(tmp_path: Path) -> None:
     assert handled(tmp_path) == Counter(events)
 
 
-async def test_none_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
-    """They are killed in the middle of their handlers, up to ten times, and started again: each
-    event is handled at least once.
+async def test_no_event_is_lost_if_processes_are_killed(tmp_path: Path) -> None:
+    """Each event is handled at least once although processes are killed in their handlers.
+
+    They are killed up to ten times, and started again.
     """
     chance = random.Random(6)
     events = [f"evt_{number}" for number in range(400)]

@@ -1,6 +1,4 @@
-"""The README's webhook receiver, taken as a reader takes it: run, served on a socket, and sent what
-the API sends.
-"""
+"""README's webhook receiver: run as written, served on a socket, and sent real deliveries."""
 
 from __future__ import annotations
 
@@ -33,8 +31,9 @@ async def test_the_block_receives_a_webhook(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing but its own names keeps its parts alive; the delivery of a paid invoice is
-    acknowledged, and its handler has run.
+    """The delivery of a paid invoice is acknowledged, and its handler has run.
+
+    The names of the block are all that keeps its objects alive.
     """
     monkeypatch.chdir(tmp_path)
     async with PayChainHQ(

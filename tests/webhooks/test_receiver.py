@@ -1,6 +1,4 @@
-"""Receivers: what each webhook is answered with, and how often its handler runs; the same over both
-faces.
-"""
+"""Receivers of both faces: the status of each response, and the number of handler runs."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ Received = Callable[..., Awaitable[int]]
 
 
 class Backend:
-    """A receiver of the current face, and what its handler has seen."""
+    """Receiver of the current face, and the events that its handler has received."""
 
     def __init__(self, **settings: Any) -> None:
         self.ledger = settings.pop("ledger", None) or MemoryLedger()
@@ -62,15 +60,15 @@ class Backend:
 
 
 async def test_an_event_is_handled_once() -> None:
-    """It is acknowledged each time that it comes."""
+    """Each delivery of the event is acknowledged."""
     backend = Backend()
     assert [await backend.receive(webhook("evt_1")) for _ in range(3)] == [200, 200, 200]
     assert [await backend.receive(webhook("evt_2"))] == [200]
     assert backend.seen == ["evt_1", "evt_2"]
 
 
-async def test_what_is_not_from_the_api_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """It reaches no handler, and the log says why."""
+async def test_a_forged_webhook_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """No handler runs, and the log gives the reason."""
     backend = Backend(bearer="token-9")
     body = webhook("evt_1")
     right = signed(body, bearer="token-9")
@@ -87,8 +85,8 @@ async def test_what_is_not_from_the_api_is_refused(caplog: pytest.LogCaptureFixt
     assert await backend.receive(body, right) == 200
 
 
-async def test_what_has_no_handler_is_acknowledged() -> None:
-    """Nothing is claimed for it: whoever has a handler may still do so."""
+async def test_an_event_without_a_handler_is_acknowledged() -> None:
+    """No claim is made, so that another receiver may handle the event."""
     backend = Backend()
     body = webhook("evt_1", "withdrawal.blocked", withdrawalId="w")
     assert await backend.receive(body) == 200
@@ -96,17 +94,17 @@ async def test_what_has_no_handler_is_acknowledged() -> None:
     assert backend.seen == []
 
 
-async def test_what_is_not_understood_comes_again(caplog: pytest.LogCaptureFixture) -> None:
-    """It is from the API, so it is not refused, and it has not been handled, so it is not
-    acknowledged.
-    """
+async def test_an_event_that_cannot_be_decoded_is_not_acknowledged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A proven event gets 500 instead of 400, so that the API delivers it again."""
     backend = Backend()
     assert await backend.receive(b'{"event": "invoice.paid"}') == 500
     assert "is not understood" in caplog.text
 
 
 async def test_a_handler_that_fails_is_run_again(caplog: pytest.LogCaptureFixture) -> None:
-    """The claim is given up at once: the next delivery need not wait for the lease."""
+    """The claim is released at once: the next delivery need not wait for the lease."""
     backend = Backend()
     backend.failures = [ValueError("out of stock"), KeyError("order")]
     assert [await backend.receive(webhook("evt_1")) for _ in range(4)] == [500, 500, 200, 200]
@@ -114,8 +112,8 @@ async def test_a_handler_that_fails_is_run_again(caplog: pytest.LogCaptureFixtur
     assert "out of stock" in caplog.text
 
 
-async def test_what_another_process_holds_comes_again() -> None:
-    """It is answered with 503, and never with 2xx, until it is done or given up."""
+async def test_an_event_that_another_process_holds_gets_503() -> None:
+    """The response is 503 until the event is done or its claim released."""
     backend = Backend()
     claims = backend.ledger.claims
     claims.claim("evt_1", "another process", 100)
@@ -129,7 +127,7 @@ async def test_what_another_process_holds_comes_again() -> None:
 
 
 async def test_two_deliveries_at_the_same_time() -> None:
-    """While one is being handled, the other is told to come again."""
+    """The second delivery gets 503 while the first is being handled."""
     backend = Backend()
     answers: list[int] = []
 
@@ -148,8 +146,8 @@ async def test_two_deliveries_at_the_same_time() -> None:
     assert backend.seen == ["evt_1"]
 
 
-async def test_the_claim_of_a_process_that_died_runs_out() -> None:
-    """A lease of no length stands for one that has passed."""
+async def test_the_claim_of_a_process_that_died_expires() -> None:
+    """A lease of zero seconds stands for one that has expired."""
     backend = Backend()
     backend.ledger.claims.claim("evt_1", "a process that died", 0.0)
     assert await backend.receive(webhook("evt_1")) == 200
@@ -157,7 +155,7 @@ async def test_the_claim_of_a_process_that_died_runs_out() -> None:
 
 
 class BrokenClaims:
-    """Claims whose disk fails at one step, for ever or so many times."""
+    """Claims that fail at one step, for ever or a number of times."""
 
     def __init__(self, step: str, failures: float = math.inf) -> None:
         self.step, self.failures = step, failures
@@ -180,12 +178,10 @@ class BrokenClaims:
 
 
 @pytest.mark.parametrize(("step", "handled"), [("claim", 0), ("settle", 1)])
-async def test_a_ledger_that_fails_lets_the_event_come_again(
+async def test_a_ledger_that_fails_leaves_the_event_unacknowledged(
     step: str, handled: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not recorded as done is not acknowledged, even if its handler has run, and the log
-    says whether it has.
-    """
+    """An event that is not recorded as done gets 500, and the log says if its handler has run."""
     backend = Backend(ledger=BrokenClaims(step))
     monkeypatch.setattr(base, "WITHIN", 0.0)
     monkeypatch.setattr(base, "SPARE", 0.3)
@@ -196,7 +192,7 @@ async def test_a_ledger_that_fails_lets_the_event_come_again(
 
 
 @pytest.mark.parametrize("failures", [1, 3])
-async def test_a_ledger_that_fails_for_a_moment_is_asked_again(
+async def test_a_transient_ledger_failure_is_retried(
     failures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event is recorded as done by a later attempt of the same delivery."""
@@ -207,8 +203,8 @@ async def test_a_ledger_that_fails_for_a_moment_is_asked_again(
     assert (backend.seen, claims.failures) == (["evt_1"], 0)
 
 
-async def test_a_claim_that_cannot_be_given_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """The handler's own failure is what counts."""
+async def test_a_claim_that_cannot_be_released_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler's own failure is logged as well."""
     backend = Backend(ledger=BrokenClaims("release"))
     backend.failures = [ValueError("out of stock")]
     assert await backend.receive(webhook("evt_1")) == 500
@@ -217,8 +213,8 @@ async def test_a_claim_that_cannot_be_given_up_is_told(caplog: pytest.LogCapture
 
 
 @pytest.mark.async_only("no thread can be interrupted")
-async def test_a_handler_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the API gives up waiting; the event is free for the next delivery."""
+async def test_a_handler_that_takes_too_long_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler is cancelled within the API's limit; the event can be claimed again."""
     monkeypatch.setattr(receivers, "WITHIN", 0.02)
     ledger = MemoryLedger()
     receiver = Receiver(secrets=SECRET, ledger=ledger)
@@ -237,8 +233,8 @@ async def test_a_handler_that_takes_too_long_is_cut_off(monkeypatch: pytest.Monk
 
 
 @pytest.mark.async_only("no thread can be cancelled")
-async def test_a_server_that_stops_gives_the_event_back() -> None:
-    """Cancelling is passed on, once the claim is given up."""
+async def test_a_server_that_stops_releases_the_claim() -> None:
+    """The cancellation is passed on after the claim is released."""
     ledger = MemoryLedger()
     receiver = Receiver(secrets=SECRET, ledger=ledger)
     began = asyncio.Event()
@@ -256,8 +252,8 @@ async def test_a_server_that_stops_gives_the_event_back() -> None:
     assert ledger.claims.claim("evt_1", "next", 10) == "claimed"
 
 
-async def test_settings_that_cannot_work() -> None:
-    """They are told when the receiver is made, or its handler named."""
+async def test_invalid_settings() -> None:
+    """The constructor and the registration of a handler raise the error."""
     wrong: list[dict[str, Any]] = [
         {"secrets": ""},
         {"secrets": []},
@@ -277,7 +273,7 @@ async def test_settings_that_cannot_work() -> None:
         Backend().receiver.on("invoice.paid")
 
 
-async def test_an_old_timestamp_is_refused_if_that_is_wanted() -> None:
+async def test_an_old_timestamp_is_refused_if_max_age_is_set() -> None:
     """The setting is that of `parse`."""
     backend = Backend(max_age=300)
     body = webhook("evt_1")
@@ -286,8 +282,9 @@ async def test_an_old_timestamp_is_refused_if_that_is_wanted() -> None:
 
 
 async def test_webhooks_feed_a_watch(paychain_emulator: Emulator) -> None:
-    """A watch that would look again in an hour sees at once what a webhook names, in whatever
-    thread that came.
+    """A watch with an interval of an hour reads at once the invoice that a webhook names.
+
+    The webhook may arrive in any thread.
     """
     backend = Backend()
     settings: Any = {
@@ -309,9 +306,7 @@ async def test_webhooks_feed_a_watch(paychain_emulator: Emulator) -> None:
 
 @pytest.mark.async_only("it looks at the feed itself")
 async def test_a_slow_watch_gets_each_invoice_once() -> None:
-    """What is named again before it was looked at is one look; an event about no invoice names
-    none.
-    """
+    """An invoice named twice before it was read is read once; other events name none."""
     backend = Backend()
     feed = backend.receiver.invoice_ids()
     for number, data in enumerate(
@@ -326,7 +321,7 @@ async def test_a_slow_watch_gets_each_invoice_once() -> None:
 
 
 async def test_refusals_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the log nor a repr of the receiver's parts does."""
+    """Neither the log nor a repr of the receiver's attributes shows a secret."""
     caplog.set_level(logging.DEBUG)
     backend = Backend(secrets=[SECRET, "old-secret"], bearer="token-9")
     body = webhook("evt_1")
@@ -337,11 +332,11 @@ async def test_refusals_show_no_secret(caplog: pytest.LogCaptureFixture) -> None
     assert not [secret for secret in (SECRET, "old-secret", "token-9") if secret in shown]
 
 
-# --- the claim on an event ---
+# --- claims ---
 
 
 async def test_receivers_with_different_names_each_handle_an_event() -> None:
-    """Those with the same name share it, whatever characters the names and the ids have."""
+    """Receivers with the same name share an event; names and ids may have any characters."""
     ledger = MemoryLedger()
     named = {
         name: [Backend(ledger=ledger, name=name) for _ in range(2)]
@@ -357,7 +352,7 @@ async def test_receivers_with_different_names_each_handle_an_event() -> None:
 
 
 async def test_a_receiver_without_a_name_claims_the_bare_id() -> None:
-    """So a ledger that was written before receivers had names counts."""
+    """Claims written before receivers had names remain valid."""
     backend = Backend()
     backend.ledger.claims.claim("evt_old", "a process before the update", 100)
     backend.ledger.claims.settle("evt_old")
@@ -367,15 +362,15 @@ async def test_a_receiver_without_a_name_claims_the_bare_id() -> None:
     assert backend.ledger.claims.claim("evt_new", "a process before the update", 100) == "done"
 
 
-async def test_a_lost_lease_does_not_lose_that_it_is_done(tmp_path: Path) -> None:
-    """Whoever has taken it over fails afterwards, and gives up what is done by then."""
+async def test_an_event_is_recorded_as_done_after_its_lease_was_lost(tmp_path: Path) -> None:
+    """The new holder fails afterwards, and its release leaves the event done."""
     with SQLiteLedger(tmp_path / "ledger.db") as file:
         for ledger in (MemoryLedger(), file):
             backend = Backend(ledger=ledger)
             claims: Any = ledger.claims
 
             def lose(claims: Any = claims) -> None:
-                claims.settle("another")  # makes the file, if nothing has
+                claims.settle("another")  # creates the file if it is missing
                 with_no_lease(claims)
                 assert claims.claim("evt_1", "another process", 100) == "claimed"
 
@@ -388,7 +383,7 @@ async def test_a_lost_lease_does_not_lose_that_it_is_done(tmp_path: Path) -> Non
 
 
 def with_no_lease(claims: Any) -> None:
-    """Let all leases run out now."""
+    """Let all leases expire now."""
     if hasattr(claims, "_held"):
         claims._held.clear()
     else:
