@@ -1,4 +1,4 @@
-"""A server on a thread of its own, and programs in processes of their own."""
+"""Server on a thread of its own, and programs in processes of their own."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 
 
 async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Answer a read of an invoice with the id that was asked for."""
+    """Return an invoice with the id of the request's path."""
     writer.write(
         answer({"id": request.target.rpartition("/")[2], "status": "pending", "amount": "1"})
     )
 
 
 class ThreadedServer:
-    """A `RawServer` that blocking code can talk to; it counts the connections that it has
-    accepted.
-    """
+    """`RawServer` for blocking code, with a count of the connections it has accepted."""
 
     def __init__(self, *script: Behaviour, tls: bool = False) -> None:
         self._script = script
@@ -63,7 +61,7 @@ class ThreadedServer:
         return self.server.accepted
 
     def wait_for_requests(self, count: int) -> None:
-        """Wait until so many requests have come."""
+        """Wait until `count` requests have arrived."""
 
         async def come() -> None:
             while len(self.requests) < count:
@@ -84,7 +82,7 @@ class ThreadedServer:
 def run_program(
     source: str, *arguments: str, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, with warnings as errors, and return what it printed."""
+    """Run a program to its end, with warnings as errors, and return its output."""
     process = start_program(source, *arguments)
     try:
         out, err = process.communicate(timeout=timeout)
@@ -94,7 +92,7 @@ def run_program(
 
 
 def start_program(source: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a program with warnings as errors; its standard streams are pipes."""
+    """Start a program with warnings as errors and pipes as its standard streams."""
     command = [sys.executable, "-W", "error", "-c", source, *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(

@@ -1,6 +1,4 @@
-"""What the caller's thread brings along and sees: its loop, its context variables, its iterables,
-its tracebacks.
-"""
+"""Caller's thread: its event loop, context variables, iterables and tracebacks."""
 
 from __future__ import annotations
 
@@ -51,11 +49,11 @@ def requests(count: int) -> Iterator[InvoiceRequest]:
 
 
 def left_running() -> list[str]:
-    """The tasks on the background loop, but for its own."""
+    """Return the tasks on the background loop, except its own."""
 
     async def tasks() -> list[str]:
         found: list[str] = []
-        for _ in range(1000):  # what has been cancelled comes to its end
+        for _ in range(1000):  # let cancelled tasks end
             await asyncio.sleep(0)
             others = asyncio.all_tasks() - {asyncio.current_task()}
             found = [repr(task) for task in others if "_serve" not in repr(task)]
@@ -66,11 +64,11 @@ def left_running() -> list[str]:
     return _engine.complete(tasks()).result()
 
 
-# --- a loop of the caller's ---
+# --- the caller's event loop ---
 
 
-async def test_a_call_under_a_running_loop_warns_once_a_call_site() -> None:
-    """The warning names what to await instead, comes once for each line, and the call succeeds."""
+async def test_a_call_under_a_running_loop_warns_once_per_line() -> None:
+    """The call succeeds, and the warning names the awaitable method to use instead."""
     with ThreadedServer(echo) as server, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with make(server.url) as pay:
@@ -78,17 +76,15 @@ async def test_a_call_under_a_running_loop_warns_once_a_call_site() -> None:
                 assert pay.invoices.get(f"a{n}").id == f"a{n}"
             pay.invoices.get("b")
     messages = [str(warning.message) for warning in caught]
-    assert (
-        len(messages) == 3
-    )  # one for each line of the two that read, and one for the end of the block
+    assert len(messages) == 3  # two lines that read, and the end of the block
     assert "`await pay.invoices.get(...)`" in messages[0]
     assert "`async with`" in messages[2]
     assert caught[0].filename == __file__
     assert issubclass(caught[0].category, RuntimeWarning)
 
 
-async def test_what_to_write_instead() -> None:
-    """The warning knows the methods of the client itself, and those of the gateway's."""
+async def test_the_warning_names_the_awaitable_method() -> None:
+    """The methods of the client itself and of the gateway's client are named as well."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         make("http://127.0.0.1:1").close()
@@ -106,7 +102,7 @@ async def test_what_to_write_instead() -> None:
 
 
 async def test_iterating_under_a_running_loop_warns_too(paychain_emulator: Emulator) -> None:
-    """Lists and jobs say what is to be iterated over instead."""
+    """The warning of lists and jobs recommends `async for`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with make(paychain_emulator.url) as pay:
@@ -115,16 +111,14 @@ async def test_iterating_under_a_running_loop_warns_too(paychain_emulator: Emula
 
 
 async def test_a_notebook_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell of a notebook runs under a loop: there, blocking it is what is wanted."""
+    """Every cell of a notebook runs under a loop, and a blocking call is intended there."""
     monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
     with ThreadedServer(echo) as server, make(server.url) as pay:
         assert pay.invoices.get("a").id == "a"
 
 
 def test_a_call_on_the_background_loop_itself_is_an_error() -> None:
-    """A middleware that calls the blocking client would wait for itself: it is told, and does not
-    hang.
-    """
+    """A middleware that calls the blocking client gets an error instead of a deadlock."""
 
     async def calling_back(request: Request, send: Next) -> Response:
         pay.networks.list()
@@ -137,11 +131,11 @@ def test_a_call_on_the_background_loop_itself_is_an_error() -> None:
         refused,
     ):
         pay.invoices.get("a")
-    gc.collect()  # no coroutine was left unawaited
+    gc.collect()  # no coroutine is left unawaited
 
 
 def test_a_session_of_the_callers_is_refused() -> None:
-    """A session belongs to the loop that it was made under, which is never the background loop."""
+    """A session belongs to the loop it was made under, which is never the background loop."""
 
     async def make_session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
@@ -161,7 +155,7 @@ def test_a_session_of_the_callers_is_refused() -> None:
 
 
 def test_context_variables_reach_the_middleware() -> None:
-    """What the caller's thread has set, a trace id say, is seen on the loop's thread."""
+    """Variables of the caller's thread, such as a trace id, are set on the loop's thread."""
     trace: ContextVar[str] = ContextVar("trace", default="none")
     seen = []
 
@@ -178,8 +172,9 @@ def test_context_variables_reach_the_middleware() -> None:
 
 
 def test_tracebacks_show_the_callers_line_and_ours() -> None:
-    """No frame of the bridge, of threading or of asyncio stands between the call and what went
-    wrong.
+    """The caller's line is followed by the resource's, without frames of the bridge.
+
+    Neither threading nor asyncio appears in the traceback.
     """
     not_found = answer({"error": {"code": "NOT_FOUND", "message": "no"}}, 404)
     with (
@@ -199,13 +194,11 @@ def test_tracebacks_show_the_callers_line_and_ours() -> None:
     ]
 
 
-# --- iterables of the caller's, and generators of ours ---
+# --- the caller's iterables, and the package's generators ---
 
 
 def test_the_callers_iterable_is_read_in_the_callers_thread(paychain_emulator: Emulator) -> None:
-    """Django's ORM refuses a thread with a running loop: requests and ids are read where the call
-    is made.
-    """
+    """Requests and ids are read in the calling thread, as Django's ORM requires."""
     threads = set()
 
     def watched() -> Iterator[InvoiceRequest]:
@@ -227,8 +220,8 @@ def test_the_callers_iterable_is_read_in_the_callers_thread(paychain_emulator: E
     assert threads == {threading.get_ident()}
 
 
-def test_a_slow_iterable_stalls_nobody_else(paychain_emulator: Emulator) -> None:
-    """While one thread's requests are slow to come, another thread's calls go on."""
+def test_a_slow_iterable_delays_no_other_thread(paychain_emulator: Emulator) -> None:
+    """Calls of another thread continue while an iterable yields nothing."""
     go_on, other_done = threading.Event(), threading.Event()
 
     def slow() -> Iterator[InvoiceRequest]:
@@ -249,8 +242,9 @@ def test_a_slow_iterable_stalls_nobody_else(paychain_emulator: Emulator) -> None
 
 
 def test_a_failure_of_the_callers_iterable_comes_last(paychain_emulator: Emulator) -> None:
-    """What was read before has its outcomes, and then the caller's own exception is raised, with
-    the caller's own line.
+    """Requests read before have their outcomes; then the caller's own exception is raised.
+
+    Its traceback includes the caller's line.
     """
 
     def broken() -> Iterator[InvoiceRequest]:
@@ -268,8 +262,8 @@ def test_a_failure_of_the_callers_iterable_comes_last(paychain_emulator: Emulato
     assert "broken" in "".join(traceback.format_tb(caught.value.__traceback__))
 
 
-def test_an_endless_iterable_is_read_as_it_is_needed(paychain_emulator: Emulator) -> None:
-    """No more is read than the outcomes that are taken ask for, and a handful."""
+def test_an_endless_iterable_is_read_on_demand(paychain_emulator: Emulator) -> None:
+    """A job reads only a bounded number of requests ahead of the consumed outcomes."""
     read = 0
 
     def endless() -> Iterator[InvoiceRequest]:
@@ -291,7 +285,7 @@ def test_an_endless_iterable_is_read_as_it_is_needed(paychain_emulator: Emulator
 def test_an_abandoned_iteration_leaves_nothing_running(
     paychain_emulator: Emulator, how: str
 ) -> None:
-    """Pages, jobs and watches that are given up half-way are tidied up."""
+    """Abandoned pages, jobs and watches leave no task on the background loop."""
     with make(paychain_emulator.url) as pay:
         assert len(list(pay.invoices.create_many(requests(30)))) == 30
         sources: list[Callable[[], Any]] = [
@@ -316,9 +310,7 @@ def test_an_abandoned_iteration_leaves_nothing_running(
 
 
 def test_a_collection_on_the_loops_own_thread(paychain_emulator: Emulator) -> None:
-    """A generator that the garbage collector finalises on the background thread does not make it
-    wait for itself.
-    """
+    """A generator finalised on the background thread does not make that thread wait for itself."""
     with make(paychain_emulator.url) as pay:
         pay.networks.list()
         cycle: list[Any] = [pay.invoices.watch(["inv_123"], interval=0.01)]

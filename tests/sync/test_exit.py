@@ -1,4 +1,4 @@
-"""The end of the interpreter, and of a client that nobody closes."""
+"""End of the interpreter, and clients that were never closed."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_exit_is_quiet(name: str) -> None:
-    """However the interpreter ends: no hang, no traceback, no warning."""
+    """The interpreter ends without a hang, a traceback or a warning."""
     with ThreadedServer(echo) as server:
         done = run_program(BEGIN + PROGRAMS[name], server.url, timeout=20)
         assert (done.returncode, done.stdout, done.stderr) == (0, "a\n", "")
 
 
 def test_a_first_call_after_the_main_thread_has_ended() -> None:
-    """Python 3.12 and later start no thread any more then: the call succeeds, or says so in one
-    error of ours.
+    """The call succeeds, or raises one clear error.
+
+    Python 3.12 and later start no thread after the main thread has ended.
     """
     program = """
 def late():
@@ -67,7 +68,7 @@ threading.Thread(target=late).start()
 
 
 def test_a_daemon_thread_in_a_call() -> None:
-    """A call that a daemon thread waits for does not hold up the end."""
+    """A call in a daemon thread does not delay the exit."""
     program = """
 pay = make()
 threading.Thread(target=lambda: pay.invoices.get("a"), daemon=True).start()
@@ -81,7 +82,7 @@ sys.stdin.readline()
 
 
 def test_an_exit_handler_that_was_registered_before_the_import() -> None:
-    """It runs after the loop has ended: closing does nothing, and a call is one clear error."""
+    """Closing does nothing after the loop has ended, and a call raises one clear error."""
     program = """
 import atexit
 def late():
@@ -102,10 +103,8 @@ atexit.register(late)
         assert done.stdout.splitlines() == ["a", "the interpreter is shutting down"]
 
 
-def test_a_forgotten_client_is_told_once_with_the_line_that_made_it() -> None:
-    """A client that is collected unclosed gives one `ResourceWarning`; its connections are closed
-    all the same.
-    """
+def test_a_client_collected_unclosed_warns_once() -> None:
+    """The `ResourceWarning` names the line that made the client; its connections are closed."""
     program = """
 def forget():
     pay = make()

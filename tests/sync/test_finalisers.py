@@ -1,6 +1,4 @@
-"""Iterations that are collected while the loop waits for a lock of the thread that collects
-them.
-"""
+"""Iterations collected while the loop waits for a lock of the collecting thread."""
 
 from __future__ import annotations
 
@@ -30,12 +28,10 @@ def orders(count: int) -> list[InvoiceRequest]:
 
 @pytest.mark.parametrize("how", ["dropped", "in a cycle"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_collecting_does_not_wait_for_the_loop(
+def test_a_collected_iteration_does_not_wait_for_the_loop(
     paychain_emulator: Emulator, source: str, how: str
 ) -> None:
-    """A thread that holds a lock which the loop wants, as that of a logging handler, collects an
-    iteration at once.
-    """
+    """A thread may hold a lock that the loop waits for, such as that of a logging handler."""
     lock, waiting = threading.Lock(), threading.Event()
 
     async def wanting(request: Request, send: Next) -> Response:
@@ -92,7 +88,7 @@ def _left_running() -> list[str]:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_end_of_a_block_waits(paychain_emulator: Emulator, source: str) -> None:
-    """The end of a `with` block, and `close`, leave nothing under way, and nothing more comes."""
+    """The end of a `with` block and `close` leave no task, and the iteration has ended."""
     with PayChainHQ(
         api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60
     ) as pay:
@@ -108,7 +104,7 @@ def test_the_end_of_a_block_waits(paychain_emulator: Emulator, source: str) -> N
 
 
 def test_an_iteration_is_for_one_thread_at_a_time(paychain_emulator: Emulator) -> None:
-    """A second thread that asks at the same time is refused, and the first is not disturbed."""
+    """A second thread is refused, and the first continues."""
     with PayChainHQ(
         api_key=API_KEY, business_id=BUSINESS_ID, base_url=paychain_emulator.url, timeout=60
     ) as pay:

@@ -1,6 +1,4 @@
-"""Forking after the client was used: parent and children go on, each with its own loop and
-connections.
-"""
+"""Forks after the client was used: each process has its own loop and connections."""
 
 from __future__ import annotations
 
@@ -75,14 +73,15 @@ print("threads left:", [t.name for t in threading.enumerate() if t is not thread
 )
 
 
-# 200 in continuous integration, where time is not waited for.
+# 200 in continuous integration, where time does not matter.
 FORKS = 200 if os.environ.get("CI") else 50
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_many_children(tls: bool) -> None:
-    """None sees another's reply or hangs, however it leaves, and the parent's one connection is
-    unharmed.
+    """Each child gets its own responses, and the parent keeps its one connection.
+
+    Children leave in four different ways, and none hangs.
     """
     with ThreadedServer(echo, tls=tls) as server:
         done = run_program(CHILDREN, server.url, str(CERTIFICATE), str(FORKS), timeout=110)
@@ -97,7 +96,7 @@ def test_many_children(tls: bool) -> None:
                 *(f"child{n}{half}" for n in range(FORKS) for half in "ab"),
             ]
         )
-        # One of the parent's, and one of each child's.
+        # One connection for the parent, and one for each child.
         assert server.accepted == FORKS + 1
 
 
@@ -108,14 +107,14 @@ pay = make(sys.argv[1], sys.argv[2])
 check(pay, "before")
 for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
     if how == "finalise" and os.environ.get("PYTHONASYNCIODEBUG"):
-        continue  # debug mode refuses what is done here in the interpreter's name
+        continue  # debug mode refuses these calls
     pid = os.fork()
     if pid == 0:
         import gc, paychainhq._core.fork, paychainhq_sync._background
         if how in ("drop", "finalise"):
             del pay
         if how == "finalise":
-            # What happens at an end of the interpreter that finalises everything, in the worst order.
+            # An interpreter that finalises everything at its end, in the worst order.
             for kept in paychainhq._core.fork._inherited:
                 if hasattr(kept, "sender"):
                     kept.sender._session._connector._close()
@@ -134,9 +133,7 @@ pay.close()
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_children_that_do_nothing_with_the_client(tls: bool) -> None:
-    """A child that only drops what it inherits, or only ends, leaves the parent's connection as it
-    was.
-    """
+    """A child that only drops the client, or only exits, leaves the parent's connection alone."""
     with ThreadedServer(echo, tls=tls) as server:
         done = run_program(UNUSED, server.url, str(CERTIFICATE))
         assert (done.returncode, done.stderr) == (0, "")
@@ -176,7 +173,7 @@ pay.close()
 
 
 def test_requests_in_flight_in_other_threads() -> None:
-    """A fork in the middle of other threads' calls disturbs neither them nor the children."""
+    """A fork during other threads' calls disturbs neither them nor the children."""
     waiting = []
 
     async def behave(request, writer):  # type: ignore[no-untyped-def]
@@ -213,9 +210,7 @@ pay.close()
 
 
 def test_a_pool_of_forked_workers() -> None:
-    """The client of the parent is used as it is in the workers of multiprocessing, as under a
-    prefork server.
-    """
+    """Workers of multiprocessing use the parent's client, as under a prefork server."""
     with ThreadedServer(echo) as server:
         done = run_program(MULTIPROCESSING, server.url)
         assert (done.returncode, done.stderr) == (0, "")
@@ -235,7 +230,7 @@ async def main():
     for n in range(8):
         pid = os.fork()
         if pid == 0:
-            # A child goes on under a loop of its own, on a thread that knows of no running one.
+            # A child uses a loop of its own, on a thread without a running one.
             import threading
             worker = threading.Thread(target=lambda: asyncio.run(check(pay, f"child{n}")))
             worker.start()
@@ -250,7 +245,7 @@ asyncio.run(main())
 
 
 def test_the_async_client_under_a_fork() -> None:
-    """What protects the parent is of the async core: there it holds as well."""
+    """The parent's connection is protected in the async client as well."""
     with ThreadedServer(echo) as server:
         done = run_program(ASYNC, server.url)
         assert (done.returncode, done.stderr) == (0, "")

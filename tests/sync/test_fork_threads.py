@@ -1,6 +1,4 @@
-"""Forks in several threads, in the middle of what other threads do, and forks that Python is not
-told of.
-"""
+"""Forks in several threads amid other threads' work, and forks unknown to Python."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ faulthandler.dump_traceback_later(100, exit=True)
 url, folder = sys.argv[1], sys.argv[2]
 
 def make(**settings):
-    from paychainhq_sync import PayChainHQ  # the ledgers are to be protected without it
+    from paychainhq_sync import PayChainHQ  # ledgers must be safe without this import
     return PayChainHQ(api_key="k", base_url=url, retry=None, timeout=60, **settings)
 
 def check(pay, name):
@@ -30,7 +28,7 @@ def check(pay, name):
     assert got == name, (got, name)
 
 def fork(in_child):
-    \"\"\"Run a function in a forked child, and wait for its good end.\"\"\"
+    \"\"\"Run a function in a forked child, and assert that it succeeds.\"\"\"
     pid = os.fork()
     if pid == 0:
         code = 66
@@ -81,7 +79,7 @@ from paychainhq._core.fork import close_for_fork
 events = []
 
 class Closer:
-    \"\"\"Closer that lets other threads run as soon as it has let them in.\"\"\"
+    \"\"\"Closer that yields to other threads after each release.\"\"\"
 
     def __init__(self, name):
         self.name, self.lock = name, threading.RLock()
@@ -185,8 +183,8 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_forks_in_the_middle_of_other_threads(name: str, tmp_path: Path) -> None:
-    """Parent and children go on, and nobody waits for ever."""
+def test_forks_amid_other_threads(name: str, tmp_path: Path) -> None:
+    """Parent and children continue, and no process hangs."""
     with ThreadedServer(echo) as server:
         done = run_program(
             PROGRAM + PROGRAMS[name] + "print('ended')", server.url, str(tmp_path), timeout=110
@@ -275,8 +273,8 @@ with asyncio.Runner() as runner:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no C fork")
 @pytest.mark.parametrize("source", [UNTOLD_SYNC, UNTOLD_ASYNC], ids=["sync", "async"])
-def test_a_fork_that_python_is_not_told_of(source: str, tmp_path: Path) -> None:
-    """The child builds its own thread and connections, and the parent keeps its one connection."""
+def test_a_fork_unknown_to_python(source: str, tmp_path: Path) -> None:
+    """The child makes its own thread and connections, and the parent keeps its one connection."""
     with ThreadedServer(echo) as server:
         done = run_program(
             PROGRAM + source + "print('ended')", server.url, str(tmp_path), timeout=110

@@ -1,6 +1,4 @@
-"""The generator of the sync face: what it writes is current, and what it has no rule for is
-told.
-"""
+"""Generator of the sync face: its output is current, and source without a rule is reported."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ def generate(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of all that the generator reads and writes."""
+    """Return a copy of all files that the generator reads and writes."""
     for folder in ("paychainhq", "paychainhq_sync", "tools"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
@@ -39,15 +37,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_the_generated_files_are_current() -> None:
-    """What is in the repository is what the generator writes."""
+    """The files in the repository equal the generator's output."""
     done = generate(ROOT, "--check")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_stale_file_is_told(tree: Path) -> None:
-    """A changed source, a changed, missing or stray file: each makes the check fail, by name;
-    generating mends it.
-    """
+def test_a_stale_file_is_reported(tree: Path) -> None:
+    """A changed source and a changed, missing or stray file are named; generating fixes them."""
     edit(
         tree / "paychainhq/resources/prices.py",
         "async def get(self, symbol: str)",
@@ -64,10 +60,8 @@ def test_a_stale_file_is_told(tree: Path) -> None:
     assert generate(tree, "--check").returncode == 0
 
 
-def test_a_new_operation_needs_no_hand_work(tree: Path) -> None:
-    """A method that is added to an async resource is in the sync face, with its signature and
-    docstring.
-    """
+def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
+    """A method added to an async resource appears in the sync face with its docstring."""
     method = '''
     async def newest(self, limit: int = 5, *, chain: str | None = None) -> Price:
         """Return the newest price."""
@@ -146,12 +140,10 @@ def test_a_new_operation_needs_no_hand_work(tree: Path) -> None:
         ),
     ],
 )
-def test_what_has_no_rule_fails_loudly(
+def test_source_without_a_rule_fails_loudly(
     tree: Path, path: str, old: str, new: str, told: str
 ) -> None:
-    """A rule that matches nothing any more, and source that no rule is for, end the generator with
-    a message.
-    """
+    """Unmatched rules and source without a rule end the generator with a message."""
     edit(tree / "paychainhq" / path, old, new)
     done = generate(tree)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Ctrl-C: the call is cancelled, comes to rest, and its idempotency key is told."""
+"""Ctrl-C: the call is cancelled, and the exception has its idempotency key."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ except KeyboardInterrupt as interruption:
 
 
 def interrupted(server: ThreadedServer, doing: str) -> tuple[int, str, str]:
-    """Run the program, send it one SIGINT once its request has come, and return how it ended."""
+    """Run the program, send it SIGINT after its first request, and return how it ended."""
     process = start_program(PROGRAM, server.url, doing)
     try:
         server.wait_for_requests(1)
         process.send_signal(signal.SIGINT)
-        # 2 s are the promise; a test allows three times as much.
+        # The documented limit is 2 s; the test allows three times as much.
         out, err = process.communicate(timeout=6)
     finally:
         process.kill()
@@ -57,14 +57,12 @@ def interrupted(server: ThreadedServer, doing: str) -> tuple[int, str, str]:
 
 
 async def silent_but_for_one(request, writer) -> None:  # type: ignore[no-untyped-def]
-    """Answer nothing but the read that the program makes afterwards."""
+    """Respond only to the read that the program makes afterwards."""
     await (echo if request.target.endswith("/inv_7") else silence)(request, writer)
 
 
-def test_a_call_is_cancelled_and_tells_its_key() -> None:
-    """`KeyboardInterrupt` comes at once, with the key as an attribute and in a note; the client can
-    be used on.
-    """
+def test_an_interrupted_call_is_cancelled_and_its_key_is_noted() -> None:
+    """`KeyboardInterrupt` has the key as an attribute and in a note; the client stays usable."""
     with ThreadedServer(silent_but_for_one) as server:
         code, out, err = interrupted(server, "create")
         assert (code, err) == (0, "")
@@ -85,8 +83,8 @@ def test_no_request_is_left_running() -> None:
 
 
 @pytest.mark.parametrize("doing", ["list", "create_many", "wait"])
-def test_iterating_and_waiting_are_interrupted_alike(doing: str) -> None:
-    """Whatever the main thread waits for, Ctrl-C ends it and leaves nothing behind."""
+def test_an_interrupted_iteration_or_wait_ends(doing: str) -> None:
+    """Ctrl-C ends lists, jobs and waits, and leaves no task behind."""
     with ThreadedServer(silent_but_for_one) as server:
         code, out, err = interrupted(server, doing)
         assert (code, err) == (0, "")
@@ -98,7 +96,7 @@ import os, signal, sys
 from paychainhq_sync import PayChainHQ, Request
 
 async def holding(request, send):
-    # A middleware that does not let itself be cancelled at once.
+    # A middleware that delays its cancellation.
     import asyncio
     try:
         return await send(request)
@@ -117,8 +115,8 @@ with PayChainHQ(api_key="k", business_id="biz_123", base_url=sys.argv[1], retry=
 """  # noqa: E501
 
 
-def test_a_second_interrupt_ends_the_waiting() -> None:
-    """Who presses Ctrl-C twice does not wait for the call to come to rest."""
+def test_a_second_interrupt_ends_the_wait() -> None:
+    """A second Ctrl-C ends the wait for the cancelled call."""
     with ThreadedServer(silence) as server:
         done = run_program(HELD, server.url, timeout=30)
         assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

@@ -1,4 +1,4 @@
-"""Exceptions that would end a thread or a loop, and an end of the thread all the same."""
+"""Exceptions that would end a thread or a loop, and the unexpected end of the thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sync.support import ThreadedServer, echo, run_program
 
 
 class OwnError(BaseException):
-    """What a test framework raises past every `except Exception`."""
+    """Exception of a test framework that passes every `except Exception`."""
 
 
 def background_threads() -> list[int | None]:
@@ -23,10 +23,8 @@ def background_threads() -> list[int | None]:
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, OwnError])
-def test_what_a_middleware_raises_is_for_its_own_call(kind: type[BaseException]) -> None:
-    """The caller of that call gets it; another call under way ends well, on the same thread, and so
-    does the next.
-    """
+def test_an_exception_of_a_middleware_reaches_only_its_own_call(kind: type[BaseException]) -> None:
+    """Another call in progress and the next one succeed on the same thread."""
     under_way, raised = threading.Event(), threading.Event()
 
     async def raising(request: Request, send: Next) -> Response:
@@ -56,8 +54,8 @@ def test_what_a_middleware_raises_is_for_its_own_call(kind: type[BaseException])
         assert background_threads() == threads
 
 
-def test_what_a_progress_callback_raises_ends_its_job_alone() -> None:
-    """It is called in the caller's thread, and its exception comes out of the caller's loop."""
+def test_an_exception_of_a_progress_callback_ends_only_its_job() -> None:
+    """The callback runs in the caller's thread, and the iteration raises its exception."""
 
     def leave(_: object) -> None:
         raise SystemExit("leave")
@@ -75,7 +73,7 @@ def test_what_a_progress_callback_raises_ends_its_job_alone() -> None:
 
 
 def test_a_middleware_that_stops_the_loop() -> None:
-    """The loop goes on, and so does the call."""
+    """The loop continues, and the call succeeds."""
 
     async def stopping(request: Request, send: Next) -> Response:
         asyncio.get_running_loop().stop()
@@ -122,8 +120,8 @@ call("next")
 """
 
 
-def test_the_end_of_the_thread_is_an_error_of_the_calls_under_way() -> None:
-    """Whatever has ended it: nobody waits for it, and the next call starts a new one."""
+def test_the_end_of_the_thread_fails_the_calls_in_progress() -> None:
+    """The calls raise an error instead of hanging, and the next call starts a new thread."""
     with ThreadedServer(echo) as server:
         done = run_program(DYING, server.url, timeout=60)
         assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The two packages say the same: every public name, method, argument, default and result."""
+"""Parity of the two packages: every public name, method, argument, default and result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLIENTS = [
 each_client = pytest.mark.parametrize(
     ("async_client", "sync_client"), CLIENTS, ids=["PayChainHQ", "Gateway"]
 )
-# How a result of one face reads in the other.
+# Result types of the async face and their equivalents in the sync face.
 RESULTS = {r"^Pages\[(.+)\]$": r"Page[\1]", r"^AsyncGenerator\[(.+), None\]$": r"Iteration[\1]"}
 ONLY_ASYNC = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 ASYNC_WORDS = re.compile(r"\bawait|\basync|coroutine|event loop", re.IGNORECASE)
@@ -61,14 +61,14 @@ def methods(cls: type) -> dict[str, Any]:
 
 
 def members(cls: type) -> dict[str, Any]:
-    """What a class and its own bases hold."""
+    """Return the attributes of a class and its own bases."""
     return {
         name: value for base in reversed(cls.__mro__[:-1]) for name, value in vars(base).items()
     }
 
 
 def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
-    """What an async signature is to be in the sync face."""
+    """Return the signature that an async one must have in the sync face."""
     returns = str(signature.return_annotation)
     for pattern, replacement in RESULTS.items():
         returns = re.sub(pattern, replacement, returns)
@@ -82,7 +82,7 @@ def in_sync_terms(signature: inspect.Signature) -> inspect.Signature:
 
 
 def test_every_public_name_is_in_both() -> None:
-    """The top level holds the same names, and the very same objects but for the client."""
+    """Both packages export the same names and, except the clients, the same objects."""
     for theirs, ours in (
         (paychainhq, paychainhq_sync),
         (paychainhq.gateway, paychainhq_sync.gateway),
@@ -96,9 +96,10 @@ def test_every_public_name_is_in_both() -> None:
 @pytest.mark.parametrize(
     "name", ["errors", "codec", "models", "gateway.models", "gateway.webhooks"]
 )
-def test_what_does_no_io_is_the_same_object(name: str) -> None:
-    """Errors, models and the codec are shared, so that `except` and `isinstance` work across; only
-    a page iterates otherwise.
+def test_a_module_without_io_is_shared(name: str) -> None:
+    """Errors, models and the codec are the same objects, except the page, which iterates otherwise.
+
+    `except` and `isinstance` therefore work across the packages.
     """
     ours, theirs = (
         importlib.import_module(f"paychainhq_sync.{name}"),
@@ -122,9 +123,7 @@ def test_what_does_no_io_is_the_same_object(name: str) -> None:
 def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(
     paychain_emulator: Emulator,
 ) -> None:
-    """`except paychainhq.NotFoundError` catches what the sync face raises, and its result is a
-    model of either package.
-    """
+    """`except paychainhq.NotFoundError` catches errors of the sync face; results are models."""
     url = paychain_emulator.url
     with paychainhq_sync.PayChainHQ(api_key=API_KEY, business_id=BUSINESS_ID, base_url=url) as pay:
         with pytest.raises(paychainhq.NotFoundError):
@@ -135,7 +134,7 @@ def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_every_method_has_the_same_signature(name: str) -> None:
-    """Names, order, kinds, annotations and defaults of all arguments, and what comes back."""
+    """Names, order, kinds, annotations and defaults of all arguments match, and so do results."""
     theirs, ours = resource_classes(name)
     assert list(methods(theirs)) == list(methods(ours))
     for method, function in methods(theirs).items():
@@ -146,9 +145,7 @@ def test_every_method_has_the_same_signature(name: str) -> None:
 
 @each_client
 def test_the_client_has_the_same_members(async_client: type, sync_client: type) -> None:
-    """The constructor, the methods and the resources of the client, with the same arguments and
-    defaults.
-    """
+    """Constructor, methods and resources have the same arguments and defaults."""
     theirs, ours = members(async_client), members(sync_client)
     for name, value in theirs.items():
         if name == "_view":
@@ -172,7 +169,7 @@ def test_the_client_has_the_same_members(async_client: type, sync_client: type) 
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_docstrings_are_in_the_sync_voice(name: str) -> None:
-    """Each class and each method is documented, and none speaks of what is not there."""
+    """Each class and each method is documented, without the words of async code."""
     _, ours = resource_classes(name)
     for what, documented in {name: ours, **methods(ours)}.items():
         assert documented.__doc__, what
@@ -186,7 +183,7 @@ def test_docstrings_are_in_the_sync_voice(name: str) -> None:
 def test_the_clients_docstrings_are_in_the_sync_voice(
     async_client: type, sync_client: type
 ) -> None:
-    """What stays async, the middleware, is all that is called so."""
+    """Only the middleware, which stays async, is described with the words of async code."""
     said = ast.unparse(ast.parse(inspect.getsource(sync_client)).body[0].body[0])  # type: ignore[attr-defined]
     assert [line for line in said.split("\\n") if ASYNC_WORDS.search(line)] == [
         line for line in said.split("\\n") if "middleware: Async callables" in line
@@ -197,9 +194,7 @@ def test_the_clients_docstrings_are_in_the_sync_voice(
 
 @pytest.mark.parametrize("operation", ["invoices.list", "customers.list", "billing.invoices"])
 def test_a_page_of_this_face_is_lossless_too(operation: str) -> None:
-    """`from_json` makes a page that iterates without a loop, and `to_json` gives back what it came
-    from.
-    """
+    """`from_json` makes a page that iterates without a loop; `to_json` restores the source."""
     from paychainhq_sync.models import BillingInvoice, Customer, Invoice, Page
 
     item: Any = {

@@ -1,4 +1,4 @@
-"""Signal handlers that use a client, at any moment of the code that they interrupt."""
+"""Signal handlers that use a client while any of its code is interrupted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def begin():
     pay, closing = make(), False
 
 def end():
-    \"\"\"Leave no thread, so that the next call is a first one again.\"\"\"
+    \"\"\"End the thread, so that the next call is a first one again.\"\"\"
     pay.close()
     assert "paychainhq-sync" not in [thread.name for thread in threading.enumerate()]
 """
@@ -83,12 +83,12 @@ def interrupting(position):
 rounds, position, over = 0, 1, False
 if action == "raise":
     import warnings
-    warnings.simplefilter("ignore", RuntimeWarning)  # a coroutine that was made, and never got as far as a call
+    warnings.simplefilter("ignore", RuntimeWarning)  # a coroutine was made, and interrupted before its call
     sys.unraisablehook = lambda _: None  # a callback of a weak reference was interrupted
 while not over:
     begin()
     trace, ended = interrupting(position)
-    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports instructions only if one frame wants them beforehand
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports instructions only if one frame requests them beforehand
     sys.settrace(trace)
     try:
         work()
@@ -125,9 +125,10 @@ print("ended")
 
 
 @pytest.mark.parametrize("action", ["call", "make", "close", "raise"])
-def test_a_handler_at_each_instruction(action: str) -> None:
-    """A handler may call, make or close a client, or raise, between any two instructions of a first
-    call and of a close.
+def test_a_signal_handler_at_each_instruction(action: str) -> None:
+    """A handler may call, make or close a client, or raise, between any two instructions.
+
+    The interrupted code makes a first call and closes the client.
     """
     with ThreadedServer(echo) as server:
         done = run_program(EACH_INSTRUCTION, server.url, action, "3", timeout=110)
@@ -135,8 +136,8 @@ def test_a_handler_at_each_instruction(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", ["call", "make", "close"])
-def test_a_handler_of_a_timer(action: str) -> None:
-    """The same with real signals, at 200 moments."""
+def test_a_signal_handler_of_a_timer(action: str) -> None:
+    """Real signals at 200 points in time interrupt the same code."""
     with ThreadedServer(echo) as server:
         done = run_program(TIMED, server.url, action, timeout=110)
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")

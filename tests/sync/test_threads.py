@@ -1,4 +1,4 @@
-"""Many threads, one client; the life of the background thread."""
+"""One client in many threads, and the lifetime of the background thread."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def background_threads() -> list[str]:
 
 
 def test_eight_threads_share_a_client() -> None:
-    """8 threads with 500 calls each: every answer is of its own request, over no more connections
-    than the limit.
-    """
+    """Each of 4000 calls in 8 threads gets its own response, within the connection limit."""
     with ThreadedServer(echo) as server, make(server.url, max_connections=4) as pay:
 
         def work(thread: int) -> int:
@@ -52,7 +50,7 @@ def test_eight_threads_share_a_client() -> None:
 
 
 def test_the_thread_lives_as_long_as_a_client() -> None:
-    """It is started by the first call, ended with the last client, and started anew by the next."""
+    """The first call starts the thread, the last client's end ends it, and a call restarts it."""
     with ThreadedServer(echo) as server:
         one, two = make(server.url), make(server.url)
         assert background_threads() == []
@@ -69,17 +67,15 @@ def test_the_thread_lives_as_long_as_a_client() -> None:
         assert background_threads() == []
 
 
-def test_a_client_that_was_never_used_starts_and_leaves_nothing() -> None:
-    """Closing it ends without a thread."""
+def test_an_unused_client_starts_no_thread() -> None:
+    """Closing an unused client needs no thread either."""
     with make("http://127.0.0.1:1"):
         pass
     assert background_threads() == []
 
 
-def test_a_closed_client_says_so() -> None:
-    """A call after `close` is an error of ours, and leaves no thread behind once the next client is
-    closed.
-    """
+def test_a_closed_client_raises() -> None:
+    """A call after `close` is a configuration error, and leaves no thread behind."""
     with ThreadedServer(echo) as server:
         pay = make(server.url)
         pay.invoices.get("a")
@@ -92,7 +88,7 @@ def test_a_closed_client_says_so() -> None:
 
 
 def test_closing_while_others_call() -> None:
-    """A call that is cut off by another thread's `close` is an error of ours, and nobody hangs."""
+    """Calls ended by another thread's `close` raise a `PayChainError`, and none hangs."""
     with ThreadedServer(silence) as server:
         pay = make(server.url)
         with ThreadPoolExecutor(4) as pool:
@@ -115,8 +111,8 @@ def test_views_share_the_client() -> None:
         assert isinstance(view, PayChainHQ)
 
 
-def test_a_thread_may_come_and_go() -> None:
-    """The connection outlives the thread that opened it."""
+def test_a_connection_outlives_its_thread() -> None:
+    """Calls of three threads in a row share one connection."""
     with ThreadedServer(echo) as server, make(server.url) as pay:
         for n in range(3):
             thread = threading.Thread(target=pay.invoices.get, args=(f"a{n}",))
@@ -126,9 +122,7 @@ def test_a_thread_may_come_and_go() -> None:
 
 
 def test_errors_cross_both_packages(paychain_emulator: Emulator) -> None:
-    """What the sync face raises is caught by the async package's names: they are the same
-    objects.
-    """
+    """Errors of the sync face are caught by the async package's names."""
     with make("http://127.0.0.1:1") as pay, pytest.raises(ConnectionFailedError) as caught:
         pay.networks.list()
     assert caught.value.sent == "no"
