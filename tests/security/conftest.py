@@ -1,4 +1,4 @@
-"""The ways in which a request can go out."""
+"""Ways in which a request is transmitted."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SHORT, BLOCKING, LONG, OWN = (
 )
 
 
-# Repeats at once, and lets an attempt on a busy machine take its time.
+# Retries at once, with ample time for each attempt on a busy machine.
 PATIENT = RetryPolicy(first=0.001, cap=0.002)
 
 
 class Way:
-    """Makes clients whose requests go out in one way."""
+    """Factory of clients that transmit their requests in one way."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @asynccontextmanager
     async def client(self, url: str, **settings: Any) -> AsyncGenerator[PayChainHQ, None]:
-        """Open a client; with a session of one's own, the TLS context is that of the session."""
+        """Open a client; in the way with the caller's session, `ssl` configures that session."""
         settings = {"retry": PATIENT, "timeout": 60, **settings}
         if self.name != OWN:
             async with client(url, **settings) as pay:
@@ -51,7 +51,7 @@ class Way:
 
 @pytest.fixture(params=[SHORT, BLOCKING, LONG, OWN])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
-    """Each of the ways; the last one is for the async face only."""
+    """Return each of the ways; the last one is for the async face only."""
     monkeypatch.setattr(faces, "current", "sync" if request.param == BLOCKING else "async")
     if request.param == LONG:
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
@@ -60,5 +60,5 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
 
 @pytest.fixture
 def debugging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever event loop is made, it is in debug mode."""
+    """Put every new event loop into debug mode."""
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")

@@ -1,6 +1,4 @@
-"""What looks for secrets wherever a program may show them, and the client whose secrets they
-are.
-"""
+"""Search for secrets wherever a program may show them, and a client with known secrets."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ KEYS: dict[str, Any] = {
     "business_id": "biz_123",
 }
 CREATED = {**CREATED_KEY, "apiKey": NEW_KEY}
-# In which the tests make the calls of the blocking client.
+# Files of the threads in which the tests call the blocking client.
 THREADS = (str(Path("concurrent", "futures", "thread.py")), str(Path("asyncio", "threads.py")))
 TESTS = str(Path(__file__).parents[1])
 
@@ -61,12 +59,12 @@ def make(url: str, **settings: Any) -> PayChainHQ:
 
 
 def shown(text: str) -> list[str]:
-    """The secrets that a text gives away."""
+    """Return the secrets that a text contains."""
     return [secret for secret in SECRETS if secret in text]
 
 
 def looked_at(value: Any) -> str:
-    """All that a value says of itself, pickled too."""
+    """Return the repr, the text and the pickles of a value."""
     pickles = [
         pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)
     ]
@@ -74,8 +72,9 @@ def looked_at(value: Any) -> str:
 
 
 def traced(error: BaseException) -> str:
-    """The traceback with the locals of every frame but the tests' own, of all that the error was
-    caused by or came about in.
+    """Return the tracebacks of an error and its causes, with the locals of each frame.
+
+    Frames of the tests themselves are left out. Contexts and members of groups are included.
     """
     texts, links = [], [error]
     for link in links:
@@ -94,8 +93,9 @@ def traced(error: BaseException) -> str:
 
 @contextmanager
 def everything_said() -> Iterator[list[str]]:
-    """Every record of every logger with its arguments and its traceback, and every warning; the
-    running loop is in debug mode.
+    """Collect every log record with its traceback, and every warning.
+
+    The running loop is put into debug mode.
     """
     texts: list[str] = []
 
@@ -121,7 +121,7 @@ def everything_said() -> Iterator[list[str]]:
 
 
 async def failed(pay: PayChainHQ) -> list[PayChainError]:
-    """The errors of one call with each credential."""
+    """Return the errors of one call with each credential."""
     errors = []
     for work in (
         pay.businesses.get(),

@@ -1,4 +1,4 @@
-"""Few bytes that unpack to many are refused before they fill the memory."""
+"""Decompression bombs: refused before they fill the memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.security.conftest import Way
 from tests.support.raw_server import RawServer, answer
 
 UNPACKED = 300 * 2**20
-# The pieces, the whole that is made of them, and what is kept of it for the error.
+# The pieces, the body joined from them, and the excerpt that the error keeps.
 ALLOWED = 2.5 * LARGEST_BODY
 
 
 @cache
 def bomb(bits: int) -> bytes:
-    """Return 300 MiB of zeros, packed; `bits` chooses between gzip (31) and deflate (15)."""
+    """Return 300 MiB of zeros, compressed with gzip (`bits` 31) or deflate (`bits` 15)."""
     packer, piece = zlib.compressobj(9, zlib.DEFLATED, bits), bytes(2**20)
     return b"".join(
         [*(packer.compress(piece) for _ in range(UNPACKED // len(piece))), packer.flush()]
@@ -30,7 +30,7 @@ def bomb(bits: int) -> bytes:
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize(("encoding", "bits"), [("gzip", 31), ("deflate", 15)])
 async def test_a_bomb_is_refused(way: Way, encoding: str, bits: int, status: int) -> None:
-    """Neither as a result nor as an error does it take more memory than a body may have."""
+    """Neither a result nor an error uses more memory than a body may have."""
     packed = bomb(bits)
     assert len(packed) < 400_000
     async with (
@@ -47,7 +47,7 @@ async def test_a_bomb_is_refused(way: Way, encoding: str, bits: int, status: int
         assert LARGEST_BODY < peak < ALLOWED
         assert len(getattr(caught.value, "body", b"")) <= 65_536
         assert (caught.value.sent, len(caught.value.attempts)) == ("yes", 1)
-        # The connection on which the rest would come is not used again.
+        # The connection that would deliver the rest is not used again.
         server.script[:] = [answer({"id": 1})]
         assert await pay.request("GET", "/api/v1/new") == {"id": 1}
     assert server.accepted == 2

@@ -1,6 +1,4 @@
-"""A secret of any type stays hidden in the frames of the package when a check refuses it, or
-another argument.
-"""
+"""Secrets of any type in refused arguments: no frame of the package shows them."""
 
 from __future__ import annotations
 
@@ -36,8 +34,8 @@ BODY = b"{}"
 PROXY = f"http://me:{PASSWORD}@proxy.example.com"
 
 
-class Held(str, Enum):  # noqa: UP042 (the kind whose text is not its value)
-    """Secrets as members of an enum, as settings classes hold them."""
+class Held(str, Enum):  # noqa: UP042 (whose text differs from its value)
+    """Secrets as members of an enum, as settings classes may have them."""
 
     KEY = API_KEY
 
@@ -73,10 +71,8 @@ def hidden(make: Callable[[], object]) -> PayChainError:
     ],
     ids=ascii,
 )
-def test_client_that_is_refused(settings: dict[str, Any]) -> None:
-    """The constructor and `from_env` show no secret, whatever type it has and whichever argument is
-    refused.
-    """
+def test_a_refused_client_shows_no_secret(settings: dict[str, Any]) -> None:
+    """Secrets of any type stay hidden, whichever argument is refused."""
     for make in (PayChainHQ, PayChainHQ.from_env):
         hidden(lambda make=make: make(**{**KEYS, **settings}))  # type: ignore[misc]
 
@@ -93,8 +89,8 @@ def test_client_that_is_refused(settings: dict[str, Any]) -> None:
     ],
     ids=ascii,
 )
-def test_gateway_that_is_refused(settings: dict[str, Any]) -> None:
-    """The gateway's client shows none either."""
+def test_a_refused_gateway_client_shows_no_secret(settings: dict[str, Any]) -> None:
+    """The constructor and `from_env` of the gateway's client show no secret."""
     for make in (Gateway, Gateway.from_env):
         hidden(lambda make=make: make(**{"base_url": "https://gateway.example.com", **settings}))  # type: ignore[misc]
 
@@ -114,8 +110,8 @@ BAD_SECRETS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("given", BAD_SECRETS, ids=ascii)
-def test_webhook_settings_that_are_refused(given: dict[str, Any]) -> None:
-    """`parse`, and the receivers of both faces, show neither the secrets nor the token."""
+def test_refused_webhook_settings_show_no_secret(given: dict[str, Any]) -> None:
+    """`parse`, `sign` and the receivers of both faces show neither the secrets nor the token."""
     hidden(lambda: paychainhq.webhooks.parse(BODY, {}, **given))
     hidden(lambda: paychainhq.webhooks.Receiver(ledger=MemoryLedger(), **given))
     hidden(lambda: paychainhq_sync.webhooks.Receiver(ledger=MemoryLedger(), **given))
@@ -129,7 +125,7 @@ def test_webhook_settings_that_are_refused(given: dict[str, Any]) -> None:
         hidden(lambda: paychainhq.gateway.webhooks.parse(BODY, {}, secrets=given["secrets"]))
 
 
-def test_neighbours_of_webhook_secrets() -> None:
+def test_a_refused_neighbour_of_webhook_secrets() -> None:
     """A bad body, header, age or lease shows no secret."""
     secrets: Any = [WEBHOOK_SECRET]
     for more in ({"max_age": 0}, {"max_age": float("nan")}, {"bearer": 5}):
@@ -148,8 +144,8 @@ def test_neighbours_of_webhook_secrets() -> None:
     )
 
 
-def test_headers_of_a_session_that_are_refused() -> None:
-    """A session shows none of its headers, whichever of them is refused."""
+def test_a_refused_session_header_shows_no_secret() -> None:
+    """The error shows none of the headers, whichever is refused."""
     for headers in (
         {"Cookie": SESSION, "X": SESSION.encode()},
         {"Cookie": [SESSION]},
@@ -159,8 +155,8 @@ def test_headers_of_a_session_that_are_refused() -> None:
         hidden(lambda headers=headers: DashboardSession(headers))  # type: ignore[misc]
 
 
-def test_url_object_as_a_proxy() -> None:
-    """A proxy may be a URL object, whose password is held like that of a text."""
+def test_a_url_object_as_a_proxy() -> None:
+    """The password of a URL object is concealed like that of a text."""
     client = paychainhq.PayChainHQ(api_key=API_KEY, proxy=URL(PROXY))  # type: ignore[arg-type]
     assert shown(repr(vars(client._caller.transport))) == []
     route = client._caller.transport.connection

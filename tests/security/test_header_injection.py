@@ -1,4 +1,4 @@
-"""No text of the caller's becomes another header, or another request."""
+"""Header injection: no text of the caller's becomes another header or request."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def package() -> Any:
     return webhooks if faces.current == "async" else paychainhq_sync.webhooks
 
 
-# Every place where text of the caller's reaches a header, but for the idempotency keys of calls.
+# Every place where the caller's text reaches a header, except the idempotency keys of calls.
 HEADERS: dict[str, Callable[[str], object]] = {
     "api_key": lambda text: PayChainHQ(api_key=text),
     "payout_key": lambda text: PayChainHQ(payout_key=text),
@@ -78,19 +78,17 @@ HEADERS: dict[str, Callable[[str], object]] = {
 @each_face
 @each_break
 @pytest.mark.parametrize("place", HEADERS)
-def test_text_that_would_break_a_header(place: str, text: str) -> None:
-    """It is refused where it is given, long before anything is sent."""
+def test_text_with_a_line_break_is_refused(place: str, text: str) -> None:
+    """The error is raised by the constructor or function that gets the text."""
     with pytest.raises(ConfigurationError):
         HEADERS[place](text)
 
 
 @each_face
 @pytest.mark.parametrize("place", HEADERS)
-def test_text_that_breaks_nothing(place: str) -> None:
-    """The same places take plain text: it is the break that is refused."""
-    with suppress(
-        WebhookVerificationError
-    ):  # the empty webhook of `parse` is refused, but not for its token
+def test_plain_text_is_accepted(place: str) -> None:
+    """The same places accept plain text, so it is the line break that is refused."""
+    with suppress(WebhookVerificationError):  # `parse` refuses the empty webhook, but not its token
         HEADERS[place](":443" if "for Host" in place else "plain")
 
 
@@ -100,10 +98,8 @@ def test_text_that_breaks_nothing(place: str) -> None:
     [*BREAKS, "", "a b", " a", "schl\u00fcssel", "a" * 300, 7, b"a"],
     ids=lambda key: ascii(key)[:30],
 )
-async def test_idempotency_key_that_would_break_a_header(key: Any) -> None:
-    """A key that a header line cannot hold, or that is longer than 255 characters, is refused
-    wherever a key is taken.
-    """
+async def test_an_idempotency_key_that_would_break_a_header(key: Any) -> None:
+    """A key with illegal characters or over 255 characters is refused by each operation."""
     async with RawServer(answer({})) as server, authorized(server) as pay:
         for name in KEYED:
             with pytest.raises(InvalidArgumentError, match="idempotency_key"):
@@ -113,8 +109,8 @@ async def test_idempotency_key_that_would_break_a_header(key: Any) -> None:
     assert server.accepted == 0
 
 
-def test_the_emulators_webhooks() -> None:
-    """A token that no header can hold is refused before the emulator would send it."""
+def test_a_bearer_token_of_the_emulators_webhooks() -> None:
+    """A token that would break a header is refused before the emulator sends it."""
     with Emulator() as emulator:
         for text in BREAKS:
             with pytest.raises(ValueError, match="bearer"):
@@ -122,10 +118,8 @@ def test_the_emulators_webhooks() -> None:
 
 
 @pytest.mark.parametrize("text", SPLIT, ids=ascii)
-async def test_a_key_of_a_middleware(way: Way, text: str) -> None:
-    """A middleware that changes the key past the checks cannot split a request either: it does not
-    leave.
-    """
+async def test_an_idempotency_key_set_by_a_middleware(way: Way, text: str) -> None:
+    """A key that a middleware sets past the checks cannot split a request: nothing is sent."""
 
     async def changing(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, idempotency_key=text))

@@ -1,5 +1,6 @@
-"""A server's text cannot forge a line of a log, or steer a terminal: it is escaped where an error
-is shown, and kept as it came.
+"""Log injection: a server's text cannot forge a log line or control a terminal.
+
+It is escaped where an error is shown; the attributes keep it unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ EVIL = [
 
 
 def written(error: PayChainError) -> str:
-    """Everything that a program prints or logs of an error, as a terminal in UTF-8 gets it."""
+    """Return all that a program prints or logs of an error, as UTF-8 terminals get it."""
     target = io.TextIOWrapper(io.BytesIO(), "utf-8")
     log, handler = logging.getLogger("a user's"), logging.StreamHandler(target)
     log.addHandler(handler)
@@ -47,10 +48,8 @@ def written(error: PayChainError) -> str:
 
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("evil", EVIL, ids=ascii)
-async def test_text_of_a_server_in_an_error(evil: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Message, code, details and request id are shown escaped, and are attributes as the server
-    sent them.
-    """
+async def test_a_servers_text_in_an_error(evil: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Message, code, details and request id are escaped in texts, and unchanged in attributes."""
     caplog.set_level(logging.DEBUG, "paychainhq")
     body = error_body(f"CODE{evil}", evil, details=evil, requestId=f"r{evil}")
     async with RawServer(answer(body, 400)) as server, client(server.url) as pay:
@@ -69,7 +68,7 @@ async def test_text_of_a_server_in_an_error(evil: str, caplog: pytest.LogCapture
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("details", [{"field\n": ["\x1b[0m"]}, ["\r"], {"\ud83d": 1}], ids=ascii)
 async def test_details_of_an_error(details: Any) -> None:
-    """So are details of any shape, and the gateway's fields."""
+    """Details of any shape and the gateway's fields are escaped as well."""
     script = (
         answer(error_body("X", details=details), 400),
         answer({"errors": {"a\n": ["b\n"]}}, 422),
@@ -84,7 +83,7 @@ async def test_details_of_an_error(details: Any) -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_names_of_fields_in_a_path() -> None:
-    """The path of a `DecodeError` may hold a name of the server's."""
+    """A server's field name in the path of a `DecodeError` is escaped as well."""
     async with (
         RawServer(answer({**INVOICE, "amount": {"display": "1\n2"}})) as server,
         client(server.url) as pay,
@@ -94,8 +93,8 @@ async def test_names_of_fields_in_a_path() -> None:
     assert str(caught.value).isprintable()
 
 
-def test_what_is_printable_stays() -> None:
-    """Text of any script is shown as it is; an error of ours is one line anyway."""
+def test_printable_text_is_unchanged() -> None:
+    """Text of any script is unchanged, and the package's own errors have one line."""
     text = "Größe 注文 👩 é 'x'"
     assert printable(text) == text
     assert str(ConfigurationError(text)) == text

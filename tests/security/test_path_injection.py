@@ -1,4 +1,4 @@
-"""No id, and no path of a plain request, becomes another path."""
+"""Path injection: no id, and no path of a plain request, becomes another path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.calls import CALLS, authorized, call, documented_answer, refu
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, answer
 
-# What a server might take for more than one segment of a path, or for the end of it.
+# Texts that a server might read as several path segments, or as the end of the path.
 HOSTILE = {
     "dots": [".", "..", "...", "../admin", "a/../b", "..\\admin", "..;/x", "..;x=y"],
     "signs": ["/", "//evil", "a/b", "a\\b", "\\", "a;b", "a?b=c", "?", "a#b", "#", "%"],
@@ -75,8 +75,9 @@ each_face = pytest.mark.usefixtures("face")
 async def calling(
     operation: Operation[Any],
 ) -> AsyncGenerator[tuple[RawServer, Callable[..., Awaitable[Any]]], None]:
-    """Give a server that answers an operation as documented, and what calls it with some arguments
-    changed.
+    """Yield a server with an operation's documented response, and a caller of the operation.
+
+    The caller takes changes to the sample arguments.
     """
     name = operation.name
     if operation in GATEWAY.values():
@@ -92,13 +93,11 @@ async def calling(
 
 @each_face
 @each_place
-async def test_bad_id(operation: Operation[Any], place: str) -> None:
-    """Wherever a path holds an id, none is taken that could change the path; there is not even a
-    connection.
-    """
+async def test_a_bad_id_is_refused(operation: Operation[Any], place: str) -> None:
+    """An id that could change the path is refused before a connection is opened."""
     no_text = (
         [7, b"inv_123"] if place == "business_id" else [7, b"inv_123", None]
-    )  # without one, it is the client's
+    )  # None selects the client's business id
     async with calling(operation) as (server, make_call):
         for bad in [*BAD_IDS, *no_text]:
             with pytest.raises(InvalidArgumentError, match=place) as caught:
@@ -109,10 +108,8 @@ async def test_bad_id(operation: Operation[Any], place: str) -> None:
 
 @each_face
 @each_place
-async def test_odd_id(operation: Operation[Any], place: str) -> None:
-    """What is odd and harmless arrives as the one segment that it is, in exactly the request line
-    of the operation.
-    """
+async def test_an_odd_id_is_one_segment(operation: Operation[Any], place: str) -> None:
+    """An unusual but harmless id arrives as one segment of the operation's path."""
     usual = (
         BY_NAME[operation.name].arguments
         if operation in GATEWAY.values()
@@ -134,17 +131,15 @@ async def test_odd_id(operation: Operation[Any], place: str) -> None:
 
 @each_face
 @pytest.mark.parametrize("bad", BAD_IDS, ids=lambda bad: ascii(bad)[:30])
-def test_bad_business_of_the_client(bad: str) -> None:
-    """A business id that could change a path is refused by the constructor already."""
+def test_a_bad_business_id_of_the_client_is_refused(bad: str) -> None:
+    """The constructor refuses a business id that could change a path."""
     with pytest.raises(InvalidArgumentError, match="business_id"):
         PayChainHQ(business_id=bad)
 
 
 @each_face
-async def test_no_business_id() -> None:
-    """Where a path needs a business id and neither the call nor the client has one, the error says
-    where to give it.
-    """
+async def test_a_missing_business_id_is_refused() -> None:
+    """The error of a call without a business id names both places to pass one."""
     error = await refused(
         lambda pay: pay.with_options(business_id=None).balances.list(), "business_id"
     )
@@ -160,17 +155,13 @@ async def test_no_business_id() -> None:
 @example("a:b@c+d")
 @example("..:x")
 async def test_any_text_as_an_id(text: str) -> None:
-    """Whatever text is given as an id is refused, or arrives as exactly one segment of the path
-    that decodes to it.
-    """
+    """Any text is refused as an id, or arrives as exactly one segment that decodes to it."""
     async with RawServer(documented_answer("prices.get")) as server, authorized(server) as pay:
         try:
             await pay.prices.get(text)
         except InvalidArgumentError:
             assert server.requests == []
-            assert (
-                re.search(r"[^A-Za-z0-9_-]", text) or text == ""
-            )  # what is plain is never refused
+            assert re.search(r"[^A-Za-z0-9_-]", text) or text == ""  # plain text is never refused
             return
     (request,) = server.requests
     prefix, segment = request.target.rsplit("/", 1)
@@ -180,7 +171,7 @@ async def test_any_text_as_an_id(text: str) -> None:
     assert segment not in (".", "..")
 
 
-# --- plain requests: more of their paths is in tests/core/test_plain_json.py ---
+# --- plain requests; see also tests/core/test_plain_json.py ---
 
 BAD_PATHS = {
     "dots": [
@@ -230,7 +221,7 @@ async def each_path(
 
 
 async def test_a_path_that_leads_elsewhere(way: Way) -> None:
-    """Whichever way requests go, such a path is refused before there is a connection."""
+    """Each way refuses such a path before a connection is opened."""
 
     async def meet(request: Awaitable[Any]) -> None:
         with pytest.raises(InvalidArgumentError, match="path"):
@@ -242,7 +233,7 @@ async def test_a_path_that_leads_elsewhere(way: Way) -> None:
 
 
 async def test_a_path_that_stays_as_it_is(way: Way) -> None:
-    """Whichever way requests go, what is taken stands in the request line letter for letter."""
+    """Each way sends an accepted path letter for letter in the request line."""
 
     async def meet(request: Awaitable[Any]) -> None:
         await request

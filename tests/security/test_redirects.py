@@ -1,4 +1,4 @@
-"""A client that holds keys does not let an answer say where they go next."""
+"""Redirects: a response never determines where a client sends its keys."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ EACH: list[Auth] = ["api_key", "payout_key", "contract_key", "dashboard"]
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 async def test_no_redirect_is_followed(way: Way, status: int) -> None:
-    """Not to another host, to http, to a file, nor on the same host: it is an error, after one
-    request with one credential.
-    """
+    """A redirect to any host, scheme or path is an error after one request."""
     async with RawServer(answer({"stolen": True})) as other, RawServer(b"") as server:
         here = f"{server.url}/api/v1/prices"
         others = [
@@ -54,10 +52,8 @@ async def test_no_redirect_is_followed(way: Way, status: int) -> None:
     assert other.accepted == 0
 
 
-async def test_a_redirect_with_an_answer_is_none(way: Way) -> None:
-    """What a redirect holds is not taken for the answer, and `Refresh` and `Link` are only
-    headers.
-    """
+async def test_a_redirect_with_a_body_is_no_result(way: Way) -> None:
+    """The body of a redirect is no result, and `Refresh` and `Link` are ignored."""
     async with RawServer(answer({"stolen": True})) as other:
         leading = {
             "Location": other.url,
@@ -74,9 +70,7 @@ async def test_a_redirect_with_an_answer_is_none(way: Way) -> None:
 
 @pytest.mark.parametrize("way", [SHORT, LONG], indirect=True)
 async def test_a_cookie_that_a_server_sets_is_not_sent(way: Way) -> None:
-    """Sessions of the package keep no cookies, so that none mixes with those of a dashboard
-    session.
-    """
+    """The package's sessions keep no cookies, so none mixes with a dashboard session's."""
     planting = answer({}, headers={"Set-Cookie": "session=planted; Path=/"})
     kinds: list[Auth | None] = [None, "dashboard", None]
     async with RawServer(planting) as server, way.client(server.url, **KEYS) as pay:
@@ -90,8 +84,8 @@ async def test_a_cookie_that_a_server_sets_is_not_sent(way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", [OWN], indirect=True)
-async def test_control(way: Way) -> None:
-    """A redirect leads where it can be followed: what does follow it is noticed there."""
+async def test_control_a_followed_redirect_is_noticed(way: Way) -> None:
+    """A client that follows redirects reaches the other server, which records the connection."""
     async with (
         RawServer(answer({"stolen": True})) as other,
         RawServer(answer(b"", 302, {"Location": ""})) as server,

@@ -1,4 +1,4 @@
-"""No setting that is refused shows a secret."""
+"""Secrets in refused settings: no error shows them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ pytestmark = pytest.mark.usefixtures("face")
         {"ssl": False},
     ],
 )
-def test_constructor_that_refuses(settings: dict[str, Any]) -> None:
-    """An error of the constructor shows no secret, neither the one that is wrong nor the others."""
+def test_an_error_of_the_constructor_shows_no_secret(settings: dict[str, Any]) -> None:
+    """Neither the wrong secret nor the others are shown."""
     for maker in (PayChainHQ, PayChainHQ.from_env):
         with pytest.raises(ConfigurationError) as caught:
             maker(**{**KEYS, **settings})
@@ -60,15 +60,15 @@ def test_constructor_that_refuses(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.async_only("it makes no client")
-def test_dashboard_session_that_refuses() -> None:
-    """Neither does an error about the headers of a session."""
+def test_an_error_of_a_dashboard_session_shows_no_secret() -> None:
+    """None of its headers is shown."""
     with pytest.raises(ConfigurationError) as caught:
         DashboardSession({"X-Other": SESSION, "Cookie": SESSION + "\n"})
     assert shown(traced(caught.value) + looked_at(caught.value)) == []
 
 
-def test_environment_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one about what the environment's variables hold."""
+def test_an_error_about_the_environment_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of the environment's variables are not shown."""
     monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY + "\n")
     monkeypatch.setenv("PAYCHAIN_PAYOUT_KEY", PAYOUT_KEY)
     with pytest.raises(ConfigurationError) as caught:
@@ -80,8 +80,8 @@ def test_environment_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(traced(caught.value) + looked_at(caught.value)) == []
 
 
-async def test_missing_credential() -> None:
-    """An error about the key that is missing shows none of those that are there."""
+async def test_an_error_about_a_missing_credential_shows_no_other() -> None:
+    """The error about a missing key shows none of the keys that are set."""
     async with make("http://127.0.0.1:1", api_key=None) as pay:
         with pytest.raises(PayChainError, match="api_key") as caught:
             await pay.businesses.get()
@@ -90,8 +90,8 @@ async def test_missing_credential() -> None:
 
 @pytest.mark.async_only("it pickles a client of each face itself")
 @pytest.mark.parametrize("face_of_client", faces.FACES)
-def test_client_is_not_pickled(monkeypatch: pytest.MonkeyPatch, face_of_client: str) -> None:
-    """A client cannot be pickled, and says why; a session can, without its headers' values."""
+def test_a_client_is_not_pickled(monkeypatch: pytest.MonkeyPatch, face_of_client: str) -> None:
+    """The error gives the reason; a session is pickled without its headers' values."""
     monkeypatch.setattr(faces, "current", face_of_client)
     pay: Any = make("http://127.0.0.1:1")
     with pytest.raises(TypeError, match="holds keys and connections"):

@@ -1,6 +1,4 @@
-"""No call shows a secret, whether it fails or not: not in logs, warnings, reprs, errors, tracebacks
-with locals, or pickles.
-"""
+"""Secrets in calls: logs, warnings, reprs, errors, tracebacks and pickles show none."""
 
 from __future__ import annotations
 
@@ -51,10 +49,8 @@ pytestmark = pytest.mark.usefixtures("face", "debugging")
 
 
 @pytest.mark.async_only("it makes no client")
-def test_control() -> None:
-    """What looks for secrets finds one that was planted: in a repr, a pickle, a log, a warning, a
-    note and frames of others.
-    """
+def test_control_of_the_search() -> None:
+    """The search finds a secret in a repr, a pickle, a log, a warning, a note and frames."""
     assert shown(repr({"x-api-key": API_KEY})) == [API_KEY]
     assert shown(looked_at({"x-api-key": API_KEY})) == [API_KEY]
     with everything_said() as said:
@@ -79,9 +75,7 @@ def test_control() -> None:
 
 @pytest.mark.parametrize("plant", ["a log", "an error", "a frame"])
 async def test_control_of_a_call(plant: str) -> None:
-    """A client that did leak would be found out, over both faces: a middleware that is given a key
-    leaks it.
-    """
+    """The search finds a secret that a middleware leaks during a call, over both faces."""
 
     def leaking(key: str) -> None:
         if plant == "a log":
@@ -125,8 +119,8 @@ FAILURES: dict[str, Behaviour] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_failures(failure: str) -> None:
-    """A call that fails shows no secret, whichever credential it carried and however it failed."""
+async def test_a_failed_call_shows_no_secret(failure: str) -> None:
+    """No secret is shown, with any credential and after any failure."""
     with everything_said() as said:
         async with (
             RawServer(FAILURES[failure]) as server,
@@ -134,8 +128,8 @@ async def test_failures(failure: str) -> None:
         ):
             for error in await failed(pay):
                 assert shown(str(error) + repr(error)) == []
-                # An answer may hold anything; where no new key was asked for, it is kept for the
-                # caller as it came.
+                # A response may contain anything; unless a new key was requested, the error keeps
+                # it unchanged for the caller.
                 holds_key = error.operation == "api_keys.create"
                 seen = traced(error) + looked_at(error) + repr(vars(error))
                 assert shown(seen if holds_key else seen.replace(NEW_KEY, "")) == []
@@ -143,8 +137,8 @@ async def test_failures(failure: str) -> None:
     assert shown("\n".join(said)) == []
 
 
-async def test_no_connection() -> None:
-    """A server or a proxy that is not there learns and shows nothing."""
+async def test_a_missing_server_or_proxy_shows_no_secret() -> None:
+    """The errors of a failed connection show no secret."""
     for settings in (
         {},
         {"proxy": f"http://me:{PASSWORD}@127.0.0.1:1"},
@@ -159,9 +153,7 @@ async def test_no_connection() -> None:
 
 @pytest.mark.parametrize("tunnelled", [False, True])
 async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
-    """Neither does a server that cannot prove who it is, also behind a proxy that takes a
-    password.
-    """
+    """An untrusted server receives no secret, even through a proxy with a password."""
     with everything_said() as said:
         async with (
             RawServer(answer({}), tls=server_tls()) as server,
@@ -177,15 +169,15 @@ async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
 
 
 @pytest.mark.parametrize("base_url", [None, "https://api.example.com"])
-async def test_proxy_that_refuses(base_url: str | None) -> None:
-    """A proxy's password goes to the proxy, and shows nowhere."""
+async def test_a_proxy_that_refuses(base_url: str | None) -> None:
+    """The proxy receives its password, which nothing else shows."""
     with everything_said() as said:
         async with RawServer(answer(b"", 407)) as proxy:
             url = base_url or proxy.url
             async with make(url, proxy=proxy.url.replace("//", f"//me:{PASSWORD}@")) as pay:
                 caller = getattr(
                     pay, "_async", pay
-                )._caller  # under the blocking client is an async one
+                )._caller  # the blocking client wraps an async one
                 assert shown(repr(pay) + repr(vars(pay)) + repr(vars(caller.transport))) == []
                 for error in await failed(pay):
                     assert shown(traced(error) + looked_at(error)) == []
@@ -196,10 +188,8 @@ async def test_proxy_that_refuses(base_url: str | None) -> None:
 
 
 @pytest.mark.parametrize("at", ["before", "after"])
-async def test_middleware_that_raises(at: str) -> None:
-    """What a middleware raises goes through our frames, which hold no secret, and the middleware
-    sees none.
-    """
+async def test_a_middleware_that_raises(at: str) -> None:
+    """A middleware sees no secret, and the frames that its exception passes hold none."""
     seen: list[str] = []
 
     async def raising(request: Request, send: Next) -> Response:
@@ -226,8 +216,8 @@ async def test_middleware_that_raises(at: str) -> None:
     assert shown("\n".join(seen + said)) == []
 
 
-async def test_a_job_that_is_given_up() -> None:
-    """The errors among a job's outcomes are no exception."""
+async def test_a_job_that_gives_up() -> None:
+    """The errors among a job's outcomes show no secret either."""
     request = {"amount": "1", "token": "USDC", "chain": "eth", "reference": "order-1"}
     with everything_said() as said:
         async with make("http://127.0.0.1:1") as pay:
@@ -243,10 +233,8 @@ async def test_a_job_that_is_given_up() -> None:
 
 
 @pytest.mark.async_only("it cancels a task")
-async def test_cancelled_call() -> None:
-    """A call that its caller cancels passes through aiohttp's frames, and shows nothing of them
-    either.
-    """
+async def test_a_cancelled_call() -> None:
+    """The traceback of a cancelled call includes aiohttp's frames, and shows no secret."""
 
     async def hold(request: Any, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
@@ -268,8 +256,8 @@ async def test_cancelled_call() -> None:
 
 
 @pytest.mark.async_only("it interrupts the blocking client in the main thread")
-def test_interrupted_call() -> None:
-    """Ctrl-C during a blocking call shows none, neither in its frames nor in its note."""
+def test_an_interrupted_call() -> None:
+    """Ctrl-C during a blocking call shows no secret in its frames or its note."""
     main = threading.main_thread().ident
     assert main is not None
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -294,10 +282,8 @@ def test_interrupted_call() -> None:
     assert shown(traced(caught.value) + "\n".join(said)) == []
 
 
-async def test_successes() -> None:
-    """Calls that succeed show no secret either: not in their results, and not in the server's
-    answer to a new key.
-    """
+async def test_a_successful_call_shows_no_secret() -> None:
+    """Neither the results nor the response with a new key show a secret."""
     with everything_said() as said:
         async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
             created = await pay.api_keys.create("x", ["business:read"])
@@ -310,7 +296,7 @@ async def test_successes() -> None:
 
 
 async def test_objects_of_the_package() -> None:
-    """No object that a client is made of shows a secret in its repr, after a call as before."""
+    """No object that a client is made of shows a secret in its repr, even after a call."""
     async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
         created = await call(pay, "api_keys.create", CALLS["api_keys.create"])
         resources = [getattr(pay, name.split(".")[0]) for name in OPERATIONS]
@@ -320,7 +306,7 @@ async def test_objects_of_the_package() -> None:
             for found in gc.get_objects()
             if str(type(found).__module__).partition(".")[0] in packages
         ]
-        # An error that another test has left may hold an answer by design.
+        # An error left by another test may hold a response by design.
         objects = [found for found in ours if not isinstance(found, BaseException)]
         for value in (
             pay,
@@ -340,7 +326,7 @@ async def test_objects_of_the_package() -> None:
 async def test_a_client_that_is_never_closed(
     monkeypatch: pytest.MonkeyPatch, face_of_client: str
 ) -> None:
-    """The warning about it names the line that made it, and shows nothing."""
+    """The warning names the line that made the client, and shows no secret."""
     monkeypatch.setattr(faces, "current", face_of_client)
     with everything_said() as said:
         async with RawServer(answer({})) as server:

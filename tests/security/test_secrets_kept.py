@@ -1,4 +1,4 @@
-"""What is kept in a ledger, and who receives webhooks, shows no secret."""
+"""Secrets at rest: neither a ledger nor a webhook receiver shows them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from tests.webhooks.samples import BODY
 pytestmark = pytest.mark.usefixtures("face", "debugging")
 
 
-async def test_ledger_that_fails(tmp_path: Path) -> None:
-    """A ledger that cannot record, before or after, shows none in its error and in its warning."""
+async def test_a_ledger_that_fails(tmp_path: Path) -> None:
+    """Neither the error before the request nor the warning after it shows a secret."""
     requests: list[Any] = [lambda pay: call(pay, "invoices.create", CALLS["invoices.create"])]
     requests.append(
         lambda pay: pay.request("POST", "/api/v1/new", auth="payout_key", idempotency_key="k")
@@ -74,10 +74,8 @@ async def test_ledger_that_fails(tmp_path: Path) -> None:
     assert shown("\n".join(said)) == []
 
 
-async def test_ledger_file(tmp_path: Path) -> None:
-    """What an SQLite ledger writes holds answers, but no credential, and nothing of the operations
-    on API keys.
-    """
+async def test_a_ledger_file(tmp_path: Path) -> None:
+    """The file contains responses, but no credential and no operation on API keys."""
     ledger = SQLiteLedger(tmp_path / "jobs.db")
     script = [answer({**INVOICE, "description": "as-it-came"}), answer(CREATED)]
     async with RawServer(*script) as server, make(server.url, idempotency=ledger) as pay:
@@ -99,17 +97,15 @@ async def test_ledger_file(tmp_path: Path) -> None:
         assert [entry.operation for entry in ledger.entries()] == ["invoices.create"]
     ledger.close()
     written += b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    assert b"as-it-came" in written  # the control: this is where an answer would be
+    assert b"as-it-came" in written  # the control: responses are stored here
     assert shown(written.decode("latin-1")) == []
     assert b"api_keys" not in written
     assert b"api-keys" not in written
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
-async def test_webhook_that_is_refused() -> None:
-    """A receiver that refuses, fails or answers shows neither its secret, nor its token, nor what a
-    webhook should have had.
-    """
+async def test_a_receiver_shows_no_secret() -> None:
+    """Refusals and failures show neither the secret, the token nor the right signature."""
     package: Any = webhooks if faces.current == "async" else paychainhq_sync.webhooks
     receiver = package.Receiver(
         secrets=[WEBHOOK_SECRET, "old"], bearer=BEARER, max_age=300, ledger=MemoryLedger()

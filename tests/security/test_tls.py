@@ -1,5 +1,6 @@
-"""A server has to prove who it is, whichever way the request goes, and nothing switches that off by
-accident.
+"""TLS: the server must prove its identity in each way of transmission.
+
+No setting disables the verification by accident.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from tests.security.conftest import Way
 from tests.support.client import KEY, PRICES, QUICK
 from tests.support.raw_server import RawServer, answer
 
-# Certificates of our own making, each its own authority: for this machine, for this machine in
-# 2020, and for api.example.com.
+# Self-signed certificates: for this machine, for this machine in 2020, and for api.example.com.
 DATA = Path(__file__).parents[1] / "data"
 GOOD, EXPIRED, ELSEWHERE = (
     str(DATA / name) for name in ("localhost.pem", "expired.pem", "elsewhere.pem")
@@ -33,7 +33,7 @@ def serving(certificate: str) -> ssl.SSLContext:
 
 
 def careless(**changes: Any) -> ssl.SSLContext:
-    """Return a context that was made less strict."""
+    """Return a context with less strict settings."""
     context = ssl.create_default_context()
     for name, value in changes.items():
         setattr(context, name, value)
@@ -62,9 +62,7 @@ each_unverifying = pytest.mark.parametrize("context", UNVERIFYING.values(), ids=
 async def test_a_certificate_that_does_not_verify(
     way: Way, certificate: str, trusted: str | None, reason: str
 ) -> None:
-    """The server gets no request, and the call fails at once, after one attempt, with the
-    reason.
-    """
+    """The server gets no request, and the call fails with the reason after one attempt."""
     trust = {} if trusted is None else {"ssl": ssl.create_default_context(cafile=trusted)}
     async with (
         RawServer(answer(PRICES), tls=serving(certificate)) as server,
@@ -90,7 +88,7 @@ async def test_a_certificate_that_verifies(way: Way) -> None:
     assert [request.headers["x-api-key"] for request in server.requests] == [KEY]
 
 
-async def test_a_server_that_speaks_no_tls(way: Way) -> None:
+async def test_a_server_without_tls(way: Way) -> None:
     """An https URL never becomes plain http."""
     came = []
 
@@ -109,36 +107,34 @@ async def test_a_server_that_speaks_no_tls(way: Way) -> None:
     assert caught.value.sent == "no"
     assert "Operation not permitted" not in str(
         caught.value
-    )  # what OpenSSL's number would be as one of the system's
+    )  # the system's text for OpenSSL's error number
     assert not [data for data in came if KEY.encode() in data]
 
 
-# --- what would switch it off ---
+# --- settings that would disable the verification ---
 
 
 @each_unverifying
 def test_a_context_that_does_not_verify_is_refused(context: ssl.SSLContext) -> None:
-    """So is each kind of it, with words on what to do instead."""
+    """The error names the safe alternative."""
     with pytest.raises(ConfigurationError, match=r"ssl does not verify who the server is.*cafile"):
         PayChainHQ(ssl=context)
 
 
 @pytest.mark.parametrize("tls", [False, *UNVERIFYING.values()], ids=["a switch", *UNVERIFYING])
 async def test_a_session_that_does_not_verify_is_refused(tls: Any) -> None:
-    """A connector that was told to trust anybody is no way to a server that gets keys; plain http
-    on this machine needs none.
-    """
+    """Its connector trusts any server; it is allowed for plain http on the same machine."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
         with pytest.raises(ConfigurationError, match="the connector of session does not verify"):
             PayChainHQ(session=session)
         PayChainHQ(session=session, base_url="http://127.0.0.1:1")
         PayChainHQ(
             session=session, ssl=ssl.create_default_context()
-        )  # which goes before the connector's
+        )  # takes precedence over the connector's
 
 
 async def test_a_context_of_the_client_goes_before_that_of_its_session() -> None:
-    """What the client was told is what its requests are verified by."""
+    """The client's own `ssl` setting verifies its requests."""
     strict = ssl.create_default_context()
     connector = aiohttp.TCPConnector(ssl=False)
     async with (
@@ -154,9 +150,7 @@ async def test_a_context_of_the_client_goes_before_that_of_its_session() -> None
 
 @pytest.mark.parametrize("right", [True, False])
 async def test_a_session_with_a_fingerprint(right: bool) -> None:
-    """A session that knows its server's certificate is taken, and a server with another one gets
-    nothing, and is asked once.
-    """
+    """A session may pin a certificate; a server with another one gets a single attempt."""
     (der,) = ssl.create_default_context(cafile=GOOD if right else ELSEWHERE).get_ca_certs(
         binary_form=True
     )
@@ -186,9 +180,7 @@ async def test_a_session_with_a_fingerprint(right: bool) -> None:
 def test_plain_http_through_a_proxy_elsewhere(
     monkeypatch: pytest.MonkeyPatch, proxy: str, of_environment: bool
 ) -> None:
-    """What goes to this machine in the clear is not to take a way over another one, unless that is
-    asked for.
-    """
+    """Plain http to this machine may not pass through a remote proxy unless explicitly allowed."""
     settings: dict[str, Any] = {"trust_env": True} if of_environment else {"proxy": proxy}
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
