@@ -58,8 +58,9 @@ async def failed(
 
 
 async def test_invalid_fields() -> None:
-    """A 422 names the wrong fields and their problems, on the error and in its text, and survives
-    pickling.
+    """The error of a 422 has the wrong fields and their problems, also in its text.
+
+    It survives pickling.
     """
     error = await failed(422, INVALID)
     assert type(error) is BadRequestError

@@ -64,12 +64,10 @@ def paid_as(status: str) -> bytes:
 
 @pytest.mark.parametrize("operation", MUTATIONS)
 @pytest.mark.parametrize("failure", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_a_request_that_may_have_been_executed_is_not_repeated(
+async def test_a_request_that_may_have_been_executed_is_not_retried(
     operation: str, failure: Behaviour
 ) -> None:
-    """Without an idempotency key, the caller decides after a failure that leaves the outcome
-    open.
-    """
+    """Without an idempotency key, an ambiguous failure is left to the caller."""
     async with RawServer(failure) as server, client(server.url) as gateway:
         with pytest.raises(PayChainError) as caught:
             await sample_call(gateway, operation)
@@ -91,7 +89,7 @@ async def test_a_request_that_never_left_is_retried(operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", READS)
-async def test_reads_are_repeated(operation: str) -> None:
+async def test_reads_are_retried(operation: str) -> None:
     """Reads have no effect."""
     script: list[Behaviour] = [
         close,
@@ -109,7 +107,7 @@ async def test_reads_are_repeated(operation: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["RECEIVED", "CONFIRMED", "CANCELLED", "ERROR", "REFUND"])
-async def test_wait_until_a_terminal_status(end: str) -> None:
+async def test_a_wait_ends_with_a_terminal_status(end: str) -> None:
     """Each read is one request; the wait continues through outages and unknown statuses."""
     script: list[Behaviour] = [paid_as(status) for status in ("OPEN", "FOUND", "UNDERPAID", "NEW")]
     async with (
@@ -123,7 +121,7 @@ async def test_wait_until_a_terminal_status(end: str) -> None:
 
 
 @pytest.mark.async_only("it fakes the clock of the loop")
-async def test_wait_beyond_the_timeout() -> None:
+async def test_a_wait_beyond_the_timeout() -> None:
     """The error has the payment as of the last read."""
     too_long = pytest.raises(
         WaitTimeoutError, match=f"payment {PAYMENT_ID} did not.*last seen UNDERPAID"
@@ -138,7 +136,7 @@ async def test_wait_beyond_the_timeout() -> None:
     assert pickle.loads(pickle.dumps(caught.value)).payment == caught.value.payment
 
 
-async def test_wait_without_a_successful_read() -> None:
+async def test_a_wait_without_a_successful_read() -> None:
     """The error reports that no read succeeded."""
     async with RawServer(close) as server, client(server.url, retry=None) as gateway:
         with pytest.raises(WaitTimeoutError, match="it was never seen") as caught:
@@ -146,7 +144,7 @@ async def test_wait_without_a_successful_read() -> None:
     assert caught.value.payment is None
 
 
-async def test_wait_for_an_unknown_payment() -> None:
+async def test_a_wait_for_an_unknown_payment() -> None:
     """A definite error ends the wait."""
     async with (
         RawServer(answer({"message": "Not found."}, 404)) as server,
@@ -158,7 +156,7 @@ async def test_wait_for_an_unknown_payment() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": -1}, {"interval": 0}, {"timeout": "1"}])
-async def test_wait_with_invalid_times(wrong: dict[str, Any]) -> None:
+async def test_a_wait_with_invalid_times(wrong: dict[str, Any]) -> None:
     """The times are checked before anything is sent."""
     async with client("http://127.0.0.1:1") as gateway:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
@@ -169,8 +167,9 @@ async def test_wait_with_invalid_times(wrong: dict[str, Any]) -> None:
 
 
 async def test_views() -> None:
-    """A view has other options and the same connections; closing it does nothing, and closing the
-    client twice is allowed.
+    """A view has other options and the same connections.
+
+    Closing it does nothing, and closing the client twice is allowed.
     """
     async with (
         RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server,
@@ -250,8 +249,9 @@ FAILURES: dict[str, Behaviour] = {
 
 
 def assert_hidden(text: str) -> None:
-    """Assert that a text contains no secret, except in frames of the thread in which a test calls
-    the blocking face.
+    """Assert that a text contains no secret.
+
+    Frames of the thread in which a test calls the blocking face are ignored.
     """
     text = "\n".join(
         line
@@ -263,9 +263,7 @@ def assert_hidden(text: str) -> None:
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_no_secret_shows(failure: Behaviour) -> None:
-    """Neither tokens nor the secret of a new application appear in errors, tracebacks with locals,
-    logs or reprs.
-    """
+    """Errors, tracebacks with locals, logs and reprs contain no secret."""
     calls: list[Callable[[Gateway], Any]] = [
         lambda gateway: gateway.payments.get(PAYMENT_ID),
         lambda gateway: gateway.applications.create("abc", NEW_SECRET),

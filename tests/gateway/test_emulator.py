@@ -85,7 +85,7 @@ async def ask(
     ids=lambda s: s.name,
 )
 @pytest.mark.parametrize("token", [None, "", "unknown"])
-async def test_no_token_or_a_wrong_one(emulator: Emulator, sample: Any, token: str | None) -> None:
+async def test_a_missing_or_wrong_token(emulator: Emulator, sample: Any, token: str | None) -> None:
     """The response is 401, before any other check."""
     method, path = sample.line.split(" ")
     assert await ask(emulator, method, path, b"{", token) == (401, {"message": "Unauthenticated"})
@@ -113,8 +113,9 @@ async def test_a_client_token_on_dashboard_operations(emulator: Emulator, name: 
 
 
 async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
-    """A client token permits the operations of its scopes, the OAuth2 token all; the methods need
-    no token.
+    """A client token permits the operations of its scopes, and the OAuth2 token all.
+
+    The payment methods need no token.
     """
     payment_id = await new(gateway)
     async with Gateway(
@@ -192,7 +193,7 @@ async def test_unknown_paths_and_bodies_that_are_not_json(emulator: Emulator) ->
     )
 
 
-async def test_the_two_apis_are_apart(emulator: Emulator) -> None:
+async def test_the_two_apis_are_separate(emulator: Emulator) -> None:
     """The gateway's paths exist below its own prefix only, with its own error format."""
     async with (
         ClientSession() as session,
@@ -203,8 +204,9 @@ async def test_the_two_apis_are_apart(emulator: Emulator) -> None:
 
 
 async def test_applications(gateway: Gateway) -> None:
-    """One application exists from the start; a new one has its own client id and site, and either
-    identifies it in a payment.
+    """A new application has its own client id and site, and a payment may name either.
+
+    One application exists from the start.
     """
     (first,) = await gateway.applications.list()
     assert first.client_id == GATEWAY_CLIENT_ID
@@ -259,10 +261,8 @@ async def test_instructions(gateway: Gateway) -> None:
 # --- lifecycle of a payment ---
 
 
-async def test_paid(emulator: Emulator, gateway: Gateway) -> None:
-    """The statuses are OPEN, FOUND, RECEIVED; without a webhook endpoint the last one stays, and is
-    paid.
-    """
+async def test_a_paid_payment(emulator: Emulator, gateway: Gateway) -> None:
+    """The statuses are OPEN, FOUND and RECEIVED; without a webhook endpoint, RECEIVED stays."""
     payment_id = await new(gateway)
     open_payment = await gateway.payments.get(payment_id)
     assert (
@@ -288,7 +288,7 @@ async def test_paid(emulator: Emulator, gateway: Gateway) -> None:
     assert (await gateway.payments.get(payment_id)).received_amount == payment.amount
 
 
-async def test_underpaid_and_topped_up(emulator: Emulator, gateway: Gateway) -> None:
+async def test_an_underpaid_payment_that_is_topped_up(emulator: Emulator, gateway: Gateway) -> None:
     """An underpayment is UNDERPAID until the rest is paid."""
     payment_id = await new(gateway)
     emulator.pay_gateway(payment_id, 9000)
@@ -388,9 +388,7 @@ async def test_state_in_a_file(tmp_path: Path) -> None:
 
 
 async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> None:
-    """Faults apply to the gateway's operations in its own format; the log has the requests with the
-    token masked.
-    """
+    """Faults apply to the gateway's operations in its own format; tokens in the log are masked."""
     emulator.fault("payments.get", 503)
     payment_id = await new(gateway)
     assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (
@@ -414,7 +412,7 @@ async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> Non
 
 
 class Shop:
-    """Merchant's endpoint that answers with a list of statuses, repeating the last one."""
+    """Merchant's endpoint that responds with a list of statuses, repeating the last one."""
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
@@ -447,7 +445,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(gateway: Gateway) -> AsyncIterator[tuple[Shop, str]]:
-    """Provide a shop that answers 200, and the client id of its application."""
+    """Yield a shop that responds with 200, and the client id of its application."""
     made = Shop(200)
     runner, url = await made.listen()
     application = await gateway.applications.create("The shop", SECRET, callback_url=url)
@@ -465,9 +463,7 @@ def settled(emulator: Emulator) -> tuple[Delivery, ...]:
 async def test_a_webhook_response_confirms_the_payment(
     emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]
 ) -> None:
-    """`payment.received` and `payment.completed` have the status RECEIVED; the response to them
-    makes it CONFIRMED.
-    """
+    """A 2xx to `payment.received` and `payment.completed` turns RECEIVED into CONFIRMED."""
     endpoint, client_id = shop
     payment_id = await _paid(emulator, gateway, client_id=client_id)
     assert await endpoint.until(2) == ["payment.completed", "payment.received"]
@@ -483,9 +479,7 @@ async def test_a_webhook_response_confirms_the_payment(
 
 
 async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """Underpayments and refunds send webhooks; endpoints of other applications and of the other API
-    receive none.
-    """
+    """Underpayments and refunds send webhooks only to the endpoint of their application."""
     endpoint, client_id = shop
     emulator.add_webhook("http://127.0.0.1:1/", secret="another")
     await _paid(emulator, gateway)
@@ -511,9 +505,12 @@ async def test_other_events(emulator: Emulator, gateway: Gateway, shop: tuple[Sh
     assert elsewhere == ["invoice.confirming"]
 
 
-async def test_repeats(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]) -> None:
-    """Without a 2xx, attempts follow after 1 and 10 minutes, 1, 3, 12 and 24 hours; meanwhile the
-    status is RECEIVED.
+async def test_failed_webhooks_are_delivered_again(
+    emulator: Emulator, gateway: Gateway, shop: tuple[Shop, str]
+) -> None:
+    """Without a 2xx, attempts follow after 1 and 10 minutes, then 1, 3, 12 and 24 hours.
+
+    The status is RECEIVED meanwhile.
     """
     endpoint, client_id = shop
     endpoint.statuses = [302, 500, 404, 503, 500, 500, 500, 500]

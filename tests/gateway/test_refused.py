@@ -22,8 +22,9 @@ BANK = {"bank_name": "B", "bank_code": "C", "bank_account_number": "N", "bank_ac
 async def refused(
     operation: str, changes: dict[str, Any], argument: str, **settings: Any
 ) -> ConfigurationError:
-    """Assert that a call is refused because of an argument, by an error that names both, and that
-    nothing was sent.
+    """Assert that a call is refused before anything is sent, and return the error.
+
+    The error names the operation and the argument.
     """
     async with (
         RawServer(answer(BY_NAME[operation].answer)) as server,
@@ -43,14 +44,14 @@ async def refused(
 @pytest.mark.parametrize(
     "amount", [10.0, 100.5, Decimal(100), "10000", "100.00", True, None, [1]], ids=short
 )
-async def test_amount_that_is_not_an_int(amount: Any) -> None:
-    """Only an int is in minor units: a float, a decimal or text would be taken for major units."""
+async def test_an_amount_that_is_not_an_int(amount: Any) -> None:
+    """A float, a decimal or a text is refused, because it might be in major units."""
     error = await refused("payments.create", {"amount": amount}, "amount")
     assert amount is None or "minor units" in str(error)
 
 
 @pytest.mark.parametrize("amount", [0, -1, 2**53 + 1, HUGE], ids=short)
-async def test_amount_out_of_range(amount: int) -> None:
+async def test_an_amount_out_of_range(amount: int) -> None:
     """Zero and negative amounts are invalid, as are amounts beyond exact JSON numbers."""
     await refused("payments.create", {"amount": amount}, "amount")
 
@@ -90,19 +91,19 @@ async def test_optional_text(name: str) -> None:
     ],
     ids=short,
 )
-async def test_expiry_without_a_zone(moment: Any) -> None:
+async def test_an_expiry_without_a_zone(moment: Any) -> None:
     """A time without a zone is ambiguous."""
     await refused("payments.create", {"expires_at": moment}, "expires_at")
 
 
-async def test_no_client_id() -> None:
-    """Neither the client nor the call names an application or a site."""
+async def test_a_missing_client_id() -> None:
+    """A payment needs an application or a site, from the client or the call."""
     await refused("payments.create", {}, "client_id", client_id=None)
 
 
 @pytest.mark.parametrize("operation", ["payments.get", "payments.instructions", "payments.methods"])
 @pytest.mark.parametrize("payment_id", ["", "..", "a/b", "a?b", "a%2fb", "a b", None, 5], ids=short)
-async def test_id_that_would_change_the_path(operation: str, payment_id: Any) -> None:
+async def test_an_id_that_would_change_the_path(operation: str, payment_id: Any) -> None:
     """An id becomes one segment of the path and nothing else."""
     await refused(operation, {"payment_id": payment_id}, "payment_id")
 
@@ -121,7 +122,7 @@ async def test_other_parts_of_a_path(operation: str, argument: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ab", "", "x" * 256, None, 5], ids=short)
-async def test_name_of_an_application(name: Any) -> None:
+async def test_the_name_of_an_application(name: Any) -> None:
     """The name of an application has 3 to 255 characters."""
     await refused("applications.create", {"name": name}, "name")
 
@@ -152,7 +153,7 @@ async def test_names_at_the_bounds() -> None:
     ],
     ids=short,
 )
-async def test_invalid_application(changes: dict[str, Any], argument: str) -> None:
+async def test_an_invalid_application(changes: dict[str, Any], argument: str) -> None:
     """Each field has its documented type."""
     await refused("applications.create", changes, argument)
 
@@ -172,8 +173,8 @@ async def test_invalid_application(changes: dict[str, Any], argument: str) -> No
     ],
     ids=short,
 )
-async def test_refund_to_nowhere_or_to_two_places(changes: dict[str, Any], argument: str) -> None:
-    """A refund needs an address or complete bank fields, and not both."""
+async def test_a_refund_to_no_or_two_destinations(changes: dict[str, Any], argument: str) -> None:
+    """A refund needs either an address or complete bank fields."""
     await refused("refunds.create", changes, argument)
 
 
@@ -190,7 +191,7 @@ async def test_a_client_token_is_the_wrong_kind(operation: str) -> None:
 @pytest.mark.parametrize(
     "operation", [sample.name for sample in SAMPLES if sample.name.startswith("payments.")]
 )
-async def test_no_token(operation: str) -> None:
+async def test_a_missing_token(operation: str) -> None:
     """Without any token, the error for payments names the client token."""
     await refused(operation, {}, "client_token", oauth_token=None, client_token=None)
 
@@ -206,10 +207,8 @@ async def test_no_token(operation: str) -> None:
     ],
     ids=short,
 )
-async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any) -> None:
-    """With given scopes, a missing scope is reported before sending, even if another token is
-    present.
-    """
+async def test_a_scope_that_the_token_lacks(operation: str, scopes: Any) -> None:
+    """With `scopes` given, a missing scope is an error, even if another token is present."""
     error = await refused(operation, {}, "scopes", scopes=scopes)
     assert "a client token with the scope payments." in str(error)
 
@@ -219,7 +218,7 @@ async def test_scope_that_the_token_is_known_to_lack(operation: str, scopes: Any
 
 @pytest.mark.parametrize("kind", ["client_token", "oauth_token"])
 @pytest.mark.parametrize("token", ["", "a\nb", " secret", b"secret", 5], ids=short)
-def test_token_that_is_not_a_valid_header(kind: str, token: Any) -> None:
+def test_a_token_that_is_not_a_valid_header(kind: str, token: Any) -> None:
     """The constructor names the argument and not the token."""
     with pytest.raises(ConfigurationError, match=kind) as caught:
         Gateway(base_url="https://api.yourdomain.com", **{kind: token})
@@ -227,8 +226,8 @@ def test_token_that_is_not_a_valid_header(kind: str, token: Any) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", b"secret", 5], ids=short)
-def test_invalid_webhook_secret(secret: Any) -> None:
-    """The constructor refuses the secret, and not the first webhook."""
+def test_an_invalid_webhook_secret(secret: Any) -> None:
+    """The constructor refuses the secret, before the first webhook arrives."""
     with pytest.raises(ConfigurationError, match="webhook secret"):
         Gateway(base_url="https://api.yourdomain.com", webhook_secret=secret)
 
@@ -250,7 +249,7 @@ def test_invalid_scopes(scopes: Any) -> None:
         (None, "must be a string"),
     ],
 )
-def test_base_url_that_endangers_tokens(url: Any, text: str) -> None:
+def test_a_base_url_that_endangers_tokens(url: Any, text: str) -> None:
     """The other client refuses the same URLs."""
     with pytest.raises(ConfigurationError, match=text):
         Gateway(base_url=url)

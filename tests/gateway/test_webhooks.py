@@ -1,6 +1,4 @@
-"""What is proven to be from the gateway becomes an event; what is not is one error, whatever is
-wrong with it.
-"""
+"""Webhooks of the gateway: a proven one becomes an event; any other is one kind of error."""
 
 from __future__ import annotations
 
@@ -57,12 +55,13 @@ def refused(body: Any = BODY, headers: Any = None, **more: Any) -> str:
     return str(caught.value)
 
 
-# --- what is from the gateway ---
+# --- proven webhooks ---
 
 
-def test_the_test_vector() -> None:
-    """The signature is hex HMAC-SHA256 over timestamp, a dot, and the raw body: computed
-    beforehand, not by this package.
+def test_a_test_vector() -> None:
+    """The signature is hex HMAC-SHA256 over timestamp, a dot, and the raw body.
+
+    The expected value was computed without this package.
     """
     body = b'{"payment":{"id":"550e8400-e29b-41d4-a716-446655440000","status":"RECEIVED"}}'
     headers = webhooks.sign(
@@ -87,7 +86,7 @@ def test_the_test_vector() -> None:
 
 
 def test_the_documented_webhook() -> None:
-    """The event's name comes from its header, the payment from the body, whole."""
+    """The event's name comes from its header, and the whole payment from the body."""
     event = parsed()
     assert event.event is EventName.COMPLETED
     assert event.payment.is_paid
@@ -98,7 +97,7 @@ def test_the_documented_webhook() -> None:
 @pytest.mark.parametrize("kind", [dict, CIMultiDict, Headers])
 @pytest.mark.parametrize("spelling", [str.lower, str.upper, str])
 def test_headers_of_any_kind_and_case(kind: Any, spelling: Any) -> None:
-    """Names are found whatever case they are in, in whatever holds them."""
+    """Header names match in any case and in any mapping type."""
     assert (
         parsed(headers=kind({spelling(name): value for name, value in signed().items()})).payment.id
         == PAYMENT_ID
@@ -106,55 +105,53 @@ def test_headers_of_any_kind_and_case(kind: Any, spelling: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["payment.disputed", "", "PAYMENT.COMPLETED"])
-def test_a_name_that_is_new(name: str) -> None:
-    """It is kept as it is."""
+def test_an_unknown_event_name(name: str) -> None:
+    """The name is kept as a plain string."""
     event = parsed(headers={**signed(), "X-PaymentService-Event": name}).event
     assert (event, type(event)) == (name, str)
 
 
 @pytest.mark.parametrize("secrets", [["new", SECRET], (SECRET, "old"), [SECRET]])
 def test_several_secrets_while_one_is_being_changed(secrets: Any) -> None:
-    """Any of them proves a webhook."""
+    """Any of the secrets proves a webhook."""
     assert parsed(secrets=secrets).payment.id == PAYMENT_ID
 
 
 @pytest.mark.parametrize("ago", [0, 250, -250])
-def test_young_enough_both_ways(ago: int) -> None:
-    """By default, five minutes either way are taken."""
+def test_a_recent_timestamp(ago: int) -> None:
+    """Five minutes in the past or the future are accepted by default."""
     assert parsed(headers=signed(timestamp=time.time() - ago)).payment.id == PAYMENT_ID
 
 
-def test_an_old_one_if_asked_for() -> None:
-    """Whoever knows that repeats keep their timestamp can take those of two days."""
+def test_an_old_timestamp_with_a_longer_max_age() -> None:
+    """A longer `max_age` accepts repeated deliveries, which keep their timestamp."""
     assert (
         parsed(headers=signed(timestamp=time.time() - 150_000), max_age=172_800).payment.id
         == PAYMENT_ID
     )
 
 
-def test_another_name_verifies_and_changes_nothing_that_is_signed() -> None:
-    """The header with the event's name is not signed: whoever relabels a webhook is believed, so
-    the payment must decide.
-    """
+def test_an_event_name_is_not_signed() -> None:
+    """A changed name verifies, so the payment's status has to decide."""
     body = json.dumps({"payment": {**NOTICE, "status": "UNDERPAID"}}).encode()
     event = parsed(body, {**signed(body, event="payment.underpaid"), EVENT: "payment.completed"})
     assert event.event is EventName.COMPLETED
     assert not event.payment.is_paid
 
 
-# --- what is not ---
+# --- forged webhooks ---
 
 
 @pytest.mark.parametrize("ago", [310, -310, 10**9])
-def test_too_old_and_of_the_future(ago: int) -> None:
-    """A webhook that was kept and is sent again is refused, and so is one that is dated ahead."""
+def test_a_timestamp_outside_the_limits(ago: int) -> None:
+    """A replayed webhook is refused, and so is one dated ahead."""
     assert "within 300 seconds" in refused(headers=signed(timestamp=max(time.time() - ago, 0)))
 
 
 @pytest.mark.parametrize("name", [EVENT, TIMESTAMP, SIGNATURE])
 @pytest.mark.parametrize("value", [None, 5, b"x"])
-def test_a_header_that_is_missing_or_no_text(name: str, value: Any) -> None:
-    """Each of the three must be there, once, as text."""
+def test_a_header_that_is_missing_or_not_text(name: str, value: Any) -> None:
+    """Each of the three headers is required once, as text."""
     headers: dict[str, Any] = {**signed(), name: value}
     if value is None:
         del headers[name]
@@ -167,8 +164,8 @@ def test_a_header_that_is_missing_or_no_text(name: str, value: Any) -> None:
     "written",
     ["", "now", "-1", "1e9", "1706356245.0", " 1706356245", "١٧٠٦٣٥٦٢٤٥", "9" * 5000, "\ud800"],
 )
-def test_a_timestamp_that_is_no_number_of_seconds(written: str) -> None:
-    """Nothing but digits is taken, however it is signed."""
+def test_an_invalid_timestamp(written: str) -> None:
+    """Only digits are accepted, whatever the signature."""
     assert TIMESTAMP in refused(headers={**signed(), TIMESTAMP: written})
 
 
@@ -186,13 +183,13 @@ def test_a_timestamp_that_is_no_number_of_seconds(written: str) -> None:
         "\u0660" * 64,
     ],
 )
-def test_a_signature_that_is_none(given: str) -> None:
-    """Whatever is wrong with its form, it is the same error."""
+def test_an_invalid_signature(given: str) -> None:
+    """Any malformed signature raises the same error."""
     refused(headers={**signed(), SIGNATURE: given})
 
 
-def test_another_timestamp_another_secret_another_body() -> None:
-    """The signature holds for these three together."""
+def test_a_changed_timestamp_secret_or_body() -> None:
+    """The signature covers all three together."""
     now = int(time.time())
     refused(headers={**signed(timestamp=now), TIMESTAMP: str(now + 1)})
     refused(secrets="another")
@@ -201,9 +198,7 @@ def test_another_timestamp_another_secret_another_body() -> None:
 
 
 def test_ten_thousand_mutations() -> None:
-    """One changed character in signature, timestamp or body: not one verifies, and none is another
-    error.
-    """
+    """One changed character in signature, timestamp or body is always a verification error."""
     randomly, headers = random.Random(4), signed()
     for number in range(10_000):
         body, changed = bytearray(BODY), dict(headers)
@@ -233,20 +228,20 @@ def test_ten_thousand_mutations() -> None:
         st.text(max_size=70) | st.just("1706356245"),
     ),
 )
-def test_nothing_random_verifies(body: bytes, values: dict[str, str]) -> None:
-    """Whatever comes, there is one kind of error."""
+def test_random_input_never_verifies(body: bytes, values: dict[str, str]) -> None:
+    """Any input raises the same kind of error."""
     refused(body, values, max_age=10**12)
 
 
 def test_no_secret_in_the_traceback() -> None:
-    """Neither the secret nor what would have been the right signature shows."""
+    """Neither the secret nor the right signature appears."""
     with pytest.raises(WebhookVerificationError) as caught:
         parsed(BODY + b" ")
     assert SECRET not in traced(caught.value)
     assert signed(BODY + b" ")[SIGNATURE] not in traced(caught.value)
 
 
-# --- what is from the gateway and cannot be understood ---
+# --- unreadable content, and invalid arguments ---
 
 
 @pytest.mark.parametrize(
@@ -261,8 +256,8 @@ def test_no_secret_in_the_traceback() -> None:
         (b'{"payment": {"id": 5, "status": "OPEN"}}', "$.payment.id"),
     ],
 )
-def test_a_body_that_holds_no_payment(body: bytes, path: str | None) -> None:
-    """It is proven, so it is no verification error, and it is kept."""
+def test_a_body_without_a_payment(body: bytes, path: str | None) -> None:
+    """The webhook is proven, so a decode error keeps the body."""
     with pytest.raises(DecodeError) as caught:
         parsed(body, signed(body))
     assert caught.value.path == path
@@ -279,14 +274,14 @@ def test_a_body_that_holds_no_payment(body: bytes, path: str | None) -> None:
         {"max_age": None},
     ],
 )
-def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
-    """These are the receiver's own mistakes."""
+def test_invalid_settings(wrong: dict[str, Any]) -> None:
+    """Invalid settings are configuration errors, and no forgery."""
     with pytest.raises(ConfigurationError):
         parsed(**wrong)
 
 
-def test_a_body_that_is_no_bytes() -> None:
-    """What was parsed and written again is not what was signed."""
+def test_a_body_that_is_not_bytes() -> None:
+    """A body that was parsed and serialized again differs from the signed one."""
     with pytest.raises(InvalidArgumentError, match="raw bytes"):
         parsed(BODY.decode())
 
@@ -311,14 +306,14 @@ async def test_the_clients_own_secret() -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_the_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`WEBHOOK_SECRET` is what webhooks are verified with."""
+    """`WEBHOOK_SECRET` is the secret that `parse_webhook` uses."""
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
     async with Gateway.from_env(base_url="http://127.0.0.1:1") as gateway:
         assert gateway.parse_webhook(BODY, signed()).event == "payment.completed"
 
 
 async def test_reading_the_payment_of_an_event(face: str) -> None:
-    """`fetch` asks the gateway how the payment is now."""
+    """`fetch` reads the current state of the payment."""
     async with (
         RawServer(answer(BY_NAME["payments.get"].answer)) as server,
         client(server.url) as gateway,

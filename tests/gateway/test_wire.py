@@ -46,10 +46,8 @@ def test_every_operation_has_a_sample() -> None:
 
 
 @each_operation
-async def test_documented_call(sample: Sample) -> None:
-    """Method, path, body and headers are the documented ones, with the operation's token, and
-    nothing more.
-    """
+async def test_a_documented_call(sample: Sample) -> None:
+    """Method, path, body and headers are the documented ones, with the operation's token."""
     request, result = await exchange(sample)
     assert f"{request.method} {request.target}" == sample.line
     assert request.json == sample.body
@@ -64,9 +62,10 @@ async def test_documented_call(sample: Sample) -> None:
 
 
 @each_operation
-async def test_documented_answer(sample: Sample) -> None:
-    """The result is the whole content of `data`, with response metadata; undocumented responses are
-    returned as plain JSON.
+async def test_a_documented_response(sample: Sample) -> None:
+    """The result has the whole content of `data`, and the response's metadata.
+
+    Undocumented responses are returned as plain JSON.
     """
     _, result = await exchange(sample)
     untyped = sample.type is dict
@@ -84,7 +83,7 @@ async def test_any_2xx_is_a_success(sample: Sample) -> None:
 
 
 @each_operation
-async def test_below_a_prefix(sample: Sample) -> None:
+async def test_a_base_url_with_a_path(sample: Sample) -> None:
     """A base URL may end with `/api`, after any path."""
     async with RawServer(answer(sample.answer)) as server:
         for base_url, prefix in (
@@ -101,7 +100,7 @@ async def test_below_a_prefix(sample: Sample) -> None:
             )
 
 
-async def test_documented_arguments_are_all_there() -> None:
+async def test_documented_arguments_are_complete() -> None:
     """The samples pass each argument of each method, except for alternatives of others."""
     others = {
         "client_id",
@@ -115,13 +114,13 @@ async def test_documented_arguments_are_all_there() -> None:
         for sample in SAMPLES:
             resource, method = sample.name.split(".")
             parameters = inspect.signature(getattr(getattr(gateway, resource), method)).parameters
-            if "args" not in parameters:  # tests of parity cover the blocking face
+            if "args" not in parameters:  # the parity tests cover the blocking face
                 assert set(parameters) - others == set(sample.arguments), sample.name
 
 
 @pytest.mark.async_only("a session belongs to a loop")
-async def test_through_a_session_of_the_callers() -> None:
-    """The headers are the same, each once, on both paths of a request."""
+async def test_a_session_of_the_callers() -> None:
+    """The headers are the same, each once, as on the fast path."""
     async with (
         RawServer(answer({"data": CHECKOUT})) as server,
         ClientSession() as session,
@@ -150,8 +149,8 @@ async def test_omitted_arguments_are_not_sent() -> None:
     assert server.requests[0].json == {"name": "abc", "secret": "s"}
 
 
-async def test_refund_to_a_bank() -> None:
-    """The four bank fields go together, without an address."""
+async def test_a_refund_to_a_bank() -> None:
+    """The four bank fields are sent together, without an address."""
     bank: dict[str, Any] = {
         "bank_name": "Bank",
         "bank_code": "DEUTDEFF",
@@ -168,10 +167,8 @@ async def test_refund_to_a_bank() -> None:
     }
 
 
-async def test_application_of_a_payment() -> None:
-    """The call's application takes precedence over the client's, and a site replaces an
-    application.
-    """
+async def test_the_application_of_a_payment() -> None:
+    """The call's application takes precedence over the client's; a site replaces both."""
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"clientId": CLIENT_ID}),
         ({"client_id": "of the call"}, {"clientId": "of the call"}),
@@ -199,7 +196,7 @@ async def test_application_of_a_payment() -> None:
         ("2026-03-15T14:00:00+02:00", "2026-03-15T14:00:00+02:00"),
     ],
 )
-async def test_expiry(given: datetime | str, sent: str) -> None:
+async def test_the_format_of_an_expiry(given: datetime | str, sent: str) -> None:
     """A datetime is sent in UTC in the pages' format; text is sent unchanged."""
     request, _ = await exchange(BY_NAME["payments.create"], expires_at=given)
     assert request.json["expiresAt"] == sent
@@ -219,9 +216,10 @@ async def test_expiry(given: datetime | str, sent: str) -> None:
         ({"scopes": []}, "applications.list", OAUTH_TOKEN),
     ],
 )
-async def test_choice_of_the_token(tokens: dict[str, Any], operation: str, sent: str) -> None:
-    """Payments use the client token, or the OAuth2 token without one; scopes apply to the client
-    token.
+async def test_the_choice_of_the_token(tokens: dict[str, Any], operation: str, sent: str) -> None:
+    """Payments use the client token, or the OAuth2 token if it is missing.
+
+    `scopes` applies to the client token.
     """
     async with (
         RawServer(answer(BY_NAME[operation].answer)) as server,
