@@ -127,7 +127,7 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
     assert os.waitstatus_to_exitcode(status) == expected(how)
     check(pay, f"after-{how}")
 pay.close()
-"""  # noqa: E501
+"""
 )
 
 
