@@ -21,7 +21,7 @@ ORDER: Mapping[str, Any] = {"amount": "150", "token": "USDC", "chain": "eth"}
 
 @attrs.frozen
 class Answer:
-    """Response."""
+    """HTTP response of the emulator."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,12 +33,12 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Code in the error envelope."""
+        """Return the code in the error envelope."""
         return str(self.json["error"]["code"])
 
     @property
     def fields(self) -> list[str]:
-        """Fields named by the error's details."""
+        """Return the fields named by the error's details."""
         return [detail["field"] for detail in self.json["error"]["details"]]
 
 
@@ -79,9 +79,7 @@ class Api:
         return self(method, path, body, self.emulator.dashboard.headers, key)
 
     def create(self, **fields: object) -> str:
-        """Create an invoice of 150 USDC on Base, with the given fields changed, and return its
-        id.
-        """
+        """Create an invoice of 150 USDC, with the given fields changed, and return its id."""
         answer = self("POST", INVOICES, {**ORDER, **fields})
         assert answer.status == 200, answer.body
         return str(answer.json["id"])

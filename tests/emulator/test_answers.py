@@ -87,7 +87,7 @@ def test_a_key_with_a_lifetime_expires_after_days(api: Api) -> None:
 
 
 def test_a_payout_key_for_any_destination_lists_none(api: Api) -> None:
-    """Neither in the response nor, under its other name, in the list."""
+    """Neither the response nor, under its other name, the list has destinations."""
     created = api.dashboard(
         "POST",
         f"{BUSINESS}/payout-api-keys",
@@ -111,8 +111,8 @@ def test_a_contract_key_keeps_its_actions(api: Api) -> None:
     assert created["kind"] == "contract_execution"
 
 
-def test_a_customer_may_have_no_email(api: Api) -> None:
-    """Also, two creations with the same reference make two customers with separate addresses."""
+def test_a_customer_without_an_email(api: Api) -> None:
+    """Two creations with the same reference make two customers with separate addresses."""
     first, second = (api("POST", CUSTOMERS, {"externalRef": "r"}).json for _ in range(2))
     assert first["email"] is None
     assert first["id"] != second["id"]
@@ -144,7 +144,7 @@ def test_a_token_has_its_decimals(api: Api, symbol: str, decimals: int, contract
 
 
 def test_a_single_price_has_its_time(api: Api) -> None:
-    """By the emulator's clock; the price is the list's."""
+    """The price equals the list's, and its time follows the emulator's clock."""
     listed = {price["symbol"]: price["usd"] for price in api("GET", "/api/v1/prices").json["data"]}
     price = api("GET", "/api/v1/prices/BTC").json
     assert price["usd"] == listed["BTC"]
@@ -153,7 +153,7 @@ def test_a_single_price_has_its_time(api: Api) -> None:
 
 
 def test_an_annual_change_costs_the_annual_fee(api: Api) -> None:
-    """The amount, and the raw amount that is expected on chain, are the plan's fee."""
+    """The amount and the raw amount expected on chain are the plan's fee."""
     change = api.dashboard(
         "POST",
         "/api/v1/billing/subscription/change",

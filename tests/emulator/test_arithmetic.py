@@ -1,6 +1,4 @@
-"""Amounts and lifecycles against simple models: exact for any number, right after any order of
-events.
-"""
+"""Amounts and lifecycles against simple models: exact for any number and event order."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ decimal_places = st.sampled_from([0, 6, 8, 9, 18])
 
 @given(raw=raws, decimals=decimal_places)
 def test_an_amount_survives_being_written(raw: int, decimals: int) -> None:
-    """Conversion to display and back returns the same number, and the display has the same
-    value.
-    """
+    """Conversion to display and back is exact."""
     written = money.display(raw, decimals)
     assert money.to_raw(written, decimals) == raw
     assert Fraction(written) == Fraction(raw, 10**decimals)
@@ -137,8 +133,8 @@ events = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(events=events)
-def test_any_order_of_events_ends_as_the_model_says(events: list[tuple[object, ...]]) -> None:
-    """Payments, confirmations, cancellations and time, in any order."""
+def test_any_order_of_events_agrees_with_the_model(events: list[tuple[object, ...]]) -> None:
+    """Payments, confirmations, cancellations and time may come in any order."""
     state, model = FrozenState(None), Model()
     terms: dict[str, Value] = {
         "token": "USDC",

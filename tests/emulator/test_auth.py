@@ -64,7 +64,7 @@ def test_another_kind_of_key_is_forbidden_on_a_standard_operation(
 
 @each_dashboard
 def test_a_dashboard_operation_needs_a_session(api: Api, sample: Sample) -> None:
-    """Without a session it is 401, with an API key instead of one 403, with a wrong session 401."""
+    """The status is 401 without or with a wrong session, and 403 with an API key."""
     args = (sample.method, sample.path, sample.body)
     assert api(*args, {}).status == 401
     assert api(*args, {"x-api-key": API_KEY}).status == 403
@@ -73,13 +73,13 @@ def test_a_dashboard_operation_needs_a_session(api: Api, sample: Sample) -> None
 
 
 @each_public
-def test_a_public_operation_needs_nothing(api: Api, sample: Sample) -> None:
-    """Public operations answer requests without credentials."""
+def test_a_public_operation_needs_no_credential(api: Api, sample: Sample) -> None:
+    """Requests without credentials succeed."""
     assert api(sample.method, sample.path, headers={}).status == 200
 
 
 def test_both_default_keys_work(api: Api) -> None:
-    """There is a standard key that looks live and one that does not."""
+    """One standard key looks live, and the other does not."""
     assert [
         api("GET", BUSINESS, headers={"x-api-key": key}).status for key in (API_KEY, TEST_API_KEY)
     ] == [200, 200]
@@ -156,7 +156,7 @@ def test_a_created_key_ends_with_its_lifetime(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["payout-api-keys", "contract-api-keys"])
 def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str) -> None:
-    """A created payout or contract key has its documented kind."""
+    """A created payout or contract key is valid, but not for standard operations."""
     body = {"name": "x", "limits": [LIMIT], "destinationPolicy": "any", "actionIds": ["a"]}
     created = api.dashboard("POST", f"{BUSINESS}/{kind}", body).json
     assert created["apiKey"].startswith("biz_live_")
@@ -177,9 +177,7 @@ def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str
     ],
 )
 def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> None:
-    """The documented scopes are refused with the documented code, along with any other
-    permissions.
-    """
+    """The documented scopes are refused with the documented code, alone or among others."""
     answer = api.dashboard("POST", API_KEYS, {"name": "x", "permissions": ["invoices:*", scope]})
     assert (answer.status, answer.code) == (400, "HIGH_RISK_SCOPE_NOT_ALLOWED")
     assert scope in answer.json["error"]["details"][0]["message"]

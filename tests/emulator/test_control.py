@@ -1,4 +1,4 @@
-"""Control requests below `/_emulator/`, by which other processes drive the emulator."""
+"""Control requests below `/_emulator/`, with which other processes operate the emulator."""
 
 from __future__ import annotations
 

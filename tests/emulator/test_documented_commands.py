@@ -37,7 +37,7 @@ def run_curl(emulator: Emulator, sample: Sample) -> tuple[int, Any]:
 
 
 def assert_shape(actual: Any, sample: Any, path: str = "$") -> None:
-    """Assert the same fields of the same types; each item of a list is like one of the sample's."""
+    """Assert the same fields of the same types; list items match any of the sample's."""
     if isinstance(sample, dict) and isinstance(actual, dict):
         assert actual.keys() == sample.keys(), path
         for name, value in sample.items():
@@ -63,6 +63,7 @@ def has_shape(actual: Any, sample: Any) -> bool:
 
 
 def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> None:
+    """Assert a 2xx with the sample's shape, or a 401 for a dashboard operation."""
     if sample.described.auth == "dashboard":
         assert (status, body["error"]["code"]) == (401, "UNAUTHORIZED")
     else:
@@ -73,17 +74,16 @@ def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> Non
 @needs_curl
 @pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
 def test_a_documented_command_works_on_a_fresh_emulator(emulator: Emulator, sample: Sample) -> None:
-    """The status is 2xx with the documented shape; 401 for a dashboard operation, whose command
-    carries no credential.
+    """The response has the documented shape; it is a 401 for a dashboard operation.
+
+    The commands of dashboard operations carry no credential.
     """
     assert_answered_as_documented(sample, *run_curl(emulator, sample))
 
 
 @needs_curl
 def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
-    """The commands run one after the other on the same emulator, all with their one idempotency
-    key.
-    """
+    """The commands run in sequence on one emulator, with the same idempotency key."""
     assert len(DOCUMENTED) == 30
     for sample in DOCUMENTED:
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
@@ -94,19 +94,15 @@ def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
 
 @needs_curl
 def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
-    """A second run finds the keys and states of the first one, and succeeds as well; nothing is
-    created twice.
-    """
+    """A second run succeeds as well, and creates nothing twice."""
     for sample in (*DOCUMENTED, *DOCUMENTED):
         assert_answered_as_documented(sample, *run_curl(emulator, sample))
     assert Api(emulator).count() == 2
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.operation)
-def test_an_answer_has_the_documented_shape(api: Api, sample: Sample) -> None:
-    """With its credential, each operation returns the documented shape, and the models decode it
-    without loss.
-    """
+def test_a_response_has_the_documented_shape(api: Api, sample: Sample) -> None:
+    """Each operation returns the documented shape, and the models decode it without loss."""
     path = sample.path
     if sample.operation == "withdrawals.quote":
         path += "?amount=500&token=USDC&chain=eth"
@@ -167,7 +163,7 @@ def test_the_seed_data_is_that_of_the_samples(api: Api) -> None:
     ],
 )
 def test_a_quote_depends_on_the_balance(api: Api, query: str, sweep: bool, available: bool) -> None:
-    """The treasury covers small amounts, sweeping larger ones, and nothing the largest."""
+    """The treasury covers small amounts, sweeping covers larger ones, and the rest fail."""
     quote = api("GET", f"{BUSINESS}/withdrawals/quote?{query}").json
     assert (quote["sweepNeeded"], quote["options"][0]["available"]) == (sweep, available)
 
@@ -228,7 +224,7 @@ def test_a_plan_must_exist(api: Api, body: dict[str, str], field: str) -> None:
     assert (answer.status, answer.fields) == (400, [field])
 
 
-def test_metadata_is_given_back(api: Api) -> None:
+def test_metadata_is_returned(api: Api) -> None:
     """Metadata is in the responses to a creation and a read, and in no public response."""
     metadata = {"order": "order_123", "lines": [1, None, {"ü": True}]}
     created = api("POST", INVOICES, {**ORDER, "metadata": metadata}).json

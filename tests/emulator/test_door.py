@@ -1,4 +1,4 @@
-"""The emulator's door: what a web page in a browser on the same machine cannot do."""
+"""Access from web pages in a browser on the same machine, which the emulator refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def port_of(emulator: Emulator) -> int:
 
 
 def untouched(emulator: Emulator) -> None:
-    """Assert that no request has reached the emulator's state, its faults or its record."""
+    """Assert that no request has reached the emulator's state, its faults or its log."""
     assert (emulator.requests, emulator.deliveries, Api(emulator).count()) == ((), (), 1)
 
 
@@ -63,9 +63,10 @@ def untouched(emulator: Emulator) -> None:
         "user@localhost:{port}",
     ],
 )
-def test_a_host_that_is_not_its_own_is_refused(emulator: Emulator, host: str) -> None:
-    """After DNS rebinding the browser sends the page's own host name: neither a read nor a control
-    request is carried out.
+def test_a_foreign_host_is_refused(emulator: Emulator, host: str) -> None:
+    """Neither a read nor a control request with another host name is executed.
+
+    After DNS rebinding, a browser sends the host name of the page.
     """
     headers = {"Host": host.format(port=port_of(emulator))}
     for method, path, body in (
@@ -82,8 +83,8 @@ def test_a_host_that_is_not_its_own_is_refused(emulator: Emulator, host: str) ->
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:{port}", "localhost:{port}", "LocalHost:{port}", "[::1]:{port}"]
 )
-def test_its_own_hosts_are_taken(emulator: Emulator, host: str) -> None:
-    """All names of loopback, with its port."""
+def test_names_of_loopback_are_accepted(emulator: Emulator, host: str) -> None:
+    """Each name of loopback is accepted with the emulator's port."""
     headers = {"Host": host.format(port=port_of(emulator)), "x-api-key": API_KEY}
     assert send(emulator, "GET", INVOICES, headers).status == 200
 
@@ -101,9 +102,7 @@ def test_its_own_hosts_are_taken(emulator: Emulator, host: str) -> None:
     ],
 )
 def test_a_foreign_origin_is_refused(emulator: Emulator, origin: str) -> None:
-    """Pages of other sites, of other ports of this machine and of none: requests that need no
-    preflight come to nothing.
-    """
+    """Pages of other sites or ports, and of none, are refused even without a preflight."""
     own = emulator.url.removeprefix("http://")
     headers = {"Host": own, "Origin": origin.format(own=own)}
     for kind in (
@@ -129,8 +128,8 @@ def test_a_foreign_origin_is_refused(emulator: Emulator, origin: str) -> None:
     untouched(emulator)
 
 
-def test_its_own_origin_is_taken(emulator: Emulator) -> None:
-    """A page of the emulator itself may drive it."""
+def test_the_emulators_own_origin_is_accepted(emulator: Emulator) -> None:
+    """A page of the emulator itself may send control requests."""
     own = emulator.url.removeprefix("http://")
     headers = {"Host": own, "Origin": emulator.url, **JSON}
     assert (
@@ -177,15 +176,15 @@ def test_json_with_a_charset_is_json(emulator: Emulator) -> None:
     assert send(emulator, "POST", "/_emulator/advance", headers, {"seconds": 1}).status == 200
 
 
-def test_the_gateway_is_behind_the_same_door(emulator: Emulator) -> None:
-    """The refusal has the gateway's form there."""
+def test_the_gateway_refuses_a_foreign_host(emulator: Emulator) -> None:
+    """The refusal has the gateway's error format."""
     answer = send(emulator, "GET", "/gateway/api/v1/payments", {"Host": "attacker.example"})
     assert answer.status == 403
     assert "allow-host" in answer.json["message"]
 
 
-def test_a_host_that_is_allowed() -> None:
-    """The name of a container, with any port or with one; everything else is refused as before."""
+def test_an_allowed_host() -> None:
+    """An allowed name without a port is accepted with any port; all others are refused."""
     with Emulator(allowed_hosts=["emulator", "Paychain.test:9000"]) as emulator:
         for host, status in {
             "emulator": 200,
@@ -204,7 +203,7 @@ def test_a_host_that_is_allowed() -> None:
             )
 
 
-def test_beyond_loopback_it_is_reached_under_the_address_of_the_connection() -> None:
+def test_a_remote_emulator_accepts_the_address_of_the_connection() -> None:
     """An address cannot be rebound; a name must be allowed."""
     with Emulator(host="0.0.0.0", allow_remote=True) as emulator:
         port = port_of(emulator)

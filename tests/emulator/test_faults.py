@@ -50,7 +50,7 @@ async def create(
         ("in_progress", 409, "IDEMPOTENCY_REQUEST_IN_PROGRESS", None),
     ],
 )
-def test_an_error_status_comes_in_the_envelope_and_does_nothing(
+def test_an_error_status_has_the_envelope_and_no_effect(
     api: Api, kind: str | int, status: int, code: str, retry_after: str | None
 ) -> None:
     """The request is not handled, so the same key is free afterwards."""
@@ -89,10 +89,8 @@ async def test_a_reset_request_is_handled(emulator: Emulator) -> None:
     assert (status, Api(emulator).count()) == (200, 2)
 
 
-async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> None:
-    """Headers and half of the body arrive; the invoice exists, and the same key returns the whole
-    response.
-    """
+async def test_a_truncated_response_ends_in_the_body(emulator: Emulator) -> None:
+    """Headers and half of the body arrive; the same key returns the whole response."""
     emulator.fault("invoices.create", "truncate")
     with pytest.raises(aiohttp.ClientPayloadError):
         await create(emulator)
@@ -103,10 +101,8 @@ async def test_a_truncated_answer_breaks_off_in_the_body(emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize("kind", ["bad_json", "html", "empty"])
-async def test_an_answer_that_is_not_json(emulator: Emulator, kind: str) -> None:
-    """The status is 200 with a request id, the request was handled, and the body cannot be
-    parsed.
-    """
+async def test_a_response_that_is_not_json(emulator: Emulator, kind: str) -> None:
+    """The request was handled, and a 200 with a request id has a body that cannot be parsed."""
     emulator.fault("invoices.create", kind)
     status, body, headers = await create(emulator)
     assert status == 200
@@ -118,7 +114,7 @@ async def test_an_answer_that_is_not_json(emulator: Emulator, kind: str) -> None
 
 
 async def test_silence_sends_no_response(emulator: Emulator) -> None:
-    """The request is neither handled nor answered, while others are."""
+    """The request is not handled and gets no response, while others do."""
     emulator.fault("invoices.create", "silence")
     with pytest.raises(asyncio.TimeoutError):
         await create(emulator, total=0.2)
@@ -126,8 +122,8 @@ async def test_silence_sends_no_response(emulator: Emulator) -> None:
     assert Api(emulator).count() == 1
 
 
-async def test_a_slow_answer_is_handled_at_once(emulator: Emulator) -> None:
-    """A client that gives up has its invoice; until the response is due, its key is in progress."""
+async def test_a_slow_request_is_handled_at_once(emulator: Emulator) -> None:
+    """The invoice exists at once, and its key is in progress until the response is due."""
     emulator.fault("invoices.create", "slow:600")
     with pytest.raises(asyncio.TimeoutError):
         await create(emulator, total=0.2)
@@ -136,14 +132,14 @@ async def test_a_slow_answer_is_handled_at_once(emulator: Emulator) -> None:
     assert (status, json.loads(body)["error"]["code"]) == (409, "IDEMPOTENCY_REQUEST_IN_PROGRESS")
 
 
-def test_a_slow_answer_comes(api: Api) -> None:
+def test_a_slow_response_arrives(api: Api) -> None:
     """After the delay, the response is the ordinary one."""
     api.emulator.fault("*", "slow:0.01")
     assert api("GET", BUSINESS).json["id"] == "biz_123"
     assert api.emulator.requests[0].status == 200
 
 
-def test_faults_come_in_order_and_are_used_up(api: Api) -> None:
+def test_faults_apply_in_order_and_are_used_up(api: Api) -> None:
     """Each fault occurs as often as requested; later requests succeed."""
     api.emulator.fault("invoices.list", 503, times=2)
     api.emulator.fault("invoices.list", 429)
@@ -151,8 +147,9 @@ def test_faults_come_in_order_and_are_used_up(api: Api) -> None:
 
 
 def test_a_fault_applies_to_its_operation_only(api: Api) -> None:
-    """Other operations succeed and do not consume it; `*` applies to any request, unknown paths
-    included.
+    """Other operations succeed and do not consume it; `*` applies to any request.
+
+    Unknown paths are included.
     """
     api.emulator.fault("invoices.create", 503)
     assert api("GET", INVOICES).status == 200
@@ -206,7 +203,7 @@ def test_an_unknown_fault_is_refused_at_once(
 
 
 async def test_stopping_releases_waiting_clients() -> None:
-    """A client without a response is disconnected, one with a slow response receives it."""
+    """A client without a response is disconnected; one with a slow response receives it."""
     with Emulator() as emulator:
         emulator.fault("invoices.create", "slow:600")
         emulator.fault("invoices.create", "silence")

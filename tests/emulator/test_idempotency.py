@@ -22,9 +22,10 @@ PAY = "/api/v1/billing/invoices/bill_inv_123/pay"
 TRANSACTION = {"chain": "eth", "networkId": "base-mainnet", "txHash": "0x1"}
 
 
-def test_a_repeat_gets_the_stored_answer(api: Api) -> None:
-    """The same key and body return the same response under a new request id, without a second
-    effect.
+def test_a_repeat_gets_the_stored_response(api: Api) -> None:
+    """The same key and body return the same response under a new request id.
+
+    There is no second effect.
     """
     first, second = (api("POST", INVOICES, ORDER, key="k1") for _ in range(2))
     assert (second.status, second.body) == (first.status, first.body)
@@ -32,7 +33,7 @@ def test_a_repeat_gets_the_stored_answer(api: Api) -> None:
     assert api.count() == 2
 
 
-def test_the_stored_answer_is_the_first_one(api: Api) -> None:
+def test_the_stored_response_is_the_first_one(api: Api) -> None:
     """A replay shows the invoice as created, regardless of later changes."""
     first = api("POST", INVOICES, ORDER, key="k1")
     api("DELETE", f"{INVOICES}/{first.json['id']}")
@@ -53,7 +54,7 @@ def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
     assert api.count() == 2
 
 
-def test_without_a_key_each_request_counts(api: Api) -> None:
+def test_requests_without_a_key_are_separate(api: Api) -> None:
     """No other property identifies a repeat."""
     assert api.create() != api.create()
 
@@ -117,9 +118,7 @@ def test_a_key_is_ignored_by_operations_without_one(api: Api) -> None:
 
 
 def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
-    """While the first request waits for its response, the same key gets 409; another key or path
-    does not.
-    """
+    """The same key gets 409 until the first response is sent; other keys and paths do not."""
     api.emulator.fault("invoices.create", "slow:600")
     answers: list[Answer] = []
     waiting = threading.Thread(
@@ -136,13 +135,13 @@ def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
     assert api("POST", INVOICES, ORDER, key="k2").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": TEST_API_KEY}, key="k1").status == 200
     assert api("POST", INVOICES, ORDER, {"x-api-key": API_KEY}).status == 200
-    # Stopping releases the first request, which was handled and is answered.
+    # Stopping sends the response to the first request, which was handled.
     api.emulator.__exit__(None, None, None)
     waiting.join()
     assert [answer.status for answer in answers] == [200]
 
 
-def test_after_a_slow_answer_the_key_replays(api: Api) -> None:
+def test_a_key_replays_after_a_slow_response(api: Api) -> None:
     """Once the slow response is sent, the same key returns it again."""
     api.emulator.fault("invoices.create", "slow:0")
     first, second = (api("POST", INVOICES, ORDER, key="k1") for _ in range(2))
@@ -150,9 +149,7 @@ def test_after_a_slow_answer_the_key_replays(api: Api) -> None:
 
 
 def test_a_billing_payment_is_known_by_its_transaction(api: Api) -> None:
-    """The same transaction with a new key is a replay; on another billing invoice it is a
-    conflict.
-    """
+    """The same transaction is a replay with any key, and a conflict on another invoice."""
     assert api("POST", PAY, TRANSACTION, key="k1").json == {
         "ok": True,
         "status": "paid",

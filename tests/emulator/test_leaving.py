@@ -1,4 +1,4 @@
-"""Leaving the emulator's block while webhooks are under way."""
+"""Exit from the emulator's block while webhooks are in progress."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from paychainhq.emulator.state import State
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
-    """The outbox ends also where it is woken up at the moment at which it is cancelled, or some
-    turns of the loop earlier.
-    """
+async def test_the_outbox_is_woken_up_and_cancelled_at_once(turns: int) -> None:
+    """The outbox ends even if it is woken up as it is cancelled, or a few loop turns earlier."""
     state = State(None)
     with state.transaction():
         add_endpoint(state, "http://127.0.0.1:9/", "s")
@@ -35,10 +33,8 @@ async def test_news_and_the_end_at_the_same_moment(turns: int) -> None:
 
 
 @pytest.mark.parametrize("answers", [False, True], ids=["silent", "hung up"])
-def test_leaving_with_deliveries_under_way(answers: bool) -> None:
-    """Many emulators are opened and left while webhooks are sent, retried and waited for: each
-    leaves at once.
-    """
+def test_an_exit_with_deliveries_in_progress(answers: bool) -> None:
+    """Each of many emulators exits at once while webhooks are sent, retried and awaited."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
@@ -63,6 +59,7 @@ def test_leaving_with_deliveries_under_way(answers: bool) -> None:
 
 
 def hang_up(listening: socket.socket, at_once: bool) -> None:
+    """Accept connections until the socket closes, and close each of them at once if requested."""
     callers = []
     while True:
         try:

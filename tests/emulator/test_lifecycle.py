@@ -42,8 +42,9 @@ def usdc(display: str, raw: str) -> dict[str, object]:
 def test_an_invoice_settles_by_the_amount_paid(
     api: Api, amount: str, status: str, by_tolerance: bool, shortfall: object
 ) -> None:
-    """Exact, within tolerance (its limit included), short, over; the paid amount is always the
-    deposited one.
+    """Exact, tolerated, short and excess payments end with their documented status.
+
+    The limit of the tolerance is included. The paid amount is always the deposited one.
     """
     invoice_id = api.create(**TOLERANT)
     assert api.emulator.pay(invoice_id, amount) == "confirming"
@@ -61,9 +62,7 @@ def test_an_invoice_settles_by_the_amount_paid(
 
 
 def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
-    """149.75 of 150 USDC, paid and confirmed, returns the sample of the business invoice, field for
-    field.
-    """
+    """149.75 of 150 USDC, confirmed, returns the sample of the business invoice exactly."""
     from tests.support.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -72,9 +71,7 @@ def test_the_documented_invoice_settles_as_in_the_sample(api: Api) -> None:
 
 
 def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> None:
-    """Before its confirmations, the public invoice equals the sample, whose label is ahead of the
-    status.
-    """
+    """An unconfirmed public invoice equals the sample, whose label is ahead of the status."""
     from tests.support.samples import BY_NAME
 
     api.emulator.pay("inv_123", "149.75")
@@ -113,7 +110,7 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
             },
             "156250000000000",
         ),
-        # A cap that is no whole number of satoshi is rounded down.
+        # A cap that is not a whole number of satoshi is rounded down.
         (
             {
                 "amount": "1",
@@ -129,8 +126,9 @@ def test_the_documented_invoice_confirms_as_in_the_public_sample(api: Api) -> No
 def test_tolerance_is_the_smaller_of_share_and_cap(
     api: Api, fields: dict[str, Any], tolerance: str
 ) -> None:
-    """min(amount x bps / 10000, cap in USD), rounded down; by default with the settings of the
-    business.
+    """The tolerance is min(amount x bps / 10000, cap in USD), rounded down.
+
+    The business's settings are the defaults.
     """
     assert api.invoice(api.create(**fields))["toleranceRaw"] == tolerance
 
@@ -209,7 +207,7 @@ def test_a_confirmation_without_a_payment_changes_nothing(api: Api) -> None:
 
 
 def test_an_expired_invoice_stays_raw_pending_for_a_while(api: Api) -> None:
-    """`state` is expired at once, `status` half a minute later, in single reads and lists alike."""
+    """`state` is expired at once, and `status` half a minute later, in reads and in lists."""
     invoice_id = api.create(expiresIn=60)
     api.emulator.advance(59)
     assert api.public(invoice_id)["state"] == "pending"
@@ -264,7 +262,7 @@ def test_a_late_payment_does_not_help_one_in_time(api: Api) -> None:
 
 
 def test_only_a_pending_invoice_is_cancelled(api: Api) -> None:
-    """After a payment was seen the count is 0 and the status stays; an unknown invoice is 404."""
+    """With a payment, the count is 0 and the status stays; an unknown invoice is a 404."""
     paid = api.create()
     api.emulator.pay(paid)
     assert api("DELETE", f"{INVOICES}/{paid}").json == {"count": 0}
@@ -331,8 +329,9 @@ def test_the_payer_sees_progress(
     ],
 )
 def test_raw_amounts_are_exact(api: Api, fields: dict[str, Any], raw: str) -> None:
-    """The raw amount is the display amount times ten to the token's decimals; paying it settles the
-    invoice exactly.
+    """The raw amount is the display amount times ten to the token's decimals.
+
+    Paying it settles the invoice exactly.
     """
     invoice_id = api.create(**fields, **STRICT)
     assert api.invoice(invoice_id)["amount"]["raw"] == raw
@@ -374,9 +373,7 @@ def test_a_settled_invoice_counts_in_the_balances(api: Api) -> None:
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1e3", "0.0000001", 1.5, "one", True])
 def test_a_payment_must_be_an_amount(emulator: Emulator, amount: Any) -> None:
-    """Anything but an exact positive amount of the token is a ValueError, and nothing is
-    recorded.
-    """
+    """Only an exact positive amount of the token is accepted; otherwise nothing is recorded."""
     with pytest.raises(ValueError):
         emulator.pay("inv_123", amount)
     assert Api(emulator).invoice("inv_123")["paymentSummary"] == {"paymentsReceived": 0}

@@ -1,6 +1,4 @@
-"""Lifecycle of invoices against a small model, through the API and the controls, with a clock that
-only these move.
-"""
+"""Lifecycle of invoices against a small model, with a clock that only the test moves."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ class Model:
 
     @property
     def shortfall(self) -> Fraction:
-        """Shortfall of the payments before expiry."""
+        """Return the shortfall of the payments before expiry."""
         return self.asked - sum(
             (amount for token, amount, late in self.payments if token == self.token and not late),
             Fraction(),
@@ -191,9 +189,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices, key=st.sampled_from([None, "first", "second"]))
     def cancel(self, id_: str, key: str | None) -> None:
-        """Only a pending invoice is cancelled; a repeat with the same key returns the first
-        response and has no effect.
-        """
+        """Cancel an invoice; a repeat with the same key returns the first response."""
         self.expire()
         model = self.models[id_]
         count = self.api("DELETE", f"{INVOICES}/{id_}", key=key).json["count"]
@@ -219,9 +215,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(id_=invoices)
     def look(self, id_: str) -> None:
-        """Assert that the business's view and the payer's agree with the model, and with each
-        other.
-        """
+        """Assert that the business's view and the payer's agree with the model and each other."""
         self.expire()
         model, seen, public = self.models[id_], self.api.invoice(id_), self.api.public(id_)
         over = model.status == "pending" and self.now >= model.expires_at
@@ -251,9 +245,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @staticmethod
     def assert_progress(progress: dict[str, Any], model: Model) -> None:
-        """Assert that the percentage is rounded down by less than 0.01, and that the remaining
-        amount is the model's.
-        """
+        """Assert that the percentage is rounded down, and the remaining amount is exact."""
         share = model.paid * 100 / model.asked
         assert 0 <= share - exactly(progress["percentPaid"]) < Fraction(1, 100)
         missing = model.asked - model.paid
@@ -264,9 +256,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def lists_agree(self) -> None:
-        """Assert that the list, and the list of each status, hold the model's invoices with their
-        statuses.
-        """
+        """Assert that all lists hold the model's invoices with their statuses."""
         if not getattr(self, "models", None):
             return
         self.expire()
@@ -285,9 +275,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 def test_the_lifecycle_against_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For any order of events, statuses, exact sums, tolerance and expiry equal the model's, in all
-    views.
-    """
+    """Statuses, exact sums, tolerance and expiry equal the model's for any order of events."""
     monkeypatch.setattr(state, "time", SimpleNamespace(time_ns=lambda: 1_800_000_000 * 10**9))
     checks = settings(
         max_examples=60,

@@ -28,9 +28,7 @@ def test_a_fresh_list_is_one_page(api: Api) -> None:
 
 @pytest.mark.parametrize("path", [INVOICES, CUSTOMERS], ids=["invoices", "customers"])
 def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
-    """All pages together hold each item once, the newest first, and the last page is marked as
-    such.
-    """
+    """All pages together hold each item once, and only the last has no next one."""
     body = {"amount": "1", "token": "USDC", "chain": "eth", "externalRef": "r"}
     made = [api("POST", path, body).json["id"] for _ in range(6)]
     pages = [api("GET", f"{path}?page={page}&limit=3") for page in (1, 2, 3)]
@@ -89,9 +87,7 @@ def test_invoices_are_filtered_by_status(api: Api) -> None:
 
 
 def test_invoices_are_filtered_by_customer(api: Api) -> None:
-    """The filter works alone and together with a status; without it, invoices without a customer
-    are included.
-    """
+    """The filter works alone and with a status; without it, all invoices are listed."""
     customer = api("POST", CUSTOMERS, {"externalRef": "5"}).json["id"]
     mine, nobodys = api.create(customerId=customer), api.create()
     assert ids(api("GET", f"{INVOICES}?customerId={customer}")) == [mine]
@@ -106,7 +102,7 @@ def test_a_filter_may_look_like_a_number(api: Api) -> None:
 
 
 def test_billing_invoices_use_an_offset(api: Api) -> None:
-    """Limit and offset, filtered by status, with no pagination object."""
+    """Billing invoices have limit, offset and status, and no pagination object."""
     for _ in range(2):
         api.dashboard("POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"})
     everything = ids(api("GET", BILLING))
@@ -132,9 +128,7 @@ def test_inactive_rails_are_shown_on_request(api: Api, path: str) -> None:
 
 
 def test_reference_data_fits_together(api: Api) -> None:
-    """Every active token of every network is in the token list, has a price, and can be invoiced on
-    that network.
-    """
+    """Each active token of each network is listed, has a price, and can be invoiced there."""
     tokens = api("GET", "/api/v1/tokens").json["data"]
     on_networks = [
         (token["symbol"], network["networkId"])

@@ -1,6 +1,4 @@
-"""Process of the emulator: the class, the command, the fixture, and a state file that survives a
-kill.
-"""
+"""Process of the emulator: class, command, fixture, and a state file that survives a kill."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ COMMAND = [sys.executable, "-W", "error", "-m", "paychainhq.emulator"]
 
 @contextmanager
 def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run the command on a free port; yield the process, its URL and its output until it was
-    ready.
-    """
+    """Run the command on a free port; yield the process, its URL and its output so far."""
     command = [*COMMAND, "--port", "0", *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -90,12 +86,10 @@ def test_exit_closes_open_connections() -> None:
             pass
 
 
-def test_a_connection_that_is_accepted_while_it_stops_is_closed(
+def test_a_connection_during_the_exit_is_closed(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    """A client that connects during the exit is disconnected, and no socket is left for the garbage
-    collector.
-    """
+    """The client is disconnected, and no socket is left for the garbage collector."""
     unraisable: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", unraisable.append)
@@ -143,7 +137,7 @@ def test_a_stopped_emulator_can_run_again() -> None:
                 emulator.__enter__()
 
 
-def test_several_run_side_by_side() -> None:
+def test_emulators_run_side_by_side() -> None:
     """Each has its own port and state."""
     with Emulator() as one, Emulator() as other:
         Api(one).create()
@@ -172,7 +166,7 @@ def test_loopback_is_the_default(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.2"])
-def test_other_names_of_loopback_will_do(host: str) -> None:
+def test_other_names_of_loopback_are_accepted(host: str) -> None:
     """The URL holds the given name, in brackets if it has colons."""
     try:
         socket.create_server(
@@ -248,9 +242,7 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_neither_loses_nor_repeats_an_invoice(tmp_path: Path) -> None:
-    """After repeated kills during requests, and repeats of these, each key has one invoice, and
-    there are no others.
-    """
+    """Each key has exactly one invoice after repeated kills during requests."""
     state = str(tmp_path / "state.db")
     seen: dict[str, set[str]] = {f"k{i}": set() for i in range(150)}
     for seconds in (0.02, 0.05, 0.1):
@@ -276,9 +268,7 @@ def test_a_killed_process_neither_loses_nor_repeats_an_invoice(tmp_path: Path) -
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
-    """The command prints address and credentials, answers requests, and exits with 0 and nothing on
-    stderr.
-    """
+    """The command prints address and credentials, serves requests, and exits with 0."""
     with running_command() as (process, url, printed):
         assert send(url, "GET", INVOICES).json["pagination"]["total"] == 1
         process.send_signal(number)
@@ -338,7 +328,7 @@ def test_the_import_loads_no_server() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_its_names_are_there() -> None:
+def test_the_names_of_the_package() -> None:
     """The names in `__all__` can be imported, and no others."""
     import paychainhq.emulator as package
 

@@ -66,7 +66,7 @@ def test_a_literal_segment_precedes_an_id(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/prices", BUSINESS, "/api/v1/nothing"])
-def test_every_answer_has_a_request_id_of_its_own(api: Api, path: str) -> None:
+def test_every_response_has_its_own_request_id(api: Api, path: str) -> None:
     """Every response has the header; an error has the same id in its envelope."""
     answers = [api("GET", path, headers={}) for _ in range(2)]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 2
@@ -84,7 +84,7 @@ def test_an_error_has_the_documented_envelope(api: Api) -> None:
     assert error["error"].keys() == {"code", "message", "details", "requestId"}
 
 
-def test_no_answer_has_cors_headers(api: Api) -> None:
+def test_no_response_has_cors_headers(api: Api) -> None:
     """Browsers must not call the API."""
     answer = api("GET", "/api/v1/prices", headers={"Origin": "http://localhost:3000"})
     assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
@@ -162,7 +162,7 @@ def test_an_invoice_for_an_unknown_customer_is_refused(api: Api) -> None:
 
 
 def test_unknown_fields_are_ignored(api: Api) -> None:
-    """Bodies and queries may hold them; null stands for an omitted field."""
+    """Bodies and queries may have unknown fields; null stands for an omitted field."""
     assert (
         api("POST", f"{INVOICES}?x=1", {**ORDER, "zzNew": {"a": 1}, "customerId": None}).status
         == 200
@@ -191,7 +191,7 @@ def test_unknown_fields_are_ignored(api: Api) -> None:
 def test_a_key_is_checked_field_by_field(
     api: Api, path: str, body: object, fields: list[str]
 ) -> None:
-    """The same applies to keys."""
+    """The details name the wrong fields of a key."""
     answer = api.dashboard("POST", path, body)
     assert (answer.status, answer.fields) == (400, fields)
 
@@ -206,7 +206,7 @@ def test_a_key_is_checked_field_by_field(
     ],
 )
 def test_a_quote_is_checked_field_by_field(api: Api, query: str, fields: list[str]) -> None:
-    """The same applies to queries."""
+    """The details name the wrong fields of a query."""
     assert api("GET", f"{BUSINESS}/withdrawals/quote{query}").fields == fields
 
 
@@ -216,9 +216,7 @@ def test_a_credential_is_checked_before_the_body(api: Api) -> None:
 
 
 def test_received_requests_are_recorded(emulator: Emulator) -> None:
-    """The log has the requests, oldest first, with all their parts and statuses; credentials
-    compare and are masked.
-    """
+    """The log has all parts and statuses of the requests; credentials are masked in texts."""
     api = Api(emulator)
     api("POST", f"{INVOICES}?a=b", ORDER, key="k1")
     api("GET", "/api/v1/nothing", headers={})

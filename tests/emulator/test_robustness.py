@@ -1,5 +1,6 @@
-"""Robustness: odd requests, concurrency, and failures in the middle never cause a server error or a
-partial effect.
+"""Robustness: odd requests, concurrency and failures cause no server error.
+
+No effect is partial.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def exchange(emulator: Emulator, request: bytes) -> bytes:
         b"GET http://elsewhere.example/api/v1/nothing HTTP/1.1",
     ],
 )
-def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> None:
+def test_an_odd_request_gets_a_response(emulator: Emulator, request_line: bytes) -> None:
     """No first line of a request causes a server error."""
     status = exchange(
         emulator,
@@ -102,8 +103,8 @@ def test_an_odd_request_is_answered(emulator: Emulator, request_line: bytes) -> 
     ["x-api-key", "X-Emulator-Dashboard-Session", "Idempotency-Key", "Content-Type", "Expect"],
 )
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"", b" ", "é".encode(), b"x" * 4000, b"a b"])
-def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) -> None:
-    """Headers may hold undecodable bytes, nothing, or a lot."""
+def test_an_odd_header_gets_a_response(emulator: Emulator, name: str, value: bytes) -> None:
+    """Headers may have undecodable, empty or long values."""
     body = json.dumps(ORDER).encode()
     key = b"" if name == "x-api-key" else f"x-api-key: {API_KEY}\r\n".encode()
     head = (
@@ -116,7 +117,7 @@ def test_an_odd_header_is_answered(emulator: Emulator, name: str, value: bytes) 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
 def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
-    """A key that no client of ours would send is a 400 that names the header."""
+    """A key that the package's clients never send is a 400 that names the header."""
     answer = api("POST", INVOICES, ORDER, {"x-api-key": API_KEY, "Idempotency-Key": key})
     assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
 
@@ -132,7 +133,7 @@ def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
         json_values,
     )
 )
-def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
+def test_any_json_gets_a_response(api: Api, changes: dict[str, Any]) -> None:
     """Any JSON creates an invoice or is refused."""
     answer = api("POST", INVOICES, {**ORDER, **changes})
     assert answer.status in (200, 400, 404), answer.body
@@ -145,7 +146,9 @@ def test_any_json_is_answered(api: Api, changes: dict[str, Any]) -> None:
     path=st.sampled_from(["payment/checkout", "payment-applications", "refund-request"]),
     changes=st.dictionaries(st.sampled_from([*GATEWAY_ORDER, *GATEWAY_FIELDS]), json_values),
 )
-def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[str, Any]) -> None:
+def test_any_json_gets_a_response_of_the_gateway(
+    api: Api, path: str, changes: dict[str, Any]
+) -> None:
     """Any JSON creates a payment or is refused in the gateway's format."""
     answer = api(
         "POST",
@@ -167,7 +170,7 @@ def test_any_json_is_answered_by_the_gateway(api: Api, path: str, changes: dict[
     body=st.dictionaries(st.text(max_size=3), json_values),
     value=json_values,
 )
-def test_any_control_request_is_answered(
+def test_any_control_request_gets_a_response(
     api: Api, name: str, body: dict[str, Any], value: object
 ) -> None:
     """Any JSON is executed or refused."""
@@ -183,13 +186,13 @@ def test_any_control_request_is_answered(
 
 
 @pytest.mark.parametrize("seconds", [9007199254740992, 100 * 365 * 86_400 + 1])
-def test_a_lifetime_has_an_end(api: Api, seconds: int) -> None:
+def test_a_lifetime_has_a_maximum(api: Api, seconds: int) -> None:
     """A lifetime beyond the range of dates is refused."""
     assert api("POST", INVOICES, {**ORDER, "expiresIn": seconds}).fields == ["expiresIn"]
 
 
-def test_the_clock_has_an_end(api: Api) -> None:
-    """An advance beyond the last date is refused, and the emulator goes on."""
+def test_the_clock_has_a_maximum(api: Api) -> None:
+    """An advance beyond the last date is refused, and the emulator continues."""
     with pytest.raises(ValueError, match="year 8999"):
         api.emulator.advance(1e12)
     api.emulator.advance(6900 * 365 * 86_400)
@@ -218,19 +221,17 @@ def test_concurrent_requests_with_many_keys_make_one_invoice_each(api: Api) -> N
     assert sorted(listed) == sorted([*made, "inv_123"])
 
 
-def test_controls_can_come_from_many_threads(emulator: Emulator) -> None:
+def test_controls_in_many_threads(emulator: Emulator) -> None:
     """Each payment counts once."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: emulator.pay("inv_123", "1"), range(100)))
     assert Api(emulator).invoice("inv_123")["paidAmount"]["display"] == "100"
 
 
-def test_an_effect_without_its_stored_reply_does_not_happen(
+def test_an_effect_without_its_stored_response_is_rolled_back(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the response cannot be stored, the invoice is not created: a repeat with the key creates
-    the only one.
-    """
+    """A repeat with the key creates the only invoice if the response could not be stored."""
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
@@ -243,7 +244,7 @@ def test_an_effect_without_its_stored_reply_does_not_happen(
     assert api.count() == 2
 
 
-async def test_expect_100_continue_is_answered(emulator: Emulator) -> None:
+async def test_expect_100_continue_gets_a_response(emulator: Emulator) -> None:
     """Clients such as curl send `Expect: 100-continue` before a large body."""
     async with (
         asyncio.timeout(30),

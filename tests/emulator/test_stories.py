@@ -1,4 +1,4 @@
-"""Stories: sequences of a careful client, played by a plain HTTP client."""
+"""Sequences of requests as a careful client sends them, by plain HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = [
 
 
 async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str = "150") -> Any:
-    """Request one invoice, with one key, until the response can be read."""
+    """Repeat a request for one invoice with one key until its response can be read."""
     while True:
         try:
             body = {**ORDER, "amount": amount}
@@ -65,9 +65,7 @@ async def test_repeats_with_the_same_key_make_one_invoice(emulator: Emulator, ki
 )
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=6))
 def test_any_sequence_of_faults_ends_with_one_invoice_each(kinds: list[str]) -> None:
-    """Faults of all kinds in any order hit several concurrent requests: there is one invoice for
-    each key.
-    """
+    """Each of several concurrent keys has one invoice after faults of any kind and order."""
 
     async def story() -> None:
         async with Emulator() as emulator, aiohttp.ClientSession() as session:
@@ -83,10 +81,8 @@ def test_any_sequence_of_faults_ends_with_one_invoice_each(kinds: list[str]) -> 
     asyncio.run(story())
 
 
-async def test_a_batch_of_orders_is_followed_to_its_end(emulator: Emulator) -> None:
-    """Orders become invoices, payers pay differently, and each invoice ends with the status of its
-    payment.
-    """
+async def test_a_hundred_orders_reach_their_terminal_statuses(emulator: Emulator) -> None:
+    """Each invoice ends with the status of its payment."""
     payments: dict[str, tuple[str | None, str]] = {
         "exact": (None, "paid"),
         "cent-short": ("149.99", "paid"),
@@ -157,7 +153,7 @@ def test_a_customer_without_an_address_of_its_chain_family(api: Api) -> None:
     assert all(invoice["depositAddress"].startswith("bc1q") for invoice in invoices)
 
 
-async def test_other_processes_see_the_same(emulator: Emulator) -> None:
+async def test_controls_over_http_and_by_method_share_the_state(emulator: Emulator) -> None:
     """Controls over HTTP and by method change the same state."""
     async with aiohttp.ClientSession() as session:
         invoice = await insist(session, emulator.url, "k")

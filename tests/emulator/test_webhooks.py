@@ -1,6 +1,4 @@
-"""Webhooks of the emulator: signed, on the documented schedule by the emulator's clock, with a
-record of each.
-"""
+"""Webhooks of the emulator: signatures, the documented schedule, and the delivery log."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ class Received:
 
 
 class Endpoint:
-    """Server that answers webhooks with a list of statuses, repeating the last one."""
+    """Server that responds to webhooks with a list of statuses, repeating the last one."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = [200]
@@ -155,7 +153,7 @@ def test_a_paid_invoice_sends_a_webhook(emulator: Emulator, endpoint: Endpoint) 
 def test_every_change_of_status_is_an_event(
     emulator: Emulator, endpoint: Endpoint, api: Api
 ) -> None:
-    """Changes without a request, such as expiry, count too; without a change there is no event."""
+    """A change without a request, such as expiry, counts too."""
     emulator.add_webhook(endpoint.url, secret=SECRET)
     assert api("DELETE", f"{INVOICES}/{api.create()}", key="cancel").json == {"count": 1}
     expiring = api.create(expiresIn=60)
@@ -175,9 +173,12 @@ def test_every_change_of_status_is_an_event(
     }
 
 
-def test_failures_are_repeated_on_the_schedule(emulator: Emulator, endpoint: Endpoint) -> None:
-    """Attempts follow after 1, 5 and 15 minutes, 1 and 6 hours, each counted from the last, with
-    the same event; then none.
+def test_failed_webhooks_are_delivered_again_on_the_schedule(
+    emulator: Emulator, endpoint: Endpoint
+) -> None:
+    """Attempts follow after 1, 5 and 15 minutes, then 1 and 6 hours, with the same event.
+
+    Each wait begins with the previous attempt, and the sixth attempt is the last.
     """
     endpoint.statuses = [500]
     emulator.add_webhook(endpoint.url, secret=SECRET)
@@ -228,7 +229,7 @@ def test_redirects_are_failures(emulator: Emulator, endpoint: Endpoint) -> None:
 
 
 def test_an_unreachable_endpoint(emulator: Emulator, endpoint: Endpoint) -> None:
-    """The delivery is repeated like any other, and does not delay others."""
+    """The delivery is retried like any other, and does not delay others."""
     emulator.add_webhook("http://127.0.0.1:9/hooks", secret=SECRET)
     emulator.add_webhook(endpoint.url, secret="another")
     emulator.pay("inv_123")
@@ -306,7 +307,9 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_invalid_endpoint_is_refused(emulator: Emulator, api: Api, wrong: dict[str, Any]) -> None:
+def test_an_invalid_endpoint_is_refused(
+    emulator: Emulator, api: Api, wrong: dict[str, Any]
+) -> None:
     """The method and the HTTP request refuse the same values."""
     given: dict[str, Any] = {"url": "http://127.0.0.1:9/", "secret": "s", **wrong}
     with pytest.raises(ValueError, match=next(iter(wrong))):
