@@ -1,6 +1,4 @@
-"""Cell of the matrix: a fault, operations, a face and a load, with its report and the rules for
-it.
-"""
+"""Cell of the matrix: a fault, operations, a face and a load, with its report and rules."""
 
 from __future__ import annotations
 
@@ -128,5 +126,5 @@ class Report:
                 yield f"{facts}: more requests than attempts"
         if self.growth > 2 * LARGEST_BODY * (
             cell.load + 1
-        ):  # a body in pieces and as a whole, and as much for the rest
+        ):  # a body in pieces and joined, and the same again for the rest
             yield f"the process grew by {self.growth >> 20} MiB"

@@ -1,6 +1,4 @@
-"""Execution of a cell: a client of one of the faces, its concurrent calls, and measurements of the
-process.
-"""
+"""Execution of a cell: a client, its concurrent calls, and measurements of the process."""
 
 from __future__ import annotations
 
@@ -162,7 +160,7 @@ class _Watch(logging.Handler):
         self.growth = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.threadName != THREAD:  # errors of the server's thread do not count
+        if record.threadName != THREAD:  # errors of the server's thread are ignored
             self.complaints.append(
                 f"{record.getMessage()} {record.exc_info and record.exc_info[1]!r}"
             )

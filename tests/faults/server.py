@@ -1,6 +1,4 @@
-"""Server with injected faults, on its own thread and event loop, which counts the requests that it
-executed.
-"""
+"""Server with injected faults on its own thread, which counts the executed requests."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class Seen:
     """Server's record of one call.
 
     Attributes:
-        arrived: The number of requests that it read whole.
+        arrived: The number of complete requests that it read.
         keys: The idempotency keys of these requests.
         taken: The key of each executed mutation, or the number of the request without one: each of
             these is an effect.
@@ -42,8 +40,7 @@ class Seen:
 
 
 class FaultServer:
-    """Server that answers the first requests of each call with a fault, and the later ones as
-    usual.
+    """Server that injects a fault into the first request, or all requests, of each call.
 
     Args:
         fault: The behaviour for a request.
@@ -51,8 +48,7 @@ class FaultServer:
         taken: Whether the server executes the request before the fault.
         warm: The behaviour for requests that only open connections.
         tls: Whether it uses TLS, with a certificate that the system does not trust.
-        restarts_at: The number of the request during which it stops for a moment and drops all its
-            connections.
+        restarts_at: The number of the request during which it drops all connections and restarts.
     """
 
     def __init__(
@@ -106,7 +102,7 @@ class FaultServer:
         await self._listening.__aexit__()
 
     async def come_back(self, after: float) -> None:
-        """Schedule listening on the same port after a number of seconds, without waiting for it."""
+        """Schedule listening on the same port after `after` seconds, without waiting for it."""
         self._return = asyncio.create_task(self._listen_again(after))
 
     async def _listen_again(self, after: float) -> None:

@@ -1,6 +1,4 @@
-"""Matrix of faults, each against reads, keyed mutations and mutations without a key at two loads;
-and tests of its judge.
-"""
+"""Matrix of faults against reads and mutations at two loads, and tests of its rules."""
 
 from __future__ import annotations
 
@@ -22,16 +20,17 @@ _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 @pytest.mark.parametrize(
     ("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS]
 )
-def test_fault(fault: Fault, form: str, client: str, load: int) -> None:
-    """The outcome is an expected one, no effect is repeated, `sent` is true, and the deadline is
-    kept.
+def test_a_fault_has_its_expected_outcome(fault: Fault, form: str, client: str, load: int) -> None:
+    """The outcome is expected, no effect is repeated, and the deadline is kept.
+
+    `sent` is true as well.
     """
     report = run(Cell(fault, form, OPERATIONS, client, load))
     assert list(report.problems()) == []
     assert report.slowest < 3 * report.limit
 
 
-# --- the judge ---
+# --- the rules ---
 
 READ, KEYED, UNKEYED = OPERATIONS
 FAULT = Fault("503", ("ServerError",), pace=Pace(5.0, 5.0))
@@ -82,7 +81,7 @@ def test_violations_are_reported(report: Report, violation: str | None) -> None:
     ("elapsed", "lag", "late"), [(5.5, 0.0, False), (5.6, 0.0, True), (5.6, 0.1, False)]
 )
 def test_a_missed_deadline_is_reported(elapsed: float, lag: float, late: bool) -> None:
-    """A call is late beyond a tenth and 50 ms after the deadline, plus the delay of the control."""
+    """A call may exceed its deadline by a tenth, 50 ms and the delay of the control."""
     assert judged(attrs.evolve(GOOD, elapsed=elapsed), SEEN, lag=lag).late is late
 
 

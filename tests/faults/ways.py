@@ -136,7 +136,7 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for _ in range(5):
-            await asyncio.sleep(0)  # connections close themselves one turn later
+            await asyncio.sleep(0)  # connections close one loop turn later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
