@@ -35,9 +35,7 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 
 @pytest.fixture(autouse=True)
 def untouched_logger() -> Iterator[None]:
-    """Restore the package's logger after a test, or an example of the documentation, has changed
-    it.
-    """
+    """Restore the level of the package's logger after each test and documentation example."""
     logger = logging.getLogger("paychainhq")
     level = logger.level
     yield
@@ -45,9 +43,7 @@ def untouched_logger() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with the fixture `face` in both faces, unless a marker names a reason against
-    it.
-    """
+    """Run each test with the fixture `face` in both faces, unless it is `async_only`."""
     if "face" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("async_only")
         metafunc.parametrize("face", faces.FACES[:1] if only else faces.FACES, indirect=True)
@@ -55,14 +51,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the face that `tests.support.faces.PayChainHQ` makes."""
+    """Set the face that `tests.support.faces.PayChainHQ` makes, and return its name."""
     monkeypatch.setattr(faces, "current", request.param)
     return str(request.param)
 
 
 @pytest.fixture(params=["memory", "file"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryLedger | SQLiteLedger]:
-    """Provide an empty ledger of each kind in turn."""
+    """Return an empty ledger of each kind in turn."""
     if request.param == "memory":
         yield MemoryLedger()
     else:

@@ -1,6 +1,4 @@
-"""Calls: for each operation the arguments of its documented command, and a client that can make
-every call.
-"""
+"""Sample calls: the documented arguments of each operation, and a client for all of them."""
 
 from __future__ import annotations
 
@@ -171,8 +169,9 @@ def call(pay: PayChainHQ, operation: str, arguments: Mapping[str, Any]) -> Await
 
 
 def documented_answer(operation: str) -> bytes:
-    """Return the documented response; an update of the settings, which has none, gets that of a
-    read.
+    """Return the documented response of an operation.
+
+    An update of the settings has none, and gets that of a read.
     """
     shown = (
         "businesses.invoice_settings"
@@ -185,8 +184,9 @@ def documented_answer(operation: str) -> bytes:
 async def refused(
     make: Callable[[PayChainHQ], Awaitable[Any]], argument: str
 ) -> InvalidArgumentError:
-    """Assert that a call is refused because of `argument`, by an error that names it, and that
-    nothing was sent.
+    """Assert that a call is refused before anything is sent, and return the error.
+
+    The error names the argument.
     """
     async with RawServer(answer({})) as server, authorized(server) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
@@ -201,5 +201,5 @@ async def refused(
 async def refused_fields(
     operation: str, fields: Mapping[str, Any], argument: str
 ) -> InvalidArgumentError:
-    """Assert the same for a documented call with other fields."""
+    """Assert that a documented call with other fields is refused, and return the error."""
     return await refused(lambda pay: call(pay, operation, {**CALLS[operation], **fields}), argument)

@@ -13,9 +13,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Clock of the running loop; a sleep advances it instead of waiting, and is recorded in
-    `waits`.
-    """
+    """Clock of the running loop: a sleep advances it, and is recorded in `waits`."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -59,6 +57,8 @@ class _Selector(selectors.DefaultSelector):
 
 
 class _TimelessLoop(asyncio.SelectorEventLoop):
+    """Event loop with a simulated clock."""
+
     def __init__(self) -> None:
         self._moving = _Selector()
         super().__init__(self._moving)
@@ -68,8 +68,9 @@ class _TimelessLoop(asyncio.SelectorEventLoop):
 
 
 def run_timeless(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine without sockets on a loop whose time begins at 0 and passes only while all
-    tasks wait.
+    """Run a coroutine without sockets on a loop with a simulated clock.
+
+    Its time begins at 0, and advances only while all tasks wait.
     """
     with asyncio.Runner(loop_factory=_TimelessLoop) as runner:
         return runner.run(work)

@@ -1,5 +1,6 @@
-"""Faces: one test body for both. `PayChainHQ` and `Gateway` here are async clients, or blocking
-ones behind the same `await`s.
+"""Faces: one test body for the async and the blocking clients.
+
+`PayChainHQ` and `Gateway` here are async clients, or blocking ones behind the same `await`s.
 
 A module with `pytestmark = pytest.mark.usefixtures("face")` that imports its client from here has
 each of its tests run twice. A test that inspects the event loop itself, or makes no client, is
@@ -131,7 +132,7 @@ class _List:
 
 
 class _Stream:
-    """The blocking stream, iterated over in worker threads."""
+    """Blocking stream, iterated over in worker threads."""
 
     def __init__(self, blocking: Any) -> None:
         self._blocking = blocking

@@ -2,7 +2,7 @@
 
 A backend joins with a subclass of `LedgerContract`, or of `SharedLedgerContract` if several
 processes may use it, that defines the fixture `open_ledger`: a function that opens the same ledger
-each time it is called. In a forked child it is called again.
+each time it is called. A forked child calls it again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO = Answer(400, None, b"{}")
 
 
 class FullLedger(Ledger, Protocol):
-    """Ledger with all that users call on it."""
+    """Ledger with all methods that users call."""
 
     @property
     def claims(self) -> Claims: ...
@@ -66,9 +66,7 @@ class LedgerContract:
     # --- states ---
 
     def test_an_intent_is_new_once(self, ledger: FullLedger) -> None:
-        """A key that was begun is returned as an unfinished entry, with the time at which it was
-        begun.
-        """
+        """A second `begin` returns the unfinished entry with the time of the first."""
         before = time.time()
         assert run(ledger.begin(intent("k"))) is None
         entry = run(ledger.begin(intent("k")))
@@ -87,7 +85,7 @@ class LedgerContract:
         assert run(ledger.begin(intent("k"))) is None
         assert run(ledger.begin(intent("k", operation="invoices.cancel"))) is None
 
-    def test_an_answer_is_kept_as_it_came(self, ledger: FullLedger) -> None:
+    def test_a_response_is_kept_unchanged(self, ledger: FullLedger) -> None:
         """A finished entry holds status, request id and every byte of the body, under any key."""
         body, odd = bytes(range(256)), "a\\b\"c{d},e'f NULL \u00fc"
         made = intent(odd)
@@ -98,8 +96,8 @@ class LedgerContract:
         assert (entry.key, entry.state, entry.fingerprint) == (odd, "finished", "f")
         assert entry.answer == Answer(299, None, body)
 
-    def test_an_answer_to_nothing_is_ignored(self, ledger: FullLedger) -> None:
-        """A key that was not begun, or was forgotten meanwhile, is not made up."""
+    def test_a_response_without_an_entry_is_ignored(self, ledger: FullLedger) -> None:
+        """A key that was not begun, or was forgotten, gets no entry."""
         made = intent("k")
         run(ledger.finish(made, OK))
         assert run(ledger.begin(made)) is None
@@ -107,12 +105,10 @@ class LedgerContract:
         run(ledger.finish(made, OK))
         assert states(ledger) == {}
 
-    # --- what replaces what ---
+    # --- transitions ---
 
     def test_a_success_is_final(self, ledger: FullLedger) -> None:
-        """Neither a refusal nor another success replaces a success, whichever attempt they
-        answer.
-        """
+        """Neither a refusal nor another success of any attempt replaces a success."""
         first, second = intent("k"), intent("k")
         run(ledger.begin(first))
         run(ledger.begin(second))
@@ -124,7 +120,7 @@ class LedgerContract:
         assert entry.answer == OK
 
     def test_a_refusal_of_the_attempt_that_began_is_recorded(self, ledger: FullLedger) -> None:
-        """The entry is refused and begins anew, also with another body and another credential."""
+        """The entry is refused; another body or credential may then begin it again."""
         made = intent("k")
         run(ledger.begin(made))
         run(ledger.finish(made, NO))
@@ -148,9 +144,7 @@ class LedgerContract:
     def test_only_the_same_request_takes_over(
         self, ledger: FullLedger, difference: dict[str, str]
     ) -> None:
-        """An attempt with another body or credential is not sent, so the first one's refusal
-        counts.
-        """
+        """Another body or credential is not sent, so the first attempt's refusal counts."""
         first = intent("k")
         run(ledger.begin(first))
         entry = run(ledger.begin(intent("k", **difference)))
@@ -160,10 +154,10 @@ class LedgerContract:
         assert states(ledger) == {"k": "refused"}
 
     @pytest.mark.parametrize("late", [OK, NO])
-    def test_a_late_answer_is_not_stored_under_another_body(
+    def test_a_late_response_is_not_stored_under_another_body(
         self, ledger: FullLedger, late: Answer
     ) -> None:
-        """An entry that began anew with another body has no part in the first one's answers."""
+        """An entry that began again with another body ignores responses to the first one."""
         first = intent("k")
         run(ledger.begin(first))
         run(ledger.finish(first, NO))
@@ -172,10 +166,8 @@ class LedgerContract:
         (entry,) = ledger.entries()
         assert (entry.state, entry.fingerprint) == ("unfinished", "g")
 
-    def test_a_success_counts_whichever_attempt_it_answers(self, ledger: FullLedger) -> None:
-        """A late success of the same body finishes the entry, also one that was refused, or taken
-        over.
-        """
+    def test_a_success_of_any_attempt_counts(self, ledger: FullLedger) -> None:
+        """A late success of the same body finishes an entry that was refused or taken over."""
         first, second, third = intent("k"), intent("k"), intent("r")
         run(ledger.begin(first))
         run(ledger.begin(second))
@@ -185,10 +177,10 @@ class LedgerContract:
         run(ledger.finish(intent("r"), OK))
         assert states(ledger) == {"k": "finished", "r": "finished"}
 
-    # --- many at once ---
+    # --- concurrency ---
 
-    def test_of_many_tasks_one_begins(self, ledger: FullLedger) -> None:
-        """Of twenty tasks that begin with one key, new or refused, one is told that it is new."""
+    def test_one_of_many_tasks_begins(self, ledger: FullLedger) -> None:
+        """One of twenty tasks gets a new or refused key as new."""
 
         async def begin_together(fingerprint: str) -> int:
             found = await asyncio.gather(
@@ -203,7 +195,7 @@ class LedgerContract:
         assert run(begin_together("g")) == 1
 
     def test_many_threads_with_loops_of_their_own(self, ledger: FullLedger) -> None:
-        """Each gets its own answers."""
+        """Each thread's entries are finished."""
 
         async def work(thread: int) -> None:
             for number in range(50):
@@ -223,8 +215,9 @@ class LedgerContract:
     # --- reading and removing ---
 
     def test_entries_are_read_compacted_and_forgotten(self, ledger: FullLedger) -> None:
-        """Entries come oldest first, by state; only answered ones are compacted; one that is not
-        there cannot be forgotten.
+        """Entries are read oldest first; only finished and refused ones are compacted.
+
+        A missing entry cannot be forgotten.
         """
 
         async def fill() -> None:
@@ -252,13 +245,11 @@ class SharedLedgerContract(LedgerContract):
     """Cases of a ledger that several processes may use."""
 
     def test_processes_begin_each_key_once(self, open_ledger: Open) -> None:
-        """Of four processes that begin the same keys, each in another order, one begins each; none
-        waits for another for ever.
-        """
+        """Exactly one of four processes begins each key, in any order, without a deadlock."""
         assert sum(in_processes(open_ledger, _begin_all, 4)) == 200
 
-    def test_processes_begin_what_was_refused_once(self, open_ledger: Open) -> None:
-        """One of four begins a refused key anew, and none is answered with the refusal."""
+    def test_processes_begin_refused_keys_once(self, open_ledger: Open) -> None:
+        """One of four processes begins a refused key again, and none gets the refusal."""
 
         async def refuse() -> None:
             ledger = open_ledger()
@@ -270,8 +261,8 @@ class SharedLedgerContract(LedgerContract):
         run(refuse())
         assert sum(in_processes(open_ledger, _begin_anew, 4)) == 50
 
-    def test_records_are_read_by_another_opening(self, open_ledger: Open) -> None:
-        """Two openings of a ledger are one ledger."""
+    def test_entries_are_read_by_another_opening(self, open_ledger: Open) -> None:
+        """Two openings of a ledger share its entries."""
         first, second = open_ledger(), open_ledger()
         made = intent("k")
         assert run(first.begin(made)) is None
@@ -296,7 +287,7 @@ async def _begin_anew(ledger: FullLedger, process: int) -> int:
 def in_processes(
     open_ledger: Open, work: Callable[[FullLedger, int], Coroutine[Any, Any, int]], count: int
 ) -> list[int]:
-    """Run work in forked processes, each with an opening of its own, and return their results."""
+    """Run work in forked processes, each with its own opening, and return their results."""
     context = multiprocessing.get_context("fork")
     results: Any = context.SimpleQueue()
 

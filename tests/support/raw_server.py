@@ -1,5 +1,6 @@
-"""Raw HTTP server on a real socket: it records requests and answers from a script. Also a loader
-for the tools.
+"""Raw HTTP server on a real socket, which records requests and sends scripted responses.
+
+Also a loader for the tools.
 """
 
 from __future__ import annotations
@@ -88,9 +89,7 @@ def cut(whole: bytes, missing: int = 1) -> Behaviour:
 
 
 class RawServer:
-    """Server that answers each request with the next behaviour of its script, repeating the last
-    one.
-    """
+    """Server that sends the next response of its script, repeating the last one."""
 
     def __init__(
         self, *script: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None
@@ -134,7 +133,7 @@ class RawServer:
                 else:
                     await behaviour(request, writer)
         except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client or the server has closed
+            pass  # the client or the server closed the connection
         finally:
             self._connections.discard(task)
             writer.close()
@@ -159,6 +158,6 @@ def load_tool(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # its own classes look up their annotations there
+    sys.modules[name] = module  # its classes resolve their annotations there
     spec.loader.exec_module(module)
     return module

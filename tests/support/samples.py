@@ -1,7 +1,7 @@
-"""Documented commands and responses, as data: 30 operations of the seed documents, and six of other
-public pages.
+"""Documented commands and responses as data.
 
-Of those six, `businesses.update_invoice_settings` has no sample: its page is incomplete.
+30 operations are from the seed documents, and six from other public pages. Of those six,
+`businesses.update_invoice_settings` has no sample: its page is incomplete.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from paychainhq.operations import OPERATIONS
 
 @attrs.frozen(kw_only=True)
 class Sample:
-    """Sample of one documented operation: its cURL command in parts, and the response shown with
-    it.
+    """Sample of one documented operation: its cURL command in parts, and its response.
 
     `curl`, `headers`, `query` and `body` are from the command; samples of the other pages have
     none.

@@ -1,6 +1,4 @@
-"""Simulated server in the place of a client's transport: it needs no sockets, so that time can be
-skipped.
-"""
+"""Simulated transport of a client, without sockets, so that time can be skipped."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ ANSWERS = {
 
 @attrs.define
 class Outage:
-    """A time in which no request is answered well."""
+    """Period in which every request fails."""
 
     begin: float
     end: float
@@ -53,15 +51,14 @@ class Outage:
 
 @attrs.define
 class Server:
-    """A server with requests that always fail, and outages.
+    """Server with requests that always fail, and outages.
 
     Attributes:
-        poison: How each reference fails that always does.
-        outages: When none succeeds.
-        latency: Seconds that an answer takes.
-        made: The references that were accepted, in order; a repeat under the same key is no new
-            one.
-        sent: How many requests came.
+        poison: The references that always fail, with the kind of failure.
+        outages: The periods without a success.
+        latency: The seconds until a response.
+        made: The accepted references with their keys, in order; a repeat adds none.
+        sent: The number of requests.
     """
 
     poison: dict[str, Kind] = attrs.field(factory=dict)
@@ -80,7 +77,7 @@ class Server:
     def caller(
         self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0
     ) -> Caller:
-        """Return what calls this server."""
+        """Return a caller whose requests are sent to this server."""
         policy = RetryPolicy(attempts=attempts, attempt_timeout=2.0)
         transport: Any = self
         return Caller(
@@ -88,7 +85,7 @@ class Server:
         )
 
     async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
-        """Stand for `Transport.send`."""
+        """Simulate `Transport.send`."""
         known = None if record is None else await record.begin(request)
         if known is not None:
             return known
