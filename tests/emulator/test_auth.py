@@ -184,7 +184,7 @@ def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> 
 
 
 def test_the_key_list_shows_no_key(api: Api) -> None:
-    """Standard and payout keys are listed, contract keys are not, and neither are secrets."""
+    """The list has standard and payout keys, but no contract keys and no secrets."""
     key_id, headers = new_key(api, name="fresh")
     contract = api.dashboard(
         "POST", f"{BUSINESS}/contract-api-keys", {"name": "x", "actionIds": ["a"]}

@@ -14,7 +14,7 @@ def control(api: Api, name: str, body: object = None, method: str = "POST") -> A
 
 
 def test_an_invoice_is_paid_and_confirmed(api: Api) -> None:
-    """A payment takes the given amount, or the remaining one."""
+    """A payment has the given amount, or by default the remaining one."""
     assert control(api, "pay", {"invoiceId": "inv_123", "amount": "149"}).json == {
         "invoiceId": "inv_123",
         "status": "confirming",

@@ -191,7 +191,7 @@ def test_a_payout_key_is_created_as_documented(api: Api) -> None:
     ],
 )
 def test_a_plan_changes_when_it_is_paid(api: Api, body: dict[str, str], state: str) -> None:
-    """An upgrade has an invoice, and takes effect with its payment; a downgrade is scheduled."""
+    """An upgrade takes effect once its invoice is paid; a downgrade is scheduled."""
     change = api.dashboard("POST", "/api/v1/billing/subscription/change", body).json
     assert (change["state"], change["fromPlanCode"], change["toPlanCode"]) == (
         state,

@@ -74,7 +74,7 @@ def line(report: Report) -> str:
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
-    """Return the page about the whole matrix, whose reports come in groups of four columns."""
+    """Return the page about the whole matrix, in which each row shows four of the reports."""
     worst = max(reports, key=lambda report: report.slowest - report.limit)
     return _PAGE.format(
         faults=len(FAULTS),

@@ -44,24 +44,24 @@ class Pace:
     first_wait: float = 0.02
 
 
-AMPLE = Pace(30.0, 30.0)  # no outcome depends on it, however busy the machine is
+AMPLE = Pace(30.0, 30.0)  # long enough for the busiest machine, so that no outcome depends on it
 
 
 @attrs.frozen
 class Fault:
-    """Fault.
+    """Injected fault and its expected outcomes.
 
     Attributes:
         name: The name.
-        outcomes: The outcome of a call that is not repeated: an error class, or several if chance
-            decides.
+        outcomes: The outcome of a call without a retry: an error class, or several if it depends
+            on chance.
         met: The behaviour of the server for a request.
         forms: Whether the fault applies to the first request of each call, to every request, or
             both are run.
         passes: Whether the client classifies it as a transient failure, and retries if that is
             safe. If not, the fault applies to the first request: a repeat would succeed.
         left: Whether the request may have left before the fault; if not, even a mutation without a
-            key is repeated.
+            key is retried.
         taken: Whether the server executes the request before the fault.
         way: The client's way to the server.
         tls: Whether the server uses TLS.
@@ -94,7 +94,7 @@ class Fault:
 
 HANGS = Pace(0.3, 0.12)
 PATIENT = Pace(30.0, 30.0, 0.2)  # most waits outlast a restart, so that the retry budget suffices
-WAITS = Pace(1.6, 1.6)  # time for one wait of a second, not for two
+WAITS = Pace(1.6, 1.6)  # enough for one wait of a second, but not for two
 FLOODS = Pace(1.0, 1.0)  # a busy machine may not read all of it in time
 
 FAULTS = (

@@ -168,7 +168,7 @@ async def test_a_refund_to_a_bank() -> None:
 
 
 async def test_the_application_of_a_payment() -> None:
-    """The call's application takes precedence over the client's; a site replaces both."""
+    """The call's application takes precedence over the client's, and so does a site."""
     cases: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({}, {"clientId": CLIENT_ID}),
         ({"client_id": "of the call"}, {"clientId": "of the call"}),

@@ -242,7 +242,7 @@ def test_a_slow_iterable_delays_no_other_thread(paychain_emulator: Emulator) -> 
 
 
 def test_a_failure_of_the_callers_iterable_comes_last(paychain_emulator: Emulator) -> None:
-    """Requests read before have their outcomes; then the caller's own exception is raised.
+    """The outcomes of earlier requests come first, then the caller's own exception.
 
     Its traceback includes the caller's line.
     """

@@ -329,7 +329,7 @@ async def test_a_handler_that_finds_no_thread_in_time_never_begins(
 async def test_an_awaitable_handler_that_takes_too_long_is_cancelled(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event can be claimed again, also if only the result turned out to be awaitable."""
+    """The event can be claimed again, even if only the result of the handler is awaitable."""
     monkeypatch.setattr(receivers, "WITHIN", 0.1)
     cleaned: list[str] = []
     handled = Handled()

@@ -181,7 +181,7 @@ class BrokenClaims:
 async def test_a_ledger_that_fails_leaves_the_event_unacknowledged(
     step: str, handled: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that is not recorded as done gets 500, and the log says if its handler has run."""
+    """An event that is not recorded as done gets 500; the log says whether its handler ran."""
     backend = Backend(ledger=BrokenClaims(step))
     monkeypatch.setattr(base, "WITHIN", 0.0)
     monkeypatch.setattr(base, "SPARE", 0.3)
