@@ -184,7 +184,7 @@ def test_the_gateway_refuses_a_foreign_host(emulator: Emulator) -> None:
 
 
 def test_an_allowed_host() -> None:
-    """An allowed name without a port is accepted with any port; all others are refused."""
+    """An allowed name is accepted with any port, or only with its own if it has one."""
     with Emulator(allowed_hosts=["emulator", "Paychain.test:9000"]) as emulator:
         for host, status in {
             "emulator": 200,
