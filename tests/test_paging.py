@@ -280,7 +280,7 @@ async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulato
         assert caught.value.operation == "customers.list"
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=30, deadline=None)
 @given(
     pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),
@@ -309,7 +309,7 @@ def test_a_list_that_grows_between_pages(pages: list[int], inserted: list[int]) 
     assert [name for name in found if name.startswith("old")] == start
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(0, 30),

@@ -186,7 +186,7 @@ EVENTS = st.lists(
 )
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @settings(max_examples=200, deadline=None)
 @given(size=st.integers(0, 60), limit=st.integers(1, 12), events=EVENTS)
 def test_any_departures(size: int, limit: int, events: list[tuple[str, int]]) -> None:
@@ -221,7 +221,7 @@ def test_any_departures(size: int, limit: int, events: list[tuple[str, int]]) ->
     assert {name for name in names if name.startswith("old")} <= found
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=30, deadline=None)
 @given(
     size=st.integers(0, 40),

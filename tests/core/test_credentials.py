@@ -94,7 +94,7 @@ def test_live_key_in_the_sandbox(kind: str) -> None:
     PayChainHQ(**(live | {"environment": "live"}))
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -131,7 +131,7 @@ async def test_dashboard_session() -> None:
 # --- destination ---
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [
@@ -233,7 +233,7 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     ]
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_empty_environment() -> None:
     """A variable that is empty counts as unset."""
     assert (

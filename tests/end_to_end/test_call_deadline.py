@@ -101,7 +101,7 @@ async def test_waiting_for_a_turn() -> None:
     assert len(server.requests) == 1
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_back_off() -> None:
     """No back-off starts that would end after the deadline: the last failure is raised."""
     busy = answer(error_body("X"), 503)

@@ -54,7 +54,7 @@ PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
     # The server's behaviour, the client's settings, the number of requests, and the possible
     # `sent`.
     "at the server": (silence, {}, 3, {"unknown"}),
-    "before a repetition": (unavailable, {"retry": RetryPolicy(first=3600, cap=3600)}, 3, {"yes"}),
+    "before a retry": (unavailable, {"retry": RetryPolicy(first=3600, cap=3600)}, 3, {"yes"}),
     "in the queue for a connection": (silence, {"max_connections": 1}, 1, {"unknown", "no"}),
     "in the queue of a rate limit": (
         silence,

@@ -120,7 +120,7 @@ def test_the_demo_writes_one_line_for_each_order(demo: Demo) -> None:
 
 
 def must_fail() -> set[int]:
-    """Return the lines of invalid orders: bad amount, token, network, name, or a repeated name."""
+    """Return the lines of orders with a bad amount, token, network, or reference."""
     failing, seen = set(), {""}
     for line, order in enumerate(orders(), 2):
         places = {"USDC": 6, "SOL": 9}.get(order["token"])

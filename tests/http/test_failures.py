@@ -27,7 +27,7 @@ from tests.http.test_connection import server_tls, trusting
 from tests.support.client import INVOICE, PRICES, client, invoice, states
 from tests.support.raw_server import RawServer, Recorded, answer, silence
 
-FAST, SESSION, OWN = "the fast path", "the session path", "a session of one's own"
+FAST, SESSION, OWN = "the fast path", "the session path", "the caller's session"
 PATIENT = RetryPolicy(first=0.001, cap=0.002)
 
 
@@ -65,7 +65,7 @@ def idle(pay: PayChainHQ) -> list[Any]:
     ]
 
 
-# --- cancellations by nobody ---
+# --- stray cancellations ---
 
 
 @own_pool

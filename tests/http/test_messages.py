@@ -139,7 +139,7 @@ async def test_operation_of_another_page(name: str) -> None:
     assert request.headers["x-api-key"] == API_KEY
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_every_operation_is_accounted_for() -> None:
     """The operations are the documents' thirty and six of other pages, and all are called here."""
     assert len(DOCUMENTED) == 30

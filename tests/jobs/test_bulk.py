@@ -72,7 +72,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "_PAUSE", 0.005)
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_the_key_of_a_reference_never_changes() -> None:
     """The recipe of derived keys is pinned: every version of this package derives the same keys."""
     assert (
@@ -140,7 +140,7 @@ async def test_an_invalid_request_is_an_outcome_and_sends_nothing(
         assert server.requests == []
 
 
-@pytest.mark.async_only("it takes an async iterable")
+@pytest.mark.async_only("takes an async iterable")
 async def test_mappings_async_iterables_and_empty_jobs(paychain_emulator: Emulator) -> None:
     """Requests may be mappings, come from an async iterable, or be empty."""
 
@@ -229,7 +229,7 @@ async def _restart_when_missed(state: str, port: int, caplog: pytest.LogCaptureF
     return Emulator(state=state, port=port).__enter__()
 
 
-@pytest.mark.async_only("it counts what the loop has read")
+@pytest.mark.async_only("counts what the loop has read")
 async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     """During an outage one request at a time is sent, always another, and the intake pauses."""
     taken = under_way = most = 0
@@ -341,7 +341,7 @@ async def test_a_job_without_its_credential_ends_at_once() -> None:
         assert server.requests == []
 
 
-@pytest.mark.async_only("it counts turns of the loop")
+@pytest.mark.async_only("counts turns of the loop")
 async def test_memory_is_bounded_by_the_concurrency() -> None:
     """Backpressure: workers, and with them the intake, pause until outcomes are consumed."""
     taken = 0

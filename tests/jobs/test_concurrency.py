@@ -35,7 +35,7 @@ def run(
 ) -> Run:
     """Process requests on a simulated server with a bounded rate and a minimum latency.
 
-    Arguments: `capacity` is the number of responses per second, `latency` the minimum in seconds.
+    `capacity` maps a time to responses per second; `latency` is in seconds.
     """
     chance = random.Random(7)
     now, free, begun = 0.0, 0.0, 0

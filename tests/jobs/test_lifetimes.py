@@ -116,7 +116,7 @@ async def test_a_stray_cancellation_ends_the_job(concurrency: Any) -> None:
     assert failed.error.idempotency_key in begun
 
 
-@pytest.mark.async_only("it looks at the tasks of the loop")
+@pytest.mark.async_only("inspects the tasks of the loop")
 async def test_workers_that_are_cancelled_end_the_job() -> None:
     """A worker that ends for any reason ends the job."""
 
@@ -158,7 +158,7 @@ async def test_closing_the_client_ends_its_job(concurrency: int) -> None:
         assert len(outcomes) < 1000
 
 
-@pytest.mark.async_only("it sets the task factory of the loop")
+@pytest.mark.async_only("sets the task factory of the loop")
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has eager tasks since Python 3.12")
 @pytest.mark.parametrize("concurrency", [1, 5, "auto"])
 @pytest.mark.parametrize("count", [0, 1, 300])

@@ -207,7 +207,7 @@ async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
     }
 
 
-@pytest.mark.async_only("it measures what this process holds")
+@pytest.mark.async_only("measures the memory of this process")
 async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
     """Watching 100,000 invoices keeps a status and a few times for each, not their models."""
     tracemalloc.start()
@@ -342,7 +342,7 @@ async def test_a_failure_of_the_feed_ends_the_watch(paychain_emulator: Emulator)
     assert changes[-1] == "paid"
 
 
-@pytest.mark.async_only("it counts the tasks of the event loop")
+@pytest.mark.async_only("counts the tasks of the event loop")
 async def test_a_watch_that_is_left_leaves_nothing(paychain_emulator: Emulator) -> None:
     """A watch that is left in the middle of a sweep, with a feed, leaves no task behind."""
 
@@ -409,7 +409,7 @@ async def test_a_change_counts_as_reported_once_it_is_yielded(paychain_emulator:
     assert len(rest) + len(told) == 30
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "token",
     [

@@ -46,7 +46,7 @@ def only(ledger: AnyLedger) -> Entry:
 
 
 class Held:
-    """Behaviour of a server that responds to a request when the test says so."""
+    """Server behaviour that delays a response until the test releases it."""
 
     def __init__(self, reply: bytes) -> None:
         self.came = asyncio.Event()

@@ -131,7 +131,7 @@ def records(client: Client) -> bool:
 
 
 def problem(before: World, after: World) -> str:
-    """Return what is wrong with a step, or nothing."""
+    """Return the rule that a step breaks, or nothing."""
     entry = after.entry
     if len(after.orders) > 1:
         return "the order was made twice"

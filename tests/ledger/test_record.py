@@ -298,7 +298,7 @@ async def test_a_generated_key_is_recorded_too(ledger: AnyLedger) -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.async_only("it cancels a task")
+@pytest.mark.async_only("cancels a task")
 async def test_a_call_that_is_cancelled_stays_unfinished(ledger: AnyLedger) -> None:
     """The outcome of a cancelled call is unknown to its caller and to the ledger."""
     asked = asyncio.Event()

@@ -29,7 +29,7 @@ from tests.support.clocks import run_timeless, skipping_clock
 from tests.support.raw_server import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
-timeless = pytest.mark.async_only("it runs the limiter itself")
+timeless = pytest.mark.async_only("runs the limiter itself")
 
 OK = Response(200, {}, b"")
 Send = Callable[[Request], Response]
@@ -428,7 +428,7 @@ def by_path(
 LONG = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_a_wait_of_a_day_over_the_wire() -> None:
     """The call ends at once; other operations go on; a request is sent again after a minute."""
     behave = by_path({"/prices": [LONG, answer(PRICES)], "/invoices": [answer(INVOICE)]})
@@ -472,7 +472,7 @@ def operation(path: str, method: str = "GET", auth: Auth | None = "api_key") -> 
     )
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_an_operation_is_its_method_credential_and_path() -> None:
     """Ids in the path do not count: a plain request shares the state of the modelled operation."""
     states = PerOperation(list[int])
@@ -487,7 +487,7 @@ def test_an_operation_is_its_method_credential_and_path() -> None:
     assert states.of(operation("/api/v1/prices", auth=None)) is states.of(OPERATIONS["prices.list"])
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_the_state_is_bounded() -> None:
     """Any number of paths is bounded in memory, and other credentials keep their own state."""
     states = PerOperation(list[int])

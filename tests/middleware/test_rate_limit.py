@@ -40,7 +40,7 @@ def starts(
     answers: Callable[[int], Response] = lambda _: OK,
     slots: int = 1000,
 ) -> list[float]:
-    """Return the starts of calls made at second 0; `answers` maps numbers to responses."""
+    """Return the start times of calls made at second 0; `answers` maps numbers to responses."""
     times: list[float] = []
 
     async def send(_: Request) -> Response:
@@ -55,13 +55,13 @@ def starts(
     return times
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_one_limit() -> None:
     """A full burst starts at once, and the rest in even steps."""
     assert starts([RateLimit(4)], 8) == pytest.approx([0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_burst() -> None:
     """`burst` calls start at once; a rate below one a period still permits one."""
     assert starts([RateLimit(10, burst=1)], 4) == pytest.approx([0, 0.1, 0.2, 0.3])
@@ -69,7 +69,7 @@ def test_burst() -> None:
     assert starts([RateLimit(0.5)], 3) == pytest.approx([0, 2, 4])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_several_limits() -> None:
     """With several limits, each of them is kept."""
     assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx(
@@ -77,7 +77,7 @@ def test_several_limits() -> None:
     )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @given(
     limits=st.lists(
         st.builds(
@@ -101,7 +101,7 @@ def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
                 )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "7"}, 7), ({}, 1)])
 def test_pause(headers: dict[str, str], pause: float) -> None:
     """A 429 pauses all calls for `Retry-After`, or a second; then the limit is kept as before."""
@@ -110,7 +110,7 @@ def test_pause(headers: dict[str, str], pause: float) -> None:
     assert times == pytest.approx([0, 1, 1 + pause, 2 + pause, 3 + pause])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_one_pause_for_several_429s() -> None:
     """Several 429s at one time are one pause, the longest, and not their sum."""
 
@@ -133,7 +133,7 @@ def test_one_pause_for_several_429s() -> None:
     assert run_timeless(run()) == pytest.approx(10.5)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_pause_over_the_wire() -> None:
     """A 429 to one call delays other calls of the same client, and of its views."""
     limited = answer(
@@ -182,7 +182,7 @@ def after_a_429(
     return order
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @pytest.mark.parametrize("slots", [3, 1000])
 def test_the_adaptive_rate_after_a_429(slots: int) -> None:
     """Calls start in order after the pause, and each success adds one to the rate per second."""
@@ -194,7 +194,7 @@ def test_the_adaptive_rate_after_a_429(slots: int) -> None:
     )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_a_call_cancelled_in_the_queue_takes_no_turn() -> None:
     """The first call in the queue, or one in its middle, is cancelled: the others move up."""
     order = after_a_429(5, cancelled=[0, 2])
@@ -202,7 +202,7 @@ def test_a_call_cancelled_in_the_queue_takes_no_turn() -> None:
     assert order[-1][1] == pytest.approx(1.2, abs=0.02)
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy loop with late timers, the calls in the queue catch up, and the rate grows."""
     sleep = asyncio.sleep
@@ -211,20 +211,20 @@ def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert after_a_429(400)[-1][1] < in_time + 0.1
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_the_adaptive_rate_keeps_the_limits() -> None:
     """A limit below the adaptive rate is kept also after a 429."""
     order = after_a_429(4, [RateLimit(2, burst=1)])
     assert [at for _, at in order] == pytest.approx([1.0, 1.5, 2.0, 2.5], abs=0.02)
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_other_errors_cause_no_adaptive_rate() -> None:
     """Errors other than a 429 delay no call."""
     assert starts([], 50, lambda number: Response(503, {}, b"") if number % 2 else OK) == [0.0] * 50
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_a_failed_response_does_not_raise_the_rate() -> None:
     """The rate stays the same in an outage: a 5xx proves nothing about it."""
 
@@ -243,7 +243,7 @@ def test_a_failed_response_does_not_raise_the_rate() -> None:
     assert run_timeless(run(200)) < 4
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_a_deadline_within_the_pause() -> None:
     """A pause beyond a call's deadline refuses it at once, also with other calls in the queue."""
 
@@ -268,7 +268,7 @@ def test_a_deadline_within_the_pause() -> None:
     run_timeless(run())
 
 
-@pytest.mark.async_only("it waits for its deadline")
+@pytest.mark.async_only("waits for its deadline")
 async def test_a_deadline_in_the_queue() -> None:
     """A call whose deadline passes in the queue ends then, and has sent nothing."""
     limited = answer(
@@ -287,7 +287,7 @@ async def test_a_deadline_in_the_queue() -> None:
     assert len(server.requests) < 20
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_turn_beyond_the_deadline() -> None:
     """A turn after the deadline is refused at once, unsent, and takes no turn from other calls."""
 
@@ -311,7 +311,7 @@ def test_turn_beyond_the_deadline() -> None:
     assert (error.sent, error.attempts) == ("no", ())
 
 
-@pytest.mark.async_only("a session of one's own belongs to this loop")
+@pytest.mark.async_only("the caller's session belongs to this loop")
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_bulkhead(slots: int) -> None:
     """The server gets at most `max_connections` requests at once, and gets all of them."""
@@ -336,7 +336,7 @@ async def test_bulkhead(slots: int) -> None:
     assert len(server.requests) == 20
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_limits_of_the_constructor() -> None:
     """Calls keep the limits of the constructor, one or several."""
     for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):
@@ -350,7 +350,7 @@ async def test_limits_of_the_constructor() -> None:
         assert clock.waits == pytest.approx([0.5, 0.5], abs=0.2)
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "settings",
     [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}],

@@ -64,7 +64,7 @@ PASSING: dict[str, Behaviour] = {
 each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_one_key_through_all_failures() -> None:
     """A POST with one failure of each kind succeeds in time, with one key in all attempts."""
     script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
@@ -228,7 +228,7 @@ def http_date(seconds: float) -> str:
     return format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [
@@ -351,7 +351,7 @@ OUTCOMES = st.lists(
 )
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @given(
     outcomes=OUTCOMES,
     policy=st.builds(
