@@ -1,4 +1,4 @@
-"""The benchmarks: their pieces work, and what they report follows from what was measured."""
+"""Benchmarks: their parts work, and their report follows from the measurements."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def targets() -> Iterator[tuple[work.Target, work.Target]]:
 def test_server_reads_requests_in_pieces(
     targets: tuple[work.Target, work.Target], *, tls: bool
 ) -> None:
-    """A request may come in pieces, and the next one right behind it; each is answered."""
+    """A request may come in pieces, with the next one right behind it; each gets a response."""
     body = b'{"amount":"1"}'
     post = b"POST %b HTTP/1.1\r\nContent-Type: a\r\ncontent-length: %d\r\n\r\n%b" % (
         work.INVOICES.encode(),
@@ -57,7 +57,7 @@ def test_server_reads_requests_in_pieces(
 
 
 def read_answer(answers: io.BufferedReader) -> object:
-    """Read one answer from a stream."""
+    """Read one response from a stream."""
     length = 0
     while (line := answers.readline()) != b"\r\n":
         if line.startswith(b"Content-Length: "):
@@ -66,9 +66,7 @@ def read_answer(answers: io.BufferedReader) -> object:
 
 
 async def test_server_pages(targets: tuple[work.Target, work.Target]) -> None:
-    """The list has all open invoices once, in pages of at most 100, and nothing in any other
-    status.
-    """
+    """The list has all open invoices once, in pages of at most 100, and no other invoice."""
     from benchmarks.peers.paychainhq_async import client
 
     async with client(targets[0]) as pay:
@@ -81,13 +79,11 @@ async def test_server_pages(targets: tuple[work.Target, work.Target]) -> None:
     assert (page.pagination.limit, page.pagination.has_more) == (100, False)
 
 
-# --- measuring ---
+# --- measurements ---
 
 
 def test_clients_are_measured() -> None:
-    """Each client has a cost and a speed in each round, and those with single calls have
-    latencies.
-    """
+    """Each client has a cost and a speed in each round, and single calls have latencies."""
     found = measure.measured(
         ["aiohttp", "create", "create_many", "bare"],
         concurrencies=[2],
@@ -119,7 +115,7 @@ def test_over_tls_and_uvloop() -> None:
 
 
 def test_the_sync_face_is_measured() -> None:
-    """A client that blocks is called in the thread that measures."""
+    """A blocking client is called in the measuring thread."""
     found = measure.measured(["paychainhq_sync"], concurrencies=[1], rounds=1, seconds=0.01)
     assert min(found["1"]["paychainhq_sync"]["cpu_us"]) > 0
 
@@ -127,7 +123,7 @@ def test_the_sync_face_is_measured() -> None:
 def test_a_client_that_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A client that cannot be imported is left out, and that is said."""
+    """A client that cannot be imported is left out, with a message."""
     monkeypatch.setitem(PEERS, "missing", "no_such_module:opened")
     found = measure.measured(["aiohttp", "missing"], concurrencies=[1], rounds=1, seconds=0.01)
     assert set(found["1"]) == {"aiohttp"}
@@ -144,7 +140,7 @@ def test_decoding_and_imports_are_measured() -> None:
 
 
 async def test_a_long_job_is_sampled(targets: tuple[work.Target, work.Target]) -> None:
-    """A job tells its memory and its times now and then, up to its last request."""
+    """A job reports its memory and times at intervals, up to its last request."""
     samples = await memory.measured(targets[0], 60, sample_every=20)
     assert [sample["done"] for sample in samples] == [20, 40, 60]
     assert samples[0]["rss_mib"] > 1
@@ -154,14 +150,14 @@ async def test_a_long_job_is_sampled(targets: tuple[work.Target, work.Target]) -
 async def test_a_long_job_with_a_ledger(
     targets: tuple[work.Target, work.Target], tmp_path: Path
 ) -> None:
-    """The same job with a ledger leaves its file behind."""
+    """A job with a ledger leaves its file behind."""
     samples = await memory.measured(targets[0], 40, sample_every=20, ledger=tmp_path / "jobs.db")
     assert len(samples) == 2
     assert (tmp_path / "jobs.db").stat().st_size > 0
 
 
 def test_polling_is_measured(targets: tuple[work.Target, work.Target]) -> None:
-    """A pass over all open invoices is measured by list and by reads, and so is a watch of them."""
+    """Passes over all open invoices by list and by reads are measured, and a watch of them."""
     from benchmarks.peers.paychainhq_async import client
 
     with asyncio.Runner() as runner:
@@ -171,14 +167,14 @@ def test_polling_is_measured(targets: tuple[work.Target, work.Target]) -> None:
         watched = runner.run(polling.watched(targets[0], 250, seconds=0.1))
     assert {way: len(costs) for way, costs in found.items()} == {"list": 2, "reads": 2}
     assert watched["sweeps"] > 0 or watched["reads"] > 0
-    assert watched["pages"] < 6  # those of the paid history would be 25 more
+    assert watched["pages"] < 6  # the paid history would be 25 more
 
 
 @pytest.mark.parametrize("form", ["long", "short"])
 def test_parts_have_the_arguments_of_their_modules(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every part names a module of the benchmarks and clients that exist, in both forms."""
+    """Every part names existing modules and clients, in both forms."""
     commands: list[list[str]] = []
 
     class Done:
@@ -199,7 +195,7 @@ def test_parts_have_the_arguments_of_their_modules(
             assert set(arguments[: arguments.index("--json")]) <= set(PEERS)
 
 
-# --- what follows from it ---
+# --- evaluation ---
 
 FOUND = {
     "creating": {
@@ -217,14 +213,12 @@ FOUND = {
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    """A figure is the median of the ratios of slices that ran next to each other."""
+    """A figure is the median of the ratios of adjacent slices."""
     assert figures(FOUND)[BAR.figure].median == pytest.approx(1.2)
 
 
 def test_a_long_job_is_judged_from_its_10000th_request() -> None:
-    """What the job grows by counts from the 10,000th request on, and its last tenth is compared
-    with its first.
-    """
+    """Growth counts from the 10,000th request on; the last tenth is compared with the first."""
     found = figures(FOUND)
     assert found["memory: MiB from the 10,000th to the last"].median == 90
     assert found["memory: last tenth / first, by elapsed"].median == 1
@@ -241,15 +235,13 @@ def test_a_long_job_is_judged_from_its_10000th_request() -> None:
     ],
 )
 def test_verdicts(median: float, at_least: bool, verdict: str) -> None:
-    """A figure reaches the aim, meets the bar, or misses it by so much; more is better where that
-    is said.
-    """
+    """A figure reaches the aim, meets the bar, or misses it by an amount, in either direction."""
     bar = Bar("Time", "x", bar=1.1, aim=1.15 if at_least else 0.9, at_least=at_least)
     assert bar.verdict(Spread(median, median, median)) == verdict
 
 
 def test_every_bar_has_a_figure_in_the_long_form() -> None:
-    """No bar waits for a figure that nothing gives."""
+    """Every bar has a figure that is measured."""
     series = {"cpu_us": [1.0, 1.0], "per_second": [1, 1]}
     creating = ["aiohttp", "create", "create_many", "create_many+sqlite", "stripe", "openai"]
     group = {number: dict.fromkeys(creating, series) for number in ("16", "64")}
@@ -272,10 +264,8 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
     assert {bar.figure for bar in BARS} <= set(found)
 
 
-def test_the_comparison_tells_what_has_moved() -> None:
-    """A figure that is clearly dearer than before is a regression, a cheaper one is none, and
-    chance is neither.
-    """
+def test_the_comparison_reports_changes() -> None:
+    """A clearly higher cost is a regression, a lower one is none, and noise is neither."""
     before = dict.fromkeys(["slower", "faster", "same", "wide"], Spread(0.99, 1.0, 1.01)) | {
         "stripe / create @16": Spread(3.9, 4.0, 4.1)
     }
@@ -292,14 +282,12 @@ def test_the_comparison_tells_what_has_moved() -> None:
 
 
 def test_nothing_committed() -> None:
-    """Without committed results there is nothing to compare with."""
+    """Without committed results the comparison is empty."""
     assert comparison.committed("benchmarks/results/no-such-file.json") is None
 
 
 def test_the_report() -> None:
-    """The report has every bar with its verdict, each client's figures, what has moved, and how the
-    server fared.
-    """
+    """The report has bars with verdicts, figures of clients, changes, and the server's state."""
     found = figures(FOUND)
     run = {"date": "2026-11-21", "form": "short", "machine": {"python": "3.11.7"}}
     before = {**found, BAR.figure: Spread(0.99, 1.0, 1.01)}

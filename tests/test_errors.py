@@ -1,4 +1,4 @@
-"""The errors: one tree, all facts on them, and a text that a person can use."""
+"""Errors: one tree, all facts as attributes, and a text that helps a person."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ MORE: dict[type[PayChainError], dict[str, Any]] = {
 
 
 def full(kind: type[PayChainError]) -> PayChainError:
-    """An error with every fact that its class has."""
+    """Return an error with every fact of its class."""
     facts = dict(FACTS)
     for parent in reversed(kind.__mro__):
         facts |= MORE.get(parent, {})
@@ -101,9 +101,7 @@ def full(kind: type[PayChainError]) -> PayChainError:
 
 
 def test_tree() -> None:
-    """The tree is the one that is promised, and every class of it can be imported from the package
-    itself.
-    """
+    """The tree is the promised one, and the package exports every class of it."""
     found = {
         kind
         for kind in vars(errors).values()
@@ -118,7 +116,7 @@ def test_tree() -> None:
 
 @each_class
 def test_pickle(kind: type[PayChainError]) -> None:
-    """An error comes out of a pickle as it went in, with all its facts."""
+    """An unpickled error has all its facts."""
     error = full(kind)
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         copy = pickle.loads(pickle.dumps(error, protocol))
@@ -129,7 +127,7 @@ def test_pickle(kind: type[PayChainError]) -> None:
 
 @each_class
 def test_text(kind: type[PayChainError]) -> None:
-    """The text says what was tried, what came back, under which ids, and what to do."""
+    """The text has the attempted operation, the failure, the ids, and the advice."""
     text = str(full(kind))
     for part in (
         "invoices.create",
@@ -147,9 +145,7 @@ def test_text(kind: type[PayChainError]) -> None:
 
 
 def through_json(error: PayChainError) -> PayChainError:
-    """Rebuild an error the way task queues do: from its class and its args, which went through
-    JSON.
-    """
+    """Rebuild an error as task queues do: from its class and args, which went through JSON."""
     return type(error)(*json.loads(json.dumps(error.args)))
 
 
@@ -166,9 +162,7 @@ def through_celery(error: PayChainError) -> PayChainError:
 def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
     kind: type[PayChainError], queue: Callable[[PayChainError], PayChainError], sent: Sent
 ) -> None:
-    """The rebuilt error has the message and every fact that JSON can carry, `sent` and the
-    idempotency key among them.
-    """
+    """The rebuilt error has the message and every fact that JSON can hold, with key and `sent`."""
     error = full(kind)
     error.sent = sent
     rebuilt = queue(error)
@@ -190,18 +184,14 @@ def test_an_error_that_a_task_queue_rebuilds_has_its_facts(
 
 
 @each_class
-def test_facts_that_a_task_queue_garbled_are_left_out(kind: type[PayChainError]) -> None:
-    """Arguments that a queue replaced by their text, and names that are no facts, change
-    nothing.
-    """
+def test_garbled_facts_from_a_task_queue_are_left_out(kind: type[PayChainError]) -> None:
+    """Arguments replaced by their text, and unknown names, change nothing."""
     assert vars(kind("lost", "{'sent': 'no'}")) == vars(kind("lost"))
     assert vars(kind("lost", {"nonsense": 1})) == vars(kind("lost"))
 
 
-async def test_a_timeout_that_went_through_a_task_queue_still_warns() -> None:
-    """A call that timed out says after JSON, too, that it may have been sent, and under which
-    key.
-    """
+async def test_a_timeout_rebuilt_by_a_task_queue_still_warns() -> None:
+    """A timeout keeps `sent` and its key through JSON."""
     async with RawServer(silence) as server, client(server.url, timeout=3, retry=None) as pay:
         with pytest.raises(RequestTimeoutError) as caught:
             await invoice(pay, idempotency_key="order-7")
@@ -216,9 +206,7 @@ async def test_a_timeout_that_went_through_a_task_queue_still_warns() -> None:
 
 @each_class
 def test_bare(kind: type[PayChainError]) -> None:
-    """An error without facts has the text alone, and says "unknown" unless its class settles
-    whether something was sent.
-    """
+    """An error without facts has its text only, and `sent` is that of its class or "unknown"."""
     error = kind("what went wrong")
     assert str(error).startswith("what went wrong")
     assert "None" not in str(error)
@@ -233,7 +221,7 @@ def test_bare(kind: type[PayChainError]) -> None:
     assert error.sent == wanted
 
 
-# --- nothing of other libraries ---
+# --- no exceptions of other libraries ---
 
 FAILURES: dict[str, Behaviour] = {
     "lost": close,
@@ -263,7 +251,7 @@ def assert_ours_alone(error: PayChainError) -> None:
 @pytest.mark.parametrize("retry", [None, QUICK])
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_no_foreign_exception(failure: Behaviour, retry: Any) -> None:
-    """No exception of another library is raised, nor stands behind ours."""
+    """No exception of another library is raised or chained."""
     async with RawServer(failure) as server, client(server.url, retry=retry, timeout=0.5) as pay:
         for call in (
             invoice(pay),
@@ -276,7 +264,7 @@ async def test_no_foreign_exception(failure: Behaviour, retry: Any) -> None:
 
 
 async def test_no_foreign_exception_without_a_server() -> None:
-    """Nor where there is no server, no such host, or no such proxy."""
+    """No exception of another library is raised without a server, host or proxy."""
     for settings in (
         {},
         {"url": "http://no-such-host.localhost:1"},
@@ -309,7 +297,7 @@ async def test_no_foreign_exception_without_a_server() -> None:
     ],
 )
 def test_no_foreign_exception_from_the_constructor(make: Callable[[], PayChainHQ]) -> None:
-    """A setting that cannot be meant is a ConfigurationError, at once."""
+    """An invalid setting is a ConfigurationError at once."""
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert_ours_alone(caught.value)

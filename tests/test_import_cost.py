@@ -1,6 +1,4 @@
-"""What is imported when: the client's name is cheap, and its first call loads nothing that would
-block a loop.
-"""
+"""Imports: the client's name is cheap, and its first call loads nothing that blocks a loop."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ HEAVY = [
 
 
 def loaded(*lines: str) -> set[str]:
-    """Which of the heavy modules a fresh interpreter has loaded after these lines."""
+    """Return the heavy modules that a fresh interpreter has loaded after these lines."""
     script = "\n".join(
         [*lines, "import sys", f"print(*[name for name in {HEAVY} if name in sys.modules])"]
     )
@@ -33,7 +31,7 @@ def loaded(*lines: str) -> set[str]:
 
 
 def test_control() -> None:
-    """A module that is imported is seen."""
+    """Control: an imported module is found."""
     assert "orjson" in loaded("import orjson")
 
 
@@ -43,16 +41,14 @@ def test_name() -> None:
 
 
 def test_constructor() -> None:
-    """The constructor loads the transport, so that the first call does not do it while a loop
-    waits.
-    """
+    """The constructor loads the transport, so that the first call does not block a loop."""
     assert {"aiohttp", "ssl", "paychainhq._http.sender"} <= loaded(
         "from paychainhq import PayChainHQ", "PayChainHQ()"
     )
 
 
 def test_gateway() -> None:
-    """Whoever does not use the gateway does not load it; whoever does loads no invoices."""
+    """The gateway is loaded only when it is used, and loads no invoices."""
     assert "paychainhq.gateway" not in loaded(
         "import paychainhq_sync", "paychainhq_sync.PayChainHQ().close()"
     )
@@ -73,6 +69,6 @@ def test_anyio() -> None:
 
 
 def test_emulator_and_plugin() -> None:
-    """The emulator's package and the pytest plugin load nothing heavy until they are used."""
+    """The emulator's package and the pytest plugin load nothing heavy before their use."""
     assert loaded("import paychainhq.emulator") == set()
     assert loaded("import paychainhq.emulator.pytest_plugin") <= {"asyncio", "ssl"}

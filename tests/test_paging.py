@@ -42,7 +42,7 @@ def query_of(request: Recorded) -> dict[str, str]:
 
 @asynccontextmanager
 async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
-    """A client of a server whose lists are what `serve` makes of the query."""
+    """Run a client of a server whose lists `serve` makes from the query."""
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         content = serve(query_of(request))
@@ -64,8 +64,8 @@ async def create(pay: PayChainHQ, count: int) -> set[str]:
     }
 
 
-async def test_awaiting_a_list_gives_its_first_page(paychain_emulator: Emulator) -> None:
-    """`await` gives one page, with its place among all pages and the exchange that brought it."""
+async def test_awaiting_a_list_returns_its_first_page(paychain_emulator: Emulator) -> None:
+    """`await` returns one page, with its place among all pages and its response."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 5)
         page = await pay.invoices.list(limit=2)
@@ -76,7 +76,7 @@ async def test_awaiting_a_list_gives_its_first_page(paychain_emulator: Emulator)
         assert page.response.status == 200
 
 
-async def test_iterating_gives_every_item_of_every_page_once(paychain_emulator: Emulator) -> None:
+async def test_iterating_yields_every_item_of_every_page_once(paychain_emulator: Emulator) -> None:
     """`async for` goes through all pages."""
     async with client(paychain_emulator.url) as pay:
         created = await create(pay, 25)
@@ -85,8 +85,8 @@ async def test_iterating_gives_every_item_of_every_page_once(paychain_emulator: 
         assert set(found) == created | {"inv_123"}
 
 
-async def test_a_page_goes_on_through_the_later_pages(paychain_emulator: Emulator) -> None:
-    """Iterating over a page gives its own items, and then those of all later pages."""
+async def test_a_page_continues_with_the_later_pages(paychain_emulator: Emulator) -> None:
+    """Iterating over a page yields its own items, and then those of all later pages."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 9)
         everything = [item.id async for item in pay.invoices.list(limit=3)]
@@ -95,7 +95,7 @@ async def test_a_page_goes_on_through_the_later_pages(paychain_emulator: Emulato
 
 
 async def test_a_list_is_resumed_from_a_page_number(paychain_emulator: Emulator) -> None:
-    """`page=` is where the iteration begins, of items as of pages."""
+    """`page=` is the first page of the iteration, of items and of pages."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 9)
         numbers = [
@@ -106,8 +106,8 @@ async def test_a_list_is_resumed_from_a_page_number(paychain_emulator: Emulator)
         assert numbers == [3, 4]
 
 
-async def test_filters_stay_on_every_page(paychain_emulator: Emulator) -> None:
-    """A filter that was given goes along with each request for a page."""
+async def test_filters_apply_to_every_page(paychain_emulator: Emulator) -> None:
+    """A filter is sent with each request for a page."""
     async with client(paychain_emulator.url) as pay:
         paid = sorted(await create(pay, 6))[:3]
         for name in paid:
@@ -125,9 +125,7 @@ async def test_filters_stay_on_every_page(paychain_emulator: Emulator) -> None:
 
 
 async def test_billing_invoices_end_with_an_empty_page() -> None:
-    """Billing has an offset only: the next one is counted from what came, and an empty page is the
-    end.
-    """
+    """The next offset of billing follows from the items read; an empty page is the end."""
     names = ["a", "b", "c", "d", "e"]
 
     def serve(query: dict[str, str]) -> Any:
@@ -154,9 +152,7 @@ async def test_billing_invoices_end_with_an_empty_page() -> None:
 
 
 async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
-    """Nothing is fetched ahead for the first item, and the next page is on its way from the second
-    on.
-    """
+    """Nothing is fetched ahead for the first item; the second one starts the next page."""
     second_asked = asyncio.Event()
 
     def serve(query: dict[str, str]) -> Any:
@@ -178,10 +174,8 @@ async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
         assert [item.id async for item in items] == ["c", "d"]
 
 
-async def test_a_failed_prefetch_is_told_only_to_who_asks_for_that_page() -> None:
-    """The items of this page are all given before the error of the next one, and no error is left
-    unseen behind a break.
-    """
+async def test_a_failed_prefetch_is_raised_only_at_its_page() -> None:
+    """All items of a page precede the error of the next; a break leaves no unretrieved error."""
 
     def serve(query: dict[str, str]) -> Any:
         return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else answer({}, 500)
@@ -200,7 +194,7 @@ async def test_a_failed_prefetch_is_told_only_to_who_asks_for_that_page() -> Non
 
 
 async def test_closing_an_iterator_or_the_client_cancels_the_prefetch() -> None:
-    """A page that nobody will read is not waited for."""
+    """A prefetch that nobody will read is not waited for."""
     hanging = asyncio.Event()
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -223,8 +217,8 @@ async def test_closing_an_iterator_or_the_client_cancels_the_prefetch() -> None:
         assert not [task for task in asyncio.all_tasks() if "_fetch" in repr(task)]
 
 
-async def test_an_item_that_moved_to_a_later_page_is_given_once() -> None:
-    """New invoices push old ones on to later pages while they are read."""
+async def test_an_item_that_moved_to_a_later_page_is_yielded_once() -> None:
+    """New invoices move old ones to later pages during the iteration."""
 
     def serve(query: dict[str, str]) -> Any:
         pages = {"1": ["a", "b", "c"], "2": ["b", "c", "d"], "3": ["c", "e"]}
@@ -238,17 +232,15 @@ async def test_an_item_that_moved_to_a_later_page_is_given_once() -> None:
 async def test_a_server_that_repeats_its_pages_does_not_loop_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The list ends, with a warning, when pages bring nothing new; by items as by pages."""
+    """The list ends with a warning when pages have nothing new, by items and by pages."""
     async with listing(lambda _: page_of(["a", "b"], 1, more=True)) as (pay, _):
         assert [item.id async for item in pay.invoices.list()] == ["a", "b"]
         assert "repeats its pages" in caplog.text
         assert len([page async for page in pay.invoices.list().pages()]) < 10
 
 
-async def test_pages_with_nothing_but_known_items_do_not_end_the_list_early() -> None:
-    """A whole page of new invoices in front moves a page by one: the page after it has new items
-    again.
-    """
+async def test_pages_of_known_items_do_not_end_the_list_early() -> None:
+    """A page of new invoices in front moves all items by a page: the page after it is new."""
 
     def serve(query: dict[str, str]) -> Any:
         pages = {"1": ["a", "b"], "2": ["a", "b"], "3": ["c", "d"]}
@@ -261,7 +253,7 @@ async def test_pages_with_nothing_but_known_items_do_not_end_the_list_early() ->
 
 @pytest.mark.async_only("a list is refused before it is awaited")
 async def test_bad_arguments_are_refused_before_anything_is_sent() -> None:
-    """A list says at once, without being awaited, that an argument cannot be meant."""
+    """An invalid argument of a list is refused at once, without an `await`."""
     async with listing(lambda _: page_of([], 1, more=False)) as (pay, server):
         for bad in ({"page": 0}, {"limit": -1}, {"page": 1.5}, {"status": ""}, {"limit": True}):
             with pytest.raises(InvalidArgumentError):
@@ -269,8 +261,8 @@ async def test_bad_arguments_are_refused_before_anything_is_sent() -> None:
         assert server.requests == []
 
 
-async def test_a_page_without_its_client_gives_its_own_items_and_says_that_there_are_more() -> None:
-    """A page that was pickled has left its client: it does not pretend to be complete."""
+async def test_a_page_without_its_client_is_reported_as_incomplete() -> None:
+    """A page from a pickle has no client: it yields its own items, then raises."""
     async with listing(lambda _: page_of(["a", "b"], 1, more=True)) as (pay, _):
         page = pickle.loads(pickle.dumps(await pay.invoices.list()))
         items: list[Invoice] = []
@@ -281,29 +273,27 @@ async def test_a_page_without_its_client_gives_its_own_items_and_says_that_there
 
 
 async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulator) -> None:
-    """Another business's list is not found, and the error says what was asked for."""
+    """The error for the list of another business names the operation."""
     async with client(paychain_emulator.url) as pay:
         with pytest.raises(NotFoundError) as caught:
             await pay.customers.list(business_id="biz_other")
         assert caught.value.operation == "customers.list"
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=30, deadline=None)
 @given(
     pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),
     inserted=st.lists(st.integers(0, 3), min_size=8, max_size=8),
 )
-def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: list[int]) -> None:
-    """Whatever is inserted in front between two pages: nothing that was there at the start is
-    missed or given twice.
-    """
+def test_a_list_that_grows_between_pages(pages: list[int], inserted: list[int]) -> None:
+    """With any items inserted in front, each item of the start is yielded exactly once."""
     items = [f"old{n}" for n in range(sum(pages))]
     start = list(items)
 
     def serve(query: dict[str, str]) -> Any:
         number = int(query.get("page", "1"))
-        # New items come in front, never more than the pages that are remembered hold.
+        # New items come in front, at most as many as the remembered pages hold.
         if number > 1:
             for n in range(inserted[number % 8]):
                 items.insert(0, f"new{number}.{n}")
@@ -319,7 +309,7 @@ def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: li
     assert [name for name in found if name.startswith("old")] == start
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(0, 30),
@@ -327,12 +317,8 @@ def test_against_a_model_that_grows_between_pages(pages: list[int], inserted: li
         st.tuples(st.sampled_from(["insert", "remove", "move on"]), st.integers(0, 40)), max_size=12
     ),
 )
-def test_against_a_model_that_changes_between_pages(
-    size: int, changes: list[tuple[str, int]]
-) -> None:
-    """Whatever comes, goes and moves between two pages: the list ends, nothing is given twice, and
-    nothing that never was.
-    """
+def test_a_list_that_changes_between_pages(size: int, changes: list[tuple[str, int]]) -> None:
+    """With any changes between pages, the list ends and yields each item once, and no other."""
     items = [f"old{n}" for n in range(size)]
     ever = set(items)
     left = list(changes)
@@ -348,7 +334,7 @@ def test_against_a_model_that_changes_between_pages(
                 item = items.pop(at % len(items))
                 if (
                     kind == "move on"
-                ):  # by a page: what moves further may be out of the memory of the last pages
+                ):  # by a page: items that move further may be outside the memory of the last pages
                     items.insert(at % (len(items) + 1) + 3, item)
         begin = (number - 1) * 3
         return page_of(items[begin : begin + 3], number, more=begin + 3 < len(items))

@@ -1,4 +1,4 @@
-"""Lists that items leave while they are read: what stays is given once."""
+"""Lists that shrink while they are read: each remaining item is yielded once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.usefixtures("face")
 
 
 class Listed:
-    """A server's list: the names that are on it now, newest first, and every request for a page."""
+    """A server's list: its present names, newest first, and every request for a page."""
 
     def __init__(self, size: int, limit: int) -> None:
         self.names = [f"old{number}" for number in range(size)]
         self.limit = limit
         self.asked: list[int] = []
-        self.before: Callable[[], object] = lambda: None  # what happens before a page is read
+        self.before: Callable[[], object] = lambda: None  # runs before a page is read
 
     async def behave(self, request: Recorded, writer: asyncio.StreamWriter) -> None:
         self.before()
@@ -56,7 +56,7 @@ async def reading(listed: Listed) -> AsyncIterator[PayChainHQ]:
 async def test_every_open_invoice_is_cancelled(
     paychain_emulator: Emulator, limit: int | None
 ) -> None:
-    """Each invoice leaves the list as soon as it is given: none is left at the end."""
+    """Each invoice leaves the list as soon as it is yielded: none is left at the end."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 230)
         cancelled = []
@@ -73,7 +73,7 @@ async def test_every_open_invoice_is_cancelled(
 async def test_every_open_invoice_is_cancelled_in_other_ways(
     paychain_emulator: Emulator, way: str
 ) -> None:
-    """By pages, and from a page that was fetched on its own."""
+    """All are cancelled by pages, too, and from a page that was fetched by itself."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 80)
         cancelled = []
@@ -90,7 +90,7 @@ async def test_every_open_invoice_is_cancelled_in_other_ways(
 
 
 async def test_payers_pay_while_the_list_is_read(paychain_emulator: Emulator) -> None:
-    """Invoices that stay pending are all given, once, while every second one is paid in between."""
+    """Invoices that stay pending are yielded once, while every second one is paid."""
     async with client(paychain_emulator.url) as pay:
         created = sorted(await create(pay, 150))
         paid, stay, found = created[::2], set(created[1::2]), []
@@ -104,9 +104,7 @@ async def test_payers_pay_while_the_list_is_read(paychain_emulator: Emulator) ->
 
 @pytest.mark.parametrize("left", [1, 3, 10, 35, 96])
 async def test_many_leave_at_once(left: int) -> None:
-    """Whatever number of items leaves between two pages, from the front: those behind are all
-    given.
-    """
+    """All remaining items are yielded after any number of items has left from the front."""
     listed = Listed(100, 5)
     async with reading(listed) as pay:
 
@@ -129,7 +127,7 @@ async def test_a_list_that_keeps_its_length_is_read_once() -> None:
 
 
 async def test_reading_never_goes_back_before_its_first_page() -> None:
-    """A list that was begun at its third page goes back to that page at most."""
+    """A list that starts at its third page goes back to that page at most."""
     listed = Listed(60, 5)
     async with reading(listed) as pay:
         listed.before = lambda: listed.names.pop(0) if len(listed.asked) > 1 else None
@@ -144,7 +142,7 @@ async def test_reading_never_goes_back_before_its_first_page() -> None:
 async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(
     totals: Callable[[int], int],
 ) -> None:
-    """Pages that repeat themselves end the list also where the total says that items have left."""
+    """Repeated pages end the list also if the total claims that items have left."""
     asked = 0
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -164,10 +162,8 @@ async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(
     assert asked < 30
 
 
-async def test_what_came_once_is_not_given_again_from_far_behind() -> None:
-    """The memory covers more than the pages that are read again: 3,000 items of which half leave at
-    once.
-    """
+async def test_an_item_from_far_back_is_not_yielded_again() -> None:
+    """Half of 3,000 items leave at once: the memory covers more than the pages read again."""
     listed = Listed(3000, 50)
     async with reading(listed) as pay:
 
@@ -180,7 +176,7 @@ async def test_what_came_once_is_not_given_again_from_far_behind() -> None:
     assert len(found) == len(set(found)) == 3000
 
 
-# --- the way through the pages, in general ---
+# --- the sequence of pages in general ---
 
 EVENTS = st.lists(
     st.tuples(
@@ -190,15 +186,14 @@ EVENTS = st.lists(
 )
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @settings(max_examples=200, deadline=None)
 @given(size=st.integers(0, 60), limit=st.integers(1, 12), events=EVENTS)
-def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -> None:
-    """Items leave from anywhere, alone or together, between any two pages: what stays is given, and
-    the way ends.
+def test_any_departures(size: int, limit: int, events: list[tuple[str, int]]) -> None:
+    """Items leave anywhere between any two pages: the others are yielded, and the list ends.
 
-    New items come in front only between two departures; as many that come as go, between the same
-    two pages, hide each other.
+    New items come in front only between two departures; as many arrivals as departures between the
+    same two pages hide each other.
     """
     names = [f"old{number}" for number in range(size)]
     cursor, found, arrived, steps = _Cursor(), set[str](), 0, 0
@@ -218,7 +213,7 @@ def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -
         kind, at = left.pop()
         if kind == "leave" and names:
             del names[at % len(names)]
-        elif kind == "take":  # what was given leaves
+        elif kind == "take":  # yielded items leave
             names = [name for name in names if name not in found or (int(name[3:]) + at) % 2]
         elif kind == "arrive":
             names.insert(0, f"new{arrived}")
@@ -226,19 +221,17 @@ def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -
     assert {name for name in names if name.startswith("old")} <= found
 
 
-@pytest.mark.async_only("it runs loops of its own")
+@pytest.mark.async_only("runs loops of its own")
 @settings(max_examples=30, deadline=None)
 @given(
     size=st.integers(0, 40),
     limit=st.integers(1, 9),
     choices=st.lists(st.integers(0, 3), min_size=40, max_size=40),
 )
-def test_items_that_are_cancelled_while_they_are_given(
+def test_items_that_are_cancelled_while_they_are_yielded(
     size: int, limit: int, choices: list[int]
 ) -> None:
-    """Some of what is given leaves at once, and now and then an unread item with it: the rest is
-    given once, over a socket.
-    """
+    """Items leave when yielded, some unread ones with them: the rest is yielded once."""
     listed = Listed(size, limit)
     gone: set[str] = set()
 

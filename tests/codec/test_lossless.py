@@ -1,4 +1,4 @@
-"""Decoding loses nothing, and a changed copy writes its change and no other."""
+"""Lossless decoding: a changed copy writes its change, and nothing else."""
 
 from __future__ import annotations
 
@@ -35,24 +35,22 @@ from tests.support.samples import BY_NAME, DOCUMENTED, SAMPLES, Sample
 
 
 def test_samples_cover_all_documented_operations() -> None:
-    """There is a sample for each of the 30 documented operations, and for five of the six
-    others.
-    """
+    """Each of the 30 documented operations has a sample, and so do five of the six others."""
     assert len({sample.operation for sample in DOCUMENTED}) == 30
     assert set(OPERATIONS) - set(BY_NAME) == {"businesses.update_invoice_settings"}
 
 
 @each_sample
-def test_a_documented_answer_comes_back_as_it_was(sample: Sample) -> None:
-    """Decoding and encoding a documented answer gives the same JSON."""
+def test_a_documented_response_is_reproduced(sample: Sample) -> None:
+    """Decoding and encoding a documented response gives the same JSON."""
     before = copy.deepcopy(sample.response)
     assert to_json(from_json(sample.type, sample.response)) == before
     assert sample.response == before
 
 
 @each_sample
-def test_the_bytes_of_an_answer_decode_to_the_same(sample: Sample) -> None:
-    """Decoding the body of an answer gives what decoding its parsed JSON gives."""
+def test_the_bytes_of_a_response_decode_to_the_same(sample: Sample) -> None:
+    """Decoding the body of a response gives the same as decoding its parsed JSON."""
     model = decode(sample.type, json.dumps(sample.response).encode())
     assert model == from_json(sample.type, sample.response)
     assert to_json(model) == sample.response
@@ -60,7 +58,7 @@ def test_the_bytes_of_an_answer_decode_to_the_same(sample: Sample) -> None:
 
 @each_sample
 def test_each_documented_field_is_modelled(sample: Sample) -> None:
-    """No field of a documented answer is unknown to its model, at any level."""
+    """No field of a documented response is unknown to its model, at any level."""
     found = list(models_in(from_json(sample.type, sample.response)))
     assert found
     assert [model.extra for model in found] == [{}] * len(found)
@@ -68,7 +66,7 @@ def test_each_documented_field_is_modelled(sample: Sample) -> None:
 
 @each_sample
 def test_unknown_fields_are_kept_at_every_level(sample: Sample) -> None:
-    """Fields that this package does not know come back, and are shown as `extra`."""
+    """Unknown fields are encoded again, and are in `extra`."""
     data = with_unknown_fields(sample.response)
     model = from_json(sample.type, data)
     assert to_json(model) == data
@@ -77,9 +75,7 @@ def test_unknown_fields_are_kept_at_every_level(sample: Sample) -> None:
 
 @each_sample
 def test_each_optional_field_may_be_missing(sample: Sample) -> None:
-    """Without any one field, an answer either comes back as it was, or is refused for that very
-    field.
-    """
+    """Without any one field a response is reproduced, or refused because of that field."""
     accepted = 0
     for path in keys_in(sample.response):
         data = without(sample.response, path)
@@ -94,9 +90,7 @@ def test_each_optional_field_may_be_missing(sample: Sample) -> None:
 
 @each_sample
 def test_each_optional_field_may_be_null(sample: Sample) -> None:
-    """Where a field may be missing it may be null too, which is not the same; only a raw amount and
-    its decimals may not.
-    """
+    """Null is kept apart from missing; only a raw amount and its decimals may not be null."""
     for path in keys_in(sample.response):
         data = replaced(sample.response, path, None)
         model = model_or_error(sample.type, data)
@@ -111,7 +105,7 @@ def test_each_optional_field_may_be_null(sample: Sample) -> None:
 
 
 def test_missing_is_not_null() -> None:
-    """A plan that holds null and one that holds nothing are equal as values, and differ as JSON."""
+    """Plans with null and without the field are equal as values, and differ as JSON."""
     missing = {"code": "FREE", "name": "Free", "monthlyBaseFeeUsd": "0", "invoiceFeeRate": "0"}
     null = {**missing, "annualBaseFeeUsd": None}
     assert from_json(models.Plan, null) == from_json(models.Plan, missing)
@@ -120,9 +114,7 @@ def test_missing_is_not_null() -> None:
 
 
 def test_both_spellings_of_a_field_are_kept() -> None:
-    """An answer that spells a field in both ways comes back with both, and the first that is not
-    null counts.
-    """
+    """A response with both spellings of a field keeps both; the first non-null one counts."""
     data = {"id": "b", "status": "open", "amountUSD": "1.50", "amountUsd": "1.5"}
     assert to_json(from_json(models.BillingInvoice, data)) == data
     both = {"destinations": None, "allowedDestinations": [{"chain": "sol", "address": "8g"}]}
@@ -131,7 +123,7 @@ def test_both_spellings_of_a_field_are_kept() -> None:
     assert to_json(policy) == both
 
 
-def test_a_bare_array_comes_back_as_an_array() -> None:
+def test_a_bare_array_stays_an_array() -> None:
     """A list without an envelope stays one, also when its items have been changed."""
     keys = decoded("api_keys.list")
     assert [key.id for key in keys] == ["key_123", "key_payout_123"]
@@ -156,7 +148,7 @@ quickly = settings(max_examples=400, deadline=None, suppress_health_check=[Healt
 @quickly
 @given(any_sample, json_values)
 def test_any_json_is_decoded_or_refused(sample: Sample, data: Any) -> None:
-    """Whatever the server sends as JSON, the only error is a DecodeError that keeps it."""
+    """The only error for any JSON of the server is a DecodeError that has it."""
     model = model_or_error(sample.type, data)
     if isinstance(model, DecodeError):
         assert model.data == data
@@ -169,9 +161,7 @@ def test_any_json_is_decoded_or_refused(sample: Sample, data: Any) -> None:
 def test_any_json_in_place_of_a_field_is_kept_or_refused(
     sample: Sample, draw: st.DataObject
 ) -> None:
-    """Whatever stands in a field's place, the answer comes back as it was or is a DecodeError at
-    that field or inside it.
-    """
+    """With any JSON in a field the response is reproduced, or a DecodeError at or below it."""
     path = draw.draw(st.sampled_from(keys_in(sample.response)))
     data = replaced(sample.response, path, draw.draw(json_values))
     model = model_or_error(sample.type, data)
@@ -184,9 +174,7 @@ def test_any_json_in_place_of_a_field_is_kept_or_refused(
 
 @each_sample
 def test_a_changed_copy_writes_its_change_and_keeps_the_rest(sample: Sample) -> None:
-    """Setting any one field to None writes null there, leaves all other fields, and keeps what is
-    unknown.
-    """
+    """Setting any one field to None writes null there, and keeps known and unknown fields."""
     data = with_unknown_fields(sample.response)
     for model in models_in(from_json(sample.type, data)):
         if not isinstance(model._source, dict):
@@ -200,10 +188,8 @@ def test_a_changed_copy_writes_its_change_and_keeps_the_rest(sample: Sample) -> 
             assert [result[key] for key in differing] == [None]
 
 
-def test_each_kind_of_field_is_written_as_the_wire_writes_it() -> None:
-    """Changed amounts, raw amounts, times, enums and nested models are written in the API's
-    form.
-    """
+def test_each_kind_of_field_is_written_in_the_form_of_the_api() -> None:
+    """Changed amounts, raw amounts, times, enums and nested models have the API's form."""
     invoice = decoded("invoices.create")
     expiry = datetime(2026, 5, 1, 12, tzinfo=UTC)
     amount = attrs.evolve(invoice.amount, raw=1_500_000, display=Decimal("1.50"))
@@ -222,8 +208,8 @@ def test_each_kind_of_field_is_written_as_the_wire_writes_it() -> None:
     assert from_json(models.Invoice, to_json(copy_)) == copy_
 
 
-def test_a_field_that_was_not_there_is_added() -> None:
-    """A changed copy writes a field that the answer did not have."""
+def test_a_missing_field_is_added() -> None:
+    """A changed copy writes a field that the response did not have."""
     data = BY_NAME["tokens.list"].response["data"][0]
     token = from_json(models.Token, data)
     assert to_json(attrs.evolve(token, contract_address="0x1")) == {
@@ -233,7 +219,7 @@ def test_a_field_that_was_not_there_is_added() -> None:
 
 
 def test_a_model_made_by_hand_is_written_in_full() -> None:
-    """A model that came from no answer writes the fields that it has, and decodes to itself."""
+    """A model made without a response writes its own fields, and decodes to itself."""
     amount = models.Amount(display=Decimal("1.50"), raw=1_500_000, decimals=6)
     data = to_json(models.Invoice(id="inv_1", status="pending", amount=amount))
     assert data == {

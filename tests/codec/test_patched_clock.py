@@ -1,6 +1,4 @@
-"""Tests of users that patch the clock decode like any other program: in a fresh process, where
-nothing has been decoded before.
-"""
+"""Patched clocks in users' tests: decoding works, even for the first time in a fresh process."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ def run(program: str) -> None:
 def test_first_decoding_at_a_frozen_time(
     module: str, frozen: str, imported: str, decoded: str
 ) -> None:
-    """Results are right, and of Python's own types, wherever the package is imported and first
-    decodes.
-    """
+    """Results are right, and of Python's types, for any place of import and first decoding."""
     load = "from paychainhq import codec, models"
     run(
         f"""
@@ -75,7 +71,7 @@ def test_first_decoding_at_a_frozen_time(
     "stand_in", ["type('Fixed', (datetime.datetime,), {})", "unittest.mock.MagicMock()", "None"]
 )
 def test_first_decoding_with_a_patched_name(stand_in: str) -> None:
-    """So they are where a test has replaced a name in the module of a model."""
+    """Results are right also if a test replaced a name in a model's module."""
     run(
         f"""
         import unittest.mock
@@ -92,7 +88,7 @@ def test_first_decoding_with_a_patched_name(stand_in: str) -> None:
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_first_call_at_a_frozen_time(kind: str) -> None:
-    """A call of a client that is made at a frozen time returns its result."""
+    """A call at a frozen time returns its result."""
     body = json.dumps(
         next(sample.response for sample in DOCUMENTED if sample.operation == "invoices.create")
     )

@@ -1,6 +1,4 @@
-"""Whatever is valid JSON is read, with exact numbers: one odd value stops neither a page, nor a
-webhook, nor an error's code.
-"""
+"""Valid JSON of any form: numbers are exact, and one odd value stops no page, webhook or error."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ LONGEST = 4300  # digits that Python reads and prints
     ],
 )
 def test_decimal_with_an_exponent(display: str, exact: str) -> None:
-    """A small or large amount, as JavaScript prints it, is an exact decimal, and is written back as
-    it came.
-    """
+    """An amount in JavaScript's exponent form is an exact decimal, and is written unchanged."""
     amount = from_json(Amount, {"display": display})
     assert format(amount.display, "f") == exact
     assert amount.display == Decimal(exact)
@@ -65,14 +61,12 @@ def test_decimal_with_an_exponent(display: str, exact: str) -> None:
     "display",
     ["1e200", "1e-200", "1e999", "1e9999999999", "-1e-999", "1e", "e3", "1e1.5", "1e 3", "1_0e1"],
 )
-def test_decimal_that_would_explode(display: str) -> None:
-    """An exponent that would spell out hundreds of digits, or that is none, is refused at its
-    place.
-    """
+def test_decimal_with_an_excessive_exponent(display: str) -> None:
+    """An exponent that is malformed, or needs hundreds of digits, is refused with its path."""
     assert refusal(Amount, {"display": display}).path == "$.display"
 
 
-def test_number_with_an_exponent_where_money_is_a_number() -> None:
+def test_json_number_with_an_excessive_exponent() -> None:
     """The quote's JSON numbers have the same bound."""
     sample = BY_NAME["withdrawals.quote"]
     path = ("options", 0, "payoutUSD")
@@ -84,7 +78,7 @@ def test_number_with_an_exponent_where_money_is_a_number() -> None:
     )
 
 
-# --- texts and bodies that one parser refuses ---
+# --- texts and bodies that one of the parsers refuses ---
 
 ODD = [
     {"description": f"half an emoji {HALF}"},
@@ -99,10 +93,8 @@ ODD = [
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("before", [b"", BOM, b" \n"], ids=["plain", "BOM", "space"])
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: ascii(odd)[:40])
-async def test_odd_value_in_an_answer(odd: dict[str, Any], before: bytes) -> None:
-    """An invoice that holds such a value is returned, alone and in a page, is lossless, and can be
-    shown and pickled.
-    """
+async def test_odd_value_in_a_response(odd: dict[str, Any], before: bytes) -> None:
+    """An invoice with an odd value is decoded, alone and in a page, losslessly and printably."""
     data = {**INVOICE, **odd}
     page = {**BY_NAME["invoices.list"].response, "data": [INVOICE, data]}
     async with (
@@ -126,9 +118,7 @@ async def test_odd_value_in_an_answer(odd: dict[str, Any], before: bytes) -> Non
 async def test_odd_value_in_an_error(
     odd: Any, before: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that quotes such a value keeps its code and its details, and can be printed, logged
-    and pickled.
-    """
+    """An error with an odd value keeps code and details, and can be printed and pickled."""
     caplog.set_level(logging.DEBUG)
     body = (
         before
@@ -148,7 +138,7 @@ async def test_odd_value_in_an_error(
 
 @pytest.mark.usefixtures("face")
 async def test_key_in_progress_beside_an_odd_value() -> None:
-    """A 409 in progress is repeated, whatever its details hold."""
+    """A 409 for a key in progress is retried, whatever its details are."""
     busy = answer(
         json.dumps(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS", details=HALF)).encode(), 409
     )
@@ -162,9 +152,7 @@ async def test_key_in_progress_beside_an_odd_value() -> None:
     "number", [b"1e400", b"-1e999999", b"9" * (LONGEST + 1), b"1" + b"0" * 400]
 )
 async def test_number_without_bounds(number: bytes) -> None:
-    """A number that neither a float nor an int of Python can hold hides neither an invoice nor the
-    code of an error.
-    """
+    """A number beyond Python's float and int hides neither an invoice nor an error's code."""
     created = json.dumps(INVOICE).encode()[:-1] + b', "unknown": ' + number + b"}"
     refused = json.dumps(error_body("CONFLICT"))[:-1].encode() + b', "unknown": ' + number + b"}"
     async with (
@@ -182,7 +170,7 @@ async def test_number_without_bounds(number: bytes) -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_odd_value_in_a_ledger(tmp_path: Any) -> None:
-    """A ledger keeps such an answer, and gives it back."""
+    """A ledger stores such a response, and returns it."""
     data = {**INVOICE, "description": HALF, "metadata": {"order": BIG}}
     ledger = SQLiteLedger(tmp_path / "jobs.db")
     async with (
@@ -219,7 +207,7 @@ def test_odd_value_in_a_webhook() -> None:
 
 
 @pytest.mark.usefixtures("face")
-async def test_big_integer_in_an_answer_that_is_refused() -> None:
+async def test_big_integer_in_a_refused_response() -> None:
     """The data of a `DecodeError` holds exact integers."""
     data = {**INVOICE, "amount": {"display": {}}, "metadata": {"order": BIG}}
     async with RawServer(answer(data)) as server, client(server.url) as pay:
@@ -229,7 +217,7 @@ async def test_big_integer_in_an_answer_that_is_refused() -> None:
     assert type(caught.value.data["metadata"]["order"]) is int
 
 
-# --- the parser itself ---
+# --- parser ---
 
 numbers = (
     st.integers()
@@ -250,9 +238,7 @@ values = st.recursive(
 def test_any_json_is_parsed_exactly(
     value: Any, indent: Any, ascii_only: bool, compact: bool
 ) -> None:
-    """Any JSON, however it is spaced and escaped, is parsed into the very values that were written,
-    of the very types.
-    """
+    """Any JSON, in any spacing and escaping, is parsed into the exact values and types."""
     separators = (",", ":") if compact else (" , ", " : ")
     written = json.dumps(
         value, indent=indent, ensure_ascii=ascii_only, separators=separators
@@ -279,19 +265,15 @@ def test_any_json_is_parsed_exactly(
     ],
 )
 def test_no_json(body: bytes) -> None:
-    """What is no JSON, or is nested without bounds, is refused, with no exception behind it that
-    would hold the body.
-    """
+    """Invalid or excessively nested JSON is refused, and no chained exception holds the body."""
     for exact in (False, True):
         with pytest.raises(NotJSONError) as caught:
             parse(body, exact=exact)
         assert caught.value.__context__ is None
 
 
-def test_slip_of_the_package_is_no_fault_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `ValueError` that comes from anything but the parser is not taken for an answer that is no
-    JSON.
-    """
+def test_an_internal_error_is_no_fault_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `ValueError` from outside the parser is not taken for a response that is no JSON."""
 
     def slip(*_: object) -> None:
         raise ValueError("a slip")
@@ -319,7 +301,7 @@ def test_slip_of_the_package_is_no_fault_of_the_server(monkeypatch: pytest.Monke
 
 
 def test_longest_integer() -> None:
-    """As many digits as Python prints are read exactly."""
+    """Numbers of as many digits as Python prints are read exactly."""
     assert sys.get_int_max_str_digits() == LONGEST
     assert parse(b'{"n": ' + b"7" * LONGEST + b"}") == {"n": int("7" * LONGEST)}
 

@@ -1,1 +1,1 @@
-"""Tests of the ground: validators, credentials, settings."""
+"""Tests of the foundation: validators, credentials, settings."""

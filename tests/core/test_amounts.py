@@ -1,6 +1,4 @@
-"""Money goes in exactly: what is no plain positive decimal is refused, and what is accepted goes
-out as it was meant.
-"""
+"""Amounts: only plain positive decimals are accepted, and they are sent exactly."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ BAD_AMOUNTS = [
     "1,5",
     "0x10",
     "\u0661\u0665\u0660",  # Arabic digits
-    "\uff11\uff15\uff10",  # digits of full width
+    "\uff11\uff15\uff10",  # full-width digits
     "1" * 81,
     b"150",
     ["150"],
@@ -61,16 +59,14 @@ each_bad_amount = pytest.mark.parametrize("amount", BAD_AMOUNTS, ids=short)
 
 @each_bad_amount
 async def test_bad_amount(amount: Any) -> None:
-    """What is no positive decimal number in plain digits is no amount, for an invoice or for a
-    quote.
-    """
+    """Anything but a positive decimal in plain digits is refused, for invoices and quotes."""
     await refused_fields("invoices.create", {"amount": amount}, "amount")
     await refused_fields("withdrawals.quote", {"amount": amount}, "amount")
 
 
 @pytest.mark.parametrize("amount", [150.0, 0.1, float("nan"), float("inf")])
 async def test_float_amount(amount: Any) -> None:
-    """A float is refused wherever money goes in, and the error says what to pass instead."""
+    """A float is refused for every amount, and the error names the alternative."""
     for name, fields, argument in [
         ("invoices.create", {"amount": amount}, "amount"),
         ("withdrawals.quote", {"amount": amount}, "amount"),
@@ -106,7 +102,7 @@ async def test_float_amount(amount: Any) -> None:
         (Decimal("0.50"), "0.50"),
     ],
 )
-async def test_amount_goes_out_as_it_came(amount: str | int | Decimal, sent: str) -> None:
+async def test_an_amount_is_sent_as_given(amount: str | int | Decimal, sent: str) -> None:
     """An amount keeps its zeros, and has no exponent."""
     async with RawServer(documented_answer("invoices.create")) as server, authorized(server) as pay:
         await pay.invoices.create(amount, "USDC", "eth")
@@ -124,9 +120,7 @@ async def test_amount_goes_out_as_it_came(amount: str | int | Decimal, sent: str
 @example(Decimal("0E-12"))
 @example("007.50")
 async def test_any_amount(amount: Decimal | int | str) -> None:
-    """Whatever amount is accepted goes out as the same number, in plain digits; text goes out as it
-    came.
-    """
+    """Every accepted amount is sent as the same number in plain digits; text stays unchanged."""
     async with RawServer(documented_answer("invoices.create")) as server, authorized(server) as pay:
         try:
             await pay.invoices.create(amount, "USDC", "eth")

@@ -1,4 +1,4 @@
-"""Keys and the place they go to: what is refused before anything is sent."""
+"""Keys and their destination: invalid ones are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.mark.parametrize("auth", [*KINDS, "dashboard"])
 async def test_missing_credential(auth: Auth) -> None:
-    """A call whose credential the client lacks is refused before anything is sent; the error names
-    call and argument.
-    """
+    """A call without its credential is refused before anything is sent; the error names both."""
     every: dict[str, Any] = {kind: f"the_{kind}" for kind in KINDS} | {
         "dashboard": DashboardSession({"Cookie": "x"})
     }
@@ -45,16 +43,14 @@ async def test_missing_credential(auth: Auth) -> None:
 
 
 async def test_public_operations_need_no_key() -> None:
-    """A client without any key reads what is public, and sends no credential."""
+    """A client without any key reads public operations, and sends no credential."""
     async with RawServer(answer(PRICES)) as server, PayChainHQ(base_url=server.url) as pay:
         await pay.prices.list()
     assert "x-api-key" not in server.requests[0].headers
 
 
 async def test_missing_business_id() -> None:
-    """Where neither the client nor the call names a business, nothing is sent; each call and each
-    view can name one.
-    """
+    """Without a business of client or call nothing is sent; each call and view can name one."""
     async with RawServer(answer([])) as server, client(server.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await pay.businesses.get()
@@ -78,10 +74,8 @@ async def test_missing_business_id() -> None:
     "key",
     ["", " ", "a\nb", "a\r\nX-Evil: 1", " secret", "secret ", "a\tb", "a\x00", "clé", b"abc", 5],
 )
-def test_key_that_cannot_be_a_header(kind: str, key: Any) -> None:
-    """A key that a header line cannot hold is refused by the constructor, which names the argument
-    and not the key.
-    """
+def test_a_key_that_is_no_header_value(kind: str, key: Any) -> None:
+    """A key that no header can hold is refused by an error with the argument, without the key."""
     with pytest.raises(ConfigurationError) as caught:
         PayChainHQ(**{kind: key})
     assert kind in str(caught.value)
@@ -90,9 +84,7 @@ def test_key_that_cannot_be_a_header(kind: str, key: Any) -> None:
 
 @each_kind
 def test_live_key_in_the_sandbox(kind: str) -> None:
-    """A key marked live is refused for a sandbox on another host, and taken for one on this
-    machine.
-    """
+    """A live key is refused for a sandbox on another host, and accepted on this machine."""
     live: dict[str, Any] = {kind: "pk_live_abc", "environment": "sandbox"}
     with pytest.raises(ConfigurationError, match=rf"{kind} is marked _live_"):
         PayChainHQ(base_url="https://sandbox.example.com", **live)
@@ -102,7 +94,7 @@ def test_live_key_in_the_sandbox(kind: str) -> None:
     PayChainHQ(**(live | {"environment": "live"}))
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -118,18 +110,14 @@ def test_live_key_in_the_sandbox(kind: str) -> None:
         "x",
     ],
 )
-def test_dashboard_session_that_cannot_be(headers: Any) -> None:
-    """A session without headers, or with one that frames the message or breaks the line, is
-    refused.
-    """
+def test_an_invalid_dashboard_session(headers: Any) -> None:
+    """A session without headers, or with framing headers or line breaks, is refused."""
     with pytest.raises(ConfigurationError):
         DashboardSession(headers)
 
 
 async def test_dashboard_session() -> None:
-    """A session's headers go with dashboard operations and with no others, and no key goes with
-    them.
-    """
+    """A session's headers are sent with dashboard operations only, and without a key."""
     session = DashboardSession({"Cookie": "session=abc; b=c", "X-Step-Up": "1 2"})
     async with RawServer(answer([])) as server, client(server.url, dashboard=session) as pay:
         await pay.api_keys.list()
@@ -140,10 +128,10 @@ async def test_dashboard_session() -> None:
     assert "cookie" not in without
 
 
-# --- where they go ---
+# --- destination ---
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [
@@ -185,15 +173,13 @@ def test_base_url(url: str | None, wanted: str) -> None:
     ],
 )
 def test_base_url_that_endangers_keys(url: Any, text: str) -> None:
-    """A base URL that would show keys to the network, or that does not say where they go, is
-    refused.
-    """
+    """A base URL that exposes keys to the network, or has no clear destination, is refused."""
     with pytest.raises(ConfigurationError, match=text):
         PayChainHQ(base_url=url)
 
 
-def test_insecure_http_on_demand() -> None:
-    """Plain http to another host is there for those who ask for it."""
+def test_insecure_http_by_option() -> None:
+    """Plain http to another host requires an option."""
     assert "http://10.0.0.7" in repr(
         PayChainHQ(base_url="http://10.0.0.7", allow_insecure_http=True)
     )
@@ -207,12 +193,12 @@ def test_environments() -> None:
         PayChainHQ(environment="staging")
 
 
-# --- the environment's variables ---
+# --- environment variables ---
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1", "/api/v1/"])
 async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    """`from_env` reads the documented variables and ours; what is given to it wins over them."""
+    """`from_env` reads the documented variables and the package's own; arguments override them."""
     async with RawServer(answer([])) as server:
         for name, value in {
             "PAYCHAIN_API_URL": server.url + suffix,
@@ -247,9 +233,9 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     ]
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_empty_environment() -> None:
-    """A variable that is unset or empty is as if it were not there."""
+    """A variable that is empty counts as unset."""
     assert (
         environment_settings({"PAYCHAIN_API_KEY": "", "PAYCHAIN_API_URL": "", "OTHER": "x"}) == {}
     )

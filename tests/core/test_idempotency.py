@@ -13,8 +13,7 @@ from tests.support.samples import BY_NAME
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# Of each, one stands before and one after a name: spaces of every kind, line ends, marks and
-# joiners that are not shown.
+# Signs before and after a name: spaces of every kind, line ends, invisible marks and joiners.
 UNSEEN = [
     " ",
     "\t",
@@ -69,10 +68,8 @@ GOOD = [
 
 
 @pytest.mark.parametrize("reference", BAD, ids=ascii)
-async def test_reference_with_something_unseen(reference: str) -> None:
-    """A reference that begins or ends with what is not seen, or holds a control character, is an
-    error, and is not sent.
-    """
+async def test_a_reference_with_unseen_characters(reference: str) -> None:
+    """Unseen characters at an end, or control characters anywhere, are refused unsent."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
         errors = [outcome.error async for outcome in pay.invoices.create_many([given])]
@@ -88,10 +85,8 @@ async def test_reference_with_something_unseen(reference: str) -> None:
 
 
 @pytest.mark.parametrize("reference", GOOD, ids=ascii)
-async def test_reference_that_is_seen(reference: str) -> None:
-    """Any other reference is taken as it is: inner spaces and joiners, and each form of a letter,
-    are its own.
-    """
+async def test_a_reference_of_visible_characters(reference: str) -> None:
+    """Any other reference is kept as it is: inner spaces, joiners, and each form of a letter."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
         async for outcome in pay.invoices.create_many([given]):
@@ -102,13 +97,13 @@ async def test_reference_that_is_seen(reference: str) -> None:
 
 
 @pytest.mark.parametrize("reference", [bad for bad in BAD if bad.strip()], ids=ascii)
-async def test_external_reference_with_something_unseen(reference: str) -> None:
-    """The same holds for the reference of a customer."""
+async def test_an_external_reference_with_unseen_characters(reference: str) -> None:
+    """The reference of a customer has the same rules."""
     await refused_fields("customers.create", {"external_ref": reference}, "external_ref")
 
 
-async def test_external_reference_that_is_seen() -> None:
-    """It is sent as it is."""
+async def test_an_external_reference_of_visible_characters() -> None:
+    """The reference of a customer is sent unchanged."""
     async with (
         RawServer(answer(BY_NAME["customers.create"].response)) as server,
         client(server.url) as pay,
@@ -119,8 +114,8 @@ async def test_external_reference_that_is_seen() -> None:
 
 
 @pytest.mark.parametrize("sign", UNSEEN, ids=ascii)
-async def test_other_names_with_something_unseen(sign: str) -> None:
-    """Neither an idempotency key nor an id holds such a character anywhere."""
+async def test_other_names_with_unseen_characters(sign: str) -> None:
+    """Idempotency keys and ids have no such character at any place."""
     for name in ("sign-first", "sign-last", "si-sign-gn"):
         bad = name.replace("sign", sign, 1)
         await refused_fields("invoices.create", {"idempotency_key": bad}, "idempotency_key")
@@ -129,5 +124,5 @@ async def test_other_names_with_something_unseen(sign: str) -> None:
 
 
 def test_samples_of_the_calls() -> None:
-    """The documented reference is one that is taken."""
+    """The documented reference is accepted."""
     assert CALLS["customers.create"]["external_ref"] == "customer_001"

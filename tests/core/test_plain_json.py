@@ -1,4 +1,4 @@
-"""`pay.request` reaches what is not modelled, and nothing outside the API."""
+"""Plain requests: `pay.request` reaches operations without a model, and nothing outside the API."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ pytestmark = pytest.mark.usefixtures("face")
     ids=ascii,
 )
 async def test_bad_path_of_a_plain_request(path: Any) -> None:
-    """A path that leaves `/api/`, names another host, or is no plain path, is refused before a
-    credential is attached.
-    """
+    """A path outside `/api/`, on another host, or not plain, is refused without a credential."""
     await refused(lambda pay: pay.request("GET", path), "path")
 
 
@@ -95,14 +93,14 @@ async def test_bad_argument_of_a_plain_request(argument: str, value: Any) -> Non
 
 
 async def test_key_in_the_wrong_place() -> None:
-    """A key that is passed as `auth` by mistake does not show in the error."""
+    """A key that is passed as `auth` by mistake is not in the error."""
     mistaken: Any = "pk_live_123"
     error = await refused(lambda pay: pay.request("GET", "/api/v1/x", auth=mistaken), "auth")
     assert mistaken not in str(error)
 
 
 async def test_query_of_a_plain_request() -> None:
-    """The query of a plain request is escaped, with booleans as JSON writes them."""
+    """The query of a plain request is escaped, with booleans as in JSON."""
     async with RawServer(answer({"any": 1})) as server, authorized(server) as pay:
         assert await pay.request(
             "GET", "/api/v1/x", query={"a b": "c&d=é", "n": 1, "all": True}

@@ -1,4 +1,4 @@
-"""The secret of a key that was just created does not show."""
+"""Secrets of created keys are concealed."""
 
 from __future__ import annotations
 
@@ -46,10 +46,8 @@ def assert_hidden(value: object) -> None:
 
 
 @each_created_key
-def test_the_secret_of_a_new_key_is_there_and_does_not_show(name: str) -> None:
-    """A new key is on the result and in its JSON, and nowhere in its repr, its text or its
-    pickle.
-    """
+def test_the_secret_of_a_new_key_is_available_and_concealed(name: str) -> None:
+    """A new key is in the result and its JSON, and not in its repr, its text or its pickle."""
     data = BY_NAME[name].response
     for key in (
         from_json(models.CreatedApiKey, data),
@@ -66,12 +64,8 @@ def test_the_secret_of_a_new_key_is_there_and_does_not_show(name: str) -> None:
 
 @each_created_key
 @pytest.mark.parametrize("break_it", BREAKS)
-def test_a_refused_answer_does_not_show_the_secret(
-    name: str, break_it: Callable[[Any], Any]
-) -> None:
-    """When a new key's answer is surprising, the error keeps it, secret included, without showing
-    it.
-    """
+def test_a_refused_response_conceals_the_secret(name: str, break_it: Callable[[Any], Any]) -> None:
+    """The error of a malformed response keeps the secret as data, and does not show it."""
     data = break_it(BY_NAME[name].response)
     with pytest.raises(DecodeError) as parsed:
         from_json(models.CreatedApiKey, data)
@@ -83,8 +77,8 @@ def test_a_refused_answer_does_not_show_the_secret(
         assert_hidden(error.data)
 
 
-def test_a_traceback_with_locals_does_not_show_the_secret() -> None:
-    """The frames of the decoder hold the new key in masked form only."""
+def test_a_traceback_with_locals_conceals_the_secret() -> None:
+    """The frames of the decoder hold the new key in concealed form only."""
     try:
         from_json(models.CreatedApiKey, {**BY_NAME["api_keys.create"].response, "id": None})
     except DecodeError as error:

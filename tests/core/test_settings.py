@@ -1,6 +1,4 @@
-"""A setting that cannot work is a `ConfigurationError` of the constructor, and no other library's
-error later.
-"""
+"""Settings that cannot work: a `ConfigurationError` of the constructor, never a later error."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from tests.support.client import client
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, answer
 
-LARGE = 10**400  # more than a float holds; HUGE is more than Python prints
+LARGE = 10**400  # beyond a float; HUGE is beyond Python's limit of printing
 
 BAD_URLS = [
     "http://[::1]evil.com",
@@ -47,7 +45,7 @@ BAD_URLS = [
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("url", BAD_URLS, ids=lambda url: ascii(url)[:40])
 def test_base_url_without_a_host(url: str) -> None:
-    """A base URL whose host could never be looked up is refused."""
+    """A base URL with an impossible host is refused."""
     for make in (PayChainHQ, PayChainHQ.from_env):
         with pytest.raises(
             ConfigurationError, match="base_url must be an http or https URL with a host"
@@ -68,7 +66,7 @@ def test_base_url_without_a_host(url: str) -> None:
     ],
 )
 def test_base_url_with_a_host(url: str) -> None:
-    """Names of any script, addresses and ports are taken."""
+    """Names of any script, addresses and ports are accepted."""
     assert url in repr(PayChainHQ(base_url=url))
 
 
@@ -88,7 +86,7 @@ NUMBERS: list[tuple[str, Callable[[Any], object]]] = [
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize(("name", "make"), NUMBERS, ids=[name for name, _ in NUMBERS])
 def test_number_that_is_too_large(name: str, make: Callable[[Any], object]) -> None:
-    """A number that no float or no counter holds is refused by its name, however long it is."""
+    """A number beyond any float or counter is refused by name, whatever its length."""
     for value in (
         LARGE,
         -LARGE,
@@ -108,7 +106,7 @@ def test_number_that_is_too_large(name: str, make: Callable[[Any], object]) -> N
 
 @pytest.mark.usefixtures("face")
 async def test_timeout_of_a_wait_that_is_too_large() -> None:
-    """So is a number of seconds that a call takes."""
+    """A number of seconds of a call has the same bound."""
     async with RawServer(answer({})) as server, client(server.url) as pay:
         for value in (LARGE, HUGE):
             with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
@@ -125,13 +123,13 @@ async def test_timeout_of_a_wait_that_is_too_large() -> None:
     ids=["staging", "None", "5", "huge", "bytes"],
 )
 def test_environment_that_does_not_exist(environment: Any) -> None:
-    """Whatever else is given as an environment is refused."""
+    """Any other environment is refused."""
     with pytest.raises(ConfigurationError, match='environment must be "live" or "sandbox"'):
         PayChainHQ(environment=environment)
 
 
 class Nowhere(tzinfo):
-    """A zone that has no offset."""
+    """A time zone without an offset."""
 
     def utcoffset(self, _: datetime | None) -> timedelta | None:
         return None
@@ -154,7 +152,7 @@ class Nowhere(tzinfo):
     ids=str,
 )
 def test_effective_status_at_a_time_without_a_zone(now: Any) -> None:
-    """A time that could be any zone's is refused by name, also where the invoice has no expiry."""
+    """A naive time is refused by name, also where the invoice has no expiry."""
     for more in ({"expiresAt": "2026-03-15T13:00:00Z"}, {}):
         found = from_json(Invoice, {"id": "a", "status": "pending", "amount": "1", **more})
         with pytest.raises(InvalidArgumentError) as caught:
@@ -163,7 +161,7 @@ def test_effective_status_at_a_time_without_a_zone(now: Any) -> None:
 
 
 def test_effective_status_at_an_aware_time() -> None:
-    """A time in any zone is compared as the moment that it is."""
+    """A time in any zone is compared as an instant."""
     found = from_json(
         Invoice,
         {"id": "a", "status": "pending", "amount": "1", "expiresAt": "2026-03-15T13:00:00Z"},

@@ -1,6 +1,4 @@
-"""Text is sent as its content, and a number as its value, whatever the class of either says of
-itself.
-"""
+"""Text and numbers of any subclass: their content is sent, not the output of their methods."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ class Member(str, Enum):  # noqa: UP042 (its `str()` is `Member.WORD`, and its h
 
 
 class Odd(str):
-    """A text that says other things of itself."""
+    """A text whose methods return other text."""
 
     __slots__ = ()
 
@@ -49,7 +47,7 @@ class Odd(str):
 
 
 class Apart(str):
-    """A text that is equal to nothing but itself."""
+    """A text that is equal only to itself."""
 
     __slots__ = ()
     __eq__ = object.__eq__
@@ -91,9 +89,7 @@ each_five = pytest.mark.parametrize("five", FIVES, ids=["IntEnum", "enum", "odd"
 
 
 def swapped(given: Any, word: str) -> Any:
-    """A copy of arguments with each free text, and each key of a mapping's, replaced by the
-    word.
-    """
+    """Return a copy of arguments with the word in place of each free text and key of a mapping."""
     if isinstance(given, str):
         return (
             word
@@ -111,9 +107,7 @@ def swapped(given: Any, word: str) -> Any:
 @each_word
 @pytest.mark.parametrize("name", CALLS)
 async def test_text_of_every_operation(name: str, word: str) -> None:
-    """Each operation sends the same for such a text as for the plain one: path, query, body and
-    idempotency key.
-    """
+    """Each operation sends the same path, query, body and key as for a plain text."""
     key = {"idempotency_key": word} if name in KEYED else {}
     plain = swapped(CALLS[name], "word_1") | dict.fromkeys(key, "word_1")
     sent = []
@@ -155,7 +149,7 @@ async def test_reference_of_a_job(word: str) -> None:
 
 
 def test_key_of_a_reference() -> None:
-    """So does the recipe itself."""
+    """The derivation of a key uses the content."""
     for word in WORDS:
         assert key_for_reference(word, word, word) == key_for_reference(
             "word_1", "word_1", "word_1"
@@ -165,9 +159,7 @@ def test_key_of_a_reference() -> None:
 @pytest.mark.usefixtures("face")
 @each_word
 async def test_text_of_a_plain_request(word: str) -> None:
-    """A plain request sends the content of its method, path, query, body, key and kind of
-    credential.
-    """
+    """A plain request sends the content of method, path, query, body, key and credential kind."""
     path = type("Path", (Odd,), {})("/api/v1/new")
     auth: Any = Odd("payout_key")
     async with RawServer(answer({})) as server, client(server.url, payout_key="pk_payout") as pay:
@@ -247,7 +239,7 @@ async def test_number_of_a_subclass(five: Any) -> None:
 @pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("amount", [OddDecimal("1.50"), Odd("1.50")], ids=["decimal", "text"])
 async def test_amount_of_a_subclass(amount: Any) -> None:
-    """An amount of a subclass of `Decimal` or `str` is what it holds."""
+    """An amount of a subclass of `Decimal` or `str` is its content."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         await pay.invoices.create(amount, "USDC", "eth", underpayment_tolerance_max_usd=amount)
     assert (
@@ -258,7 +250,7 @@ async def test_amount_of_a_subclass(amount: Any) -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_text_that_only_claims_to_be_valid() -> None:
-    """The content is checked, and not what the class says of it."""
+    """Validation checks the content, and not the methods of the class."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         for field, bad in {"token": Odd("  "), "chain": Odd("\ud83d"), "amount": Odd("-1")}.items():
             fields: dict[str, Any] = {"amount": "1", "token": "USDC", "chain": "eth", field: bad}
@@ -273,9 +265,7 @@ async def test_text_that_only_claims_to_be_valid() -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_order_of_the_keys_of_metadata() -> None:
-    """Metadata in another order, at any depth, is the same request: a ledger takes it for a
-    repeat.
-    """
+    """Metadata in another order, at any depth, is the same request for a ledger."""
     from paychainhq.ledger import MemoryLedger
 
     one = {"b": 1, "a": {"y": [{"q": 1, "p": 2}], "x": None}, "Ä": True}
@@ -312,7 +302,7 @@ async def test_order_of_the_keys_of_metadata() -> None:
     ids=lambda metadata: "huge" if metadata.get("a") == 10**5000 else ascii(metadata),
 )
 async def test_metadata_that_json_would_change(metadata: Any) -> None:
-    """Metadata that JSON cannot hold as it is, is refused by name."""
+    """Metadata that JSON cannot represent exactly is refused by name."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await pay.invoices.create("1", "USDC", "eth", metadata=metadata)
@@ -322,7 +312,7 @@ async def test_metadata_that_json_would_change(metadata: Any) -> None:
 
 @pytest.mark.usefixtures("face")
 async def test_metadata_that_is_nested_too_deeply() -> None:
-    """So is metadata that is nested without end."""
+    """Metadata of endless depth is refused by name."""
     loop: dict[str, Any] = {}
     loop["again"] = [loop]
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:

@@ -1,4 +1,4 @@
-"""Bad input is refused by name before anything is sent."""
+"""Invalid arguments are refused by name before anything is sent."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_lifetime_of_a_key(name: str) -> None:
     assert server.requests[0].json["expiresIn"] == 365
 
 
-# The operation, the field, and what is refused in it.
+# The operation, the field, and refused values.
 BAD_FIELDS: list[tuple[str, Fields, str]] = [
     ("invoices.create", {"underpayment_tolerance_bps": -1}, "underpayment_tolerance_bps"),
     ("invoices.create", {"underpayment_tolerance_bps": 0.5}, "underpayment_tolerance_bps"),
@@ -171,12 +171,12 @@ BAD_FIELDS: list[tuple[str, Fields, str]] = [
     ids=[f"{name}-{ascii(f)[:60]}" for name, f, _ in BAD_FIELDS],
 )
 async def test_bad_field(name: str, fields: Fields, argument: str) -> None:
-    """A field that cannot be meant as given is refused by name, down to the item of a list."""
+    """An invalid field is refused by name, down to the item of a list."""
     await refused_fields(name, fields, argument)
 
 
 async def test_settings_at_their_bounds() -> None:
-    """The bounds of the settings page themselves are sent."""
+    """The bounds of the settings page are sent."""
     async with RawServer(documented_answer(SETTINGS)) as server, authorized(server) as pay:
         await pay.businesses.update_invoice_settings(300, "100.00")
     assert server.requests[0].json == {
@@ -186,9 +186,7 @@ async def test_settings_at_their_bounds() -> None:
 
 
 async def test_models_of_a_payout_key() -> None:
-    """Limits and destinations may be given as models, or as mappings named as in the documents: all
-    send the same.
-    """
+    """Limits and destinations as models, or as documented mappings, send the same."""
     shown = BY_NAME["api_keys.create_payout"].body
     models = {
         "destinations": [from_json(Destination, item) for item in shown["destinations"]],
@@ -207,7 +205,7 @@ async def test_models_of_a_payout_key() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_unknown_argument(name: str) -> None:
-    """An argument that does not exist is Python's TypeError."""
+    """An unknown argument is Python's TypeError."""
     async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
         with pytest.raises(TypeError, match="not_an_argument"):
             await call(pay, name, {**CALLS[name], "not_an_argument": 1})
@@ -215,10 +213,8 @@ async def test_unknown_argument(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in KEYED])
-async def test_no_idempotency_key_where_none_is_documented(name: str) -> None:
-    """An operation without a documented idempotency key takes none: the API key mutations, and
-    every read.
-    """
+async def test_no_idempotency_key_without_documentation(name: str) -> None:
+    """Operations without a documented key accept none: the API-key mutations, and every read."""
     async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
         with pytest.raises(TypeError, match="idempotency_key"):
             await call(pay, name, {**CALLS[name], "idempotency_key": "k"})

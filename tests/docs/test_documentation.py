@@ -1,4 +1,4 @@
-"""The documentation: its programs run, its links lead somewhere, and it says what the code says."""
+"""Documentation: its programs run, its links have targets, and it agrees with the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def page_name(page: Path) -> str:
 
 
 def python_blocks(page: Path) -> Iterator[tuple[int, str]]:
-    """Give the blocks fenced as ```python, with the number of the line before each."""
+    """Return the blocks fenced as ```python, with the number of the line before each."""
     text = page.read_text(encoding="utf-8")
     for match in FENCED.finditer(text):
         if match[1] == "python":
@@ -68,9 +68,7 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
 async def test_every_python_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of a page run in order, in one namespace, with an open client and its emulator;
-    programs run by themselves.
-    """
+    """The blocks of a page run in order, in one namespace; whole programs run by themselves."""
     monkeypatch.chdir(tmp_path)
     with Emulator() as emulator:
         for name, value in {
@@ -97,7 +95,7 @@ async def test_every_python_block_runs(
                 ):
                     run_in_its_own_process(block, tmp_path)
                     continue
-                # The empty lines make tracebacks name the line of the page.
+                # The empty lines give tracebacks the line numbers of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
                 code = compile(
                     "\n" * line + block, str(page), "exec", flags=flags, dont_inherit=True
@@ -114,7 +112,7 @@ def test_the_first_program_is_the_quickstart_word_for_word() -> None:
 
 
 def test_the_readme_begins_with_one_sentence_and_the_two_commands() -> None:
-    """Whoever opens the README meets what this is and the two commands before anything else."""
+    """The README opens with the purpose and the two commands."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     title, sentence, heading, commands = text.split("\n\n")[:4]
     assert title.startswith("# ")
@@ -127,7 +125,7 @@ def test_the_readme_begins_with_one_sentence_and_the_two_commands() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -136,8 +134,8 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    """Every relative link names a file that is there, and every anchor a heading of it."""
+def test_every_relative_link_has_a_target(page: Path) -> None:
+    """Every relative link names an existing file, and every anchor a heading of it."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -158,9 +156,7 @@ def operations_table() -> ModuleType:
 
 
 def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/operations.md is what tools/operations_table.py writes, and has a row for each
-    operation.
-    """
+    """docs/operations.md is the output of tools/operations_table.py, with all operations."""
     assert operations_table().main(["--check"]) == 0, capsys.readouterr().out
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `pay\.([\w.]+)` ", text, re.MULTILINE) == list(OPERATIONS)
@@ -169,10 +165,10 @@ def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str
     )
 
 
-def test_a_stale_table_of_operations_is_told_with_a_diff(
+def test_a_stale_table_of_operations_is_reported_with_a_diff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --check, a stale file is a failure that shows what differs, and is left as it is."""
+    """With --check, a stale file is a failure with a diff, and is not changed."""
     tool = operations_table()
     stale = tmp_path / "operations.md"
     stale.write_text(tool.table().replace("| GET |", "| PUT |", 1))
@@ -184,13 +180,13 @@ def test_a_stale_table_of_operations_is_told_with_a_diff(
     assert "| PUT |" in stale.read_text()
 
 
-# --- what else must keep up with the code ---
+# --- code and documentation in step ---
 
 PACKAGE = ROOT / "paychainhq"
 
 
 def test_the_page_on_the_layout_names_every_module() -> None:
-    """docs/layout.md names each file and folder of the package, and no file that is not there."""
+    """docs/layout.md names each file and folder of the package, and no other."""
     text = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
     modules = {file.name for file in PACKAGE.glob("*.py") if not file.name.startswith("_")}
     folders = {f"{file.parent.name}/" for file in PACKAGE.glob("*/__init__.py")}
@@ -205,9 +201,7 @@ def test_the_page_on_the_layout_names_every_module() -> None:
 
 
 def test_every_assumption_in_the_code_is_documented() -> None:
-    """docs/behaviour.md names each file outside the emulator that marks an assumption, and no
-    other.
-    """
+    """docs/behaviour.md names each file with an assumption, except the emulator's, and no other."""
     text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", text.partition("## Assumptions")[2]))
     marked = {
@@ -229,7 +223,7 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize(("home", "name"), PUBLIC, ids=[name for _, name in PUBLIC])
-def test_every_public_class_says_in_one_sentence_what_it_is(home: ModuleType, name: str) -> None:
+def test_every_public_class_has_a_one_sentence_summary(home: ModuleType, name: str) -> None:
     """The first line of its docstring is one sentence, and its own."""
     cls = getattr(home, name)
     first = " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split("\n"))
@@ -239,7 +233,7 @@ def test_every_public_class_says_in_one_sentence_what_it_is(home: ModuleType, na
 
 
 def operation_methods() -> Iterator[tuple[str, Callable[..., object]]]:
-    """Every public method of the resources."""
+    """Return every public method of the resources."""
     for file in sorted((ROOT / "paychainhq").glob("**/resources/*.py")):
         module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
         for cls in vars(module).values():
@@ -257,15 +251,13 @@ METHODS = dict(operation_methods())
 
 
 def test_every_operation_has_a_method() -> None:
-    """The methods looked at here include one for each operation."""
+    """The checked methods include one for each operation."""
     assert set(OPERATIONS) | set(gateway.operations.OPERATIONS) <= set(METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_documents_each_of_its_arguments(name: str) -> None:
-    """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a
-    single id speaks for itself).
-    """
+    """Each docstring has a summary, its source, and exactly its arguments (but a single id)."""
     docstring = inspect.getdoc(METHODS[name]) or ""
     arguments = [
         argument for argument in inspect.signature(METHODS[name]).parameters if argument != "self"
@@ -279,11 +271,11 @@ def test_every_method_documents_each_of_its_arguments(name: str) -> None:
     )
 
 
-# --- the rest ---
+# --- other files ---
 
 
-def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
-    """What changes is written down under Unreleased, the first section."""
+def test_the_changelog_has_a_section_for_unreleased_changes() -> None:
+    """The first section, Unreleased, lists the changes."""
     sections = re.findall(
         r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -291,7 +283,7 @@ def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
 
 
 def test_licence_and_metadata_agree() -> None:
-    """The licence that the metadata name is the one in the file."""
+    """The licence in the metadata is the one in the file."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (file,) = project["license-files"]
     assert (ROOT / file).read_text(encoding="utf-8").startswith(f"{project['license']} License\n")

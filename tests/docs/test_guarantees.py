@@ -1,4 +1,4 @@
-"""The page on guarantees: each promise names a test that exists."""
+"""Guarantees: each promise of the page names a test that exists."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_a_named_test_exists(file: str, test: str) -> None:
 
 
 def test_every_promise_names_its_test() -> None:
-    """Each row of each table links the test that shows it."""
+    """Each row of each table links its test."""
     assert len(promises()) > 20
     assert [row for row in promises() if "::test_" not in row] == []

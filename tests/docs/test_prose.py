@@ -32,11 +32,7 @@ CLEAN = [
         )
     ),
     *("paychainhq_sync/gateway/**/*.py", "paychainhq_sync/resources/*.py"),
-    *(
-        f"tests/{name}/*.py"
-        for name in ("emulator", "faults", "gateway", "security", "support", "sync", "webhooks")
-    ),
-    *("tests/[!t]*.py", "tests/docs/test_prose.py"),
+    "tests/**/*.py",
 ]
 PENDING = {
     *(

@@ -1,4 +1,4 @@
-"""A call ends at its deadline, whatever it is waiting for."""
+"""Deadline of a call: it ends any wait."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ pytestmark = pytest.mark.usefixtures("face")
     "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)]
 )
 async def test_silent_server(retry: RetryPolicy | None) -> None:
-    """A call with a second's deadline against a server that never answers ends in about a second,
-    and tells its key.
-    """
+    """A call with a second's deadline to a silent server ends in time, and reports its key."""
     async with RawServer(silence) as server, client(server.url, timeout=1, retry=retry) as pay:
         began = time.monotonic()
         with pytest.raises(RequestTimeoutError) as caught:
@@ -43,7 +41,7 @@ async def test_silent_server(retry: RetryPolicy | None) -> None:
 
 
 async def test_slow_body() -> None:
-    """A server that keeps sending a little does not outlast the deadline."""
+    """A server that keeps sending single bytes does not outlast the deadline."""
 
     async def drip(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -58,9 +56,7 @@ async def test_slow_body() -> None:
 
 
 async def test_connecting() -> None:
-    """A connection that never comes about (here: whose TLS is never answered) ends at the deadline,
-    with nothing sent.
-    """
+    """A connection without a TLS handshake ends at the deadline, with nothing sent."""
     async with (
         RawServer(silence) as server,
         client(server.url.replace("http", "https"), timeout=0.2) as pay,
@@ -71,7 +67,7 @@ async def test_connecting() -> None:
 
 
 async def test_waiting_for_a_slot() -> None:
-    """A call that waits for a connection until its deadline ends there, and has sent nothing."""
+    """A call that waits for a connection until its deadline ends then, unsent."""
     async with (
         RawServer(silence) as server,
         client(server.url, max_connections=1, retry=None) as pay,
@@ -92,7 +88,7 @@ async def test_waiting_for_a_slot() -> None:
 
 
 async def test_waiting_for_a_turn() -> None:
-    """A turn under the rate limit that comes after the deadline is not waited for."""
+    """A turn of the rate limit after the deadline is not waited for."""
     async with (
         RawServer(answer(PRICES)) as server,
         client(server.url, rate_limit=RateLimit(1, per=60)) as pay,
@@ -105,9 +101,9 @@ async def test_waiting_for_a_turn() -> None:
     assert len(server.requests) == 1
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_back_off() -> None:
-    """No back-off begins that would end after the deadline: the last failure is raised instead."""
+    """No back-off starts that would end after the deadline: the last failure is raised."""
     busy = answer(error_body("X"), 503)
     async with (
         RawServer(busy) as server,
@@ -121,9 +117,7 @@ async def test_back_off() -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_middleware_that_hangs(after: bool) -> None:
-    """A user's middleware that never comes back ends at the deadline too; the error knows whether
-    anything was sent.
-    """
+    """A middleware that hangs ends at the deadline too, and the error has `sent`."""
 
     async def hang(request: Request, send: Next) -> Response:
         if after:
@@ -142,9 +136,7 @@ async def test_middleware_that_hangs(after: bool) -> None:
 
 
 async def test_timeout_of_the_caller() -> None:
-    """A timeout that the caller puts around a call stays the caller's: it is not turned into
-    ours.
-    """
+    """A timeout that the caller puts around a call raises the caller's `TimeoutError`."""
     async with RawServer(silence) as server, client(server.url) as pay:
         with pytest.raises(TimeoutError) as caught:
             await asyncio.wait_for(pay.prices.list(), 0.05)
@@ -152,7 +144,7 @@ async def test_timeout_of_the_caller() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, "5", None])
-async def test_deadline_that_is_none(timeout: Any) -> None:
+async def test_an_invalid_deadline(timeout: Any) -> None:
     """A deadline must be a number of seconds above zero, on the client and on a view."""
     with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
         client("http://127.0.0.1:1", timeout=timeout)

@@ -1,6 +1,4 @@
-"""A call that is cancelled, at whatever point, leaves nothing behind: no task, no slot, no answer
-for the next call.
-"""
+"""Cancelled calls: at any point they leave no task, no slot, and no stray response."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ def name_in(path: str) -> str:
 
 
 def reply(request: Recorded) -> bytes:
-    """What belongs to a request: its own id in the answer; an error that may pass for ids that
-    begin with `down`.
-    """
+    """Return the response with the request's own id; an error for ids that begin with `down`."""
     name = name_in(request.target)
     if name.startswith("down"):
         return answer({}, status=503)
@@ -52,9 +48,7 @@ def reply(request: Recorded) -> bytes:
 
 @attrs.define
 class Gate:
-    """Holds answers back until `together` requests are being answered at once, and writes them
-    piece by piece.
-    """
+    """Server that collects `together` requests before it responds to them in pieces."""
 
     together: int = 1
     waiting: list[asyncio.Future[None]] = attrs.field(factory=list)
@@ -76,9 +70,7 @@ class Gate:
 
 @attrs.frozen
 class Bench:
-    """A client whose calls can be cancelled, its server, and the requests that the client's
-    middleware saw.
-    """
+    """A client with cancellable calls, its server, and the requests of its middleware."""
 
     pay: PayChainHQ
     server: RawServer
@@ -89,11 +81,10 @@ class Bench:
     async def cancel_at_every_turn(
         self, make: Callable[[int], Awaitable[Any]], *, to_its_end: bool = True
     ) -> int:
-        """Start work, let it run for 0, 1, 2, ... turns of the loop, cancel it, and make another
-        call at once.
+        """Cancel work after 0, 1, 2, ... turns of the loop, each time followed by another call.
 
-        Goes on until the work has come to its end before it could be cancelled, if it has an end,
-        and returns how often it has.
+        Continue until the work has ended before its cancellation, if it has an end; return how
+        often it has.
         """
         ended = turn = 0
         while turn < TURNS or (to_its_end and not ended):
@@ -111,9 +102,7 @@ class Bench:
         return ended
 
     async def assert_whole(self) -> None:
-        """Nothing of the client goes on, and it can have as many requests under way at once as
-        ever.
-        """
+        """Check that the client has no tasks left, and as many send slots as ever."""
         assert await only_the_servers_tasks() == []
         self.gate.together = self.slots
         names = [f"whole-{n}" for n in range(self.slots)]
@@ -122,9 +111,7 @@ class Bench:
         self.gate.together = 1
 
     def assert_told(self) -> None:
-        """What arrived at the server is on the record of the calls for it, and none of them says
-        that it never left.
-        """
+        """Check that calls list all requests of the server, none of them as unsent."""
         arrived = Counter(
             name_in(request.target)
             for request in self.server.requests
@@ -140,9 +127,7 @@ class Bench:
 
 
 async def only_the_servers_tasks() -> list[str]:
-    """What goes on in this loop besides this test and the server's connections, once it has had
-    time to end.
-    """
+    """Return the loop's tasks besides this test and the server, after time to end."""
     for _ in range(100):
         await asyncio.sleep(0)
     coroutines = [task.get_coro() for task in asyncio.all_tasks() - {asyncio.current_task()}]
@@ -175,9 +160,7 @@ async def bench(slots: int, **settings: Any) -> AsyncIterator[Bench]:
 
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_a_call_cancelled_anywhere(slots: int) -> None:
-    """Before, while and after it is sent: the next call gets its own answer, and connections and
-    slots are whole.
-    """
+    """The next call gets its own response, and connections and slots are complete."""
     async with bench(slots, retry=RetryPolicy(attempts=1)) as made:
         await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
         cut = [call for call in made.calls if "cut-" in call.path]
@@ -186,9 +169,7 @@ async def test_a_call_cancelled_anywhere(slots: int) -> None:
 
 
 async def test_a_first_call_cancelled_anywhere() -> None:
-    """A call that is cancelled while it connects has provably sent nothing, and says so; the server
-    agrees.
-    """
+    """A call that is cancelled while it connects is reported as unsent, and is."""
     known: list[str] = []
     while "yes" not in known:
         async with bench(1, retry=RetryPolicy(attempts=1)) as made:
@@ -202,8 +183,8 @@ async def test_a_first_call_cancelled_anywhere() -> None:
     assert "no" in known
 
 
-async def test_a_call_over_ones_own_session_cancelled_anywhere() -> None:
-    """The same over a session of the user's own, which has one connection."""
+async def test_a_call_over_the_callers_session_cancelled_anywhere() -> None:
+    """The same holds over a session of the caller's own, which has one connection."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
         bench(1, session=session) as made,
@@ -212,7 +193,7 @@ async def test_a_call_over_ones_own_session_cancelled_anywhere() -> None:
 
 
 async def test_calls_that_queue_cancelled_anywhere() -> None:
-    """Calls that wait for the only slot, cancelled together or one by one, do not keep it."""
+    """Calls that wait for the only slot release it, cancelled together or one by one."""
     async with bench(1) as made:
 
         async def queue(turn: int) -> None:
@@ -228,9 +209,7 @@ async def test_calls_that_queue_cancelled_anywhere() -> None:
 
 
 async def test_a_call_cancelled_in_its_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that waits for its second attempt ends at once, holds nothing, and its first attempt
-    is on record.
-    """
+    """A call that waits for its second attempt ends at once, and lists its first attempt."""
     monkeypatch.setattr(random, "uniform", lambda _, ceiling: ceiling)
     async with bench(1, retry=RetryPolicy(first=5), timeout=30) as made:
         assert (
@@ -248,18 +227,16 @@ async def test_a_call_cancelled_in_its_back_off(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_call_cancelled_while_it_waits_for_its_turn() -> None:
-    """A call that the rate limit holds up gives its slot back."""
+    """A call that waits for the rate limit returns its slot."""
     async with bench(1, rate_limit=RateLimit(500, burst=1)) as made:
         await made.cancel_at_every_turn(lambda turn: made.pay.invoices.get(f"cut-{turn}"))
 
 
-# --- work on many ---
+# --- jobs, watches, lists ---
 
 
 async def test_a_job_cancelled_anywhere() -> None:
-    """A job ends with whoever reads it, with all its workers; running it again completes it, under
-    the same keys.
-    """
+    """A cancelled job ends with all its workers; a repeat completes it under the same keys."""
     async with bench(3) as made:
         requests = [
             {
@@ -325,7 +302,7 @@ async def test_watching_cancelled_anywhere() -> None:
 
 
 async def test_waiting_cancelled_anywhere() -> None:
-    """`wait` ends in its read as in its pause."""
+    """`wait` ends in its read and in its pause."""
     async with bench(1) as made:
         assert (
             await made.cancel_at_every_turn(
@@ -336,7 +313,7 @@ async def test_waiting_cancelled_anywhere() -> None:
 
 
 async def test_a_list_cancelled_anywhere() -> None:
-    """The page that is fetched ahead ends with the loop that would have read it."""
+    """The prefetch of a page ends with the loop over the list."""
     async with bench(2) as made:
 
         async def walk(_: int = 0) -> list[str]:

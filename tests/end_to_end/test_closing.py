@@ -1,4 +1,4 @@
-"""A client that is closed under its calls, and cancellations that nobody asked for."""
+"""Clients closed under their calls, and stray cancellations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 class Counting:
-    """Middleware that counts the calls that have come as far as it."""
+    """Middleware that counts the calls that reach it."""
 
     def __init__(self) -> None:
         self.entered = 0
@@ -51,10 +51,10 @@ async def unavailable(_: Any, writer: asyncio.StreamWriter) -> None:
 
 
 PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
-    # The server's behaviour, the client's settings, how many requests come, and what the calls say
-    # about having been sent.
+    # The server's behaviour, the client's settings, the number of requests, and the possible
+    # `sent`.
     "at the server": (silence, {}, 3, {"unknown"}),
-    "before a repetition": (unavailable, {"retry": RetryPolicy(first=3600, cap=3600)}, 3, {"yes"}),
+    "before a retry": (unavailable, {"retry": RetryPolicy(first=3600, cap=3600)}, 3, {"yes"}),
     "in the queue for a connection": (silence, {"max_connections": 1}, 1, {"unknown", "no"}),
     "in the queue of a rate limit": (
         silence,
@@ -67,10 +67,8 @@ PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_calls_under_way(place: str) -> None:
-    """Wherever a call is, the end of its client ends it with one error, which says whether it was
-    sent.
-    """
+async def test_calls_in_progress(place: str) -> None:
+    """Closing the client ends calls at any point with one error, which has `sent`."""
     behaviour, settings, requests, sent = PLACES[place]
     counting = Counting()
     settings = {
@@ -94,7 +92,7 @@ async def test_calls_under_way(place: str) -> None:
 
 
 async def test_closing_twice_at_the_same_time() -> None:
-    """Both ends wait for the same one."""
+    """All calls of `close()` wait for the same end."""
     async with RawServer(silence) as server:
         pay = client(server.url, timeout=7200)
         call = asyncio.create_task(invoice(pay))
@@ -104,10 +102,8 @@ async def test_closing_twice_at_the_same_time() -> None:
             await asyncio.wait_for(call, 30)
 
 
-async def test_a_list_that_is_read_ahead() -> None:
-    """The page that is fetched ahead is cut off, and the loop over the items ends with the same
-    error.
-    """
+async def test_a_list_with_a_prefetch() -> None:
+    """The prefetched page is cancelled, and the loop over the items raises the same error."""
     first = BY_NAME["invoices.list"].response
     page = {
         **first,
@@ -130,10 +126,8 @@ async def test_a_list_that_is_read_ahead() -> None:
     assert taken == ["inv_0", "inv_1", "inv_2"]
 
 
-async def test_a_cancellation_that_nobody_asked_for() -> None:
-    """A `CancelledError` of a middleware, and one of a future that it awaits, is a failure of the
-    call, and no cancellation.
-    """
+async def test_a_stray_cancellation() -> None:
+    """A `CancelledError` from a middleware, or a future it awaits, is a failure of the call."""
 
     async def raising(request: Request, send: Next) -> Response:
         raise asyncio.CancelledError
@@ -158,8 +152,8 @@ async def test_a_cancellation_that_nobody_asked_for() -> None:
 
 
 @pytest.mark.async_only("a blocking caller cannot be cancelled from outside")
-async def test_a_cancellation_of_the_callers_stays_one() -> None:
-    """Before, during and together with the end of the client."""
+async def test_a_cancellation_by_the_caller_stays_one() -> None:
+    """A call ends as cancelled before, during and together with the end of the client."""
     async with RawServer(silence) as server:
         pay = client(server.url, timeout=7200)
 
@@ -186,7 +180,7 @@ async def test_a_cancellation_of_the_callers_stays_one() -> None:
 
 @pytest.mark.async_only("on the background loop a middleware has no blocking client to close")
 async def test_a_middleware_that_closes_its_client() -> None:
-    """It does not wait for itself."""
+    """The middleware does not wait for itself."""
 
     async def closing(request: Request, send: Next) -> Response:
         await pay.close()

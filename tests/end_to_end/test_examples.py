@@ -1,4 +1,4 @@
-"""The examples, run as a user runs them."""
+"""Examples, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ STATUS_BY_PAYER = {
 
 
 def run(program: str, *arguments: str, folder: Path) -> str:
-    """Run an example in an empty folder, with warnings as errors, and return what it printed; it
-    must end by itself with 0.
+    """Run an example in an empty folder, with warnings as errors, and return its output.
+
+    It must exit with status 0.
     """
     command = [sys.executable, "-W", "error", str(EXAMPLES / program), *arguments]
     done = subprocess.run(
@@ -39,15 +40,15 @@ def run(program: str, *arguments: str, folder: Path) -> str:
 
 
 def test_the_quickstart_prints_a_paid_invoice(tmp_path: Path) -> None:
-    """The first program creates an invoice and sees it paid."""
+    """The first program creates an invoice and prints it as paid."""
     first, last = run("quickstart.py", folder=tmp_path).splitlines()
     invoice_id = first.partition(":")[0]
     assert first.startswith(f"{invoice_id}: pay 150 USDC to 0x")
     assert last == f"{invoice_id}: paid"
 
 
-def test_the_sync_script_prints_what_became_of_its_invoices(tmp_path: Path) -> None:
-    """A blocking script creates two invoices, is told of a bad one, and sees both paid."""
+def test_the_sync_script_prints_the_results_of_its_invoices(tmp_path: Path) -> None:
+    """A blocking script creates two invoices, prints one error, and prints both as paid."""
     lines = run("sync_script.py", folder=tmp_path).splitlines()
     assert sorted(line.partition(": ")[2] for line in lines if ": paid" in line) == [
         "paid, 10 USDC",
@@ -73,9 +74,7 @@ def run_framework(program: str, folder: Path) -> list[str]:
 
 
 def test_the_django_views(tmp_path: Path) -> None:
-    """One view creates an order's invoice once, one shows it, and one reads a query set for many in
-    the view's thread.
-    """
+    """The views create an order's invoice once, show it, and read many from a query set."""
     assert run_framework("django_view.py", tmp_path) == [
         "200 pending the same again: True",
         "{'status': 'paid', 'ship': True} no invoice yet: 404",
@@ -84,9 +83,7 @@ def test_the_django_views(tmp_path: Path) -> None:
 
 
 def test_the_celery_task(tmp_path: Path) -> None:
-    """In a real worker with forked processes, each order has one invoice, however often its task is
-    delivered.
-    """
+    """Each order has one invoice in a real worker with forks, however often it is delivered."""
     lines = run_framework("celery_task.py", tmp_path)
     assert lines == ["20 tasks, 10 invoices", "20 requests came to the server"]
     assert list(tmp_path.iterdir()) == [], "its broker is in a folder of its own"
@@ -106,7 +103,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """What two runs of the demo on one output folder print and write."""
+    """Return the outputs and results of two runs of the demo in one folder."""
     folder = tmp_path_factory.mktemp("demo")
     first = run("demo.py", str(folder / "output"), folder=folder)
     first_results = results(folder / "output")
@@ -115,7 +112,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def test_the_demo_writes_one_line_for_each_order(demo: Demo) -> None:
-    """The results are in the order of the file, and name its lines and references."""
+    """The results are in the order of the file, with its line numbers and references."""
     _, written, _, _ = demo
     assert [(result["line"], result["reference"]) for result in written] == [
         (line, order["reference"]) for line, order in enumerate(orders(), 2)
@@ -123,9 +120,7 @@ def test_the_demo_writes_one_line_for_each_order(demo: Demo) -> None:
 
 
 def must_fail() -> set[int]:
-    """The lines of the orders that cannot be meant: no amount, no such token or network, no name,
-    or a name used before.
-    """
+    """Return the lines of orders with a bad amount, token, network, or reference."""
     failing, seen = set(), {""}
     for line, order in enumerate(orders(), 2):
         places = {"USDC": 6, "SOL": 9}.get(order["token"])
@@ -145,7 +140,7 @@ def must_fail() -> set[int]:
 
 
 def test_orders_that_must_fail_carry_an_error_and_no_invoice(demo: Demo) -> None:
-    """Just those orders fail that the file makes fail; each says why, and none has an invoice."""
+    """Exactly the invalid orders fail; each has an error, and none has an invoice."""
     _, written, _, _ = demo
     failed = [result for result in written if not result["ok"]]
     assert {result["line"] for result in failed} == must_fail()
@@ -155,7 +150,7 @@ def test_orders_that_must_fail_carry_an_error_and_no_invoice(demo: Demo) -> None
 
 
 def test_every_other_order_ends_as_its_payer_pays(demo: Demo) -> None:
-    """Each invoice has come to the end that the payer's behaviour in the file means for it."""
+    """Each invoice has the status that the payer's behaviour in the file leads to."""
     _, written, _, _ = demo
     found = {result["line"]: result["status"] for result in written if result["ok"]}
     expected = {
@@ -166,13 +161,13 @@ def test_every_other_order_ends_as_its_payer_pays(demo: Demo) -> None:
     assert found == expected
 
 
-def test_a_second_run_creates_nothing_and_says_the_same(demo: Demo) -> None:
-    """Run again on the same output, the demo finds every invoice that the first run created."""
+def test_a_second_run_creates_nothing_and_has_the_same_results(demo: Demo) -> None:
+    """A repeat on the same output returns every invoice of the first run."""
     first, first_results, second, second_results = demo
     created = len([result for result in first_results if result["ok"]])
     assert f"invoices created by this run: {created}\n" in first
     assert "invoices created by this run: 0\n" in second
-    # The texts of errors name the request, which is another one.
+    # The texts of errors contain the id of the request, which differs.
     assert [result | {"error": None} for result in second_results] == [
         result | {"error": None} for result in first_results
     ]

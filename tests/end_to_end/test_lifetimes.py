@@ -1,4 +1,4 @@
-"""A client's life: its loop, its views, its end, and what a user brings along."""
+"""Lifetime of a client: its loop, views and end, and the caller's session and middleware."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ from tests.support.raw_server import RawServer, answer, close, silence
 
 
 def test_one_client_in_several_runs() -> None:
-    """A client that was made outside of any loop works in one `asyncio.run` after another, and
-    leaves nothing behind.
-    """
+    """A client made outside any loop works in several `asyncio.run`, and leaves nothing behind."""
     with create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     pay = client(f"http://127.0.0.1:{port}")
@@ -53,9 +51,7 @@ def test_one_client_in_several_runs() -> None:
 
 
 async def test_two_running_loops() -> None:
-    """A client whose loop is running refuses to be used on another one, and goes on working on its
-    own.
-    """
+    """A client with a running loop refuses another one, and goes on working on its own."""
     async with RawServer(answer(PRICES)) as server, client(server.url) as pay:
         await pay.prices.list()
 
@@ -69,7 +65,7 @@ async def test_two_running_loops() -> None:
 
 
 async def test_loop_that_has_ended_in_a_thread() -> None:
-    """Once the loop that used the client has ended, another one may."""
+    """Another loop may use a client whose loop has ended."""
     pay = client("http://127.0.0.1:1", retry=None)
 
     async def use() -> None:
@@ -83,13 +79,11 @@ async def test_loop_that_has_ended_in_a_thread() -> None:
     await pay.close()
 
 
-# --- the end ---
+# --- end ---
 
 
 async def test_closed_client() -> None:
-    """A client may be closed twice, also unused; a call after that is refused before anything is
-    sent.
-    """
+    """A second `close()` is allowed, also without any call; later calls are refused unsent."""
     async with RawServer(answer(PRICES)) as server:
         for use in (True, False):
             pay = client(server.url)
@@ -105,9 +99,7 @@ async def test_closed_client() -> None:
 
 
 async def test_closed_during_a_call() -> None:
-    """A call that is under way when its client is closed ends with an error of ours that says that
-    it may have been taken.
-    """
+    """A call in progress under `close()` raises an error that it may have been received."""
     async with RawServer(silence) as server:
         pay = client(server.url)
         task = asyncio.create_task(invoice(pay))
@@ -130,9 +122,7 @@ def from_env(url: str) -> PayChainHQ:
 
 @pytest.mark.parametrize("make", [direct, from_env])
 async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
-    """A client that was used and never closed gives one ResourceWarning, which names the line that
-    made it.
-    """
+    """A used client without `close()` gives one ResourceWarning with the line that made it."""
     async with RawServer(answer(PRICES)) as server:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -172,16 +162,14 @@ with Emulator() as emulator:
 @pytest.mark.parametrize("options", [["-W", "always"], ["-X", "dev"]])
 @pytest.mark.parametrize("how", ["ends", "exits"])
 def test_the_end_of_the_interpreter_is_silent(how: str, options: list[str]) -> None:
-    """A program that forgets its client, and comes to its end, is not told of it, whatever it wants
-    to be warned of.
-    """
+    """A program that ends with an open client prints nothing, with any filter of warnings."""
     command = [sys.executable, *options, "-c", FORGETFUL, how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 async def test_unused_client_needs_no_close() -> None:
-    """A client that was never used can be dropped without a word."""
+    """An unused client can be dropped without a warning."""
     client("http://127.0.0.1:1")
     gc.collect()
 
@@ -213,7 +201,7 @@ async def test_view() -> None:
     ]
 
 
-async def test_view_keeps_what_is_not_changed() -> None:
+async def test_view_keeps_other_options() -> None:
     """An option that a view does not name is the client's, and `retry=None` is a change."""
     async with client("http://127.0.0.1:1", timeout=7) as pay:
         view = pay.with_options(retry=None)
@@ -228,11 +216,11 @@ async def test_view_keeps_what_is_not_changed() -> None:
             pay.with_options(api_key="x")  # type: ignore[call-arg]
 
 
-# --- a session of the user's own ---
+# --- a session of the caller's own ---
 
 
 async def test_own_session() -> None:
-    """A session of the user's own is used, with all that the client promises, and is left open."""
+    """A session of the caller's own is used with all guarantees of the client, and left open."""
     refused = answer(error_body("NOT_FOUND"), 404)
     session = aiohttp.ClientSession(headers={"X-Mine": "1"}, raise_for_status=True)
     async with RawServer(answer(PRICES), close, answer(PRICES), refused) as server, session:
@@ -248,9 +236,7 @@ async def test_own_session() -> None:
 
 
 async def test_own_session_without_a_server() -> None:
-    """Over a session of the user's own too, a refused connection has sent nothing, and is tried
-    again without a key.
-    """
+    """A refused connection of the caller's session has sent nothing, and is retried."""
     async with (
         aiohttp.ClientSession() as session,
         client("http://127.0.0.1:1", session=session) as pay,
@@ -261,7 +247,7 @@ async def test_own_session_without_a_server() -> None:
 
 
 async def test_own_session_that_is_closed() -> None:
-    """A call over a session that its user has closed is refused, with nothing sent."""
+    """A call over a closed session of the caller is refused, with nothing sent."""
     session = aiohttp.ClientSession()
     await session.close()
     async with client("http://127.0.0.1:1", session=session) as pay:
@@ -270,13 +256,11 @@ async def test_own_session_that_is_closed() -> None:
     assert caught.value.sent == "no"
 
 
-# --- middleware of the user's own ---
+# --- middleware of the caller's own ---
 
 
 async def test_middleware() -> None:
-    """Middleware sees each call once, the first outermost, whatever number of attempts it takes;
-    what it changes is sent.
-    """
+    """Middleware runs once a call, the first one outermost; its changes are sent."""
     seen: list[str] = []
 
     def named(name: str) -> Any:
@@ -308,7 +292,7 @@ async def test_middleware() -> None:
 
 @pytest.mark.parametrize("error", [KeyError("mine"), TimeoutError("mine"), OSError("mine")])
 async def test_exception_of_middleware(error: Exception) -> None:
-    """What the user's middleware raises passes through as it is."""
+    """An exception of the caller's middleware is raised unchanged."""
 
     async def broken(request: Request, send: Next) -> Response:
         raise error
@@ -319,8 +303,8 @@ async def test_exception_of_middleware(error: Exception) -> None:
     assert caught.value is error
 
 
-async def test_middleware_that_answers() -> None:
-    """Middleware may answer by itself, and its answer is read like the server's."""
+async def test_middleware_that_responds() -> None:
+    """Middleware may return a response itself, which is read like the server's."""
 
     async def cache(request: Request, send: Next) -> Response:
         return Response(200, {"x-request-id": "cached"}, answer(INVOICE).partition(b"\r\n\r\n")[2])

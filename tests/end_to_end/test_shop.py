@@ -1,4 +1,4 @@
-"""The example shop: driven over HTTP, and in a real browser, from the order to its payment."""
+"""Example shop: driven over HTTP, and in a real browser, from the order to its payment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paychainhq.emulator import API_KEY
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
 NEEDED = "NEED_BROWSER" in os.environ  # then nothing is skipped
-# With one of them alone: a watch that would look again in ten minutes, or no webhooks.
+# Webhooks alone, with a watch that polls every ten minutes; or polling alone, without webhooks.
 WAYS = {
     "told by webhook": ["--interval", "600"],
     "webhooks are lost": ["--interval", "0.5", "--no-webhooks"],
@@ -36,7 +36,7 @@ class Shop:
         self._process = process
 
     async def log(self) -> str:
-        """Close the shop, and return what it has logged."""
+        """Close the shop, and return its log."""
         self._process.terminate()
         _, log = await self._process.communicate()
         return log.decode()
@@ -70,9 +70,7 @@ async def open_shop(*options: str, seconds: float = 0.7) -> AsyncIterator[Shop]:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_order_is_paid_once(way: str) -> None:
-    """Its page shows where to pay how much, and neither a key nor an address of the API; the order
-    is shipped once.
-    """
+    """The page has address and amount, no key and no API address; the order is shipped once."""
     async with open_shop(*WAYS[way]) as shop, aiohttp.ClientSession(shop.url) as session:
         async with session.post("/orders", data={"article": "Grinder"}) as answer:
             page, path = await answer.text(), answer.url.path
@@ -95,8 +93,8 @@ async def test_an_order_is_paid_once(way: str) -> None:
         assert (await shop.log()).count("ship the order") == 1
 
 
-async def test_what_the_shop_does_not_sell() -> None:
-    """Unknown articles, orders and senders of webhooks get nothing."""
+async def test_unknown_requests_to_the_shop() -> None:
+    """Unknown articles, orders and senders of webhooks are refused."""
     async with open_shop() as shop, aiohttp.ClientSession(shop.url) as session:
         async with session.post("/orders", data={"article": "A bridge"}) as answer:
             assert answer.status == 400
@@ -116,9 +114,7 @@ async def test_what_the_shop_does_not_sell() -> None:
 )
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_page_in_a_real_browser(way: str) -> None:
-    """From the order to the payment the page shows how things stand, and asks nobody but the
-    shop.
-    """
+    """The page follows the order up to its payment, and connects only to the shop."""
     if not NEEDED:
         pytest.importorskip(
             "playwright", reason="there is no Playwright here (dependency group `browser`)"

@@ -1,6 +1,4 @@
-"""Users test their own code with aioresponses, which answers in place of aiohttp's sessions: the
-client works under it.
-"""
+"""aioresponses: users' tests mock aiohttp's sessions with it, and the client supports that."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ INVOICES = f"{HOST}/api/v1/businesses/biz_123/invoices"
 
 
 class MockedResponse(aiohttp.ClientResponse):
-    """What aioresponses 0.7.9 makes lacks an argument that aiohttp 3.14 asks for."""
+    """A response of aioresponses 0.7.9 with the argument that aiohttp 3.14 requires."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"stream_writer": Mock(output_size=0), **kwargs})
@@ -55,9 +53,7 @@ async def pay(request: pytest.FixtureRequest, mocked: aioresponses) -> Any:
 
 
 async def test_a_mocked_success(pay: PayChainHQ, mocked: aioresponses) -> None:
-    """A mocked answer is decoded as a real one would be, and the mock sees what would have been
-    sent.
-    """
+    """A mocked response is decoded like a real one, and the mock records the request."""
     mocked.post(INVOICES, payload=INVOICE, headers={"x-request-id": "req_1"})
     invoice = await pay.invoices.create("150", "USDC", "eth", idempotency_key="order-7")
     assert invoice.amount.display == Decimal(150)
@@ -89,7 +85,7 @@ async def test_a_mocked_query(pay: PayChainHQ, mocked: aioresponses) -> None:
 
 
 async def test_a_mocked_error(pay: PayChainHQ, mocked: aioresponses) -> None:
-    """A mocked status and envelope are the error that they stand for."""
+    """A mocked status and envelope raise the error of that code."""
     mocked.get(
         f"{HOST}/api/v1/businesses/invoices/inv_9",
         status=404,
@@ -100,10 +96,8 @@ async def test_a_mocked_error(pay: PayChainHQ, mocked: aioresponses) -> None:
     assert (caught.value.sent, states(caught.value)) == ("yes", [404])
 
 
-async def test_mocked_failures_are_met_with_retries(pay: PayChainHQ, mocked: aioresponses) -> None:
-    """A mocked outage, exception and timeout are repeated like real ones, under one idempotency
-    key.
-    """
+async def test_mocked_failures_are_retried(pay: PayChainHQ, mocked: aioresponses) -> None:
+    """A mocked outage, exception or timeout is retried like a real one, under one key."""
     mocked.post(INVOICES, status=503)
     mocked.post(INVOICES, exception=aiohttp.ServerDisconnectedError())
     mocked.post(INVOICES, timeout=True)
@@ -130,12 +124,10 @@ async def test_mocked_failures_are_met_with_retries(pay: PayChainHQ, mocked: aio
     ],
     ids=["not mocked", "timeout", "no JSON"],
 )
-async def test_what_is_mocked_as_broken(
+async def test_mocked_and_missing_connections_fail(
     pay: PayChainHQ, mocked: aioresponses, failure: dict[str, Any], kind: type[PayChainError]
 ) -> None:
-    """What is not mocked is a failed connection, and what is mocked as broken is one of our errors
-    too.
-    """
+    """Unmocked requests and mocked exceptions are failed connections, as the package's errors."""
     if failure:
         mocked.get(f"{HOST}/api/v1/prices", repeat=True, **failure)
     with pytest.raises(kind) as caught:
@@ -144,7 +136,7 @@ async def test_what_is_mocked_as_broken(
 
 
 async def test_a_mocked_redirect_is_not_followed(pay: PayChainHQ, mocked: aioresponses) -> None:
-    """A mock that leads elsewhere is not followed, as the server would not be."""
+    """A mocked redirect is not followed, like one of the server."""
     mocked.get(
         f"{HOST}/api/v1/prices", status=307, headers={"Location": "https://elsewhere.example/"}
     )
@@ -163,8 +155,8 @@ async def test_a_mocked_job(pay: PayChainHQ, mocked: aioresponses) -> None:
     assert [outcome.ok for outcome in outcomes] == [True] * 5
 
 
-async def test_a_mocked_answer_with_a_secret(mocked: aioresponses) -> None:
-    """A created key is given, and stays hidden, under mocks as well."""
+async def test_a_mocked_response_with_a_secret(mocked: aioresponses) -> None:
+    """A created key is returned, and stays concealed, under mocks as well."""
     mocked.post(f"{HOST}/api/v1/businesses/biz_123/api-keys", payload=CREATED_KEY)
     async with client(HOST, dashboard=DashboardSession({"X-Session": "s"})) as pay:
         created = await pay.api_keys.create("server")

@@ -1,6 +1,4 @@
-"""Whatever a server answers, to whatever was asked, there is a result of the promised type or an
-error of ours.
-"""
+"""Arbitrary responses to any request: a result of the promised type, or an error of the package."""
 
 from __future__ import annotations
 
@@ -41,10 +39,9 @@ from tests.support.json_tools import keys_in, replaced
 from tests.support.raw_server import Behaviour, RawServer, Recorded
 from tests.support.samples import BY_NAME, SAMPLES
 
-# --- what may come ---
+# --- responses ---
 
-# What a client sees of a header: any byte, those beyond ASCII that are no UTF-8 as halves of
-# surrogate pairs.
+# Header values as a client gets them: any byte, with invalid UTF-8 as surrogates.
 header_text = st.binary(max_size=30).map(
     lambda raw: raw.translate(None, b"\0\r\n").strip().decode(errors="surrogateescape")
 )
@@ -117,7 +114,7 @@ envelopes = st.fixed_dictionaries(
 
 
 def deep(levels: int) -> bytes:
-    """An error whose details are nested."""
+    """Return an error with nested details."""
     return (
         b'{"error":{"code":"DEEP","message":"no","details":'
         + b"[" * levels
@@ -129,7 +126,7 @@ def deep(levels: int) -> bytes:
 
 @st.composite
 def nearly_documented(draw: st.DrawFn) -> Any:
-    """A documented answer, with something else in one place or two."""
+    """Return a documented response with one or two changes."""
     sample = draw(st.sampled_from(SAMPLES)).response
     for path in draw(st.lists(st.sampled_from(keys_in(sample)), max_size=2, unique=True)):
         try:
@@ -139,7 +136,7 @@ def nearly_documented(draw: st.DrawFn) -> Any:
             KeyError,
             IndexError,
             AttributeError,
-        ):  # the first change has taken the place of the second away
+        ):  # the first change has replaced the parent of the second
             break
     return sample
 
@@ -183,13 +180,11 @@ REQUEST = Request(
     retry=None,
 )
 
-# --- what must come of it ---
+# --- expectations ---
 
 
 def check(error: PayChainError) -> None:
-    """An error can be shown, even on a terminal; it tells whether the request was sent; and it
-    survives a pickle.
-    """
+    """Check that an error can be printed on any terminal and pickled, and has a valid `sent`."""
     assert error.sent in ("no", "yes", "unknown")
     assert str(error).encode()
     again = pickle.loads(pickle.dumps(error))
@@ -203,7 +198,7 @@ def check(error: PayChainError) -> None:
 
 
 async def outcome(made: Awaitable[Any]) -> Any:
-    """What a call gives, or its error, which is one of ours and complete."""
+    """Return the result of a call, or its error, which is a complete one of the package."""
     try:
         return await made
     except PayChainError as error:
@@ -212,7 +207,7 @@ async def outcome(made: Awaitable[Any]) -> Any:
 
 
 def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any:
-    """Make a call of a client that meets an answer without a socket."""
+    """Make a call of a client that gets a response without a socket."""
 
     async def answering(_: Request, __: Next) -> Response:
         return response
@@ -242,10 +237,8 @@ def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any
     name="api_keys.create", response=Response(200, {}, b'{"data":' + b"[" * 400 + b"]" * 400 + b"}")
 )
 @example(name="api_keys.list", response=Response(500, CIMultiDict({"x-request-id": "\udcff"}), b""))
-def test_any_answer_to_an_operation(name: str, response: Response) -> None:
-    """A modelled operation gives a value of its type, or an error of ours that is complete; an
-    error status is never a value.
-    """
+def test_any_response_to_an_operation(name: str, response: Response) -> None:
+    """A modelled operation returns its type or raises a complete error; error statuses raise."""
     result = ask(response, lambda pay: call(pay, name, CALLS[name]))
     type_: Any = OPERATIONS[name].response_type
     assert isinstance(result, (PayChainError, get_origin(type_) or type_))
@@ -256,17 +249,15 @@ def test_any_answer_to_an_operation(name: str, response: Response) -> None:
 @given(response=answers)
 @example(response=Response(200, {}, b'{"a":' * 400 + b"1" + b"}" * 400))
 @example(response=Response(404, {}, deep(400)))
-def test_any_answer_to_a_plain_request(response: Response) -> None:
-    """A request that is not modelled gives plain JSON, or an error of ours that is complete."""
+def test_any_response_to_a_plain_request(response: Response) -> None:
+    """A request without a model returns plain JSON, or raises a complete error of the package."""
     result = ask(response, lambda pay: pay.request("GET", "/api/v1/new"))
     assert isinstance(result, (PayChainError, dict, list, str, int, float, type(None)))
     assert isinstance(result, PayChainError) or response.status < 300
 
 
-def test_details_beyond_showing() -> None:
-    """Details that are nested more deeply than Python can print do not keep the error from being
-    shown.
-    """
+def test_details_beyond_printing() -> None:
+    """Details nested beyond Python's limit of printing do not prevent printing the error."""
     with pytest.raises(BadRequestError, match="400 DEEP no"):
         plain(REQUEST, Response(400, {}, deep(1000)))
 
@@ -281,9 +272,7 @@ def test_details_beyond_showing() -> None:
 )
 @example(given={"Retry-After": "Mon, 1 Jan 0001 00:00:00"})
 def test_any_retry_after(given: dict[str, str]) -> None:
-    """What the server asks to wait is nothing, or 0 seconds to a day, whatever stands in its
-    headers.
-    """
+    """`retry_after` is None, or 0 seconds to a day, for any headers."""
     wait = retry_after(Response(429, CIMultiDict(given), b""))
     assert wait is None or 0 <= wait <= 86_400
 
@@ -297,9 +286,7 @@ def test_any_retry_after(given: dict[str, str]) -> None:
 @example(date="Mon, 1 Jan 2024 00:00:00 -0000", expires_at="2026-03-14T09:20:00.000Z")
 @example(date="Mon, 1 Jan 2024 00:00:00 +99999999999999999", expires_at="2026-03-14T09:20:00.000Z")
 def test_any_date_while_waiting(date: str, expires_at: str) -> None:
-    """Expiry is judged by the server's `Date`, and waiting survives one that is none, or has no
-    zone.
-    """
+    """Expiry follows the server's `Date`; waiting survives one that is invalid or has no zone."""
     body = written(
         {**BY_NAME["invoices.get"].response, "status": "pending", "expiresAt": expires_at}
     )
@@ -351,12 +338,10 @@ def scripted(status: int, given: dict[bytes, bytes], body: bytes) -> Behaviour:
 )
 @example(name="invoices.create", status=429, given={b"x-request-id": b"\xff"}, body=b"")
 @example(name="prices.list", status=200, given={b"Content-Encoding": b"gzip"}, body=b"{}")
-def test_any_answer_over_the_wire(
+def test_any_response_over_the_wire(
     name: str, status: int, given: dict[bytes, bytes], body: bytes
 ) -> None:
-    """The same from the socket up, through retry and limits; every attempt that an error tells of
-    was made.
-    """
+    """The same over a socket, with retries and limits; each listed attempt was really made."""
 
     async def run() -> None:
         async with RawServer(scripted(status, given, body)) as server, authorized(server) as pay:

@@ -1,4 +1,4 @@
-"""TLS and proxies: whom the client trusts, and through whom it goes."""
+"""TLS and proxies: trusted servers, and connections through others."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from tests.support.raw_server import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# A certificate of our own making for localhost and 127.0.0.1, good for a hundred years, with its
-# key.
+# A self-signed certificate for localhost and 127.0.0.1, valid for a hundred years, with its key.
 CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 PASSWORD = "p@ss:word"
 BASIC = "Basic " + base64.b64encode(f"me:{PASSWORD}".encode()).decode()
@@ -38,7 +37,7 @@ def trusting() -> ssl.SSLContext:
 # --- TLS ---
 
 
-async def test_context_of_ones_own() -> None:
+async def test_a_custom_context() -> None:
     """A TLS context that trusts the server's certificate is used."""
     async with (
         RawServer(answer(PRICES), tls=server_tls()) as server,
@@ -49,7 +48,7 @@ async def test_context_of_ones_own() -> None:
 
 
 async def test_untrusted_certificate() -> None:
-    """A server whose certificate cannot be verified gets no request, and the error says why."""
+    """A server without a verifiable certificate gets no request; the error gives the reason."""
     async with RawServer(answer(PRICES), tls=server_tls()) as server, client(server.url) as pay:
         with pytest.raises(
             ConnectionFailedError, match="certificate could not be verified"
@@ -60,9 +59,7 @@ async def test_untrusted_certificate() -> None:
 
 
 async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
-    """A connection over which a call has timed out is closed at once, also if the other side never
-    ends TLS.
-    """
+    """The connection of a timed-out call is closed at once, also if the peer never ends TLS."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def listen() -> None:
@@ -84,7 +81,7 @@ async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
 
 @pytest.mark.parametrize("value", [False, True, "no", 0])
 def test_verification_cannot_be_switched_off(value: Any) -> None:
-    """There is no switch that trusts any certificate."""
+    """No option accepts every certificate."""
     with pytest.raises(ConfigurationError, match="ssl must be"):
         PayChainHQ(ssl=value)
 
@@ -93,7 +90,7 @@ def test_verification_cannot_be_switched_off(value: Any) -> None:
 
 
 class Tunnel(RawServer):
-    """A proxy that opens the tunnel that a CONNECT asks for, and leads every tunnel to one port."""
+    """A proxy that opens the tunnel of each CONNECT to one port."""
 
     def __init__(self, port: int) -> None:
         super().__init__(self._open)
@@ -117,9 +114,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @pytest.mark.parametrize("credentials", ["", "me:p%40ss%3Aword@"])
 async def test_plain_proxy(credentials: str) -> None:
-    """Over http, the proxy gets the request with the whole URL, and its own credentials,
-    unescaped.
-    """
+    """Over http, the proxy gets the request with the whole URL and its own credentials."""
     async with RawServer(answer(PRICES)) as proxy:
         url = proxy.url.replace("//", "//" + credentials)
         async with client("http://api.example.localhost", proxy=url) as pay:
@@ -134,9 +129,7 @@ async def test_plain_proxy(credentials: str) -> None:
 
 
 async def test_tunnel() -> None:
-    """Over https, the proxy sees a CONNECT with its own credentials and nothing else; the server
-    does not see those.
-    """
+    """Over https, the proxy sees a CONNECT with its credentials only, and the server none of it."""
     async with RawServer(answer(PRICES), tls=server_tls()) as server:
         port = int(server.url.rpartition(":")[2])
         async with Tunnel(port) as proxy:
@@ -152,9 +145,7 @@ async def test_tunnel() -> None:
 
 
 async def test_proxy_that_refuses() -> None:
-    """A proxy that opens no tunnel, or is not there, is a failed connection over which nothing was
-    sent.
-    """
+    """A proxy that is absent, or opens no tunnel, is a failed connection; nothing was sent."""
     async with RawServer(answer(b"", 407)) as proxy:
         for url in (proxy.url, "http://127.0.0.1:1"):
             async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
@@ -166,9 +157,7 @@ async def test_proxy_that_refuses() -> None:
 
 
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxy is used only with `trust_env`, not for hosts that it excepts, and not
-    before one that is given.
-    """
+    """The environment's proxy requires `trust_env`, has exceptions, and yields to an argument."""
     async with RawServer(answer(PRICES)) as server, RawServer(answer(PRICES)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:p%40ss%3Aword@"))
         monkeypatch.setenv("no_proxy", "elsewhere.example.com")
@@ -189,7 +178,7 @@ async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "proxy", ["", "proxy:3128", "socks5://proxy", "http://", "http://proxy:99999", "http://[::1", 5]
 )
-def test_proxy_that_cannot_be(proxy: Any) -> None:
+def test_an_invalid_proxy(proxy: Any) -> None:
     """A proxy that is no http URL is refused by the constructor."""
     with pytest.raises(ConfigurationError, match="proxy must be an http or https URL"):
         PayChainHQ(proxy=proxy)

@@ -1,4 +1,4 @@
-"""Deadlines that share timers end blocks as `asyncio.timeout` does."""
+"""Deadlines that share timers: they end blocks as `asyncio.timeout` does."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def soon(seconds: float = 0.01) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def test_a_block_that_is_done_in_time_is_left_alone(deadlines: Deadlines) -> None:
-    """Nothing happens to it, nor to what its task does after it."""
+async def test_a_block_that_ends_in_time_is_left_alone(deadlines: Deadlines) -> None:
+    """Neither the block nor its task is cancelled later."""
     with deadlines.at(soon(0.2)) as deadline:
         await asyncio.sleep(0)
     await asyncio.sleep(0.3)
@@ -28,7 +28,7 @@ async def test_a_block_that_is_done_in_time_is_left_alone(deadlines: Deadlines) 
 
 
 async def test_a_block_that_takes_too_long_ends_as_a_timeout(deadlines: Deadlines) -> None:
-    """It is cancelled, not before its time, and its task is not cancelled any more afterwards."""
+    """The block is cancelled, not too early, and its task is not cancelled afterwards."""
     when = soon()
     with pytest.raises(TimeoutError), deadlines.at(when):
         await asyncio.Event().wait()
@@ -38,15 +38,15 @@ async def test_a_block_that_takes_too_long_ends_as_a_timeout(deadlines: Deadline
     assert task.cancelling() == 0
 
 
-async def test_a_time_that_has_passed_ends_the_block_at_its_first_wait(
+async def test_a_deadline_in_the_past_ends_the_block_at_its_first_wait(
     deadlines: Deadlines,
 ) -> None:
-    """A deadline in the past is one that is over."""
+    """A deadline in the past has already passed."""
     with pytest.raises(TimeoutError), deadlines.at(soon(-100)):
         await asyncio.Event().wait()
 
 
-async def test_deadlines_of_the_same_time_end_together_and_others_do_not(
+async def test_equal_deadlines_end_together(
     deadlines: Deadlines,
 ) -> None:
     """Many blocks with one deadline all end; one with a later deadline goes on."""
@@ -65,10 +65,10 @@ async def test_deadlines_of_the_same_time_end_together_and_others_do_not(
     ] * 50 + ["done"]
 
 
-async def test_the_inner_of_two_that_ended_at_once_leaves_it_to_the_outer(
+async def test_simultaneous_timeouts_are_raised_by_the_outer_block(
     deadlines: Deadlines,
 ) -> None:
-    """Both are over: the outer one is told, as with nested `asyncio.timeout`s."""
+    """The outer block raises `TimeoutError`, as with nested `asyncio.timeout`s."""
     when = soon()
     inner_saw: list[type[BaseException]] = []
     with pytest.raises(TimeoutError), deadlines.at(when):
@@ -82,7 +82,7 @@ async def test_the_inner_of_two_that_ended_at_once_leaves_it_to_the_outer(
 
 
 async def test_an_inner_deadline_does_not_end_the_outer_block(deadlines: Deadlines) -> None:
-    """After the inner timeout, the outer block goes on."""
+    """The outer block goes on after the inner timeout."""
     with deadlines.at(soon(60)) as outer:
         with pytest.raises(TimeoutError), deadlines.at(soon()):
             await asyncio.Event().wait()
@@ -91,7 +91,7 @@ async def test_an_inner_deadline_does_not_end_the_outer_block(deadlines: Deadlin
 
 
 async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> None:
-    """Who cancels the task gets a cancelled task, also if the deadline is over as well."""
+    """A cancelled task ends as cancelled, also if the deadline has passed as well."""
 
     async def block(at: float) -> None:
         with deadlines.at(at):
@@ -106,9 +106,7 @@ async def test_a_cancellation_from_outside_stays_one(deadlines: Deadlines) -> No
 
 
 async def test_an_error_of_the_block_is_not_hidden(deadlines: Deadlines) -> None:
-    """What the block raises when it is cancelled by its deadline is what comes out, and the task is
-    whole again.
-    """
+    """The block's own error during its timeout is raised, and the task can go on."""
     with pytest.raises(LookupError), deadlines.at(soon(-100)):
         try:
             await asyncio.Event().wait()
@@ -122,7 +120,7 @@ async def test_an_error_of_the_block_is_not_hidden(deadlines: Deadlines) -> None
 async def test_many_deadlines_need_few_timers(
     deadlines: Deadlines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand calls that come at once set a timer or two."""
+    """A thousand calls at once set a timer or two."""
     loop = asyncio.get_running_loop()
     timers: list[float] = []
     call_at = loop.call_at

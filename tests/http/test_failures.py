@@ -1,6 +1,4 @@
-"""Failures between the socket and the call: cancelled waits, early answers, large heads, answers
-that nobody asked for.
-"""
+"""Failures below the call: cancelled waits, early or stray responses, large heads."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from tests.http.test_connection import server_tls, trusting
 from tests.support.client import INVOICE, PRICES, client, invoice, states
 from tests.support.raw_server import RawServer, Recorded, answer, silence
 
-FAST, SESSION, OWN = "the fast path", "the session path", "a session of one's own"
+FAST, SESSION, OWN = "the fast path", "the session path", "the caller's session"
 PATIENT = RetryPolicy(first=0.001, cap=0.002)
 
 
@@ -59,7 +57,7 @@ def pool_of(pay: PayChainHQ) -> Any:
 
 
 def idle(pay: PayChainHQ) -> list[Any]:
-    """Return the protocols of the connections that wait in aiohttp's pool."""
+    """Return the protocols of the idle connections in aiohttp's pool."""
     return [
         protocol
         for queue in pool_of(pay)._session.connector._conns.values()
@@ -67,14 +65,12 @@ def idle(pay: PayChainHQ) -> list[Any]:
     ]
 
 
-# --- cancelled by nobody ---
+# --- stray cancellations ---
 
 
 @own_pool
-async def test_a_call_under_way_when_the_client_is_closed(way: str) -> None:
-    """It fails as a connection does: it may have been sent; a call that begins afterwards is
-    refused as a misuse.
-    """
+async def test_a_call_in_progress_when_the_client_is_closed(way: str) -> None:
+    """A call in progress fails as a connection does; a later one is refused as a misuse."""
     async with RawServer(silence) as server, client_of(way, server.url) as pay:
         call = asyncio.create_task(invoice(pay))
         while not server.requests:
@@ -93,16 +89,14 @@ async def test_a_call_under_way_when_the_client_is_closed(way: str) -> None:
 async def test_a_call_that_waits_for_a_connection_when_the_client_is_closed(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has sent nothing, and says so: aiohttp cancels its wait, and nobody has cancelled the
-    call.
-    """
+    """A waiting call reports that nothing was sent: aiohttp cancels its wait, not the call."""
     if way == SESSION:
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     async with RawServer(silence) as server, client(server.url, max_connections=1) as pay:
         first = asyncio.create_task(invoice(pay))
         while not server.requests:
             await asyncio.sleep(0.01)
-        # The client's own limit would keep the second call from aiohttp's pool.
+        # The client's own limit would stop the second call before aiohttp's pool.
         waiting = asyncio.create_task(pool_of(pay).send(a_read()))
         while not pool_of(pay)._session.connector._waiters:
             await asyncio.sleep(0.01)
@@ -126,10 +120,8 @@ def a_read() -> Request:
     )
 
 
-async def test_a_session_of_ones_own_that_is_closed_under_a_call() -> None:
-    """Calls that are under way, and those that wait, fail as connections do: no bare cancellation
-    comes out of them.
-    """
+async def test_a_callers_session_that_is_closed_under_a_call() -> None:
+    """Active and waiting calls fail as connections do, and never with a bare cancellation."""
     async with RawServer(silence) as server:
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
         async with client(server.url, session=session, retry=None, timeout=60) as pay:
@@ -146,9 +138,7 @@ async def test_a_session_of_ones_own_that_is_closed_under_a_call() -> None:
 @pytest.mark.parametrize("inner", [True, False], ids=["before the attempt", "during the attempt"])
 @own_pool
 async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool) -> None:
-    """A task that is cancelled ends as cancelled: also if it has cancelled itself before it makes
-    the call.
-    """
+    """A cancelled task ends as cancelled, also if it cancelled itself before its call."""
     async with RawServer(silence) as server, client_of(way, server.url) as pay:
 
         async def call() -> None:
@@ -170,9 +160,7 @@ async def test_a_cancellation_that_was_requested_stays_one(way: str, inner: bool
 
 
 async def test_a_call_in_a_task_that_was_cancelled_before() -> None:
-    """A call that cleans up in a cancelled task is not taken for cancelled when its session is
-    closed under it.
-    """
+    """Cleanup in a cancelled task: a session closed under its call does not cancel it again."""
     async with RawServer(silence) as server, client(server.url) as pay:
         begun = asyncio.Event()
 
@@ -193,18 +181,18 @@ async def test_a_call_in_a_task_that_was_cancelled_before() -> None:
             await task
 
 
-# --- answers that nobody asked for ---
+# --- stray responses ---
 
 
 async def answer_twice(request: Recorded, writer: asyncio.StreamWriter) -> None:
-    """Answer a create with its own description as id, and once more with another id."""
+    """Respond to a create with its description as id, and once more with another id."""
     own = {
         **INVOICE,
         "id": request.json["description"],
         "amount": {**INVOICE["amount"], "display": request.json["amount"]},
     }
     writer.write(answer(own))
-    await asyncio.sleep(0.2)  # it is a packet of its own
+    await asyncio.sleep(0.2)  # as a packet of its own
     writer.write(answer({**own, "id": "inv_of_another"}))
 
 
@@ -220,10 +208,8 @@ async def two_invoices(pay: PayChainHQ, amounts: tuple[str, str] = ("1", "2")) -
 
 
 @pytest.mark.parametrize("way", [FAST, SESSION, "a mock's session path"])
-async def test_an_answer_that_nobody_asked_for(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stray answer on an idle connection ends that connection, and never becomes the next
-    result.
-    """
+async def test_a_stray_response(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stray response ends its idle connection, and never becomes the next result."""
     if way not in (FAST, SESSION):
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
     async with RawServer(answer_twice) as server, client_of(way, server.url) as pay:
@@ -231,8 +217,8 @@ async def test_an_answer_that_nobody_asked_for(way: str, monkeypatch: pytest.Mon
     assert server.accepted == 2
 
 
-async def test_an_answer_that_nobody_asked_for_through_a_proxy() -> None:
-    """The same on the connection to a proxy."""
+async def test_a_stray_response_through_a_proxy() -> None:
+    """A stray response ends an idle connection to a proxy."""
     async with (
         RawServer(answer_twice) as proxy,
         client("http://api.localhost", proxy=proxy.url) as pay,
@@ -241,10 +227,8 @@ async def test_an_answer_that_nobody_asked_for_through_a_proxy() -> None:
     assert proxy.accepted == 2
 
 
-async def test_an_answer_that_nobody_asked_for_over_ones_own_session() -> None:
-    """The package cannot check the connection there: a created invoice with another amount is an
-    error, and is not recorded.
-    """
+async def test_a_stray_response_over_the_callers_session() -> None:
+    """The connection cannot be checked: an invoice of another amount is an error, not recorded."""
     ledger = MemoryLedger()
     async with (
         RawServer(answer_twice) as server,
@@ -298,12 +282,10 @@ ECHOES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("asked", "answered", "path"), ECHOES.values(), ids=ECHOES)
-async def test_what_is_compared(
+async def test_comparison_of_a_created_invoice(
     asked: dict[str, Any], answered: dict[str, Any], path: str | None
 ) -> None:
-    """Amounts are compared as exact decimals, tokens without regard to case, customers as they
-    are.
-    """
+    """Amounts are compared as exact decimals, tokens ignoring case, customers exactly."""
     given = {"amount": "150", "token": "USDC", "chain": "eth", "customer_id": "cus_123", **asked}
     async with RawServer(answer({**INVOICE, **answered})) as server:
         async with client_of(OWN, server.url) as pay:
@@ -317,11 +299,11 @@ async def test_what_is_compared(
             assert (await pay.invoices.create(**given)).id == INVOICE["id"]
 
 
-# --- an answer before the request was read ---
+# --- a response before the request was read ---
 
 
 class Deaf(RawServer):
-    """Server that answers a large request after its head, and does not read the body."""
+    """Server that responds to a large request after its head, and does not read the body."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -338,10 +320,8 @@ class Deaf(RawServer):
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @own_pool
-async def test_an_early_answer(way: str, tls: bool) -> None:
-    """A connection that still has a request in its buffer is closed, and its buffer freed, not used
-    again.
-    """
+async def test_an_early_response(way: str, tls: bool) -> None:
+    """A connection with unsent request data is closed and freed, and not used again."""
     server = Deaf(tls=server_tls() if tls else None)
     server.open = []
     async with server, client_of(way, server.url, **({"ssl": trusting()} if tls else {})) as pay:
@@ -361,7 +341,7 @@ async def test_an_early_answer(way: str, tls: bool) -> None:
 
 @every_way
 async def test_a_long_header_is_read(way: str) -> None:
-    """Headers of up to 64 KiB are no trouble: the create is handled once."""
+    """Headers of up to 64 KiB are read: the create is handled once."""
     long = answer(INVOICE, headers={"X-Long": "x" * 60_000, "X-Second": "y" * 20_000})
     async with RawServer(long) as server, client_of(way, server.url) as pay:
         made = await invoice(pay)
@@ -381,9 +361,7 @@ TOO_LARGE = {
 @pytest.mark.parametrize("large", TOO_LARGE.values(), ids=TOO_LARGE)
 @every_way
 async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
-    """It is an answer: the error says so, and nothing is sent again, neither a create with a key
-    nor a read.
-    """
+    """The error counts it as a response; neither a create with a key nor a read is sent again."""
     async with RawServer(large) as server, client_of(way, server.url) as pay:
         for make in (invoice, lambda pay: pay.prices.list()):
             with pytest.raises(DecodeError, match="longer than 65536 bytes") as caught:
@@ -394,7 +372,7 @@ async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
     assert len(server.requests) == 2
 
 
-# --- slips of one's own ---
+# --- mistakes in the package ---
 
 
 @pytest.mark.parametrize(
@@ -403,12 +381,10 @@ async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
     ids=lambda slip: type(slip).__name__,
 )
 @pytest.mark.parametrize("where", ["fast_path.message", "make_response", "Sender._note"])
-async def test_a_slip_is_not_taken_for_a_failed_connection(
+async def test_an_internal_error_is_not_taken_for_a_failed_connection(
     where: str, slip: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of the package's own code comes out as it is: nothing is repeated, and no server is
-    blamed.
-    """
+    """An error of the package's own code is raised as it is, and causes no retry."""
 
     def fail(*_: object) -> Any:
         raise slip

@@ -1,6 +1,4 @@
-"""The short way over a connection: it says the same as aiohttp's session would, and steps aside
-where it does not fit.
-"""
+"""Fast path over a pooled connection: requests equal to aiohttp's, and the session as fallback."""
 
 from __future__ import annotations
 
@@ -28,23 +26,19 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def test_this_aiohttp_fits() -> None:
-    """The names inside aiohttp that the short way stands on are there: if this fails, calls work,
-    but slower.
-    """
+def test_the_installed_aiohttp_fits() -> None:
+    """The fast path's internal names of aiohttp exist: otherwise calls work, but more slowly."""
     assert fast_path.is_genuine()
 
 
 def test_an_aiohttp_that_is_mocked_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mock in the place of aiohttp's session is to see each request."""
+    """A mock in the place of aiohttp's session gets each request."""
     monkeypatch.setattr(aiohttp.ClientSession, "_request", lambda *_: None)
     assert not fast_path.is_genuine()
 
 
 async def requests_of_a_day(url: str) -> None:
-    """Make one request of each shape: with a body, with a query, without either, without a key, one
-    that deletes.
-    """
+    """Make one request of each shape: with a body, a query, neither, no key, and a DELETE."""
     async with client(url) as pay:
         await invoice(pay, idempotency_key="order-7", description="Grüße, 世界")
         await pay.invoices.list(status="paid", limit=2)
@@ -54,10 +48,8 @@ async def requests_of_a_day(url: str) -> None:
         await pay.request("POST", "/api/v1/new", idempotency_key="order-9")
 
 
-async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Method, target, headers and body of every request are those that aiohttp's session would
-    send.
-    """
+async def test_both_paths_send_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Method, target, headers and body of every request are those of aiohttp's session."""
     page = {
         "data": [],
         "pagination": {"page": 1, "limit": 2, "total": 0, "totalPages": 0, "hasMore": False},
@@ -85,8 +77,8 @@ async def test_both_ways_say_the_same_on_the_wire(monkeypatch: pytest.MonkeyPatc
     assert [r.method for r in said[0]] == ["POST", "GET", "GET", "GET", "DELETE", "POST"]
 
 
-async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client of its own, without a proxy, does not go through aiohttp's session."""
+async def test_the_fast_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client without proxy or session does not go through aiohttp's session."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         monkeypatch.setattr(session_path, "send", None)
         await invoice(pay)
@@ -101,18 +93,18 @@ async def test_a_connection_is_used_again(way: str) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Connection": "close"}, {"Connection": "Close, x"}])
-async def test_a_connection_that_is_said_to_end_is_not_used_again(
+async def test_a_connection_with_an_announced_end_is_not_used_again(
     way: str, header: dict[str, str]
 ) -> None:
-    """`Connection: close` is heeded."""
+    """`Connection: close` is respected."""
     async with RawServer(answer(INVOICE, headers=header)) as server, client(server.url) as pay:
         for _ in range(2):
             await invoice(pay)
     assert server.accepted == 2
 
 
-async def test_what_comes_unasked_is_not_taken_for_an_answer() -> None:
-    """A reply that arrives while nobody has asked is never given to whoever asks next."""
+async def test_unrequested_data_is_not_taken_for_a_response() -> None:
+    """Data that arrives on an idle connection never becomes the response of the next call."""
     unasked = answer({**INVOICE, "id": "inv_of_another"})
 
     async def answer_and_one_more(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -131,15 +123,15 @@ async def test_what_comes_unasked_is_not_taken_for_an_answer() -> None:
     assert server.accepted == 3
 
 
-async def test_informational_answers_are_passed_over(way: str) -> None:
-    """100, 102 and 103 before the answer are not the answer."""
+async def test_informational_responses_are_skipped(way: str) -> None:
+    """100, 102 and 103 before the response are not the response."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + b"HTTP/1.1 102 Processing\r\n\r\n"
     async with RawServer(early + answer(INVOICE)) as server, client(server.url) as pay:
         assert info(await invoice(pay)).status == 200
 
 
 async def test_a_body_without_length_ends_with_the_connection(way: str) -> None:
-    """An answer whose end is the end of the connection is whole."""
+    """A response that ends with its connection is complete."""
     body = answer(INVOICE).partition(b"\r\n\r\n")[2]
 
     async def until_closed(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +145,7 @@ async def test_a_body_without_length_ends_with_the_connection(way: str) -> None:
 
 
 async def test_no_content(way: str) -> None:
-    """An answer without a body leaves the connection as it was."""
+    """A response without a body leaves the connection open."""
     async with (
         RawServer(b"HTTP/1.1 204 No Content\r\n\r\n", answer({"a": 1})) as server,
         client(server.url) as pay,
@@ -171,8 +163,8 @@ async def test_no_content(way: str) -> None:
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_a_failed_connection(way: str, garbage: bytes) -> None:
-    """An answer that is not HTTP is told as that, and its connection is given up."""
+async def test_data_that_is_no_http_is_a_failed_connection(way: str, garbage: bytes) -> None:
+    """The error names the cause, and the connection is closed."""
     async with RawServer(garbage) as server, client(server.url, retry=None) as pay:
         with pytest.raises(ConnectionFailedError) as caught:
             await invoice(pay)
@@ -184,7 +176,7 @@ async def test_what_is_no_http_is_a_failed_connection(way: str, garbage: bytes) 
 
 
 async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
-    """What is longer than 16 MiB is not read further, and its connection is not used again."""
+    """A body beyond 16 MiB is not read further, and its connection is not used again."""
 
     async def endless(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -202,10 +194,8 @@ async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
     assert LARGEST_BODY == 16 * 2**20
 
 
-async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
-    """Few bytes that unpack to many are taken piece by piece: a task that waits for its turn gets
-    it after each.
-    """
+async def test_a_long_response_yields_to_other_tasks(way: str) -> None:
+    """Few bytes that unpack to many are decoded in pieces, with turns of other tasks in between."""
     packed = answer(gzip.compress(bytes(2 * LARGEST_BODY)), headers={"Content-Encoding": "gzip"})
     turns = 0
 
@@ -223,10 +213,8 @@ async def test_a_long_answer_leaves_the_loop_to_others(way: str) -> None:
     assert turns >= LARGEST_BODY // 2**18
 
 
-async def test_a_flood_of_informational_answers_is_no_answer() -> None:
-    """More of them than anybody means are not read to their end: the attempt fails, and its
-    connection is given up.
-    """
+async def test_a_flood_of_informational_responses_is_no_response() -> None:
+    """Beyond a bound they are not read: the attempt fails, and its connection is closed."""
 
     async def flood(_: Recorded, writer: asyncio.StreamWriter) -> None:
         while not writer.is_closing():
@@ -244,9 +232,7 @@ async def test_a_flood_of_informational_answers_is_no_answer() -> None:
 
 @pytest.mark.parametrize("header", ["evil\r\nx-api-key: other", "null\x00"])
 async def test_middleware_cannot_break_a_header_line(header: str) -> None:
-    """Headers that middleware has changed go through aiohttp, which refuses line breaks; nothing is
-    sent.
-    """
+    """Headers changed by a middleware go through aiohttp, which refuses line breaks."""
 
     async def injecting(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, headers={**request.headers, "X-Note": header}))
@@ -262,7 +248,7 @@ async def test_middleware_cannot_break_a_header_line(header: str) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/x y", "/api/v1/x\r\nx-api-key: other", "/api/v1/ü"])
 async def test_middleware_cannot_break_the_request_line(path: str) -> None:
-    """A path that middleware has made is written by aiohttp too, and never splits the request."""
+    """A path changed by a middleware goes through aiohttp, and never splits the request."""
 
     async def bending(request: Request, send: Next) -> Response:
         return await send(attrs.evolve(request, path=path))
@@ -280,14 +266,14 @@ async def test_middleware_cannot_break_the_request_line(path: str) -> None:
 
 
 async def test_a_base_url_with_a_path(way: str) -> None:
-    """A prefix of the base URL stands before the path, on both ways."""
+    """A prefix of the base URL precedes the path, on both paths."""
     async with RawServer(answer(INVOICE)) as server, client(f"{server.url}/gateway/api/v1") as pay:
         await invoice(pay)
     assert server.requests[0].target == "/gateway/api/v1/businesses/biz_123/invoices"
 
 
-async def test_many_at_once_are_told_apart(way: str) -> None:
-    """Each of many concurrent calls gets the answer to its own request."""
+async def test_concurrent_calls_get_their_own_responses(way: str) -> None:
+    """Each of many concurrent calls gets the response to its own request."""
 
     async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(answer({**INVOICE, "id": request.target.rpartition("/")[2]}))
@@ -303,8 +289,8 @@ async def test_many_at_once_are_told_apart(way: str) -> None:
     assert server.accepted <= 7
 
 
-async def test_a_call_that_is_cancelled_gives_its_connection_up(way: str) -> None:
-    """The answer to a cancelled call is not read by the next one."""
+async def test_a_cancelled_call_closes_its_connection(way: str) -> None:
+    """The response to a cancelled call is not read by the next one."""
     asked = asyncio.Event()
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -324,8 +310,8 @@ async def test_a_call_that_is_cancelled_gives_its_connection_up(way: str) -> Non
         assert (await invoice(pay)).id == "inv_next"
 
 
-async def test_a_key_does_not_show_in_a_flight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes of a request, which hold the key, show nothing where they are shown."""
+async def test_the_fast_path_conceals_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes of a request, which hold the key, are in no repr."""
     assert "pk_secret" not in repr(
         fast_path.message("GET", "/", "x-api-key: pk_secret\r\n", None, None)
     )

@@ -1,4 +1,4 @@
-"""What goes over the wire is what the documents show, for every operation."""
+"""Messages over the wire: those of the documents, for every operation."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.support.samples import BY_NAME, DOCUMENTED, Sample
 
 pytestmark = pytest.mark.usefixtures("face")
 
-# What the six operations from other pages send; those pages show no commands, but their methods,
-# paths, queries and fields.
+# Requests of the six operations from other pages, which show methods, paths, queries and fields,
+# but no commands.
 SIX = {
     "withdrawals.quote": (
         "GET /api/v1/businesses/biz_123/withdrawals/quote",
@@ -63,14 +63,12 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=O
 each_documented = pytest.mark.parametrize("sample", DOCUMENTED, ids=lambda sample: sample.operation)
 each_keyed = pytest.mark.parametrize("name", KEYED)
 
-# What any HTTP client adds.
+# Headers that any HTTP client adds.
 _OF_HTTP = {"host", "accept", "accept-encoding", "user-agent", "content-length", "connection"}
 
 
 async def exchange(name: str, arguments: Mapping[str, Any]) -> tuple[Recorded, Any]:
-    """Make one call against a server that gives the documented answer; return what came over the
-    wire, and the result.
-    """
+    """Make one call with the documented response; return the request and the result."""
     async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
         result = await call(pay, name, arguments)
     (request,) = server.requests
@@ -94,7 +92,7 @@ def lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def required_arguments(operation: Operation[Any]) -> dict[str, Any]:
-    """Only those of the documented arguments that must be there."""
+    """Return the documented arguments that are required."""
     required = {
         name
         for fields in (operation.body, operation.query)
@@ -115,9 +113,7 @@ def required_arguments(operation: Operation[Any]) -> dict[str, Any]:
 
 @each_documented
 async def test_documented_command(sample: Sample) -> None:
-    """The client sends the method, path, query, body and headers of the documented cURL command,
-    and nothing more.
-    """
+    """The request equals the documented cURL command: method, path, query, body, headers."""
     key = {"idempotency_key": "example-request-001"} if "Idempotency-Key" in sample.headers else {}
     request, _ = await exchange(sample.operation, {**CALLS[sample.operation], **key})
     assert (request.method, urlsplit(request.target).path) == (sample.method, sample.path)
@@ -130,7 +126,7 @@ async def test_documented_command(sample: Sample) -> None:
 
 @pytest.mark.parametrize("name", SIX)
 async def test_operation_of_another_page(name: str) -> None:
-    """Each of the six operations of other public pages sends what its page shows."""
+    """Each of the six operations of other public pages sends the request of its page."""
     line, query, body = SIX[name]
     request, _ = await exchange(name, CALLS[name])
     assert f"{request.method} {urlsplit(request.target).path}" == line
@@ -143,20 +139,16 @@ async def test_operation_of_another_page(name: str) -> None:
     assert request.headers["x-api-key"] == API_KEY
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_every_operation_is_accounted_for() -> None:
-    """The operations are the thirty of the documents and the six of other pages, and this file
-    calls each of them.
-    """
+    """The operations are the documents' thirty and six of other pages, and all are called here."""
     assert len(DOCUMENTED) == 30
     assert set(OPERATIONS) == {sample.operation for sample in DOCUMENTED} | set(SIX) == set(CALLS)
 
 
 @each_operation
-async def test_documented_answer(operation: Operation[Any]) -> None:
-    """The documented answer arrives as the operation's response type, whole, with the facts of the
-    exchange.
-    """
+async def test_documented_response(operation: Operation[Any]) -> None:
+    """The documented response becomes the operation's type, complete, with the call's facts."""
     _, result = await exchange(operation.name, CALLS[operation.name])
     wanted = operation.response_type
     assert isinstance(result, typing.get_origin(wanted) or wanted)
@@ -168,10 +160,8 @@ async def test_documented_answer(operation: Operation[Any]) -> None:
 
 
 @each_keyed
-async def test_key_of_our_own(name: str) -> None:
-    """Where the documents show an idempotency key and the caller gives none, each call has a new
-    one, and the result tells it.
-    """
+async def test_generated_key(name: str) -> None:
+    """Without a key of the caller's, each call has a new documented key, which the result has."""
     first, result = await exchange(name, CALLS[name])
     second, _ = await exchange(name, CALLS[name])
     assert result.response.idempotency_key == first.headers["idempotency-key"]
@@ -179,8 +169,8 @@ async def test_key_of_our_own(name: str) -> None:
 
 
 @each_operation
-async def test_what_is_left_out_is_not_sent(operation: Operation[Any]) -> None:
-    """An argument that was left out is in no query and no body, not even as null."""
+async def test_omitted_arguments_are_not_sent(operation: Operation[Any]) -> None:
+    """An omitted argument is in no query and no body, not even as null."""
     arguments = required_arguments(operation)
     request, _ = await exchange(operation.name, arguments)
     assert query_of(request).keys() == {
@@ -194,10 +184,8 @@ async def test_what_is_left_out_is_not_sent(operation: Operation[Any]) -> None:
 
 
 @each_operation
-async def test_only_the_credential_that_is_needed(operation: Operation[Any]) -> None:
-    """A client that has every credential sends with each operation the one that it is for; public
-    operations carry none.
-    """
+async def test_only_the_required_credential(operation: Operation[Any]) -> None:
+    """A client with every credential sends only the operation's own, and none if it is public."""
     request, _ = await exchange(operation.name, CALLS[operation.name])
     credentials = {
         "api_key": {"x-api-key": API_KEY},
@@ -223,7 +211,7 @@ async def test_only_the_credential_that_is_needed(operation: Operation[Any]) -> 
     ],
 )
 async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None) -> None:
-    """A request that is not modelled carries the one credential that the caller names."""
+    """A request without a model has the one credential that the caller names."""
     async with RawServer(documented_answer("balances.list")) as server, authorized(server) as pay:
         await pay.request("GET", "/api/v1/something", auth=auth)
     (request,) = server.requests
@@ -235,9 +223,7 @@ async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None
     "name", [name for name, operation in OPERATIONS.items() if operation.auth is not None]
 )
 async def test_missing_credential(name: str) -> None:
-    """Without its credential, an operation is refused before anything is sent, and the error names
-    what is missing.
-    """
+    """An operation without its credential is refused unsent, and the error names the credential."""
     async with (
         RawServer(documented_answer(name)) as server,
         PayChainHQ(
@@ -252,7 +238,7 @@ async def test_missing_credential(name: str) -> None:
 
 
 async def test_business_of_the_call_wins() -> None:
-    """A business id that is given to the method takes the place of the client's."""
+    """A business id of the method overrides the client's."""
     request, _ = await exchange("businesses.get", {"business_id": "biz_9"})
     assert request.target == "/api/v1/businesses/biz_9"
     request, _ = await exchange(

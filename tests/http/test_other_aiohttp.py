@@ -1,6 +1,4 @@
-"""Other versions of aiohttp: where the fast path would not work, requests go through the session,
-and none is repeated blindly.
-"""
+"""Other versions of aiohttp: requests go through the session, and none is retried blindly."""
 
 from __future__ import annotations
 
@@ -96,17 +94,15 @@ async def run(change: str, *script: Any) -> tuple[RawServer, list[str]]:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_calls_work_through_the_session(change: str) -> None:
-    """What the fast path cannot use, the session can: a call works, and is sent once."""
+    """Calls work through the session without the fast path, and are sent once."""
     server, printed = await run(change, answer(INVOICE), answer({"a": 1}))
     assert printed == ["got inv_123", "got {'a': 1}"]
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_a_request_that_left_is_never_said_not_to(change: str) -> None:
-    """A create with a key is repeated, and a mutation without one is not: the server may have taken
-    it.
-    """
+async def test_a_request_that_left_is_never_reported_as_unsent(change: str) -> None:
+    """A create with a key is retried; a mutation without one is not, since it may have arrived."""
     server, printed = await run(change, close, answer(INVOICE), close)
     assert printed == ["got inv_123", "ConnectionFailedError unknown"]
     assert [request.target.rpartition("/")[2] for request in server.requests] == [
@@ -116,16 +112,16 @@ async def test_a_request_that_left_is_never_said_not_to(change: str) -> None:
     ]
 
 
-async def test_a_change_that_shows_only_after_a_request_has_left(
+async def test_a_change_noticed_only_after_a_request_has_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The attempt has failed, counts as sent, and is the last one on the fast path."""
+    """The attempt fails, counts as sent, and is the last one on the fast path."""
 
     async def misfit(_: object) -> Any:
         raise TypeError("read() takes 2 arguments")
 
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        await invoice(pay)  # here the fast path is tried out
+        await invoice(pay)  # the probe of the fast path
         monkeypatch.setattr(fast_path, "read_body", misfit)
         with pytest.raises(ConnectionFailedError, match="this version of aiohttp") as caught:
             await pay.with_options(retry=None).request("POST", "/api/v1/new")

@@ -1,4 +1,4 @@
-"""`pay.request` returns plain JSON, and None where an answer has no content."""
+"""Results of `pay.request`: plain JSON, and None for a response without content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("body", [b"", b"\n", b" \r\n"], ids=ascii)
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 205, 207])
 async def test_success_without_content(status: int, body: bytes) -> None:
-    """A mutation whose answer is empty was done: the result is None, and it is not sent again."""
+    """A mutation with an empty response is done: the result is None, and it is not sent again."""
     async with RawServer(answer(body, status)) as server, client(server.url) as pay:
         assert await pay.request("POST", "/api/v1/new", body={}, idempotency_key="k") is None
         assert await pay.request("GET", "/api/v1/new") is None
@@ -26,7 +26,7 @@ async def test_success_without_content(status: int, body: bytes) -> None:
 
 
 async def test_no_content() -> None:
-    """So it is with a 204, with or without a length."""
+    """A 204, with or without a length, has the result None."""
     for head in (
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
@@ -37,7 +37,7 @@ async def test_no_content() -> None:
 
 @pytest.mark.parametrize("body", [b"<p>done</p>", b"{", b"done"])
 async def test_success_that_is_no_json(body: bytes) -> None:
-    """Content that is no JSON is a `DecodeError` that keeps it."""
+    """Content that is no JSON is a `DecodeError` that has it."""
     async with RawServer(answer(body, 202)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
             await pay.request("POST", "/api/v1/new", body={}, idempotency_key="k")
@@ -57,7 +57,7 @@ PLAIN: list[Any] = [
 
 @pytest.mark.parametrize("data", PLAIN, ids=ascii)
 async def test_result_is_plain(data: Any) -> None:
-    """Numbers are ints and floats of Python's own, which other programs can write again."""
+    """Numbers are Python's own ints and floats, which other programs can encode."""
     async with RawServer(answer(json.dumps(data).encode())) as server, client(server.url) as pay:
         result = await pay.request("GET", "/api/v1/new")
     assert result == data
@@ -77,7 +77,7 @@ async def test_fraction_that_no_float_holds() -> None:
 
 
 async def test_envelope_in_a_success() -> None:
-    """An error that comes with a 200 is an error here as well."""
+    """An error in a 200 is an error here as well."""
     async with RawServer(answer(error_body("NOT_FOUND"))) as server, client(server.url) as pay:
         with pytest.raises(NotFoundError):
             await pay.request("GET", "/api/v1/new")

@@ -1,6 +1,4 @@
-"""Whoever stands in for aiohttp sees each request, also as the first thing that a process does:
-nothing goes past a mock.
-"""
+"""Replaced aiohttp: mocks and instrumentation get each request, even the first of a process."""
 
 from __future__ import annotations
 
@@ -68,8 +66,8 @@ async def create():
             print(len(seen), pay._caller.transport._wiring.sender._destination is not None)
 """  # noqa: E501
 
-# Each stands in for aiohttp before the package is imported, and makes the first call inside. None
-# of them sends anything.
+# Each replaces aiohttp before the package is imported, and makes the first call inside. None of
+# them sends anything.
 MOCKS = {
     "function for _request": """
         with patch.object(aiohttp.ClientSession, "_request", instead):
@@ -205,7 +203,7 @@ MOCKS = {
     """,  # noqa: E501
 }
 
-# Each sees a request, and lets it pass.
+# Each records a request, and forwards it.
 RECORDERS = {
     "wrapt": """
         import wrapt
@@ -275,9 +273,7 @@ RECORDERS = {
 
 
 async def run(program: str) -> tuple[RawServer, str]:
-    """Run a program in a process of its own, with a server that it may reach; return the server and
-    what was printed.
-    """
+    """Run a program in a new process with a server; return the server and the output."""
     async with RawServer(answer(INVOICE)) as server:
         source = HEAD + textwrap.dedent(program)
         arguments = [
@@ -296,10 +292,8 @@ async def run(program: str) -> tuple[RawServer, str]:
 
 
 @pytest.mark.parametrize("program", MOCKS.values(), ids=MOCKS)
-async def test_a_mock_is_not_gone_past(program: str) -> None:
-    """A client that is the first of its process, made inside a mock, sends nothing to a real
-    server.
-    """
+async def test_a_mock_is_not_bypassed(program: str) -> None:
+    """A client that is the first of its process, made inside a mock, uses no real server."""
     server, printed = await run(program)
     assert server.requests == []
     assert printed.splitlines()[-1].split()[0] == "1"
@@ -307,9 +301,7 @@ async def test_a_mock_is_not_gone_past(program: str) -> None:
 
 @pytest.mark.parametrize("program", RECORDERS.values(), ids=RECORDERS)
 async def test_a_recorder_sees_each_request(program: str) -> None:
-    """An instrumentation that was active before the package was imported sees the request, which is
-    sent once.
-    """
+    """Instrumentation older than the import gets the request, which is sent once."""
     server, printed = await run(program)
     assert len(server.requests) == 1
     assert printed.split()[0] == "1"

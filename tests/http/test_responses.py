@@ -1,4 +1,4 @@
-"""Whatever a server answers, the caller gets a result or an error of ours, in bounded memory."""
+"""Unusual responses: a result or an error of the package, in bounded memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MIB = 2**20
 
 
 async def failure(behaviour: Behaviour, **settings: Any) -> Any:
-    """The error by which the creation of an invoice ends."""
+    """Return the error of creating an invoice."""
     async with (
         RawServer(behaviour) as server,
         client(server.url, **{"retry": None, **settings}) as pay,
@@ -49,7 +49,7 @@ async def failure(behaviour: Behaviour, **settings: Any) -> Any:
     return caught.value
 
 
-# --- answers that are not what they should be ---
+# --- malformed responses ---
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,7 @@ async def failure(behaviour: Behaviour, **settings: Any) -> Any:
     ],
 )
 async def test_no_json(body: bytes, text: str) -> None:
-    """A success whose body is no JSON is a DecodeError that keeps the body and says that the
-    request was taken.
-    """
+    """A success that is no JSON is a DecodeError with the body, which counts as sent."""
     error = await failure(answer(body, headers={"x-request-id": "req_7"}))
     assert isinstance(error, DecodeError)
     assert (error.status, error.request_id, error.sent, error.data) == (200, "req_7", "yes", None)
@@ -75,10 +73,8 @@ async def test_no_json(body: bytes, text: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [1.9, True, None, {}, "1_0", "1e3", ""])
-async def test_wrong_type_where_money_is(bad: Any) -> None:
-    """A created invoice with a wrong raw amount is a DecodeError that names the place and keeps the
-    whole answer, unrepeated.
-    """
+async def test_wrong_type_of_an_amount(bad: Any) -> None:
+    """A wrong raw amount is a DecodeError with its place and the whole response, unretried."""
     data = replaced(INVOICE, ("amount", "raw"), bad)
     async with RawServer(answer(data)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
@@ -93,7 +89,7 @@ async def test_wrong_type_where_money_is(bad: Any) -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 async def test_error_in_a_success(plain: bool) -> None:
-    """An error envelope that comes with a 200 is the error that its code stands for."""
+    """An error envelope in a 200 is the error of its code."""
     async with RawServer(answer(error_body("NOT_FOUND"))) as server, client(server.url) as pay:
         with pytest.raises(NotFoundError) as caught:
             await (pay.request("GET", "/api/v1/new") if plain else pay.invoices.get("inv_1"))
@@ -101,7 +97,7 @@ async def test_error_in_a_success(plain: bool) -> None:
 
 
 async def test_no_content() -> None:
-    """A 204 is None where nothing is modelled, and a DecodeError where a result was promised."""
+    """A 204 is None without a model, and a DecodeError where a result was promised."""
     empty = b"HTTP/1.1 204 No Content\r\n\r\n"
     async with RawServer(empty) as server, client(server.url) as pay:
         assert await pay.request("DELETE", "/api/v1/new", idempotency_key="k") is None
@@ -120,13 +116,13 @@ async def test_no_content() -> None:
     ],
 )
 async def test_error_without_an_envelope(body: bytes) -> None:
-    """A 500 whose body says nothing that we know is a ServerError all the same."""
+    """A 500 with an unknown body is a ServerError."""
     error = await failure(answer(body, 500))
     assert isinstance(error, ServerError)
     assert (error.status, error.code) == (500, None)
 
 
-# --- errors by what they mean ---
+# --- classes of errors ---
 
 
 @pytest.mark.parametrize(
@@ -158,7 +154,7 @@ async def test_kind_of_error(status: int, code: str, kind: type[APIError]) -> No
 
 
 async def test_request_id_of_the_header() -> None:
-    """The header's request id comes before the body's, and is on results too."""
+    """The header's request id precedes the body's, and is on results too."""
     error = await failure(
         answer(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"})
     )
@@ -171,18 +167,16 @@ async def test_request_id_of_the_header() -> None:
 
 
 async def test_retry_after_on_the_error() -> None:
-    """A 429 tells how long the server asks to wait."""
+    """The error of a 429 has the requested wait."""
     error = await failure(answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "12"}))
     assert (type(error), error.retry_after) == (RateLimitError, 12)
 
 
-# --- answers that mean harm ---
+# --- malicious responses ---
 
 
 def endless(head: bytes, piece: bytes, written: list[int]) -> Behaviour:
-    """Sends one piece after another until the other side has had enough; `written` counts the bytes
-    it took.
-    """
+    """Send an endless body in pieces; `written` counts the bytes that the client read."""
 
     async def behave(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -198,9 +192,7 @@ def endless(head: bytes, piece: bytes, written: list[int]) -> Behaviour:
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_endless_body(status: int) -> None:
-    """A body without an end is cut off at the bound, with an error, also where it comes with
-    one.
-    """
+    """A body without an end is cut off at the bound, with an error."""
     written: list[int] = []
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n".encode()
     error = await failure(endless(head, b"[" * 65_536, written))
@@ -226,8 +218,8 @@ async def test_bomb() -> None:
     assert peak < 64 * MIB
 
 
-async def test_compressed_answer() -> None:
-    """A compressed answer is read like any other."""
+async def test_compressed_response() -> None:
+    """A compressed response is read like any other."""
     packed = gzip.compress(answer(PRICES).partition(b"\r\n\r\n")[2])
     async with (
         RawServer(answer(packed, headers={"Content-Encoding": "gzip"})) as server,
@@ -240,7 +232,7 @@ async def test_compressed_answer() -> None:
 
 
 async def test_compressed_wrongly() -> None:
-    """What calls itself compressed and is not counts as an answer that was cut short."""
+    """A body with a false `Content-Encoding` counts as a response that was cut short."""
     error = await failure(answer(b"not gzip at all", headers={"Content-Encoding": "gzip"}))
     assert isinstance(error, ConnectionFailedError)
     assert error.sent == "yes"
@@ -248,7 +240,7 @@ async def test_compressed_wrongly() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirect(status: int) -> None:
-    """A redirect to another host is an error, and that host sees nothing, least of all the key."""
+    """A redirect to another host is an error, and that host gets no request and no key."""
     async with RawServer(answer(INVOICE)) as elsewhere:
         error = await failure(answer(b"", status, {"Location": elsewhere.url + "/api/v1/invoices"}))
     assert isinstance(error, APIError)
@@ -273,9 +265,7 @@ async def test_redirect(status: int) -> None:
     ids=["headers", "a header", "100 continue", "garbage", "bad chunks"],
 )
 async def test_endless_nonsense(make: Callable[[list[int]], Behaviour]) -> None:
-    """What is not HTTP, or never comes to its point, ends with an error before the deadline, and
-    takes no memory.
-    """
+    """Endless data that is not HTTP is an error before the deadline, in bounded memory."""
     written: list[int] = []
     error = await failure(make(written), timeout=0.5)
     assert isinstance(error, (ConnectionFailedError, RequestTimeoutError, DecodeError))

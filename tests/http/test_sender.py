@@ -1,6 +1,4 @@
-"""Many calls at once: each gets its own answer, over no more connections than are allowed, from any
-thread.
-"""
+"""Concurrent calls: own responses, no more connections than allowed, from any thread."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ TASKS = 64
 client = partial(make_client, retry=RetryPolicy(), timeout=60, max_connections=CONNECTIONS)
 
 
-# --- calls whose answer tells whether it is theirs ---
+# --- calls with recognizable responses ---
 
 
 async def create_and_read(pay: PayChainHQ, n: int) -> None:
@@ -62,7 +60,7 @@ async def read_prices(pay: PayChainHQ, n: int) -> None:
 
 
 async def fail(pay: PayChainHQ, n: int) -> None:
-    """An error names the id that was asked for; it must not reach another call."""
+    """Make a call whose error names the requested id, so that a mix-up with another call shows."""
     with pytest.raises(NotFoundError) as caught:
         await pay.request("GET", f"/api/v1/nothing/{n}")
     assert caught.value.message == f"there is no GET /api/v1/nothing/{n}"
@@ -81,7 +79,7 @@ async def work(pay: PayChainHQ, numbers: range) -> None:
 
 
 async def test_mixed_calls_at_once(paychain_emulator: Emulator) -> None:
-    """64 tasks over 8 connections, with failures in between: each reply belongs to its request."""
+    """64 tasks over 8 connections, with failures in between: each response fits its request."""
     for kind in ("drop", "truncate", "reset", 503, "in_progress", 429):
         paychain_emulator.fault("invoices.create", kind, 2)
         paychain_emulator.fault("invoices.get", kind if kind != "in_progress" else 500, 2)
@@ -94,9 +92,7 @@ async def test_mixed_calls_at_once(paychain_emulator: Emulator) -> None:
 
 
 class Echo:
-    """Answers with the id that was asked for, in an order of its own, and counts connections and
-    requests under way.
-    """
+    """Server that returns requested ids in random order, and counts connections and requests."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -117,15 +113,13 @@ class Echo:
         writer.write(
             answer({"id": id_, "status": "pending", "amount": "1"}, status=503 if fails else 200)
         )
-        if self.random.random() < 0.2:  # some connections end with their answer
+        if self.random.random() < 0.2:  # some connections end with their response
             await writer.drain()
             writer.close()
 
 
 async def test_no_more_connections_than_allowed() -> None:
-    """However the server closes and keeps them, there are never more than 8, all 8 are used, and no
-    reply goes astray.
-    """
+    """At most 8 connections exist, all 8 are used, and each response reaches its own call."""
     echo = Echo(1)
     async with (
         echo.server as server,
@@ -137,9 +131,7 @@ async def test_no_more_connections_than_allowed() -> None:
 
 
 async def test_views_at_once() -> None:
-    """Views with options of their own, used at the same time, keep them, and share the connections
-    of their client.
-    """
+    """Views used at the same time keep their own options, and share their client's connections."""
     echo = Echo(2)
     echo.failing = {f"{kind}_{n}" for kind in ("plain", "firm") for n in range(10)}
     async with (
@@ -168,7 +160,7 @@ async def test_views_at_once() -> None:
 
 
 async def test_jobs_lists_and_calls_at_once(paychain_emulator: Emulator) -> None:
-    """Two jobs, a list and single calls share 3 connections and come to their ends."""
+    """Two jobs, a list and single calls share 3 connections, and all end."""
     async with client(paychain_emulator.url, max_connections=3) as pay:
 
         async def job(name: str) -> set[str]:
@@ -197,7 +189,7 @@ async def test_jobs_lists_and_calls_at_once(paychain_emulator: Emulator) -> None
 
 
 def test_a_client_in_each_thread(paychain_emulator: Emulator) -> None:
-    """Two clients in two loops in two threads do not get in each other's way."""
+    """Two clients in two loops in two threads do not affect each other."""
     together = threading.Barrier(2)
 
     def run(first: int) -> None:
@@ -247,10 +239,8 @@ sys.exit("\\n".join(failures) or 0)
 """  # noqa: E501
 
 
-def test_threads_that_meet_every_model_first() -> None:
-    """Decoders are made when a model is first met: four threads that meet all of them at once get
-    right results.
-    """
+def test_threads_that_use_every_model_first() -> None:
+    """Decoders are made at the first use: four threads at once get correct results."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RACE],
         capture_output=True,

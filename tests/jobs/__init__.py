@@ -1,1 +1,1 @@
-"""Tests of many requests at once."""
+"""Tests of jobs: many requests at once."""

@@ -72,11 +72,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "_PAUSE", 0.005)
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_the_key_of_a_reference_never_changes() -> None:
-    """The recipe of derived keys is pinned: another version of this package must ask for the same
-    things.
-    """
+    """The recipe of derived keys is pinned: every version of this package derives the same keys."""
     assert (
         key_for_reference("invoices.create", "biz_123", "order-1")
         == "pc1-38b143568bc8317fea12ebb838aaccdbe2e40aae"
@@ -91,9 +89,7 @@ def test_the_key_of_a_reference_never_changes() -> None:
 
 
 async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> None:
-    """Good and bad requests alike end as outcomes, with the very request that was given; failures
-    do not stop the rest.
-    """
+    """Good and bad requests alike end as outcomes that hold the request; none stops the others."""
     given: list[Any] = list(requests(20))
     given.insert(3, InvoiceRequest("-1", "USDC", "eth", reference="negative"))
     given.insert(7, InvoiceRequest("1", "DOGE", "eth", reference="unknown-token"))
@@ -131,10 +127,10 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
         (None, "request"),
     ],
 )
-async def test_a_request_that_cannot_be_meant_is_an_outcome_and_sends_nothing(
+async def test_an_invalid_request_is_an_outcome_and_sends_nothing(
     request_: Any, argument: str
 ) -> None:
-    """Bad input is told by the outcome, naming the argument."""
+    """The outcome of invalid input has an error that names the argument."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         [outcome] = await outcomes_of(pay, [request_])
         assert isinstance(outcome.error, InvalidArgumentError)
@@ -144,9 +140,9 @@ async def test_a_request_that_cannot_be_meant_is_an_outcome_and_sends_nothing(
         assert server.requests == []
 
 
-@pytest.mark.async_only("it takes an async iterable")
+@pytest.mark.async_only("takes an async iterable")
 async def test_mappings_async_iterables_and_empty_jobs(paychain_emulator: Emulator) -> None:
-    """Requests may be mappings, may come from an async iterable, and may be none."""
+    """Requests may be mappings, come from an async iterable, or be empty."""
 
     async def stream() -> AsyncIterator[Mapping[str, Any]]:
         for n in range(5):
@@ -167,7 +163,7 @@ async def test_mappings_async_iterables_and_empty_jobs(paychain_emulator: Emulat
 
 
 async def test_a_job_that_runs_again_creates_nothing_twice(paychain_emulator: Emulator) -> None:
-    """The key is derived from the reference, so that the second run asks for the same invoices."""
+    """The key is derived from the reference, so that the second run sends the same keys."""
     async with client(paychain_emulator.url) as pay:
         first = {
             reference(outcome): outcome.result for outcome in await outcomes_of(pay, requests(10))
@@ -182,7 +178,7 @@ async def test_a_job_that_runs_again_creates_nothing_twice(paychain_emulator: Em
 
 
 async def test_the_same_reference_twice_in_a_job(paychain_emulator: Emulator) -> None:
-    """With the same body it has the same result, with another body it is an error."""
+    """The same body has the same result; another body is an error."""
     same = [*requests(1), *requests(1), InvoiceRequest("6", "USDC", "eth", reference="order-0")]
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, same, concurrency=1)
@@ -191,9 +187,7 @@ async def test_the_same_reference_twice_in_a_job(paychain_emulator: Emulator) ->
 
 
 async def test_a_single_failure_costs_no_request_an_error(paychain_emulator: Emulator) -> None:
-    """What is only the state of the server or the network puts the request back, under the same
-    key.
-    """
+    """A transient failure puts the request back into the queue, under the same key."""
     for kind in ("drop", "truncate", "503", "429", "reset", "in_progress", "500", "408"):
         paychain_emulator.fault("invoices.create", kind, times=6)
     async with client(paychain_emulator.url) as pay:
@@ -207,9 +201,7 @@ async def test_a_single_failure_costs_no_request_an_error(paychain_emulator: Emu
 async def test_an_outage_in_the_middle_costs_no_request_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server goes away in the middle of a job and comes back: every request has its invoice,
-    and none has two.
-    """
+    """The server goes away during the job and returns: each request has exactly one invoice."""
     caplog.set_level(logging.WARNING, "paychainhq")
     state = str(tmp_path / "state.db")
     emulator = Emulator(state=state).__enter__()
@@ -237,11 +229,9 @@ async def _restart_when_missed(state: str, port: int, caplog: pytest.LogCaptureF
     return Emulator(state=state, port=port).__enter__()
 
 
-@pytest.mark.async_only("it counts what the loop has read")
+@pytest.mark.async_only("counts what the loop has read")
 async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
-    """While the server fails, one request at a time is sent, each time another one, and no more is
-    read than is sent.
-    """
+    """During an outage one request at a time is sent, always another, and the intake pauses."""
     taken = under_way = most = 0
     limit = 4
 
@@ -254,7 +244,7 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
     async def behave(_: Any, writer: asyncio.StreamWriter) -> None:
         nonlocal under_way, most
         under_way += 1
-        if len(server.requests) > 2 * limit:  # the first of all are long over
+        if len(server.requests) > 2 * limit:  # all earlier requests are long over
             most = max(most, under_way)
         await asyncio.sleep(0)
         if len(server.requests) > 40:
@@ -272,9 +262,7 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
 
 
 async def test_a_server_that_never_comes_back_ends_the_job() -> None:
-    """After `give_up_after` without a success the rest end with that error, each with its own key,
-    and are not sent.
-    """
+    """After `give_up_after` without a success the other requests end unsent, with that error."""
     async with RawServer(
         answer(INVOICE), answer(INVOICE), answer({"error": {"code": "X", "message": "down"}}, 503)
     ) as server:
@@ -300,8 +288,8 @@ async def test_a_server_that_never_comes_back_ends_the_job() -> None:
         assert not sent & unsent
 
 
-async def test_giving_up_remembers_that_a_request_may_have_been_taken() -> None:
-    """A request that once met silence, and then only refusals, does not say that it never left."""
+async def test_giving_up_reports_that_a_request_may_have_been_received() -> None:
+    """A request with one timeout and then only refusals is not reported as unsent."""
     async with RawServer(silence) as server:
         pay = client(server.url, timeout=0.3)
         job = pay.invoices.create_many(requests(1), give_up_after=0.5)
@@ -322,9 +310,7 @@ async def test_giving_up_remembers_that_a_request_may_have_been_taken() -> None:
 async def test_a_job_ends_with_the_first_refusal_of_its_key(
     status: int, kind: type[PayChainError], concurrency: Any
 ) -> None:
-    """Each request that was begun has its outcome; then the error is raised, and says how far the
-    job came.
-    """
+    """Each started request has its outcome; then the error is raised, with the job's progress."""
     refusal = answer({"error": {"code": "X", "message": "no"}}, status)
     outcomes: list[InvoiceOutcome] = []
     async with RawServer(*[answer(INVOICE)] * 20, refusal) as server, client(server.url) as pay:
@@ -345,7 +331,7 @@ async def test_a_job_ends_with_the_first_refusal_of_its_key(
 
 
 async def test_a_job_without_its_credential_ends_at_once() -> None:
-    """A missing key is missing for all requests."""
+    """A missing key is an error of the job, not of one request."""
     async with (
         RawServer(answer(INVOICE)) as server,
         client(server.url, api_key=None, payout_key="k") as pay,
@@ -355,9 +341,9 @@ async def test_a_job_without_its_credential_ends_at_once() -> None:
         assert server.requests == []
 
 
-@pytest.mark.async_only("it counts turns of the loop")
+@pytest.mark.async_only("counts turns of the loop")
 async def test_memory_is_bounded_by_the_concurrency() -> None:
-    """A caller who takes no outcomes holds up the workers, and these the intake."""
+    """Backpressure: workers, and with them the intake, pause until outcomes are consumed."""
     taken = 0
 
     def endless() -> Iterator[InvoiceRequest]:
@@ -376,8 +362,8 @@ async def test_memory_is_bounded_by_the_concurrency() -> None:
         await job.aclose()
 
 
-async def test_closing_a_job_cancels_what_is_under_way() -> None:
-    """Nothing goes on after the generator is closed."""
+async def test_closing_a_job_cancels_its_requests() -> None:
+    """No request goes on after the generator is closed."""
     async with RawServer(answer(INVOICE), silence) as server, client(server.url) as pay:
         job = pay.invoices.create_many(requests(10), concurrency=3)
         await anext(job)
@@ -386,12 +372,10 @@ async def test_closing_a_job_cancels_what_is_under_way() -> None:
         assert not [task for task in before if not task.done() and "_work" in repr(task)]
 
 
-async def test_a_failure_of_the_callers_iterable_comes_after_what_was_under_way(
+async def test_a_failure_of_the_callers_iterable_comes_after_the_outcomes_of_earlier_requests(
     paychain_emulator: Emulator,
 ) -> None:
-    """The outcomes of what was read before are all given, and then the caller's own exception is
-    raised.
-    """
+    """Requests read earlier have their outcomes; then the caller's exception is raised."""
 
     def broken() -> Iterator[InvoiceRequest]:
         yield from requests(5)
@@ -407,7 +391,7 @@ async def test_a_failure_of_the_callers_iterable_comes_after_what_was_under_way(
 
 
 async def test_a_failure_of_the_callers_middleware_ends_the_job_and_does_not_hang() -> None:
-    """What no outcome can tell is raised."""
+    """An error that belongs to no request is raised by the job."""
 
     async def broken(request: Request, send: Next) -> Response:
         raise ZeroDivisionError
@@ -417,8 +401,8 @@ async def test_a_failure_of_the_callers_middleware_ends_the_job_and_does_not_han
             await outcomes_of(pay, requests(5))
 
 
-async def test_settings_that_cannot_work_are_refused_at_once(paychain_emulator: Emulator) -> None:
-    """A job is checked before it begins."""
+async def test_invalid_settings_are_refused_at_once(paychain_emulator: Emulator) -> None:
+    """The arguments of a job are validated before it starts."""
     async with client(paychain_emulator.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError, match="business id"):
             pay.invoices.create_many([])
@@ -433,7 +417,7 @@ async def test_settings_that_cannot_work_are_refused_at_once(paychain_emulator: 
                 pay.invoices.create_many([], business_id="biz_123", **bad)
 
 
-async def test_customers_are_created_alike(paychain_emulator: Emulator) -> None:
+async def test_customers_are_created_in_the_same_way(paychain_emulator: Emulator) -> None:
     """`customers.create_many` is the same job with another operation."""
     wanted = [CustomerRequest(f"c{n}", reference=f"c{n}") for n in range(5)]
     async with client(paychain_emulator.url) as pay:
@@ -444,12 +428,10 @@ async def test_customers_are_created_alike(paychain_emulator: Emulator) -> None:
     assert ids == {customer.external_ref: customer.id for customer in again if customer}
 
 
-async def test_progress_is_told_and_comes_to_the_sum(
+async def test_progress_is_reported_and_adds_up(
     paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The callback is told of every outcome, the last time at the end; without time between, after
-    each outcome.
-    """
+    """Without an interval the callback is called after each outcome, the last time at the end."""
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     told: list[Progress] = []
     wanted: list[Any] = [*requests(9), {"amount": "5"}]
@@ -468,8 +450,10 @@ async def test_progress_is_told_and_comes_to_the_sum(
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
 
 
-async def test_progress_is_told_once_a_second_and_at_the_end(paychain_emulator: Emulator) -> None:
-    """A quick job tells of its end only."""
+async def test_progress_is_reported_once_a_second_and_at_the_end(
+    paychain_emulator: Emulator,
+) -> None:
+    """A job shorter than a second reports progress only at its end."""
     told: list[Progress] = []
     async with client(paychain_emulator.url) as pay:
         async for _ in pay.invoices.create_many(requests(5), progress=told.append):
@@ -478,10 +462,8 @@ async def test_progress_is_told_once_a_second_and_at_the_end(paychain_emulator: 
     assert len(told) <= 2
 
 
-async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
-    """A server that takes its time is asked by more at once than the eight of the beginning, but
-    not by more than there may be connections.
-    """
+async def test_the_concurrency_of_a_job_adapts() -> None:
+    """A slow server gets more than the initial eight requests at once, up to the connections."""
     under_way = most = 0
 
     async def slow(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -501,12 +483,10 @@ async def test_the_concurrency_of_a_job_rises_by_itself() -> None:
 @pytest.mark.parametrize(
     ("status", "trouble"), [(429, [False] * 4), (503, [True, False, False, False, False])]
 )
-async def test_a_429_is_left_to_the_pace(
+async def test_a_429_is_left_to_the_adaptive_rate(
     status: int, trouble: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the limiter slows down, the concurrency stays; a failure of another kind lets it
-    fall.
-    """
+    """A 429 leaves the concurrency as it is, since the rate drops; another failure lowers it."""
     noted: list[bool] = []
 
     def note(self: AdaptiveConcurrency, now: float, took: float, *, trouble: bool) -> None:

@@ -1,4 +1,4 @@
-"""The concurrency of a job finds its own level, against simulated servers."""
+"""Adaptive concurrency of a job, against simulated servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paychainhq._jobs.concurrency import AdaptiveConcurrency
 
 @attrs.define
 class Run:
-    """What a simulated job came to."""
+    """The result of a simulated job."""
 
     levels: list[int]
     ends: list[float]
@@ -33,8 +33,9 @@ def run(
     capacity: Callable[[float], float] = lambda _: 1e9,
     trouble: Callable[[float, int], bool] = lambda *_: False,
 ) -> Run:
-    """Work through requests against a server that answers `capacity` of them a second, none faster
-    than `latency`.
+    """Process requests on a simulated server with a bounded rate and a minimum latency.
+
+    `capacity` maps a time to responses per second; `latency` is in seconds.
     """
     chance = random.Random(7)
     now, free, begun = 0.0, 0.0, 0
@@ -55,35 +56,37 @@ def run(
     return result
 
 
-def test_a_fixed_level_stays() -> None:
-    """A number that the caller gave is neither raised nor lowered."""
+def test_a_fixed_concurrency_stays() -> None:
+    """A concurrency given by the caller is neither raised nor lowered."""
     assert set(run(AdaptiveConcurrency(7, fixed=True), 500, trouble=lambda *_: True).levels) == {7}
 
 
-def test_it_begins_low_and_never_passes_the_bound() -> None:
-    """It begins at 8, or at the bound, and ends at most at the bound."""
+def test_the_concurrency_begins_low_and_stays_within_the_bound() -> None:
+    """The initial value is 8, or the bound where that is lower."""
     assert [AdaptiveConcurrency(most).value for most in (1, 5, 8, 100)] == [1, 5, 8, 8]
     assert max(run(AdaptiveConcurrency(5), 500).levels) == 5
 
 
-def test_it_rises_while_that_brings_throughput() -> None:
-    """A server that answers as much as it is asked is asked as much as the bound allows."""
+def test_the_concurrency_rises_while_throughput_grows() -> None:
+    """A server without a limit of its own is used up to the bound."""
     result = run(AdaptiveConcurrency(100))
     assert result.levels[-1] == 100
     assert result.rate(2000, 4000) > 0.9 * 100 / 0.1
 
 
 @pytest.mark.parametrize(("latency", "capacity"), [(0.1, 200), (0.3, 50), (0.01, 2000)])
-def test_it_stops_where_it_does_not_pay(latency: float, capacity: float) -> None:
-    """A server with a bound on its throughput gets about what fills it, and not the whole crowd."""
+def test_the_concurrency_stops_where_throughput_stops_growing(
+    latency: float, capacity: float
+) -> None:
+    """A server of limited throughput gets about as many requests as fill it, not all."""
     result = run(AdaptiveConcurrency(1000), latency=latency, capacity=lambda _: capacity)
     settled = result.levels[2000:]
     assert capacity * latency <= sum(settled) / len(settled) < 3 * capacity * latency
     assert result.rate(2000, 4000) > 0.9 * capacity
 
 
-def test_it_falls_when_the_server_slows_down() -> None:
-    """Where the same work takes much longer, fewer requests are under way than before."""
+def test_the_concurrency_falls_with_a_slower_server() -> None:
+    """Fewer requests are in progress once the same work takes much longer."""
     result = run(
         AdaptiveConcurrency(500), latency=0.1, capacity=lambda now: 2000 if now < 2 else 100
     )
@@ -92,30 +95,28 @@ def test_it_falls_when_the_server_slows_down() -> None:
     assert result.rate(3500, 4000) > 90
 
 
-def test_trouble_lets_it_fall_and_rest() -> None:
-    """Requests beyond what the server takes meet trouble: it settles below, and the throughput near
-    what is allowed.
-    """
+def test_overload_lowers_the_concurrency() -> None:
+    """The concurrency settles below the point of failure, with throughput near the maximum."""
     result = run(AdaptiveConcurrency(200), 20_000, trouble=lambda _, under_way: under_way > 30)
     settled = result.levels[10_000:]
     assert 12 < sum(settled) / len(settled) <= 31
     assert max(settled) <= 45
 
 
-def test_a_few_failures_are_no_trouble() -> None:
-    """Single requests that fail, among many that do not, keep the level as it is without them."""
+def test_a_few_failures_are_no_overload() -> None:
+    """Single failures among many successes leave the concurrency as it is without them."""
     chance = random.Random(3)
     few = run(AdaptiveConcurrency(100), trouble=lambda *_: chance.random() < 0.03)
     assert few.levels[-1] == 100
 
 
-def test_trouble_of_old_requests_counts_once() -> None:
-    """One bad moment costs one step down, however many requests were under way in it."""
+def test_failures_of_old_requests_count_once() -> None:
+    """One bad moment is one step down, however many requests were in progress."""
     level = AdaptiveConcurrency(100)
     run(level, 3000)
     high = level.value
     now = 1000.0
-    for _ in range(3 * high):  # all begun before anything was noticed
+    for _ in range(3 * high):  # all started before the first failure was noted
         level.note(now, now - 900.0, trouble=True)
         now += 0.01
     assert high * 0.5 <= level.value < high
@@ -125,10 +126,10 @@ def test_trouble_of_old_requests_counts_once() -> None:
     st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans()), max_size=400),
     st.integers(1, 50),
 )
-def test_it_is_always_between_one_and_the_bound(
+def test_the_concurrency_is_always_between_one_and_the_bound(
     notes: list[tuple[float, float, bool]], most: int
 ) -> None:
-    """Whatever it is told, also of times that make no sense."""
+    """Any sequence of reports, also with impossible times, keeps the value within its range."""
     level = AdaptiveConcurrency(most)
     now = 0.0
     for step, took, trouble in notes:

@@ -1,6 +1,4 @@
-"""Jobs that end early: by their consumer, by a callback, by a cancellation, with their client, and
-under eager tasks.
-"""
+"""Jobs that end early: by consumer, callback, cancellation or client, and under eager tasks."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ def keys(server: RawServer) -> set[str]:
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: int) -> None:
-    """Nothing more is sent while the exception is handled."""
+    """No more requests are sent while the exception is handled."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         try:
             async with pay.invoices.create_many(
@@ -53,7 +51,7 @@ async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: in
 
 
 async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
-    """A stream begins with its first item."""
+    """A stream starts with its first item."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         async with pay.invoices.create_many(orders(10)):
             pass
@@ -63,7 +61,7 @@ async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
 
 
 async def test_a_watch_ends_with_its_block() -> None:
-    """The reads of a watch end where its block is left."""
+    """The reads of a watch end when its block is left."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         async with pay.invoices.watch(
             [f"inv_{n}" for n in range(40)], interval=0.001, concurrency=2
@@ -78,9 +76,7 @@ async def test_a_watch_ends_with_its_block() -> None:
 async def test_a_progress_callback_that_raises_loses_no_outcome(
     concurrency: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing more is begun, each request that was sent has its outcome, and then the exception is
-    raised.
-    """
+    """No new request starts, each sent request has its outcome, then the exception is raised."""
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     outcomes: list[Any] = []
 
@@ -99,10 +95,8 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, "auto"])
-async def test_a_cancellation_that_nobody_asked_for_ends_the_job(concurrency: Any) -> None:
-    """A middleware that raises `CancelledError` ends the job with an error; each request that was
-    sent has its outcome.
-    """
+async def test_a_stray_cancellation_ends_the_job(concurrency: Any) -> None:
+    """A `CancelledError` of a middleware ends the job; each sent request has its outcome."""
     begun: set[str | None] = set()
 
     async def stray(request: Request, send: Next) -> Response:
@@ -122,9 +116,9 @@ async def test_a_cancellation_that_nobody_asked_for_ends_the_job(concurrency: An
     assert failed.error.idempotency_key in begun
 
 
-@pytest.mark.async_only("it looks at the tasks of the loop")
+@pytest.mark.async_only("inspects the tasks of the loop")
 async def test_workers_that_are_cancelled_end_the_job() -> None:
-    """Whatever ends a worker is noticed."""
+    """A worker that ends for any reason ends the job."""
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.01)
@@ -144,8 +138,8 @@ async def test_workers_that_are_cancelled_end_the_job() -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-async def test_a_client_that_is_closed_under_a_job_ends_it(concurrency: int) -> None:
-    """The job ends with an error, and each request that was sent has its outcome."""
+async def test_closing_the_client_ends_its_job(concurrency: int) -> None:
+    """The job ends with an error, and each sent request has its outcome."""
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.01)
@@ -164,14 +158,12 @@ async def test_a_client_that_is_closed_under_a_job_ends_it(concurrency: int) -> 
         assert len(outcomes) < 1000
 
 
-@pytest.mark.async_only("it sets the task factory of the loop")
+@pytest.mark.async_only("sets the task factory of the loop")
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio has eager tasks since Python 3.12")
 @pytest.mark.parametrize("concurrency", [1, 5, "auto"])
 @pytest.mark.parametrize("count", [0, 1, 300])
 async def test_a_job_under_eager_tasks(concurrency: Any, count: int) -> None:
-    """A task that runs as soon as it is created changes nothing, whether its requests are sent or
-    refused.
-    """
+    """Tasks that run as soon as they are created change nothing, for sent and refused requests."""
     asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 (unknown to the checkers of Python 3.11)
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         given: list[Any] = [*orders(count), *[{"amount": "1"}] * count]

@@ -1,6 +1,4 @@
-"""Following many invoices for the price of few: sweeps of the lists where that is fewer requests,
-single reads elsewhere.
-"""
+"""Watches of many invoices: sweeps of lists where these need fewer requests than single reads."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ async def create(pay: PayChainHQ, count: int, **more: Any) -> list[str]:
 
 
 def asked(emulator: Emulator, since: int) -> Counter[str]:
-    """What was asked for: single reads, and pages of each status."""
+    """Return the requests: single reads, and pages of each status."""
     requests = [request for request in emulator.requests[since:] if request.method == "GET"]
     return Counter(
         request.query["status"] if request.operation == "invoices.list" else "read"
@@ -53,7 +51,7 @@ def asked(emulator: Emulator, since: int) -> Counter[str]:
 
 
 async def first_sightings(pay: PayChainHQ, ids: list[str], **options: Any) -> list[Change]:
-    """Watch until each was told once."""
+    """Watch until each invoice was reported once."""
     changes: list[Change] = []
     async for change in pay.invoices.watch(ids, **options):
         changes.append(change)
@@ -62,11 +60,11 @@ async def first_sightings(pay: PayChainHQ, ids: list[str], **options: Any) -> li
     return changes
 
 
-# --- what it costs ---
+# --- number of requests ---
 
 
-async def test_many_among_many_are_met_in_lists(paychain_emulator: Emulator) -> None:
-    """250 open invoices are known after the three pages of their status, without a single read."""
+async def test_many_among_many_are_found_in_lists(paychain_emulator: Emulator) -> None:
+    """The status of 250 open invoices is read from three pages, without a single read."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 250)
         since = len(paychain_emulator.requests)
@@ -79,9 +77,7 @@ async def test_many_among_many_are_met_in_lists(paychain_emulator: Emulator) -> 
 async def test_few_among_many_are_read(
     paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five watched among 300 open: once it is known that there are many pages, each look is five
-    reads.
-    """
+    """Five watched among 300 open: once the list is known to be long, each round is five reads."""
     monkeypatch.setattr(list_sweeps, "_LARGEST_PAGE", 10)
     async with client(paychain_emulator.url) as pay:
         ids = (await create(pay, 300))[:5]
@@ -100,7 +96,7 @@ async def test_few_among_many_are_read(
 
 
 async def test_one_is_read(paychain_emulator: Emulator) -> None:
-    """For a single invoice no list is looked at."""
+    """A single invoice needs no list."""
     async with client(paychain_emulator.url) as pay:
         await create(pay, 3)
         since = len(paychain_emulator.requests)
@@ -109,7 +105,7 @@ async def test_one_is_read(paychain_emulator: Emulator) -> None:
 
 
 async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> None:
-    """A list needs a business id, a single read does not."""
+    """A list needs a business id; a single read does not."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 30)
     since = len(paychain_emulator.requests)
@@ -118,10 +114,8 @@ async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> N
     assert asked(paychain_emulator, since) == {"read": 30}
 
 
-async def test_what_changed_takes_at_most_two_single_reads(paychain_emulator: Emulator) -> None:
-    """Of 250 watched, 20 are paid at once: they are told each once, for at most 40 reads, and the
-    paid ones are never listed.
-    """
+async def test_a_change_takes_at_most_two_single_reads(paychain_emulator: Emulator) -> None:
+    """20 of 250 are paid at once: each is reported once, with at most 40 reads and no paid list."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 250)
         told: Counter[tuple[str, str | None]] = Counter()
@@ -141,8 +135,8 @@ async def test_what_changed_takes_at_most_two_single_reads(paychain_emulator: Em
     assert "paid" not in counts
 
 
-async def test_the_paid_history_is_never_read_through(paychain_emulator: Emulator) -> None:
-    """Invoices that have ended already are read once each, and told with their end."""
+async def test_the_list_of_paid_invoices_is_never_read(paychain_emulator: Emulator) -> None:
+    """Invoices in a terminal status are read once each, and reported with it."""
     async with client(paychain_emulator.url) as pay:
         ended = await create(pay, 6)
         for id_ in ended:
@@ -157,9 +151,7 @@ async def test_the_paid_history_is_never_read_through(paychain_emulator: Emulato
 
 
 async def test_pages_are_as_large_as_the_server_grants() -> None:
-    """A server that gives 7 at a time is read to its end, in as many pages as that takes and none
-    twice.
-    """
+    """A server that returns 7 rows a page is read to the end, and no page twice."""
     ids = [f"inv_{n}" for n in range(50)]
 
     async def small_pages(request: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -193,7 +185,7 @@ async def test_pages_are_as_large_as_the_server_grants() -> None:
 async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
     paychain_emulator: Emulator,
 ) -> None:
-    """Lists that say that there is always more end; who was not met is read."""
+    """Lists that always claim to have more end; invoices not seen in them are read."""
     row = {"id": "inv_0", "status": "pending", "amount": "1"}
     page = {
         "data": [row],
@@ -215,9 +207,9 @@ async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
     }
 
 
-@pytest.mark.async_only("it measures what this process holds")
+@pytest.mark.async_only("measures the memory of this process")
 async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
-    """What is kept of 100,000 invoices is a status and a few times each, not their models."""
+    """Watching 100,000 invoices keeps a status and a few times for each, not their models."""
     tracemalloc.start()
     try:
         state = WatchState.from_token(
@@ -236,13 +228,11 @@ async def test_a_watched_invoice_takes_less_than_a_kibibyte() -> None:
     assert all(isinstance(watched, Watched) for watched in state._watched.values())
 
 
-# --- what is right ---
+# --- correctness ---
 
 
-async def test_an_expired_invoice_is_looked_at_by_itself(paychain_emulator: Emulator) -> None:
-    """A list that shows an invoice past its end as pending is not enough: a read of its own makes
-    sure, and then it is told.
-    """
+async def test_an_expired_invoice_is_read_by_itself(paychain_emulator: Emulator) -> None:
+    """An invoice past its end that a list shows as pending is read by itself, then reported."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 20, expires_in=60)
         others = await create(pay, 21)
@@ -261,9 +251,7 @@ async def test_an_expired_invoice_is_looked_at_by_itself(paychain_emulator: Emul
 
 
 async def test_an_outage_in_a_sweep_is_waited_out(paychain_emulator: Emulator) -> None:
-    """Pages that fail say nothing of who is in them: nothing is told twice or made up, and the
-    watch goes on.
-    """
+    """Pages that fail prove nothing about their invoices: no change is invented or repeated."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 130)
         told: Counter[tuple[str, str | None]] = Counter()
@@ -280,16 +268,14 @@ async def test_an_outage_in_a_sweep_is_waited_out(paychain_emulator: Emulator) -
 
 
 async def test_a_wrong_key_ends_the_watch_in_a_sweep(paychain_emulator: Emulator) -> None:
-    """What is no passing failure is raised."""
+    """A failure that is not transient is raised."""
     async with client(paychain_emulator.url, api_key="pk_wrong") as pay:
         with pytest.raises(AuthenticationError):
             await first_sightings(pay, [f"inv_{n}" for n in range(30)])
 
 
-async def test_many_and_mixed_are_told_to_their_ends(paychain_emulator: Emulator) -> None:
-    """A crowd that moves while it is watched: each status once, in its order, to the end of
-    each.
-    """
+async def test_a_mixed_crowd_is_reported_to_the_end(paychain_emulator: Emulator) -> None:
+    """Each status of many changing invoices is reported once, in order, up to the terminal one."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 120)
         told: dict[str, list[str | None]] = {}
@@ -307,15 +293,13 @@ async def test_many_and_mixed_are_told_to_their_ends(paychain_emulator: Emulator
     )
 
 
-# --- fed, stopped, resumed ---
+# --- feed, stop, resume ---
 
 
-async def test_what_something_else_has_seen_is_looked_at_at_once(
+async def test_an_invoice_named_by_the_feed_is_read_at_once(
     paychain_emulator: Emulator,
 ) -> None:
-    """Between two looks that are far apart, a webhook's word brings the change; ids that are not
-    watched are nothing to it.
-    """
+    """An id from a webhook is read before the next round; ids that are not watched are ignored."""
     paid = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -335,8 +319,8 @@ async def test_what_something_else_has_seen_is_looked_at_at_once(
     assert currents == ["pending", "paid"]
 
 
-async def test_a_failure_of_what_feeds_it_ends_the_watch(paychain_emulator: Emulator) -> None:
-    """The caller's own exception comes out; the end of the feed alone does not end the watch."""
+async def test_a_failure_of_the_feed_ends_the_watch(paychain_emulator: Emulator) -> None:
+    """The caller's exception is raised; the end of the feed alone does not end the watch."""
 
     async def fails() -> AsyncIterator[str]:
         yield "inv_123"
@@ -358,9 +342,9 @@ async def test_a_failure_of_what_feeds_it_ends_the_watch(paychain_emulator: Emul
     assert changes[-1] == "paid"
 
 
-@pytest.mark.async_only("it counts the tasks of the event loop")
+@pytest.mark.async_only("counts the tasks of the event loop")
 async def test_a_watch_that_is_left_leaves_nothing(paychain_emulator: Emulator) -> None:
-    """Breaking off in the middle of a sweep, with a feed, leaves no task behind."""
+    """A watch that is left in the middle of a sweep, with a feed, leaves no task behind."""
 
     async def never() -> AsyncIterator[str]:
         await asyncio.Event().wait()
@@ -377,10 +361,8 @@ async def test_a_watch_that_is_left_leaves_nothing(paychain_emulator: Emulator) 
             assert asyncio.all_tasks() == before
 
 
-async def test_a_watch_goes_on_from_a_token(paychain_emulator: Emulator) -> None:
-    """What changed in between is told once, with what was told before as its previous status, and
-    nothing is told again.
-    """
+async def test_a_watch_resumes_from_a_token(paychain_emulator: Emulator) -> None:
+    """Changes in between are reported once, with the last reported status as the previous one."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 20, expires_in=600)
         state = WatchState()
@@ -404,8 +386,8 @@ async def test_a_watch_goes_on_from_a_token(paychain_emulator: Emulator) -> None
     assert len({change[0] for change in changes}) == 19
 
 
-async def test_a_change_counts_as_told_when_it_is_handed_out(paychain_emulator: Emulator) -> None:
-    """A token that is taken after the third change of a batch knows of three."""
+async def test_a_change_counts_as_reported_once_it_is_yielded(paychain_emulator: Emulator) -> None:
+    """A token taken after the third change of a batch includes three."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 30)
         state = WatchState()
@@ -427,7 +409,7 @@ async def test_a_change_counts_as_told_when_it_is_handed_out(paychain_emulator: 
     assert len(rest) + len(told) == 30
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "token",
     [
@@ -444,8 +426,8 @@ async def test_a_change_counts_as_told_when_it_is_handed_out(paychain_emulator: 
         '{"watching": [[5, null, null]]}',
     ],
 )
-def test_a_token_that_is_none_is_refused(token: str) -> None:
-    """Whatever else is given is told as that, and no id in it can bend a path."""
+def test_an_invalid_token_is_refused(token: str) -> None:
+    """Any other value is refused as a token, and no id in a token can alter a path."""
     with pytest.raises(InvalidArgumentError) as caught:
         WatchState.from_token(token)
     assert caught.value.argument == "token"

@@ -1,6 +1,4 @@
-"""Jobs against a model: whatever is asked for, and whatever goes wrong meanwhile, each valid
-reference is one invoice.
-"""
+"""Jobs against a model: any requests and any faults, and one invoice for each valid reference."""
 
 from __future__ import annotations
 
@@ -32,8 +30,7 @@ from paychainhq.models import Invoice
 
 POLICY = RetryPolicy(attempts=3, first=0.001, cap=0.002, attempt_timeout=0.15)
 
-# How a request ends, once it is answered for good: refused by the client, refused by the server, or
-# accepted.
+# The expected end of a request: refused by the client, refused by the server, or accepted.
 AMOUNTS: dict[Any, type[Exception] | None] = {
     "5": None,
     5: None,
@@ -65,7 +62,7 @@ requests = st.builds(
     customer_id=mostly([None], list(CUSTOMERS)),
     reference=mostly(REFERENCES[:4], REFERENCES),
 )
-# What may pass, or is repeated without harm: handled or not, before, during or after its answer.
+# Transient failures and harmless repeats: handled or not, before, during or after the response.
 faults = st.sampled_from(
     [
         408,
@@ -89,7 +86,7 @@ plans = st.lists(st.tuples(st.integers(0, 6), faults, st.integers(1, 3)), max_si
 
 @attrs.frozen
 class Expected:
-    """What the model says of a request: the error that refuses it, or else what its body holds."""
+    """The model's expectation for a request: the error that refuses it, or the body's content."""
 
     error: type[Exception] | None
     body: tuple[str, str | None] | None
@@ -103,8 +100,8 @@ def expected(request: InvoiceRequest) -> Expected:
         TOKENS[request.token],
         CUSTOMERS[request.customer_id],
     ]
-    # The client refuses before the server, which checks the token and the amount before it looks
-    # for the customer.
+    # The client validates before the server, which checks the token and the amount before it reads
+    # the customer.
     found = [
         kind for kind in (InvalidArgumentError, BadRequestError, NotFoundError) if kind in refusals
     ]
@@ -119,7 +116,7 @@ def expected(request: InvoiceRequest) -> Expected:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
-    # No request fails for ever here, so none is given up: also not for its timeouts, which usually
+    # No request fails for ever here, so none is set aside: also not for timeouts, which usually
     # count as three failures.
     monkeypatch.setattr(retry_queue, "_ROUNDS", 1000)
     monkeypatch.setattr(retry_queue, "RequestTimeoutError", ())
@@ -127,7 +124,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def copies(given: list[InvoiceRequest]) -> list[InvoiceRequest]:
-    """Requests that are told apart by identity, also where the same one was drawn twice."""
+    """Return copies that differ by identity, also where the same request was drawn twice."""
     return [attrs.evolve(request) for request in given]
 
 
@@ -137,7 +134,7 @@ async def run(
     concurrency: int,
     plan: Iterator[tuple[int, Any, int]],
 ) -> list[Outcome[InvoiceRequest, Invoice]]:
-    """Run a job, with faults that are asked for after as many outcomes as the plan says."""
+    """Run a job, with faults injected after the numbers of outcomes in the plan."""
     due = sorted(plan, key=lambda planned: planned[0])
     outcomes: list[Outcome[InvoiceRequest, Invoice]] = []
 
@@ -157,7 +154,7 @@ async def run(
 
 
 async def stored(emulator: Emulator) -> dict[str, Decimal]:
-    """The amount of every invoice that was created, by its id."""
+    """Return the amount of every created invoice, by its id."""
     async with PayChainHQ(api_key=API_KEY, business_id="biz_123", base_url=emulator.url) as pay:
         return {
             invoice.id: invoice.amount.display
@@ -182,7 +179,7 @@ def settle(
             assert isinstance(outcome.error, InvalidArgumentError)
             assert outcome.error.sent == "no"
         elif model.error is not None:
-            # If the reference was used already, the server may notice that first.
+            # If the reference was used already, the server may report that first.
             assert isinstance(outcome.error, (model.error, IdempotencyKeyMismatchError))
         elif outcome.ok:
             assert outcome.result is not None
@@ -212,9 +209,7 @@ def test_a_job_against_a_model(
     concurrency: int,
     again: list[tuple[int, Any, int]],
 ) -> None:
-    """Each request has one outcome, each valid reference one invoice with its amount, and a second
-    run creates nothing.
-    """
+    """One outcome for each request, one invoice for each valid reference, also after a repeat."""
 
     async def both() -> None:
         with Emulator() as emulator:

@@ -1,6 +1,4 @@
-"""Jobs against a simulated server: requests that always fail, outages, and cancellations, at any
-time; no time passes here.
-"""
+"""Jobs against a simulated server and clock: failing requests, outages and cancellations."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def job(
 
 
 class Run:
-    """What came of a job: its outcomes by reference, and the times of the last invoice and of the
-    end.
-    """
+    """The result of a job: its outcomes by reference, and the times of last invoice and end."""
 
     def __init__(self, server: Server, count: int, concurrency: Any = 4, **options: Any) -> None:
         self.outcomes: dict[str | None, InvoiceOutcome] = {}
@@ -94,12 +90,10 @@ CASES: list[tuple[Any, int, bool]] = [
 
 @pytest.mark.parametrize(("concurrency", "attempts", "with_ledger"), CASES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_healthy_requests_do_not_wait_for_those_that_fail(
+def test_healthy_requests_do_not_wait_for_failing_ones(
     kind: Kind, concurrency: Any, attempts: int, with_ledger: bool
 ) -> None:
-    """500 orders of which 5 always fail: the others take about as long as without them, and the job
-    ends soon after.
-    """
+    """495 of 500 orders take about as long as if 5 did not always fail; the job ends soon after."""
     options: dict[str, Any] = {"attempts": attempts, "with_ledger": with_ledger}
     healthy = Run(Server(), 495, concurrency, **options)
     poison = {str(n): kind for n in (3, 120, 121, 300, 480)}
@@ -111,7 +105,7 @@ def test_healthy_requests_do_not_wait_for_those_that_fail(
     )
     held = (
         2 * 5 * 2.0 / (8 if concurrency == "auto" else concurrency) if kind == "silence" else 0.0
-    )  # what silence costs: its attempts
+    )  # the cost of silence: its attempts
     assert run.last_invoice <= 1.5 * healthy.end + held
     assert run.end <= 1.5 * healthy.end + held + 15.0
     assert server.sent <= 500 + 5 * 10
@@ -123,9 +117,7 @@ def test_healthy_requests_do_not_wait_for_those_that_fail(
 def test_requests_that_fail_in_a_row_are_no_outage(
     kind: Kind, first: int, concurrency: int
 ) -> None:
-    """Ten in a row, more than there are workers: at the beginning, in the middle, and at the
-    end.
-    """
+    """Ten failures in a row, more than there are workers: at the beginning, middle, and end."""
     poison = {str(n): kind for n in range(first, first + 10)}
     run = Run(Server(poison), 100, concurrency)
     assert run.failed == set(poison)
@@ -134,7 +126,7 @@ def test_requests_that_fail_in_a_row_are_no_outage(
 
 
 def test_a_job_in_which_nothing_succeeds_waits_until_it_is_given_up() -> None:
-    """A single order that fails is an outage, as far as anyone can see."""
+    """A single order that fails cannot be told from an outage."""
     run = Run(Server({"0": "500"}), 1)
     assert run.failed == {"0"}
     assert GIVE_UP_AFTER <= run.end < GIVE_UP_AFTER + 10
@@ -142,9 +134,7 @@ def test_a_job_in_which_nothing_succeeds_waits_until_it_is_given_up() -> None:
 
 @pytest.mark.parametrize("kind", TRANSIENT)
 def test_an_outage_of_minutes_costs_no_request_an_error(kind: Kind) -> None:
-    """The server goes away in the middle and comes back: every order is invoiced soon after, and
-    few were sent meanwhile.
-    """
+    """All orders are invoiced soon after the server comes back, and few are sent meanwhile."""
     server = Server(outages=[Outage(0.6, 300.0, kind)])
     run = Run(server, 200)
     assert run.failed == set()
@@ -164,7 +154,7 @@ def test_an_outage_of_minutes_costs_no_request_an_error(kind: Kind) -> None:
     attempts=st.sampled_from([1, 6]),
     with_ledger=st.booleans(),
 )
-def test_each_request_has_the_outcome_that_is_its_own(
+def test_each_request_has_its_own_outcome(
     count: int,
     poison: dict[int, Kind],
     outages: list[tuple[float, float, Kind]],
@@ -173,9 +163,7 @@ def test_each_request_has_the_outcome_that_is_its_own(
     attempts: int,
     with_ledger: bool,
 ) -> None:
-    """Whatever fails, and whenever: each healthy order is invoiced, each other one has its error,
-    and the end comes in time.
-    """
+    """Any failures at any time: healthy orders are invoiced, others have their errors, in time."""
     server = Server(
         {str(n): kind for n, kind in poison.items() if n < count},
         [Outage(begin, begin + lasts, kind) for begin, lasts, kind in outages],
@@ -206,9 +194,7 @@ def test_a_job_that_is_left_at_any_time_leaves_nothing(
     concurrency: Any,
     with_ledger: bool,
 ) -> None:
-    """A consumer that is cancelled, or leaves its block by an exception, ends the workers at
-    once.
-    """
+    """A consumer that is cancelled or raises in its block ends the workers at once."""
     server = Server(
         {str(n): kind for n, kind in poison.items()},
         [Outage(outage[0], outage[0] + outage[1], outage[2])],

@@ -1,4 +1,4 @@
-"""The retry queue of a job: its rules, one at a time."""
+"""Retry queue of a job: its rules, one at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paychainhq.errors import PayChainError
 
 
 class Bench:
-    """A queue, and the time."""
+    """A queue with a clock."""
 
     def __init__(self, give_up_after: float = 600.0) -> None:
         self.queue: RetryQueue[str] = RetryQueue(give_up_after)
@@ -50,9 +50,7 @@ class Bench:
 
 
 def test_a_failure_while_nothing_succeeds_is_an_outage() -> None:
-    """The server is down until something succeeds; the request is due as soon as that has
-    happened.
-    """
+    """The server is down until something succeeds; then the request is due at once."""
     bench = Bench()
     bench.succeed()
     repeat = bench.fail("a")
@@ -65,8 +63,8 @@ def test_a_failure_while_nothing_succeeds_is_an_outage() -> None:
     assert bench.step() == Step(repeat=repeat)
 
 
-def test_a_failure_is_its_own_where_a_request_sent_later_succeeds() -> None:
-    """An answer to a request that was sent before says nothing about the time since."""
+def test_a_failure_is_the_requests_own_if_a_later_request_succeeds() -> None:
+    """A response to a request that was sent earlier proves nothing about the time since."""
     bench = Bench()
     early, number, late = bench.send(), bench.send(), bench.send()
     repeat = Repeat("a", {}, "a", number, ServerError("no"))
@@ -80,7 +78,7 @@ def test_a_failure_is_its_own_where_a_request_sent_later_succeeds() -> None:
 
 
 def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None:
-    """It is held, and other requests are read meanwhile; three failures more are its end."""
+    """The request is held while others are read; three more failures are its outcome."""
     bench = Bench()
     repeat = bench.fail("a")
     assert repeat is not None
@@ -103,7 +101,7 @@ def test_three_failures_set_a_request_aside_until_the_intake_has_ended() -> None
 
 
 def test_one_timeout_sets_a_request_aside() -> None:
-    """At the end it is sent again, and a timeout then is its outcome."""
+    """The request is sent again at the end, and another timeout then is its outcome."""
     bench = Bench()
     number = bench.send()
     bench.succeed()
@@ -118,12 +116,10 @@ def test_one_timeout_sets_a_request_aside() -> None:
 @pytest.mark.parametrize(
     "error", [ServerError("no", status=500), IdempotencyInProgressError("wait", status=409)]
 )
-def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_request(
+def test_a_failure_of_the_last_request_is_its_own_if_it_describes_that_request(
     error: PayChainError,
 ) -> None:
-    """Nothing can succeed after it, and it is an outcome all the same, long before the job would be
-    given up.
-    """
+    """No success can follow the last request; its outage ends long before the job gives up."""
     bench = Bench()
     bench.succeed(20)
     bench.queue.end_intake(0.0)
@@ -144,9 +140,7 @@ def test_a_failure_of_the_last_request_is_its_own_where_it_describes_that_reques
 
 
 def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another() -> None:
-    """New requests first, then those that failed longest ago; the pauses grow with the outage, up
-    to two seconds.
-    """
+    """New requests come first, then the oldest failures; pauses grow up to two seconds."""
     bench = Bench()
     held = [bench.fail("a"), bench.fail("b")]
     assert bench.step() == Step(reads=True, is_probe=True)
@@ -167,9 +161,7 @@ def test_an_outage_is_probed_by_one_request_at_a_time_and_each_time_by_another()
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_job_is_given_up_after_too_long_without_a_success(others: int) -> None:
-    """The rest have the errors that they met. Where only failing requests are left, some seconds
-    for each are enough.
-    """
+    """The other requests have their last errors; some seconds each suffice if all of them fail."""
     bench = Bench(give_up_after=600.0)
     bench.succeed(others)
     first, second = bench.fail("a"), bench.fail("b", ConnectionFailedError("lost"))
@@ -189,10 +181,8 @@ def test_a_job_is_given_up_after_too_long_without_a_success(others: int) -> None
     assert len(list(bench.queue.held())) == 1, "the other one has its outcome"
 
 
-def test_what_has_no_turn_is_no_outage_but_ends_a_job_in_the_end() -> None:
-    """A request that waits for its turn changes nothing until the job has been without a success
-    for too long.
-    """
+def test_a_request_without_a_slot_is_no_outage_but_ends_a_job_in_the_end() -> None:
+    """A wait for a send slot counts only after the job has been too long without a success."""
     bench = Bench(give_up_after=60.0)
     error = RequestTimeoutError("no turn")
     bench.queue.delayed(error, 0.0)
@@ -206,10 +196,8 @@ def test_what_has_no_turn_is_no_outage_but_ends_a_job_in_the_end() -> None:
     assert bench.queue.given_up is error
 
 
-def test_no_more_is_held_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound a failure of its own is an outcome at once, and an outage is probed with
-    what is held.
-    """
+def test_the_number_of_held_requests_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a request's own failure is its outcome; held requests probe outages."""
     monkeypatch.setattr("paychainhq._jobs.retry_queue._MOST_HELD", 3)
     bench = Bench()
     for name in "abc":
@@ -226,7 +214,7 @@ def test_no_more_is_held_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_stream_of_requests_that_never_ends_holds_nothing_for_ever() -> None:
-    """What was set aside is sent again after `give_up_after`."""
+    """A request that was set aside is sent again after `give_up_after`."""
     bench = Bench(give_up_after=600.0)
     number = bench.send()
     bench.succeed()

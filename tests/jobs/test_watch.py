@@ -1,4 +1,4 @@
-"""`wait` and `watch`: invoices are followed to their end, by the server's clock."""
+"""`wait` and `watch`: invoices are followed to a terminal status, by the server's clock."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def create(pay: PayChainHQ, **more: Any) -> Invoice:
     return await pay.invoices.create("100", "USDC", "eth", network_id="base-mainnet", **more)
 
 
-async def test_wait_gives_the_invoice_once_it_is_settled(paychain_emulator: Emulator) -> None:
-    """`wait` returns the settled invoice, with what was really paid."""
+async def test_wait_returns_the_settled_invoice(paychain_emulator: Emulator) -> None:
+    """`wait` returns the settled invoice, with the amount that was really paid."""
     async with client(paychain_emulator.url) as pay:
         invoice = await create(pay)
         waiting = asyncio.create_task(pay.invoices.wait(invoice.id, interval=SOON))
@@ -60,10 +60,10 @@ async def test_wait_gives_the_invoice_once_it_is_settled(paychain_emulator: Emul
         (None, "pending"),
     ],
 )
-async def test_watch_tells_the_changes_of_a_payment(
+async def test_watch_reports_the_changes_of_a_payment(
     paychain_emulator: Emulator, amount: str | None, status: str
 ) -> None:
-    """The first sighting comes without a previous status, then each change, until the end."""
+    """The first change has no previous status; then each change follows, until the terminal one."""
     async with client(paychain_emulator.url) as pay:
         invoice = await create(
             pay, underpayment_tolerance_bps=50, underpayment_tolerance_max_usd="0.50"
@@ -88,7 +88,7 @@ async def test_watch_tells_the_changes_of_a_payment(
 
 
 async def test_watch_follows_many_and_ends_when_all_have_ended(paychain_emulator: Emulator) -> None:
-    """Each invoice is told once for each status, whatever the others do."""
+    """Each invoice is reported once for each status, independent of the others."""
     async with client(paychain_emulator.url) as pay:
         invoices = [await create(pay) for _ in range(12)]
         changes: list[Change] = []
@@ -110,7 +110,7 @@ async def test_watch_follows_many_and_ends_when_all_have_ended(paychain_emulator
 async def test_an_id_that_does_not_exist_is_a_change_with_an_error(
     paychain_emulator: Emulator,
 ) -> None:
-    """It is told once, and does not disturb the others."""
+    """The unknown id is reported once, and the other invoices are not affected."""
     async with client(paychain_emulator.url) as pay:
         paychain_emulator.pay("inv_123")
         paychain_emulator.confirm("inv_123")
@@ -127,9 +127,7 @@ async def test_an_id_that_does_not_exist_is_a_change_with_an_error(
 
 
 async def test_expiry_is_judged_by_the_servers_clock(paychain_emulator: Emulator) -> None:
-    """An invoice that is raw pending past its `expires_at` is expired as soon as the server's own
-    time says so.
-    """
+    """A pending invoice is expired as soon as the server's own time is past `expires_at`."""
     async with client(paychain_emulator.url) as pay:
         invoice = await create(pay, expires_in=60)
         # An hour passes at the server and none here; the raw status still lags behind.
@@ -143,10 +141,8 @@ async def test_expiry_is_judged_by_the_servers_clock(paychain_emulator: Emulator
         assert (change.previous, change.current) == (None, "expired")
 
 
-async def test_a_local_clock_that_is_wrong_does_not_expire_anything() -> None:
-    """A server whose time is long past calls an invoice open that our own clock would call
-    expired.
-    """
+async def test_a_wrong_local_clock_expires_nothing() -> None:
+    """An invoice is open by the clock of the server, also if it is expired by the local clock."""
     invoice = {
         "id": "inv_1",
         "status": "pending",
@@ -163,10 +159,10 @@ async def test_a_local_clock_that_is_wrong_does_not_expire_anything() -> None:
     assert changes == [("pending", 1), ("expired", 3)]
 
 
-async def test_wait_ends_in_time_with_the_invoice_as_it_was_last_seen(
+async def test_wait_ends_in_time_with_the_invoice_as_last_read(
     paychain_emulator: Emulator,
 ) -> None:
-    """`WaitTimeoutError` carries the invoice."""
+    """`WaitTimeoutError` has the invoice."""
     async with client(paychain_emulator.url) as pay:
         with pytest.raises(WaitTimeoutError) as caught:
             await pay.invoices.wait("inv_123", timeout=0.05, interval=SOON)
@@ -175,8 +171,8 @@ async def test_wait_ends_in_time_with_the_invoice_as_it_was_last_seen(
         assert "pending" in str(caught.value)
 
 
-async def test_wait_survives_failures_and_tells_what_is_final(paychain_emulator: Emulator) -> None:
-    """What is only the state of the server or the network is waited through; a wrong key is not."""
+async def test_wait_survives_transient_failures_only(paychain_emulator: Emulator) -> None:
+    """Transient failures of server and network are waited out; a wrong key is raised."""
     async with client(paychain_emulator.url) as pay:
         paychain_emulator.pay("inv_123")
         paychain_emulator.confirm("inv_123")
@@ -194,8 +190,8 @@ async def test_wait_survives_failures_and_tells_what_is_final(paychain_emulator:
             [change async for change in pay.invoices.watch(["inv_123"])]
 
 
-async def test_wait_on_a_server_that_is_away_ends_in_time() -> None:
-    """A timeout holds even if no read ever succeeds."""
+async def test_wait_on_an_unreachable_server_ends_in_time() -> None:
+    """The timeout holds even if no read ever succeeds."""
     async with client("http://127.0.0.1:1") as pay:
         with pytest.raises(WaitTimeoutError) as caught:
             await pay.invoices.wait("inv_1", timeout=0.05, interval=SOON)
@@ -203,7 +199,7 @@ async def test_wait_on_a_server_that_is_away_ends_in_time() -> None:
 
 
 async def test_bad_ids_and_settings_are_refused_before_anything_is_sent() -> None:
-    """What cannot be meant is told at once."""
+    """Invalid arguments raise at once."""
     async with RawServer(answer({})) as server, client(server.url) as pay:
         for bad in ("", "../x", "a/b"):
             with pytest.raises(InvalidArgumentError):
@@ -216,7 +212,7 @@ async def test_bad_ids_and_settings_are_refused_before_anything_is_sent() -> Non
 
 
 async def test_watching_nothing_ends_at_once(paychain_emulator: Emulator) -> None:
-    """Without invoices there are no changes, and no requests."""
+    """No invoices mean no changes and no requests."""
     async with client(paychain_emulator.url) as pay:
         assert [change async for change in pay.invoices.watch([])] == []
     assert paychain_emulator.requests == ()
@@ -234,7 +230,7 @@ BROKEN: list[dict[str, Any]] = [
 async def test_an_invoice_that_cannot_be_decoded_is_a_change_with_an_error(
     broken: dict[str, Any], business_id: str | None
 ) -> None:
-    """Single read or row of a list: it is told once, and the others go on to their end."""
+    """The error is reported once, from a single read or a row of a list; the others go on."""
     reads = 0
 
     def invoice(id_: str, status: str) -> dict[str, Any]:
@@ -275,8 +271,8 @@ async def test_an_invoice_that_cannot_be_decoded_is_a_change_with_an_error(
     assert ends == {f"inv_{n}" for n in range(8)} - {"inv_3"}
 
 
-async def test_a_page_that_cannot_be_decoded_is_made_up_for_by_single_reads() -> None:
-    """A list that is no list ends no watch."""
+async def test_a_page_that_cannot_be_decoded_is_replaced_by_single_reads() -> None:
+    """A malformed list does not end the watch."""
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         path = request.target.partition("?")[0]
@@ -297,9 +293,7 @@ async def test_a_page_that_cannot_be_decoded_is_made_up_for_by_single_reads() ->
 
 @pytest.mark.parametrize("status", ["paid", "expired", "cancelled"])
 async def test_a_wait_without_time_reads_once(status: str) -> None:
-    """`timeout=0` returns an invoice that has ended, also from a server that takes its time, and
-    reads no more than once.
-    """
+    """`timeout=0` reads at most once, and returns a terminal invoice also from a slow server."""
     given = {"id": "inv_1", "status": status, "amount": "1"}
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:

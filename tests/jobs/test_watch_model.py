@@ -1,6 +1,4 @@
-"""Watching against a model: invoices move on between any two requests, pages shift, and each is
-told as it really was.
-"""
+"""Watches against a model: invoices change and pages shift between any two requests."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ LIVES = [
 
 
 class World:
-    """A server whose invoices move on by themselves, in the place of a `Caller`."""
+    """A server whose invoices change by themselves, in the place of a `Caller`."""
 
     business_id = "biz_1"
 
@@ -51,7 +49,7 @@ class World:
         for id_, life in self.lives.items():
             if self.chance.random() < self.speed:
                 self.stage[id_] = min(self.stage[id_] + 1, len(life) - 1)
-        if self.chance.random() < 0.3:  # no document says in which order a list comes
+        if self.chance.random() < 0.3:  # the order of a list is not documented
             self.chance.shuffle(self.order)
 
     async def call(self, operation: Any, given: Mapping[str, Any]) -> Any:
@@ -89,9 +87,7 @@ class World:
 
 
 def is_told_in_order(told: list[str | None], life: list[str]) -> bool:
-    """Whether what was told are stages of this life in their order, none of them twice in a row,
-    the last one its end.
-    """
+    """Return whether reported statuses follow the invoice's life in order, up to its end."""
     stages: Iterator[str | None] = iter(life)
     return all(status in stages for status in told) and bool(told) and told[-1] == life[-1]
 
@@ -106,7 +102,7 @@ def is_told_in_order(told: list[str | None], life: list[str]) -> bool:
     stops=st.lists(st.integers(1, 15), max_size=3),
 )
 @settings(max_examples=80, deadline=None)
-def test_each_invoice_is_told_as_it_was(
+def test_each_invoice_is_reported_with_its_real_changes(
     lives: list[list[str]],
     page_size: int,
     seed: int,
@@ -115,9 +111,7 @@ def test_each_invoice_is_told_as_it_was(
     strangers: int,
     stops: list[int],
 ) -> None:
-    """No change is made up, told twice or told backwards; each end is told once; also across stops
-    and tokens.
-    """
+    """No change is invented, repeated or reversed; each end is reported once, across tokens too."""
     world = World(lives, page_size, seed, speed, failures)
     nobodies = [f"inv_nobody_{n}" for n in range(strangers)]
     told: dict[str, list[str | None]] = {}

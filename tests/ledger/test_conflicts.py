@@ -1,4 +1,4 @@
-"""Calls over a ledger that run into each other, change their credential, or run out of time."""
+"""Conflicts of calls over a ledger: concurrent clients, another credential, deadlines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def only(ledger: AnyLedger) -> Entry:
 
 
 class Held:
-    """Behaviour of a server that answers a request when it is told to."""
+    """Server behaviour that delays a response until the test releases it."""
 
     def __init__(self, reply: bytes) -> None:
         self.came = asyncio.Event()
@@ -59,18 +59,16 @@ class Held:
         writer.write(self._reply)
 
 
-# --- clients that run into each other ---
+# --- concurrent clients ---
 
 
 @pytest.mark.parametrize(
     ("refusal", "error"), [(REVOKED, AuthenticationError), (INVALID, BadRequestError)]
 )
-async def test_a_late_refusal_leaves_what_is_finished(
+async def test_a_late_refusal_leaves_a_finished_entry(
     ledger: AnyLedger, refusal: bytes, error: type[APIError]
 ) -> None:
-    """Another client was answered meanwhile: its result stays, and nothing is sent under the key
-    again.
-    """
+    """Another client got a response meanwhile: its result stays, and the key is not sent again."""
     held = Held(refusal)
     async with (
         RawServer(held, answer(INVOICE)) as server,
@@ -91,9 +89,7 @@ async def test_a_late_refusal_leaves_what_is_finished(
 
 
 async def test_a_late_refusal_settles_nothing_for_another_attempt(ledger: AnyLedger) -> None:
-    """The attempt of another client, whose answer was lost, may have been taken: the entry stays
-    unfinished.
-    """
+    """The entry stays unfinished: the lost attempt of another client may have been received."""
     held = Held(REVOKED)
     async with (
         RawServer(held, reset) as server,
@@ -114,9 +110,7 @@ async def test_a_late_refusal_settles_nothing_for_another_attempt(ledger: AnyLed
 
 
 async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger) -> None:
-    """A person made the ledger forget the first request, and the key was used for another one: each
-    keeps its own answer.
-    """
+    """After `forget` the key is used for another request: each request keeps its own response."""
     first, second = Held(answer(INVOICE)), Held(answer({**INVOICE, "id": "inv_of_the_second"}))
     async with (
         RawServer(first, second) as server,
@@ -139,8 +133,8 @@ async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger)
     assert again.id == "inv_of_the_second"
 
 
-async def test_a_mismatch_holds_the_known_result(ledger: AnyLedger) -> None:
-    """The error has the invoice that the key stands for, or None as long as there is no result."""
+async def test_a_mismatch_has_the_known_result(ledger: AnyLedger) -> None:
+    """The error has the invoice of the key, or None as long as there is no result."""
     async with (
         RawServer(reset, answer(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
@@ -155,8 +149,8 @@ async def test_a_mismatch_holds_the_known_result(ledger: AnyLedger) -> None:
         assert isinstance(caught.value.known, Invoice)
 
 
-async def test_a_mismatch_of_a_plain_request_holds_plain_json(ledger: AnyLedger) -> None:
-    """The known result is what `request` returned."""
+async def test_a_mismatch_of_a_plain_request_has_plain_json(ledger: AnyLedger) -> None:
+    """The known result has the form that `request` returned."""
 
     async def withdraw(amount: str) -> Any:
         return await pay.request(
@@ -176,10 +170,8 @@ async def test_a_mismatch_of_a_plain_request_holds_plain_json(ledger: AnyLedger)
 # --- another credential ---
 
 
-async def test_what_is_unfinished_is_not_sent_with_another_key(ledger: AnyLedger) -> None:
-    """The server would take it for a new request: nothing is sent, and the error says why; the
-    earlier key is sent again.
-    """
+async def test_an_unfinished_entry_is_not_sent_with_another_credential(ledger: AnyLedger) -> None:
+    """The server would see a new request: nothing is sent, until the earlier key is back."""
     async with (
         RawServer(reset, answer(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as earlier,
@@ -196,14 +188,12 @@ async def test_what_is_unfinished_is_not_sent_with_another_key(ledger: AnyLedger
         made = await invoice(earlier, idempotency_key="order-7")
         assert (
             await invoice(rotated, idempotency_key="order-7") == made
-        )  # what is finished is answered to anybody
+        )  # a finished entry is returned with any credential
     assert len(server.requests) == 2
 
 
-async def test_what_was_refused_begins_anew_with_another_key(ledger: AnyLedger) -> None:
-    """Nothing was done, so there is nothing to repeat: a revoked key is replaced, and the job runs
-    again.
-    """
+async def test_a_refused_entry_begins_anew_with_another_credential(ledger: AnyLedger) -> None:
+    """A revoked key did nothing: it is replaced, and the job runs again."""
     async with RawServer(REVOKED, answer(INVOICE)) as server:
         async with client(server.url, idempotency=ledger) as pay:
             with pytest.raises(AuthenticationError):
@@ -213,10 +203,8 @@ async def test_what_was_refused_begins_anew_with_another_key(ledger: AnyLedger) 
     assert only(ledger).state == "finished"
 
 
-async def test_the_credential_is_the_one_of_the_operation(ledger: AnyLedger) -> None:
-    """Rotating the standard key leaves unfinished payouts as they are; rotating the payout key does
-    not.
-    """
+async def test_the_credential_is_that_of_the_operation(ledger: AnyLedger) -> None:
+    """Unfinished payouts depend on the payout key only, and not on the standard key."""
 
     async def withdraw(**keys: str) -> Any:
         async with client(server.url, idempotency=ledger, retry=None, **keys) as pay:
@@ -242,7 +230,7 @@ async def test_the_credential_is_the_one_of_the_operation(ledger: AnyLedger) -> 
 async def test_a_ledger_keeps_a_salted_digest_of_the_credential(
     ledger: AnyLedger, tmp_path: Path
 ) -> None:
-    """Two entries of one key have different digests, and the key is nowhere."""
+    """Two entries of one key have different digests, and the key itself is not stored."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         for number in range(2):
             await invoice(pay, idempotency_key=f"order-{number}")
@@ -252,10 +240,8 @@ async def test_a_ledger_keeps_a_salted_digest_of_the_credential(
     assert all(KEY.encode() not in file.read_bytes() for file in tmp_path.iterdir())
 
 
-async def test_a_job_reports_what_belonged_to_another_key(ledger: AnyLedger) -> None:
-    """An order that a crash left unfinished before the key was rotated is an outcome of its own,
-    and the others are created.
-    """
+async def test_a_job_reports_entries_of_another_credential(ledger: AnyLedger) -> None:
+    """An order left unfinished before a key rotation is an error; the other orders are created."""
     orders = [
         {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"order-{number}"}
         for number in range(3)
@@ -284,9 +270,7 @@ async def test_a_job_reports_what_belonged_to_another_key(ledger: AnyLedger) -> 
 async def test_a_clock_that_was_set_back(
     ledger: AnyLedger, monkeypatch: pytest.MonkeyPatch, set_back: float, is_sent: bool
 ) -> None:
-    """An entry from the future has no age that could be trusted; a small correction of the clock
-    does no harm.
-    """
+    """An entry from the future has no valid age; a small correction of the clock is tolerated."""
     now, shift = time.time, 0.0
     monkeypatch.setattr(time, "time", lambda: now() + shift)
     async with (
@@ -304,8 +288,8 @@ async def test_a_clock_that_was_set_back(
     assert len(server.requests) == 1 + is_sent
 
 
-async def test_an_entry_of_no_date_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A time beyond the calendar is told as that."""
+async def test_an_entry_with_an_impossible_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a time beyond the calendar names the cause."""
     ledger = MemoryLedger()
     async with (
         RawServer(reset) as server,
@@ -336,12 +320,10 @@ SUCCESSES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("more", SUCCESSES, ids=repr)
 @pytest.mark.parametrize("modelled", [True, False])
-async def test_a_success_with_members_of_an_error_is_finished(
+async def test_a_success_with_error_fields_is_finished(
     ledger: AnyLedger, more: dict[str, Any], modelled: bool
 ) -> None:
-    """The caller gets the result, and the ledger has it as finished: both have one definition of an
-    error.
-    """
+    """Call and ledger share one definition of an error: a result is returned, and finished."""
 
     async def create(pay: Any) -> Any:
         if modelled:
@@ -370,10 +352,10 @@ ERRORS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("body", ERRORS, ids=lambda body: repr(body)[:60])
 @pytest.mark.parametrize("modelled", [True, False])
-async def test_an_error_in_a_200_is_none_that_is_finished(
+async def test_an_error_in_a_200_is_not_finished(
     ledger: AnyLedger, body: dict[str, Any], modelled: bool
 ) -> None:
-    """It is an `APIError` to the caller, and the ledger leaves the entry unfinished."""
+    """The call raises `APIError`, and the ledger leaves the entry unfinished."""
     async with RawServer(answer(body)) as server, client(server.url, idempotency=ledger) as pay:
         with pytest.raises(APIError) as caught:
             if modelled:
@@ -391,7 +373,7 @@ TIMEOUT = 3.0
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Another connection to the file of the ledger."""
+    """Lock the ledger's file by another connection."""
     SQLiteLedger(tmp_path / "ledger.db").close()
     connection = sqlite3.connect(
         tmp_path / "ledger.db", isolation_level=None, check_same_thread=False
@@ -400,7 +382,7 @@ def lock(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-async def test_a_ledger_that_is_locked_after_the_answer(
+async def test_a_ledger_that_is_locked_after_the_response(
     tmp_path: Path, lock: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The result comes at the deadline, with a warning, and is recorded once the file is free."""
@@ -435,9 +417,7 @@ async def test_a_ledger_that_is_locked_after_the_answer(
 async def test_a_ledger_that_is_locked_before_the_request(
     tmp_path: Path, lock: sqlite3.Connection
 ) -> None:
-    """Nothing is sent, and the error names the ledger; once the file is free, the same call is
-    made.
-    """
+    """Nothing is sent, and the error names the ledger; the call succeeds once the file is free."""
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         async with (
             RawServer(answer(INVOICE)) as server,
@@ -456,8 +436,8 @@ async def test_a_ledger_that_is_locked_before_the_request(
 
 
 @pytest.mark.async_only("the gate of a job is the async face's")
-async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
-    """A call of a job that waits for its turn has recorded its intent already."""
+async def test_a_deadline_that_passes_in_the_queue_is_no_ledger_error() -> None:
+    """A call of a job has recorded its intent before it waits for a send slot."""
     gate = SendSlots(MemoryLedger(), lambda: 1)
     async with (
         RawServer(silence) as server,
@@ -491,7 +471,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
 async def test_requests_about_keys_and_webhooks_are_never_recorded(
     ledger: AnyLedger, path: str
 ) -> None:
-    """However the path is written, no ledger has them, and their bodies do not show."""
+    """No spelling of the path records them, and no ledger has their bodies."""
     shown: list[str] = []
 
     async def look(request: Request, send: Next) -> Response:

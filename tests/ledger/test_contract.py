@@ -1,4 +1,4 @@
-"""The contract of a ledger, over each backend."""
+"""Contract of a ledger, over each backend."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A ledger's file as a process that is killed leaves it, between any two statements: nothing that
-was promised is lost.
-"""
+"""Kills between any two statements: the ledger's file keeps every promised entry."""
 
 from __future__ import annotations
 
@@ -18,15 +16,13 @@ from hypothesis import strategies as st
 from paychainhq.ledger import Answer, SQLiteLedger
 from tests.support.ledger_intents import intent
 
-# What happens to a key, in rank: who is promised a later state is promised the earlier ones.
+# The states of a key in rank: a promise of a later state includes the earlier ones.
 UNKNOWN, BEGUN, FINISHED = 0, 1, 2
 
 
 @attrs.frozen
 class Snapshot:
-    """What a kill would have left, and what had been promised to callers, or asked for by them,
-    until then.
-    """
+    """The files of a killed process, with the states promised and requested until then."""
 
     file: Path
     promised: dict[str, int]
@@ -34,7 +30,7 @@ class Snapshot:
 
 
 class Recorder:
-    """Copies the file before each statement that is executed on it."""
+    """A trace callback that copies the file before each executed statement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,9 +61,7 @@ def states(path: Path) -> dict[str, int]:
 async def record(
     ledger: SQLiteLedger, recorder: Recorder, groups: list[list[tuple[str, bool]]]
 ) -> None:
-    """Record groups of keys at once, each to its end or only begun; note what was asked for, and
-    what was promised.
-    """
+    """Record groups of keys at once, finished or only begun; note requested and promised states."""
 
     async def one(key: str, finish: bool) -> None:
         recorder.asked[key] = max(recorder.asked.get(key, UNKNOWN), BEGUN)
@@ -96,9 +90,7 @@ group = st.lists(
 def test_a_kill_between_any_two_statements(
     groups: list[list[tuple[str, bool]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """What a caller was told to be recorded is there, nothing is there that nobody asked for, and
-    the file opens.
-    """
+    """The file opens, and has each promised entry and none that was not requested."""
     path = tmp_path_factory.mktemp("crash") / "ledger.db"
     recorder = Recorder(path)
     real: Any = sqlite3.connect

@@ -1,6 +1,4 @@
-"""The SQLite ledger as a file: many tasks, threads and processes, forks, kills, and disks that do
-not play along.
-"""
+"""SQLite ledger as a file: tasks, threads, processes, forks, kills, and failing disks."""
 
 from __future__ import annotations
 
@@ -58,11 +56,11 @@ def states(ledger: SQLiteLedger | MemoryLedger) -> dict[str, str]:
     return {entry.key: entry.state for entry in ledger.entries()}
 
 
-# --- what it keeps ---
+# --- entries ---
 
 
 async def test_an_entry_is_kept_as_it_was_written(path: Path) -> None:
-    """Another object that opens the file finds operation, key, fingerprint, time and answer."""
+    """Another object that opens the file reads operation, key, fingerprint, time and response."""
     before = time.time()
     with SQLiteLedger(path) as ledger:
         made = intent("schlüssel", "f" * 64)
@@ -80,9 +78,7 @@ async def test_an_entry_is_kept_as_it_was_written(path: Path) -> None:
 async def test_many_tasks_at_once_are_few_transactions(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What many tasks record at the same time is written together; each of them waits for its own
-    entry.
-    """
+    """Concurrent tasks share a batch, and each waits for its own entry."""
     groups: list[int] = []
     write = rows.write
 
@@ -98,9 +94,7 @@ async def test_many_tasks_at_once_are_few_transactions(
 
 
 async def test_the_same_key_at_once_begins_once(ledger: SQLiteLedger) -> None:
-    """Of many tasks that begin with one key at the same time, one is told that it is new; the
-    others see its entry.
-    """
+    """One of many tasks that begin a key at once gets None; the others get its entry."""
     known = await asyncio.gather(
         *(ledger.begin(intent("k")) for _ in range(20)),
         *(ledger.begin(intent("j")) for _ in range(5)),
@@ -109,14 +103,14 @@ async def test_the_same_key_at_once_begins_once(ledger: SQLiteLedger) -> None:
     assert {entry.state for entry in known if entry is not None} == {"unfinished"}
 
 
-async def test_an_answer_to_nothing_is_ignored(ledger: SQLiteLedger) -> None:
-    """A key that was not begun, or was forgotten meanwhile, is not made up."""
+async def test_a_response_without_an_entry_is_ignored(ledger: SQLiteLedger) -> None:
+    """No entry is created for a key that was never begun, or was forgotten meanwhile."""
     await ledger.finish(intent("k"), DONE)
     assert states(ledger) == {}
 
 
-async def test_entries_can_be_looked_at_by_state(ledger: SQLiteLedger) -> None:
-    """Oldest first, all or those in one state."""
+async def test_entries_can_be_listed_by_state(ledger: SQLiteLedger) -> None:
+    """Entries come oldest first, all or those in one state."""
     for key, answer in (("a", DONE), ("b", None), ("c", REFUSED), ("d", DONE)):
         await record(ledger, key, answer)
     found = {state: [e.key for e in ledger.entries(state)] for state in get_args(State)} | {
@@ -130,12 +124,10 @@ async def test_entries_can_be_looked_at_by_state(ledger: SQLiteLedger) -> None:
     }
 
 
-async def test_looking_at_entries_does_not_hold_up_writing(
+async def test_listing_entries_does_not_block_writing(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow reader holds no lock and no transaction, and misses nothing that was there when it
-    began.
-    """
+    """A slow reader has no lock and no transaction, and yields all entries of its start."""
     monkeypatch.setattr(rows, "_AT_ONCE", 2)
     for key in "abcde":
         await record(ledger, key)
@@ -147,7 +139,7 @@ async def test_looking_at_entries_does_not_hold_up_writing(
 
 
 async def test_the_file_can_be_inspected_with_sqlite(path: Path, ledger: SQLiteLedger) -> None:
-    """A person with SQLite's shell reads the view `entries`."""
+    """The view `entries` is readable in SQLite's shell."""
     await record(ledger, "a")
     await record(ledger, "b", None)
     other = sqlite3.connect(path)
@@ -161,10 +153,10 @@ async def test_the_file_can_be_inspected_with_sqlite(path: Path, ledger: SQLiteL
     ]
 
 
-async def test_compacting_removes_what_is_finished_and_old(
+async def test_compacting_removes_old_finished_entries(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only answered entries older than asked for go; an unfinished one never does, however old."""
+    """Only finished entries older than the limit are removed; unfinished ones stay at any age."""
     monkeypatch.setattr(rows, "_AT_ONCE", 3)
     ahead = 0.0
     real = time.time
@@ -183,7 +175,7 @@ async def test_compacting_removes_what_is_finished_and_old(
 
 
 async def test_forgetting_takes_an_entry_that_is_there(ledger: SQLiteLedger) -> None:
-    """What is not there is a `LookupError`, so that a mistyped key is noticed."""
+    """A missing entry is a `LookupError`, so that a mistyped key is noticed."""
     await record(ledger, "a", None)
     ledger.forget(CREATE, "a")
     for operation, key in ((CREATE, "a"), ("invoices.cancel", "a")):
@@ -194,10 +186,8 @@ async def test_forgetting_takes_an_entry_that_is_there(ledger: SQLiteLedger) -> 
 # --- the file itself ---
 
 
-async def test_only_its_owner_may_read_it(path: Path) -> None:
-    """The file and what SQLite puts beside it have the mode 0600, whatever the umask; a file that
-    was there keeps its mode.
-    """
+async def test_only_its_owner_may_read_the_file(path: Path) -> None:
+    """New files, SQLite's own included, have mode 0600; an existing file keeps its mode."""
     before = os.umask(0)
     try:
         with SQLiteLedger(path) as ledger:
@@ -212,12 +202,10 @@ async def test_only_its_owner_may_read_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("durable", "synchronous"), [(False, 1), (True, 2)])
-async def test_durable_means_that_each_group_is_forced_to_the_disk(
+async def test_durable_forces_each_batch_to_the_disk(
     path: Path, durable: bool, synchronous: int
 ) -> None:
-    """SQLite's `synchronous` is FULL with `durable`, and NORMAL without; the journal is a WAL in
-    both cases.
-    """
+    """`synchronous` is FULL with `durable`, else NORMAL; the journal is a WAL in both cases."""
     with SQLiteLedger(path, durable=durable) as ledger:
         connection = ledger._file._open()
         assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
@@ -226,7 +214,7 @@ async def test_durable_means_that_each_group_is_forced_to_the_disk(
 
 @pytest.mark.parametrize("wrong", ["", ":memory:"])
 def test_a_path_that_names_no_file_is_refused(wrong: str) -> None:
-    """SQLite's names for what does not last are no ledger."""
+    """SQLite's names for temporary databases are refused."""
     with pytest.raises(ConfigurationError, match="MemoryLedger"):
         SQLiteLedger(wrong)
 
@@ -259,12 +247,10 @@ def of_the_future(path: Path) -> None:
         (None, "No such file"),
     ],
 )
-def test_what_cannot_be_a_ledger_is_told_at_once(
+def test_an_unusable_file_is_refused_at_once(
     path: Path, make: Callable[[Path], None] | None, match: str
 ) -> None:
-    """The constructor opens the file; what is wrong with it is a `LedgerError` with the path, and
-    the file is left as it was.
-    """
+    """The constructor opens the file; its `LedgerError` has the path, and the file is unchanged."""
     if make is None:
         path = path.parent / "no" / "such" / "folder" / "ledger.db"
     else:
@@ -277,8 +263,8 @@ def test_what_cannot_be_a_ledger_is_told_at_once(
     assert (path.read_bytes() if path.is_file() else None) == content
 
 
-async def test_a_closed_ledger_says_so(path: Path) -> None:
-    """Closing twice is fine; using it afterwards is a `LedgerError`."""
+async def test_a_closed_ledger_raises(path: Path) -> None:
+    """A second `close()` is allowed; any other use is a `LedgerError`."""
     ledger = SQLiteLedger(path)
     await record(ledger, "a")
     ledger.close()
@@ -289,8 +275,8 @@ async def test_a_closed_ledger_says_so(path: Path) -> None:
         list(ledger.entries())
 
 
-async def test_a_ledger_that_is_dropped_closes_itself(path: Path) -> None:
-    """No warning, no thread and no open file is left of a ledger that nobody closed."""
+async def test_a_dropped_ledger_closes_itself(path: Path) -> None:
+    """A ledger that nobody closed leaves no warning, no thread and no open file."""
     ledger = SQLiteLedger(path)
     await record(ledger, "a")
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "paychainhq-ledger"]
@@ -304,8 +290,8 @@ async def test_a_ledger_that_is_dropped_closes_itself(path: Path) -> None:
     assert not (path.parent / "ledger.db-wal").exists()
 
 
-def test_a_ledger_that_is_open_at_exit_is_no_trouble(path: Path) -> None:
-    """The interpreter ends at once and without a word, with entries on the disk."""
+def test_a_ledger_that_is_open_at_exit_does_not_delay_it(path: Path) -> None:
+    """The interpreter ends at once and without output, with the entries on the disk."""
     program = f"""
 import asyncio
 from paychainhq.ledger import Intent, SQLiteLedger
@@ -324,15 +310,13 @@ asyncio.run(ledger.begin(Intent({CREATE!r}, "a", "f", "c", "1")))
         assert states(ledger) == {"a": "unfinished"}
 
 
-# --- when it cannot be written ---
+# --- failures of writing ---
 
 
 async def test_a_locked_file_is_an_error_and_then_works_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process that holds the file for longer than we wait: a clear error, nothing lost, and
-    the next entry is written.
-    """
+    """A file locked for too long is an error, loses nothing, and the next entry is written."""
     monkeypatch.setattr(opening, "PATIENCE", 0.05)
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
@@ -347,11 +331,11 @@ async def test_a_locked_file_is_an_error_and_then_works_again(
 
 
 async def test_a_full_disk_is_an_error_and_loses_nothing(path: Path) -> None:
-    """What was recorded stays; when there is room again, the same ledger goes on."""
+    """Recorded entries stay; when there is room again, the same ledger goes on."""
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
         connection = ledger._file._open()
-        connection.execute("PRAGMA max_page_count = 1")  # SQLite's own way of a disk without room
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite's own simulation of a full disk
         with pytest.raises(LedgerError, match="make room") as caught:
             for number in range(100):
                 await record(ledger, f"b{number}", Answer(200, None, bytes(100_000)))
@@ -389,7 +373,7 @@ asyncio.run(main())
 
 
 def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> None:
-    """The system refuses to write any more: what was told as recorded is on the disk."""
+    """The system refuses to write more: each entry reported as recorded is on the disk."""
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)],
         capture_output=True,
@@ -406,9 +390,7 @@ def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> N
 
 
 async def test_a_damaged_file_is_an_error(path: Path) -> None:
-    """Bytes that were overwritten in the middle are noticed, and what can still be read can be
-    read.
-    """
+    """Overwritten bytes in the middle are an error, and the readable rest can be read."""
     with SQLiteLedger(path) as ledger:
         for number in range(300):
             await record(ledger, f"k{number}", Answer(200, None, bytes(500)))
@@ -423,8 +405,8 @@ async def test_a_damaged_file_is_an_error(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(path: Path) -> None:
-    """Somebody else's folder is told as that."""
+def test_a_folder_without_write_permission(path: Path) -> None:
+    """The error names the missing permission."""
     path.parent.chmod(0o500)
     with pytest.raises(LedgerError, match="Permission"):
         SQLiteLedger(path)
@@ -433,10 +415,10 @@ def test_a_folder_that_may_not_be_written(path: Path) -> None:
 # --- tasks, loops, threads ---
 
 
-async def test_a_task_that_is_cancelled_while_it_is_written_disturbs_nobody(
+async def test_a_cancelled_task_does_not_affect_its_batch(
     ledger: SQLiteLedger,
 ) -> None:
-    """The others of its group get their entries; nothing is said of its future."""
+    """The other tasks of the batch get their entries."""
     tasks = [asyncio.create_task(record(ledger, f"k{n}", None)) for n in range(50)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
@@ -448,7 +430,7 @@ async def test_a_task_that_is_cancelled_while_it_is_written_disturbs_nobody(
 
 
 def test_several_loops_in_several_threads_share_a_ledger(ledger: SQLiteLedger) -> None:
-    """Each thread gets its own answers, and each key begins once."""
+    """Each thread gets its own entries, and each key begins once."""
 
     def run(thread: int) -> int:
         async def main() -> int:
@@ -464,8 +446,8 @@ def test_several_loops_in_several_threads_share_a_ledger(ledger: SQLiteLedger) -
     assert began == len(states(ledger)) == 100
 
 
-def test_a_loop_that_ends_while_a_group_is_written_is_no_trouble(ledger: SQLiteLedger) -> None:
-    """The writer goes on for whoever comes next."""
+def test_a_loop_that_ends_while_a_batch_is_written(ledger: SQLiteLedger) -> None:
+    """The writer goes on for the next loop."""
     for number in range(20):
 
         async def leave(number: int = number) -> None:
@@ -493,9 +475,7 @@ def work_on(path: Path, process: int, count: int) -> None:
 
 
 def test_several_processes_share_a_file(path: Path) -> None:
-    """Processes that make the file and write the same keys at the same time lose nothing and double
-    nothing.
-    """
+    """Processes that create the file and write the same keys lose nothing and double nothing."""
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work_on, args=(path, process, 300)) for process in range(4)]
     for worker in workers:
@@ -530,10 +510,8 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("durable", ["durable", "fast"])
-def test_what_was_recorded_survives_a_kill(path: Path, durable: str) -> None:
-    """A process that is killed at any moment leaves every entry that it was told of as written, and
-    a file that opens.
-    """
+def test_recorded_entries_survive_a_kill(path: Path, durable: str) -> None:
+    """A kill at any moment leaves a file that opens, with every entry reported as written."""
     chance = random.Random(7)
     told: dict[str, str] = {}
     for run in range(4):
@@ -561,7 +539,7 @@ def test_what_was_recorded_survives_a_kill(path: Path, durable: str) -> None:
 
 
 def in_child(body: Callable[[], object]) -> int:
-    """Run something in a forked child, and return its exit code."""
+    """Run a function in a forked child, and return its exit code."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -574,9 +552,7 @@ def in_child(body: Callable[[], object]) -> int:
 
 
 def test_parent_and_child_go_on_with_handles_of_their_own(path: Path) -> None:
-    """After a fork both write, neither closes what the other uses, and nothing is lost on either
-    side.
-    """
+    """After a fork both write, neither closes the other's files, and no entry is lost."""
     with SQLiteLedger(path) as ledger:
         asyncio.run(record(ledger, "before"))
         for number in range(10):
@@ -595,9 +571,7 @@ async def work_in_child(ledger: SQLiteLedger, number: int) -> None:
 
 
 def test_a_fork_in_the_middle_of_writing(path: Path) -> None:
-    """A thread that writes while another one forks: no child hangs, no entry of the parent's is
-    lost.
-    """
+    """A fork while another thread writes: no child hangs, and no entry of the parent is lost."""
     with SQLiteLedger(path) as ledger:
         stop = threading.Event()
         written: list[str] = []

@@ -1,6 +1,4 @@
-"""The format of an SQLite ledger's file: what an earlier version wrote, and files that something
-else made.
-"""
+"""File format of the SQLite ledger: files of earlier versions, and of other programs."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def make_version_1(path: Path, fingerprint: str = "f", count: int = 1) -> None:
-    """Write a file as the first format's version of the package did, with entries in each state and
-    a claim.
-    """
+    """Write a file as the first version did, with entries in each state and a claim."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(VERSION_1)
@@ -86,9 +82,7 @@ def structure(path: Path) -> list[tuple[str, list[str]]]:
 
 
 async def test_the_first_format_becomes_the_present_one(path: Path) -> None:
-    """All entries and claims are there, new ones are written, and the file is as one that was made
-    anew.
-    """
+    """All entries and claims are kept, and the file has the structure of a new one."""
     make_version_1(path)
     with SQLiteLedger(path) as ledger:
         assert {entry.key: entry.state for entry in ledger.entries()} == STATES
@@ -107,10 +101,8 @@ async def test_the_first_format_becomes_the_present_one(path: Path) -> None:
         }
 
 
-async def test_what_the_first_format_left_unfinished_is_not_sent(path: Path) -> None:
-    """Its credential is not known: a person decides; a result that comes late is recorded all the
-    same.
-    """
+async def test_an_unfinished_entry_of_the_first_format_is_not_sent(path: Path) -> None:
+    """Its credential is unknown, so a person decides; a late result is recorded all the same."""
     make_version_1(path)
     with SQLiteLedger(path) as ledger:
         late = intent("open")
@@ -126,7 +118,7 @@ async def test_what_the_first_format_left_unfinished_is_not_sent(path: Path) -> 
 
 
 async def test_a_call_that_an_earlier_version_left_unfinished(path: Path) -> None:
-    """The error says why nothing is sent; what was finished is answered."""
+    """The error names the cause; finished calls return their result."""
     with SQLiteLedger(path) as ledger:
         async with (
             RawServer(answer(INVOICE)) as server,
@@ -167,7 +159,7 @@ def open_and_record(path: Path, process: int) -> None:
 
 @pytest.mark.async_only("no client")
 def test_several_processes_migrate_a_file_at_once(path: Path) -> None:
-    """Each of them can use the file, and no entry is lost."""
+    """Each process can use the file, and no entry is lost."""
     make_version_1(path, count=200)
     context = multiprocessing.get_context("spawn")
     processes = [
@@ -186,7 +178,7 @@ def test_several_processes_migrate_a_file_at_once(path: Path) -> None:
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second statement that cannot be executed undoes the first; the next opening migrates."""
+    """A failure of the second statement undoes the first; the next opening migrates."""
     make_version_1(path)
     before = structure(path)
     with monkeypatch.context() as patch:
@@ -203,10 +195,8 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
 
 @pytest.mark.async_only("no client")
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o640])
-def test_a_file_that_was_touched_becomes_private(path: Path, mode: int) -> None:
-    """An empty file that becomes a ledger is then readable by its owner only, with all that SQLite
-    puts beside it.
-    """
+def test_an_empty_file_becomes_private(path: Path, mode: int) -> None:
+    """An empty file that becomes a ledger is private to its owner, with SQLite's own files."""
     path.touch()
     path.chmod(mode)
     with SQLiteLedger(path) as ledger:

@@ -1,6 +1,4 @@
-"""Forks of which Python is not told (C's `fork`, as uWSGI calls it): parent and child go on over
-one ledger, each on its own.
-"""
+"""Forks that Python does not see (C's `fork`, as in uWSGI): parent and child share one ledger."""
 
 from __future__ import annotations
 
@@ -164,27 +162,23 @@ def run(program: str, path: Path, *arguments: str) -> None:
 
 @pytest.mark.parametrize("state", ["used", "unused"])
 def test_parent_and_children_go_on(tmp_path: Path, state: str) -> None:
-    """Four children and their parent write at the same time, through two ledgers on one file:
-    nothing is lost.
-    """
+    """Four children and their parent write at once through two ledgers on one file."""
     run(BOTH_GO_ON, tmp_path / "ledger.db", state)
 
 
 def test_a_child_of_a_running_loop(tmp_path: Path) -> None:
-    """The child of a process whose loop runs records on a loop of its own."""
+    """The child of a process with a running loop records on a loop of its own."""
     run(A_LOOP_GOES_ON, tmp_path / "ledger.db")
 
 
 def test_a_file_that_was_in_use_is_not_touched(tmp_path: Path) -> None:
-    """A child that was forked in the middle of a transaction gets an error for that file, and may
-    use others.
-    """
+    """A child forked in the middle of a transaction gets an error for that file only."""
     run(IN_USE, tmp_path / "ledger.db")
 
 
 @pytest.mark.skipif(
     sys.version_info >= (3, 13), reason="Python 3.13 aborts where only the child is told of a fork"
 )
-def test_python_is_told_in_the_child_alone(tmp_path: Path) -> None:
-    """The file was not closed before the fork, and the child closes what it has inherited."""
+def test_a_fork_reported_to_the_child_only(tmp_path: Path) -> None:
+    """The file is not closed before the fork; the child closes the inherited one."""
     run(TOLD_AFTERWARDS, tmp_path / "ledger.db")

@@ -1,8 +1,7 @@
-"""All interleavings of three clients over one key, against a server that crashes, refuses, loses
-answers and is slow.
+"""All interleavings of three clients with one key, against a server that crashes and refuses.
 
-The clients go by the rules of a ledger alone, so what is shown here holds for every ledger that
-follows the table.
+Responses are lost or late as well. The clients follow the rules of a ledger only, so the result
+holds for every ledger that follows the table.
 """
 
 from __future__ import annotations
@@ -33,13 +32,12 @@ class Client:
     """A program that makes one call, and may be started again after it has ended.
 
     Attributes:
-        body: The fingerprint of what it sends.
-        credential: The key that it sends it with.
-        runs: How often it may still be started.
-        where: How far it has come.
-        may_refuse: Whether no other attempt than its present one may have been taken, so that a
-            refusal is definite.
-        reply: The server's answer on its way, or None.
+        body: The fingerprint of its request.
+        credential: The key of its request.
+        runs: The number of starts that are left.
+        where: Its progress.
+        may_refuse: Whether a refusal is definite, since no earlier attempt can have been received.
+        reply: The response in transit, or None.
     """
 
     body: str
@@ -57,10 +55,8 @@ class World:
     Attributes:
         clients: The clients.
         entry: The entry of the key.
-        orders: The credentials under which the server has made an order for the key, and the body
-            of each.
-        strays: Body and credential of each request that nobody waits for any more, and that may
-            still come to the server.
+        orders: Credential and body of each order that the server has made for the key.
+        strays: Body and credential of each abandoned request that may still reach the server.
     """
 
     clients: tuple[Client, ...]
@@ -71,15 +67,13 @@ class World:
 
 LedgerCall = tuple[Intent, Answer | None]
 Step = tuple[LedgerCall | None, World]
-"""What is called on the ledger, if anything, and the world afterwards."""
+"""The call of the ledger, if any, and the world afterwards."""
 
 
 def served(world: World, body: str, credential: str) -> Iterator[tuple[World, Answer]]:
-    """Yield what a server may make of a request: a refusal, or what its own record of the key
-    says.
-    """
+    """Yield the server's possible responses: a refusal, or the one of its record of the key."""
     known = dict(world.orders).get(credential)
-    yield world, REFUSED  # a revoked credential, whatever was done before
+    yield world, REFUSED  # a revoked credential, independent of the past
     if known is None:
         yield attrs.evolve(world, orders=world.orders | {(credential, body)}), DONE
     else:
@@ -116,14 +110,14 @@ def following(world: World) -> Iterator[Step]:
             yield (
                 None,
                 attrs.evolve(again, strays=strays),
-            )  # a lost connection, after which the call sends it again
+            )  # a lost connection, after which the call retries
         elif client.where == "answered":
             if records(client):
                 yield (
                     (intent, client.reply),
                     attrs.evolve(ended, entry=changed(world.entry, intent, client.reply, 0.0)),
                 )
-            yield None, ended  # a crash before it is recorded, or a lost answer
+            yield None, ended  # a crash before it is recorded, or a lost response
         elif client.runs > 1:
             yield None, moved(world, number, where="idle", runs=client.runs - 1)
     for body, credential in world.strays:
@@ -132,12 +126,12 @@ def following(world: World) -> Iterator[Step]:
 
 
 def records(client: Client) -> bool:
-    """Return whether a client gives its answer to the ledger: a success, or a definite refusal."""
+    """Return whether a client records its response: a success, or a definite refusal."""
     return client.reply is DONE or (client.reply is REFUSED and client.may_refuse)
 
 
 def problem(before: World, after: World) -> str:
-    """Return what is wrong with a step, or nothing."""
+    """Return the rule that a step breaks, or nothing."""
     entry = after.entry
     if len(after.orders) > 1:
         return "the order was made twice"
@@ -167,7 +161,7 @@ def problem(before: World, after: World) -> str:
 
 
 def explore(start: World) -> int:
-    """Go through every world that can come of one; returns their number."""
+    """Explore every world that follows from one; return their number."""
     seen, waiting = {start}, [start]
     while waiting:
         world = waiting.pop()
@@ -184,22 +178,21 @@ def start(bodies: tuple[str, ...], credentials: tuple[str, ...], runs: tuple[int
     return World(tuple(Client(*given) for given in zip(bodies, credentials, runs, strict=True)))
 
 
-# Which of the three sends which body, with which credential: one of each is enough, since the
-# clients are alike but for that.
+# Bodies and credentials of the three clients: one permutation of each is enough, since the clients
+# differ in nothing else.
 BODIES = [("f", "f", "f"), ("f", "f", "g"), ("f", "g", "f"), ("f", "g", "g")]
 CREDENTIALS = [("c", "c", "c"), ("c", "c", "d")]
 SCENES = list(itertools.product(BODIES, CREDENTIALS))
 
 
 def test_all_interleavings() -> None:
-    """Whatever happens in whatever order, no order is made twice, and nothing that is finished is
-    lost or replaced.
+    """In any order of events, no order is made twice, and no finished entry is lost or replaced.
 
     Bounds: three clients that make one call each under one key, the first of which is started again
     once after it has ended; two bodies and two credentials, in eight scenes. At each step a client
-    may crash, and a request or an answer be lost; what was lost may still reach the server at any
-    later time, and a call repeats a lost request any number of times. The server refuses a request
-    at any time, or goes by its own record of the key, which belongs to the credential. That makes
+    may crash, and a request or a response be lost; a lost request may still reach the server at any
+    later time, and a call retries a lost request any number of times. The server refuses a request
+    at any time, or goes by its own record of the key, which belongs to the credential. These are
     21,566 worlds.
     """
     counts = [explore(start(bodies, credentials, (2, 1, 1))) for bodies, credentials in SCENES]
@@ -217,17 +210,15 @@ def test_all_interleavings() -> None:
 def test_a_broken_rule_is_found(
     row: Any, broken: Any, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: with one row of the table changed, some interleaving does harm."""
+    """Control: with one row of the table changed, some interleaving does harm."""
     monkeypatch.setattr(rules, "RULES", {**rules.RULES, row: broken})
     assert any(found in text for text in problems_found())
 
 
-def test_a_client_that_takes_any_refusal_as_definite_is_found(
+def test_a_client_that_records_any_refusal_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: a refusal after an attempt that may have been taken says nothing of that
-    attempt.
-    """
+    """Control: a refusal does not settle an earlier attempt that may have been received."""
     monkeypatch.setattr(
         sys.modules[__name__], "records", lambda client: client.reply in (DONE, REFUSED)
     )
@@ -246,12 +237,10 @@ def problems_found() -> list[str]:
 
 @given(scene=st.sampled_from(SCENES), choices=st.lists(st.integers(0, 10**6), max_size=40))
 @settings(max_examples=60, deadline=None)
-def test_a_file_goes_the_same_way(
+def test_a_file_has_the_entries_of_the_model(
     scene: Any, choices: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Sampled: over any way through these worlds, with each client started twice, an SQLite ledger
-    has the same entry.
-    """
+    """An SQLite ledger has the model's entry along sampled paths; each client starts twice."""
 
     async def walk(ledger: SQLiteLedger) -> None:
         bodies, credentials = scene

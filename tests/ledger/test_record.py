@@ -1,6 +1,4 @@
-"""Calls over a ledger: what is done once is never done twice, and what nobody knows is left to a
-person.
-"""
+"""Calls over a ledger: nothing is done twice, and unknown outcomes are left to a person."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ def only(ledger: AnyLedger) -> Entry:
 
 
 class Clock:
-    """Moves the ledger's clock, and everybody's."""
+    """A clock whose time can be set ahead, for the ledger and the package."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = 0.0
@@ -59,10 +57,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 # --- one call ---
 
 
-async def test_what_is_finished_is_answered_from_the_ledger(ledger: AnyLedger) -> None:
-    """The same key with the same arguments is asked for once: the second answer is the first one,
-    without a request.
-    """
+async def test_a_finished_call_is_returned_from_the_ledger(ledger: AnyLedger) -> None:
+    """The same key with the same arguments returns the first result, without a second request."""
     async with (
         RawServer(answer(INVOICE, headers={"x-request-id": "req_1"})) as server,
         client(server.url, idempotency=ledger) as pay,
@@ -87,9 +83,7 @@ def server_body(server: RawServer) -> bytes:
 
 
 async def test_a_key_with_other_arguments_is_refused(ledger: AnyLedger) -> None:
-    """A key that comes back with another body is refused before anything is sent, whatever became
-    of the first.
-    """
+    """A key with another body is refused before anything is sent, whatever the first outcome."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         await invoice(pay, idempotency_key="order-7")
         with pytest.raises(IdempotencyKeyMismatchError, match="other arguments") as caught:
@@ -105,7 +99,7 @@ async def test_a_key_with_other_arguments_is_refused(ledger: AnyLedger) -> None:
 
 
 async def test_two_operations_may_use_one_key(ledger: AnyLedger) -> None:
-    """A key belongs to its operation: the documents use one for six of them."""
+    """A key belongs to its operation: the documents use one key for six of them."""
     async with (
         RawServer(answer(INVOICE), answer({"count": 1})) as server,
         client(server.url, idempotency=ledger) as pay,
@@ -117,10 +111,8 @@ async def test_two_operations_may_use_one_key(ledger: AnyLedger) -> None:
     assert [entry.operation for entry in ledger.entries()] == ["invoices.create", "invoices.cancel"]
 
 
-async def test_what_is_unfinished_is_sent_again_under_its_key(ledger: AnyLedger) -> None:
-    """A request whose answer was lost is asked for again with the same key, and is then
-    finished.
-    """
+async def test_an_unfinished_call_is_sent_again_under_its_key(ledger: AnyLedger) -> None:
+    """A request whose response was lost is sent again with the same key, and is then finished."""
     async with (
         RawServer(reset, answer(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
@@ -133,12 +125,8 @@ async def test_what_is_unfinished_is_sent_again_under_its_key(ledger: AnyLedger)
     assert only(ledger).state == "finished"
 
 
-async def test_what_is_old_and_unfinished_is_left_to_a_person(
-    ledger: AnyLedger, clock: Clock
-) -> None:
-    """After `resend_within` nobody knows whether the server still knows the key: nothing is sent
-    until a person has decided.
-    """
+async def test_an_old_unfinished_call_is_left_to_a_person(ledger: AnyLedger, clock: Clock) -> None:
+    """After `resend_within` the server may have dropped the key: nothing is sent again."""
     async with (
         RawServer(reset, answer(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
@@ -155,7 +143,7 @@ async def test_what_is_old_and_unfinished_is_left_to_a_person(
     assert len(server.requests) == 2
 
 
-async def test_sending_again_does_not_make_it_younger(ledger: AnyLedger, clock: Clock) -> None:
+async def test_sending_again_does_not_reset_the_age(ledger: AnyLedger, clock: Clock) -> None:
     """The age counts from the first time."""
     async with (
         RawServer(reset) as server,
@@ -169,8 +157,8 @@ async def test_sending_again_does_not_make_it_younger(ledger: AnyLedger, clock: 
             await invoice(pay, idempotency_key="order-7")
 
 
-async def test_how_long_a_key_is_trusted_can_be_set(clock: Clock) -> None:
-    """`resend_within` is in seconds; with 0 nothing unfinished is ever sent again."""
+async def test_resend_within_can_be_set(clock: Clock) -> None:
+    """`resend_within` is in seconds; with 0 an unfinished call is never sent again."""
     ledger = MemoryLedger(resend_within=0)
     async with (
         RawServer(reset) as server,
@@ -184,10 +172,8 @@ async def test_how_long_a_key_is_trusted_can_be_set(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"description": "mended"}])
-async def test_what_was_refused_begins_anew(ledger: AnyLedger, changes: dict[str, Any]) -> None:
-    """A clean refusal did nothing under the key, so it may be asked for again, also with what was
-    wrong put right.
-    """
+async def test_a_refused_call_begins_anew(ledger: AnyLedger, changes: dict[str, Any]) -> None:
+    """A clean refusal did nothing: the key may be used again, also with other arguments."""
     refusal = answer(error_body("VALIDATION_ERROR"), status=400)
     async with (
         RawServer(refusal, answer(INVOICE)) as server,
@@ -201,11 +187,13 @@ async def test_what_was_refused_begins_anew(ledger: AnyLedger, changes: dict[str
     assert len(server.requests) == 2
 
 
-async def test_a_refusal_after_a_lost_attempt_leaves_it_unfinished(ledger: AnyLedger) -> None:
-    """An earlier attempt may have been taken, so a later refusal says nothing of the request."""
+async def test_a_refusal_after_a_lost_attempt_leaves_the_entry_unfinished(
+    ledger: AnyLedger,
+) -> None:
+    """An earlier attempt may have been received, so a later refusal does not settle the request."""
     refused = answer(error_body("UNAUTHORIZED"), status=401)
     async with RawServer(reset, refused) as server, client(server.url, idempotency=ledger) as pay:
-        for _ in range(2):  # and again, when the ledger knows of it
+        for _ in range(2):  # the second time with the entry in the ledger
             with pytest.raises(AuthenticationError):
                 await invoice(pay, idempotency_key="order-7")
             assert only(ledger).state == "unfinished"
@@ -214,10 +202,10 @@ async def test_a_refusal_after_a_lost_attempt_leaves_it_unfinished(ledger: AnyLe
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
-async def test_what_is_no_definite_answer_leaves_it_unfinished(
+async def test_a_transient_failure_leaves_the_entry_unfinished(
     ledger: AnyLedger, status: int
 ) -> None:
-    """The state of the server, and a conflict with an earlier request, settle nothing."""
+    """Failures of the server, and conflicts with an earlier request, settle nothing."""
     async with (
         RawServer(answer(error_body("SOME_CODE"), status=status)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
@@ -228,7 +216,7 @@ async def test_what_is_no_definite_answer_leaves_it_unfinished(
 
 
 async def test_an_error_in_a_200_settles_nothing(ledger: AnyLedger) -> None:
-    """An answer with a good status that holds an error is not taken for a result."""
+    """A response of status 200 that holds an error is not recorded as a result."""
     async with (
         RawServer(answer(error_body("INTERNAL"))) as server,
         client(server.url, idempotency=ledger) as pay,
@@ -239,9 +227,7 @@ async def test_an_error_in_a_200_settles_nothing(ledger: AnyLedger) -> None:
 
 
 async def test_a_success_that_cannot_be_decoded_is_finished(ledger: AnyLedger) -> None:
-    """It was done: its raw answer is kept, nothing is sent again, and asking again tells the
-    same.
-    """
+    """The raw response is kept, nothing is sent again, and a repeat raises the same error."""
     strange = {**INVOICE, "amount": {**INVOICE["amount"], "raw": 1.5}}
     async with RawServer(answer(strange)) as server, client(server.url, idempotency=ledger) as pay:
         errors = []
@@ -254,10 +240,8 @@ async def test_a_success_that_cannot_be_decoded_is_finished(ledger: AnyLedger) -
     assert only(ledger).state == "finished"
 
 
-async def test_what_makes_keys_is_never_recorded(ledger: AnyLedger) -> None:
-    """The answers of the API-key operations hold secrets: no ledger sees them, also not through
-    `request`.
-    """
+async def test_operations_that_create_keys_are_never_recorded(ledger: AnyLedger) -> None:
+    """Responses of API-key operations hold secrets: no ledger has them, also through `request`."""
     async with (
         RawServer(answer(CREATED_KEY)) as server,
         client(
@@ -278,7 +262,7 @@ async def test_what_makes_keys_is_never_recorded(ledger: AnyLedger) -> None:
 
 
 async def test_reads_are_not_recorded(ledger: AnyLedger) -> None:
-    """A ledger is about what is done, not about what is looked at."""
+    """A ledger has mutations only."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         await pay.invoices.get("inv_1")
         await pay.invoices.get("inv_1")
@@ -304,8 +288,8 @@ async def test_a_plain_request_with_a_key_is_recorded(ledger: AnyLedger) -> None
     assert len(server.requests) == 1
 
 
-async def test_a_key_of_our_own_making_is_recorded_too(ledger: AnyLedger) -> None:
-    """Without a key of the caller's each call is a new one, with an entry of its own."""
+async def test_a_generated_key_is_recorded_too(ledger: AnyLedger) -> None:
+    """Each call without a key of the caller's is a new one, with an entry of its own."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         results = [await invoice(pay) for _ in range(2)]
     assert {entry.key for entry in ledger.entries()} == {
@@ -314,9 +298,9 @@ async def test_a_key_of_our_own_making_is_recorded_too(ledger: AnyLedger) -> Non
     assert len(server.requests) == 2
 
 
-@pytest.mark.async_only("it cancels a task")
+@pytest.mark.async_only("cancels a task")
 async def test_a_call_that_is_cancelled_stays_unfinished(ledger: AnyLedger) -> None:
-    """Who stops waiting does not know what became of it, and neither does the ledger."""
+    """The outcome of a cancelled call is unknown to its caller and to the ledger."""
     asked = asyncio.Event()
 
     async def never(*_: Any) -> None:
@@ -336,7 +320,7 @@ async def test_a_call_that_is_cancelled_stays_unfinished(ledger: AnyLedger) -> N
 
 
 class Failing(MemoryLedger):
-    """Fails when it is asked to."""
+    """A ledger that fails on demand."""
 
     def __init__(self, *, begin: bool = False, finish: bool = False) -> None:
         super().__init__()
@@ -354,7 +338,7 @@ class Failing(MemoryLedger):
 
 
 async def test_an_intent_that_cannot_be_recorded_is_not_sent() -> None:
-    """`LedgerError` before anything leaves, with the key and the operation."""
+    """`LedgerError` is raised before anything is sent, with the key and the operation."""
     async with (
         RawServer(answer(INVOICE)) as server,
         client(server.url, idempotency=Failing(begin=True)) as pay,
@@ -372,9 +356,7 @@ async def test_an_intent_that_cannot_be_recorded_is_not_sent() -> None:
 async def test_an_outcome_that_cannot_be_recorded_is_returned_all_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The result is there, the log warns, and the entry stays unfinished, so that it is asked for
-    again under its key.
-    """
+    """The result is returned, the log has a warning, and the entry stays unfinished."""
     ledger = Failing(finish=True)
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         with caplog.at_level(logging.WARNING, "paychainhq"):
@@ -389,16 +371,14 @@ async def test_an_outcome_that_cannot_be_recorded_is_returned_all_the_same(
 
 
 @pytest.mark.parametrize("thing", ["jobs.db", 5, object()])
-async def test_what_is_no_ledger_is_refused(thing: Any) -> None:
-    """A path is not a ledger; the error names the class that takes one."""
+async def test_an_object_that_is_no_ledger_is_refused(thing: Any) -> None:
+    """A path is no ledger; the error names the class that takes one."""
     with pytest.raises(ConfigurationError, match="SQLiteLedger"):
         client("http://127.0.0.1:1", idempotency=thing)
 
 
-async def test_another_server_is_another_matter(ledger: AnyLedger) -> None:
-    """What was asked of one server is not answered for another: a ledger of the sandbox does not
-    answer for the live one.
-    """
+async def test_a_key_belongs_to_its_server(ledger: AnyLedger) -> None:
+    """A ledger of the sandbox has no results for the live server."""
     async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
         await invoice(pay, idempotency_key="order-7")
         async with client("https://sandbox.example", idempotency=ledger, retry=None) as elsewhere:
@@ -408,13 +388,13 @@ async def test_another_server_is_another_matter(ledger: AnyLedger) -> None:
         RawServer(answer(INVOICE)) as restarted,
         client(restarted.url, idempotency=ledger) as pay,
     ):
-        await invoice(pay, idempotency_key="order-7")  # on this machine a port says nothing
+        await invoice(pay, idempotency_key="order-7")  # local ports identify no server
     assert not restarted.requests
 
 
 # --- jobs ---
 
-PATIENT = attrs.evolve(QUICK, attempt_timeout=20)  # a busy machine must not make a job ask twice
+PATIENT = attrs.evolve(QUICK, attempt_timeout=20)  # a slow machine must not cause a second request
 
 
 def orders(count: int, **more: Any) -> list[InvoiceRequest]:
@@ -432,10 +412,10 @@ def shop(emulator: Emulator, **settings: Any) -> PayChainHQ:
     )
 
 
-async def test_a_job_that_runs_again_asks_for_nothing_again(
+async def test_a_job_that_runs_again_sends_nothing_again(
     paychain_emulator: Emulator, ledger: AnyLedger
 ) -> None:
-    """The second run gives the same outcomes from the ledger, without one request."""
+    """The second run yields the same outcomes from the ledger, without one request."""
     async with shop(paychain_emulator) as pay:
         first = {
             reference(o): o.result
@@ -455,7 +435,7 @@ async def test_a_job_that_runs_again_asks_for_nothing_again(
 async def test_a_job_uses_the_clients_ledger(
     paychain_emulator: Emulator, ledger: AnyLedger
 ) -> None:
-    """Without one of its own, a job runs over the client's; customers too."""
+    """A job without a ledger of its own uses the client's, also for customers."""
     async with shop(paychain_emulator, idempotency=ledger) as pay:
         async for outcome in pay.invoices.create_many(orders(3)):
             assert outcome.ok
@@ -467,9 +447,7 @@ async def test_a_job_uses_the_clients_ledger(
 async def test_the_same_reference_with_other_arguments_is_an_outcome(
     paychain_emulator: Emulator, ledger: AnyLedger
 ) -> None:
-    """With the same body the same invoice, with another one an error, and nothing is sent for
-    it.
-    """
+    """The same body has the same invoice; another body is an error, and nothing is sent for it."""
     twice = [*orders(1), *orders(1), *orders(1, description="another")]
     async with shop(paychain_emulator) as pay:
         outcomes = [
@@ -481,7 +459,7 @@ async def test_the_same_reference_with_other_arguments_is_an_outcome(
     assert len(paychain_emulator.requests) == 1
 
 
-async def test_what_nobody_knows_is_an_outcome_of_its_own(
+async def test_an_unknown_outcome_is_an_error_of_its_request(
     paychain_emulator: Emulator, ledger: AnyLedger, clock: Clock
 ) -> None:
     """A job goes on past a request whose outcome is unknown."""
@@ -505,9 +483,7 @@ async def test_what_nobody_knows_is_an_outcome_of_its_own(
 
 
 async def test_a_ledger_that_cannot_be_written_ends_the_job(paychain_emulator: Emulator) -> None:
-    """That is no answer about any request: what is under way comes to its end, the rest is not
-    begun, and the error is raised.
-    """
+    """Requests in progress are finished, no other one starts, and the error is raised."""
     ledger = Failing()
     done = 0
     async with shop(paychain_emulator) as pay:
@@ -522,8 +498,8 @@ async def test_a_ledger_that_cannot_be_written_ends_the_job(paychain_emulator: E
     assert len(list(ledger.entries("finished"))) == len(paychain_emulator.requests)
 
 
-async def test_a_job_that_is_given_up_leaves_its_requests_unfinished(ledger: AnyLedger) -> None:
-    """What a server that never recovers did not answer is asked for again by the next run."""
+async def test_a_job_that_gives_up_leaves_its_requests_unfinished(ledger: AnyLedger) -> None:
+    """Requests without a definite response are sent again by the next run."""
     async with (
         RawServer(
             answer(error_body("RATE_LIMITED"), status=429, headers={"Retry-After": "0"})

@@ -1,6 +1,4 @@
-"""The rules of an entry: the table covers every case, and both ledgers do what it says, in whatever
-order it is asked of them.
-"""
+"""Rules of a ledger entry: the table covers every case, and both ledgers follow it."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ def entry(state: State) -> Entry:
 
 
 def test_the_table_has_each_state_and_event() -> None:
-    """There is one row for each state and event; without an entry, nothing can differ from it."""
+    """The table has one row for each state and event that can occur."""
     events = set(get_args(Event))
     wanted = {(state, event) for state in get_args(State) for event in events}
     assert set(RULES) == wanted | {
@@ -36,7 +34,7 @@ def test_the_table_has_each_state_and_event() -> None:
     }
 
 
-def test_the_table_keeps_what_is_finished() -> None:
+def test_the_table_keeps_finished_entries() -> None:
     """No event leads out of `finished`, and only a success leads into it."""
     assert {RULES["finished", event] for event in get_args(Event)} == {("finished", "none")}
     assert {
@@ -47,7 +45,7 @@ def test_the_table_keeps_what_is_finished() -> None:
 
 
 @pytest.mark.parametrize("row", RULES, ids=lambda row: f"{row[0]}-{row[1]}")
-def test_the_state_afterwards_is_that_of_the_table(row: tuple[State | None, Event]) -> None:
+def test_the_state_after_an_event_is_that_of_the_table(row: tuple[State | None, Event]) -> None:
     """The change of a row leads to the state of the row."""
     state, event = row
     before = None if state is None else entry(state)
@@ -71,15 +69,15 @@ def test_the_state_afterwards_is_that_of_the_table(row: tuple[State | None, Even
         (intent("k", "f", credential="theirs"), "begin_other"),
     ],
 )
-def test_a_begin_is_that_of_the_entry_by_body_and_credential(asked: Any, event: Event) -> None:
-    """The attempt of a begin is always a new one."""
+def test_the_event_of_a_begin_depends_on_body_and_credential(asked: Any, event: Event) -> None:
+    """The attempt of a `begin` is always a new one."""
     assert event_of(entry("unfinished"), asked) == event
 
 
 # --- both ledgers against the table ---
 
 keys = st.sampled_from(["a", "b"])
-calls = st.builds(  # an attempt is of one body and one credential
+calls = st.builds(  # an attempt has one body and one credential
     lambda key, body, credential, number: intent(
         key, body, credential=credential, attempt=f"{body} {credential} {number}"
     ),
@@ -111,9 +109,7 @@ steps = st.lists(
 def test_a_ledger_follows_the_table(
     kind: str, steps: list[tuple[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Each entry is what the rules make of all that came before, also in a group and across a new
-    opening of the file.
-    """
+    """Entries follow from the rules and all earlier calls, in batches and after a reopening too."""
     path = tmp_path_factory.mktemp("model") / "ledger.db"
     model: dict[str, Entry] = {}
     answered: dict[str, float] = {}

@@ -1,6 +1,4 @@
-"""The turns of a job with a ledger: as many are sent at once as its concurrency says, and others
-are recorded meanwhile.
-"""
+"""Send slots of a job: bounded concurrent requests, while more intents are recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ OK = Answer(200, None, b"{}")
 
 
 async def begun(gate: SendSlots, made: Intent) -> Entry | None:
-    """Record an intent and wait for the turn of what is to be sent, as a call does."""
+    """Record an intent and wait for its send slot if it is to be sent, as a call does."""
     entry = await gate.begin(made)
     if entry is None or entry.answer is None:
         await gate.enter()
@@ -40,7 +38,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_more_are_recorded_than_have_a_turn() -> None:
+async def test_more_intents_are_recorded_than_have_a_slot() -> None:
     ledger = MemoryLedger()
     gate = SendSlots(ledger, lambda: 2)
     tasks = [begin(gate, str(number)) for number in range(5)]
@@ -52,7 +50,7 @@ async def test_more_are_recorded_than_have_a_turn() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
+async def test_a_response_gives_the_slot_to_the_next_in_order() -> None:
     gate = SendSlots(MemoryLedger(), lambda: 1)
     came: list[int] = []
 
@@ -68,7 +66,7 @@ async def test_an_answer_gives_the_turn_to_the_next_in_order() -> None:
     assert came == list(range(20))
 
 
-async def test_what_is_finished_needs_no_turn() -> None:
+async def test_a_finished_entry_needs_no_slot() -> None:
     ledger = MemoryLedger()
     old = intent("old")
     await ledger.begin(old)
@@ -84,10 +82,8 @@ async def test_what_is_finished_needs_no_turn() -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_turns_are_never_lost_and_never_too_many() -> None:
-    """Tasks that succeed, fail without an answer, or are cancelled anywhere, at a level that
-    moves.
-    """
+async def test_slots_are_never_lost_and_never_too_many() -> None:
+    """Tasks succeed, fail or are cancelled anywhere, while the concurrency changes."""
     chance = random.Random(7)
     level = AdaptiveConcurrency(4, fixed=True)
     gate = SendSlots(MemoryLedger(), lambda: level.value)
@@ -125,10 +121,10 @@ async def test_turns_are_never_lost_and_never_too_many() -> None:
     assert all(task.done() for task in last)
 
 
-async def test_a_job_sends_no_more_at_once_than_it_may(
+async def test_a_job_sends_no_more_at_once_than_its_concurrency(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the server holds its answers, four are under way, and six more have been recorded."""
+    """The server has four requests without a response, while six more intents are recorded."""
     monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
     told: list[Progress] = []
     under_way = most = 0

@@ -1,4 +1,4 @@
-"""The pace that is learned from 429s, against simulated servers."""
+"""Adaptive rate: the rate that a client derives from 429s, against simulated servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE = 1.0
 
 @attrs.frozen
 class Run:
-    """When each process had a request taken, and when any met a 429."""
+    """The times of accepted requests for each process, and of the 429s of all."""
 
     taken: list[list[float]]
     limited: list[float]
@@ -26,7 +26,7 @@ class Run:
         return [sum(first <= at < last for at in times) for times in self.taken]
 
     def share(self, first: float, last: float) -> float:
-        """The share of 429s."""
+        """Return the share of 429s among all requests."""
         limited = sum(first <= at < last for at in self.limited)
         return limited / (limited + sum(self.counts(first, last)))
 
@@ -37,8 +37,9 @@ def run(
     seconds: float,
     begins: Sequence[float] = (0, 0, 0, 0),
 ) -> Run:
-    """Let processes that always have something to ask share a token bucket; each knows of its own
-    429s only, and pauses.
+    """Simulate processes with unlimited requests that share one server's token bucket.
+
+    Each process sees its own 429s only, and pauses after each.
     """
     chance = random.Random(7)
     paces, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
@@ -49,7 +50,7 @@ def run(
         pace = paces[process]
         tokens, filled = min(burst, tokens + (now - filled) * rate(now)), now
         turn = pace.take(now, waited=True)
-        ready[process] = max(now, pace.due) + chance.expovariate(1000)  # a timer is never in time
+        ready[process] = max(now, pace.due) + chance.expovariate(1000)  # timers are always late
         if tokens >= 1:
             tokens -= 1
             result.taken[process].append(now)
@@ -62,10 +63,8 @@ def run(
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(20, 20), (60, 6), (400, 40), (400, 400), (1500, 150)])
-def test_processes_share_what_is_granted(rate: float, burst: float) -> None:
-    """Once settled, few requests meet a 429, most of what the server takes is asked of it, and
-    nobody starves.
-    """
+def test_processes_share_the_granted_rate(rate: float, burst: float) -> None:
+    """Settled processes get few 429s, use most of the granted rate, and share it fairly."""
     result = run(lambda _: rate, burst, 120)
     counts = result.counts(60, 120)
     assert result.share(60, 120) < 0.05
@@ -73,25 +72,21 @@ def test_processes_share_what_is_granted(rate: float, burst: float) -> None:
     assert min(counts) > 0.4 * sum(counts) / 4
 
 
-def test_who_comes_later_gets_a_share() -> None:
-    """A process that begins when the others have shared all among them comes to its part."""
+def test_a_late_process_gets_a_share() -> None:
+    """A process that starts when the others use the whole rate gets its part."""
     counts = run(lambda _: 200, 20, 180, begins=(0, 0, 0, 60)).counts(120, 180)
     assert counts[3] > 0.5 * sum(counts) / 4
 
 
-def test_it_finds_out_that_more_is_granted() -> None:
-    """A server that grants four times as much is asked for it within a minute; one that grants a
-    quarter is asked for less.
-    """
+def test_a_changed_limit_is_found() -> None:
+    """Four times the rate is used within a minute; after a return to the old one 429s stay rare."""
     result = run(lambda now: 100 if now < 60 else 400 if now < 150 else 100, 40, 240)
     assert sum(result.counts(120, 150)) > 0.75 * 400 * 30
     assert result.share(180, 240) < 0.05
 
 
-def test_the_rate_of_one_client_swings_around_what_is_granted() -> None:
-    """A client that is alone stays between three quarters of the rate and a little more than all of
-    it.
-    """
+def test_the_rate_of_a_single_client_swings_around_the_limit() -> None:
+    """The rate stays between three quarters of the limit and slightly more than the limit."""
     result = run(lambda _: 100, 10, 300, begins=(0,))
     rates = [
         count for (count,) in (result.counts(second, second + 10) for second in range(60, 300, 10))
@@ -101,7 +96,7 @@ def test_the_rate_of_one_client_swings_around_what_is_granted() -> None:
 
 
 def settled(falls: int = 1) -> AdaptiveRate:
-    """A pace that has had something taken, and has fallen that often."""
+    """Return a rate after a success and that many falls."""
     pace = AdaptiveRate()
     for _ in range(falls):
         turn = pace.take(0, waited=True)
@@ -110,10 +105,8 @@ def settled(falls: int = 1) -> AdaptiveRate:
     return pace
 
 
-def test_one_fall_for_all_that_went_before_it() -> None:
-    """The 429s to requests that were under way together speak of the same thing, also if others of
-    them are taken in between.
-    """
+def test_concurrent_429s_are_one_fall() -> None:
+    """The 429s of concurrent requests have one cause, also if others of them are accepted."""
     pace = settled()
     turns = [pace.take(0, waited=True) for _ in range(10)]
     pace.rise(turns[0])
@@ -130,7 +123,7 @@ def test_one_fall_for_all_that_went_before_it() -> None:
     assert pace.rate == pytest.approx(0.8 * before, rel=0.01)
 
 
-def test_the_first_fall_is_a_deep_one() -> None:
+def test_the_first_fall_halves_the_rate() -> None:
     """A rate that grew quickly is halved."""
     pace = AdaptiveRate()
     turn = pace.take(0, waited=True)
@@ -141,7 +134,7 @@ def test_the_first_fall_is_a_deep_one() -> None:
 
 
 def fallen_from(rate: float) -> AdaptiveRate:
-    """A pace that grew without a fall until it met its first one at this rate."""
+    """Return a rate that grew to this value and then fell for the first time."""
     pace = AdaptiveRate()
     while pace.rate < rate:
         pace.rise(pace.take(0, waited=True))
@@ -150,15 +143,13 @@ def fallen_from(rate: float) -> AdaptiveRate:
 
 
 def send_until(pace: AdaptiveRate, end: float) -> None:
-    """Have every request accepted that the pace lets go before a time."""
+    """Accept every request that the rate permits before a time."""
     while pace.due < end:
         pace.rise(pace.take(pace.due, waited=True))
 
 
-def test_the_way_back() -> None:
-    """It is soon near the rate where it fell, stays there for some seconds, and has then left it
-    far behind within one more.
-    """
+def test_the_rate_recovers_after_a_fall() -> None:
+    """The rate nears its last peak, stays there for seconds, and then quickly exceeds it."""
     pace = fallen_from(200)
     begin, summit = pace.due, pace.rate / 0.8
     for seconds, least, most in (
@@ -172,10 +163,8 @@ def test_the_way_back() -> None:
         assert least * summit <= pace.rate <= most * summit
 
 
-def test_a_fall_takes_back_half_of_what_exploring_added() -> None:
-    """A client that explores keeps little of what the others had, and comes to what is granted in a
-    few rounds.
-    """
+def test_a_fall_takes_back_half_of_the_exploration() -> None:
+    """A client that explores keeps little of the others' share, and settles in a few rounds."""
     pace = fallen_from(200)
     summit = pace.rate / 0.8
     send_until(pace, pace.due + 8.5)
@@ -184,10 +173,8 @@ def test_a_fall_takes_back_half_of_what_exploring_added() -> None:
     assert pace.rate == pytest.approx(0.8 * (summit * explored) ** 0.5, rel=0.05)
 
 
-def test_slow_answers_slow_the_growth() -> None:
-    """The rate grows no further than answered requests have shown: the time of the request counts,
-    and not that of the answer.
-    """
+def test_slow_responses_slow_the_growth() -> None:
+    """The rate grows by the time of the requests with a response, not by that of the response."""
     pace = fallen_from(200)
     turn = pace.take(pace.due, waited=True)
     pace.take(pace.due + 8.5, waited=True)
@@ -195,8 +182,8 @@ def test_slow_answers_slow_the_growth() -> None:
     assert pace.rate == pytest.approx(100)
 
 
-def test_a_limit_that_comes_again_finds_the_last_rate() -> None:
-    """The rate goes on from where it fell last, without what exploring has added since."""
+def test_a_returning_limit_finds_the_last_rate() -> None:
+    """The rate resumes from its last fall, without the growth by exploration since then."""
     pace = fallen_from(200)
     send_until(pace, pace.due + 8.5)
     pace.resume()
@@ -207,10 +194,8 @@ def test_a_limit_that_comes_again_finds_the_last_rate() -> None:
     assert untried.rate == 10
 
 
-def test_it_never_comes_to_a_stop() -> None:
-    """A server that refuses every second request, whatever the rate, is still asked every two
-    seconds.
-    """
+def test_the_rate_never_reaches_zero() -> None:
+    """A server that refuses every second request still gets one every two seconds."""
     pace = settled()
     for second in range(100):
         pace.rise(pace.take(second, waited=True))
@@ -218,8 +203,8 @@ def test_it_never_comes_to_a_stop() -> None:
     assert pace.rate == pytest.approx(0.5)
 
 
-def test_a_closed_door_is_no_rate() -> None:
-    """429s with nothing taken in between leave the rate as it is, however many they are."""
+def test_429s_without_a_success_leave_the_rate() -> None:
+    """429s with no success in between leave the rate as it is, whatever their number."""
     pace = settled()
     rate = pace.rate
     for second in range(100):
@@ -227,10 +212,8 @@ def test_a_closed_door_is_no_rate() -> None:
     assert pace.rate == rate
 
 
-def test_answers_to_who_did_not_wait_prove_nothing() -> None:
-    """A client that asks for less than the pace allows does not raise it, before the first fall or
-    after it.
-    """
+def test_unpaced_requests_prove_nothing() -> None:
+    """A client that sends less than the rate allows does not raise it, before or after a fall."""
     for pace in (AdaptiveRate(), settled()):
         rate = pace.rate
         for second in range(100):
@@ -238,8 +221,8 @@ def test_answers_to_who_did_not_wait_prove_nothing() -> None:
         assert pace.rate == rate
 
 
-def test_it_grows_quickly_until_its_first_fall() -> None:
-    """From ten a second it comes to a thousand within five seconds."""
+def test_the_rate_grows_quickly_until_its_first_fall() -> None:
+    """The rate grows from ten a second to a thousand within five seconds."""
     pace, now = AdaptiveRate(), 0.0
     while pace.rate < 1000:
         pace.rise(pace.take(now, waited=True))
@@ -255,10 +238,8 @@ def test_it_grows_quickly_until_its_first_fall() -> None:
         max_size=300,
     )
 )
-def test_whatever_comes(steps: list[tuple[float, bool, str]]) -> None:
-    """No stretch of time holds more than the highest rate in it allows, and the rate stays one that
-    comes back.
-    """
+def test_any_sequence_of_responses(steps: list[tuple[float, bool, str]]) -> None:
+    """No interval has more requests than its highest rate allows, and the rate stays above zero."""
     pace, now = AdaptiveRate(), 0.0
     open_turns, times, rates = [], [], []
     for late, waited, answer in steps:
@@ -276,7 +257,8 @@ def test_whatever_comes(steps: list[tuple[float, bool, str]]) -> None:
             assert 0.5 <= pace.rate <= before
     for first in range(0, len(times), 7):
         for last in range(first + 1, len(times), 5):
-            # A twentieth of a second may be made up for, and the one at the beginning counts.
+            # Late timers may be made up for by a twentieth of a second; the request at the start
+            # counts.
             assert (
                 last - first
                 <= (times[last] - times[first] + 0.05) * max(rates[first : last + 1]) + 1

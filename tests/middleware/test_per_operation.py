@@ -1,6 +1,4 @@
-"""Limits and retries that isolate operations: the trouble of one does not reach the others, and
-ends soon after its cause.
-"""
+"""Limits and retries that isolate operations: failures of one do not affect the others."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ from tests.support.clocks import run_timeless, skipping_clock
 from tests.support.raw_server import RawServer, Recorded, answer
 
 pytestmark = pytest.mark.usefixtures("face")
-timeless = pytest.mark.async_only("it runs the limiter itself")
+timeless = pytest.mark.async_only("runs the limiter itself")
 
 OK = Response(200, {}, b"")
 Send = Callable[[Request], Response]
@@ -54,8 +52,9 @@ def limited(retry_after: float | None = None) -> Response:
 
 
 class Load:
-    """Tasks that each send one request of an operation after the other, to a server in virtual
-    time; counts what it accepts.
+    """Tasks that each send requests of an operation in sequence, in virtual time.
+
+    Accepted requests are counted.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class Load:
         return response
 
     def rate(self, operation: str, first: int, last: int) -> float:
-        """How many requests a second were accepted."""
+        """Return the number of accepted requests a second."""
         return sum(self.accepted[operation, second] for second in range(first, last)) / (
             last - first
         )
@@ -118,10 +117,9 @@ LIMITS: dict[str, Callable[[], Callable[[float], bool]]] = {
 def test_a_limit_of_one_operation(
     limit: Callable[[], Callable[[float], bool]], retry_after: float | None
 ) -> None:
-    """One operation is limited for a minute: another one keeps its throughput, and the limited one
-    is back within ten seconds.
+    """Another operation keeps its throughput, and the limited one recovers within ten seconds.
 
-    The bulkhead is no larger than the tasks of the other operation, so that a waiting call would
+    The bulkhead has no more places than the other operation has tasks, so that a waiting call would
     take a place from it.
     """
 
@@ -146,11 +144,9 @@ def test_a_limit_of_one_operation(
     assert all(
         load.rate("invoices.create", second, second + 1) > 0.9 * before for second in range(100)
     )
-    back = 80 + (
-        0 if retry_after is None else retry_after - 1
-    )  # what the server asks to wait is not counted
+    back = 80 + (0 if retry_after is None else retry_after - 1)  # requested waits are not counted
     assert load.rate("prices.list", int(back), 100) > 0.9 * load.rate("prices.list", 0, 10)
-    # The probes of a closed door are one a second, or one for each `Retry-After`.
+    # Probes during a pause are one a second, or one for each `Retry-After`.
     if limit is LIMITS["all refused"]:
         assert sum(load.refused.values()) < 10 + 60 / (retry_after or 1) * 1.2
 
@@ -182,9 +178,7 @@ def test_waiting_for_a_limited_operation_takes_no_place_in_the_bulkhead() -> Non
 
 @timeless
 def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
-    """Calls that queue for the bulkhead when their operation is limited give their place to the
-    other operations.
-    """
+    """Calls in the bulkhead's queue give their place to other operations once theirs is limited."""
 
     async def run() -> list[tuple[str, float]]:
         limiter, loop = Limiter([], 1), asyncio.get_running_loop()
@@ -213,9 +207,7 @@ def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
 @timeless
 @pytest.mark.parametrize(("asked", "pause"), [(86_400, 60), (3_600, 60), (61, 60), (59, 59)])
 def test_a_long_pause_is_capped_and_ended_by_a_probe(asked: float, pause: float) -> None:
-    """Whatever one answer asks for, a minute later one request goes alone; once it is accepted, the
-    others go as well.
-    """
+    """One request is sent alone after at most a minute; once it is accepted, the others follow."""
 
     async def run() -> list[float]:
         limiter, loop = Limiter([], 100), asyncio.get_running_loop()
@@ -238,7 +230,7 @@ def test_a_long_pause_is_capped_and_ended_by_a_probe(asked: float, pause: float)
 
 @timeless
 @pytest.mark.parametrize("end", ["cancelled", "failed", "silent"])
-def test_a_probe_that_is_never_answered_holds_nobody(end: str) -> None:
+def test_a_probe_without_a_response_blocks_nobody(end: str) -> None:
     """The others go on when the probe is cancelled or fails, or after a second of silence."""
 
     async def run() -> float:
@@ -271,9 +263,7 @@ def test_a_probe_that_is_never_answered_holds_nobody(end: str) -> None:
 @timeless
 @pytest.mark.parametrize("retry_after", [None, 1, 4])
 def test_a_stray_429_limits_nobody(retry_after: float | None) -> None:
-    """One 429 in a thousand answers is waited out by its own call only; the others keep their
-    throughput.
-    """
+    """One 429 in a thousand responses delays its own call only; the throughput stays."""
 
     async def run() -> Load:
         counted = 0
@@ -289,13 +279,13 @@ def test_a_stray_429_limits_nobody(retry_after: float | None) -> None:
 
     load = run_timeless(run())
     assert sum(load.refused.values()) > 5
-    assert load.rate("prices.list", 0, 30) > 0.7 * 1000  # the calls that wait are not made up for
+    assert load.rate("prices.list", 0, 30) > 0.7 * 1000  # the waiting calls are not made up for
     assert min(load.rate("prices.list", second, second + 1) for second in range(29)) > 0.7 * 1000
 
 
 @timeless
 def test_a_limit_after_thousands_of_successes_is_found() -> None:
-    """A server that begins to refuse most requests is soon asked for no more than it takes."""
+    """A server that starts to refuse most requests soon gets no more than it accepts."""
 
     async def run() -> Load:
         take = token_bucket(100, 10)
@@ -314,8 +304,8 @@ def test_a_limit_after_thousands_of_successes_is_found() -> None:
 
 @timeless
 @pytest.mark.parametrize("way", ["cancelled", "deadline"])
-def test_a_turn_that_is_not_used_is_given_back(way: str) -> None:
-    """Calls that end while they wait for their turn delay nobody."""
+def test_an_unused_turn_is_given_back(way: str) -> None:
+    """Calls that end while they wait for their turn delay no other call."""
 
     async def run() -> float:
         limiter, loop = Limiter([RateLimit(2, burst=2)], 100), asyncio.get_running_loop()
@@ -356,9 +346,7 @@ def test_a_turn_that_is_not_used_is_given_back(way: str) -> None:
 def test_limits_are_kept_where_calls_are_cancelled(
     limits: list[RateLimit], calls: list[tuple[float, float | None]], slots: int
 ) -> None:
-    """Whoever is cancelled, and when: the limits are kept, turns are given in the order of the
-    calls, and none is wasted.
-    """
+    """Any cancellations: limits are kept, turns are in the order of the calls, none is wasted."""
     went: list[tuple[int, float]] = []
     asked = sorted(at for at, _ in calls)
 
@@ -389,7 +377,7 @@ def test_limits_are_kept_where_calls_are_cancelled(
     times = [at for _, at in went]
     due = [0.0] * len(limits)
     for number, at in went:
-        # The earliest time at which the limits let it go, given those that went before it.
+        # The earliest time that the limits allow, after the calls before it.
         opens = [
             due[n] - ((limit.burst or 1) - 1) * limit.per / limit.rate
             for n, limit in enumerate(limits)
@@ -401,9 +389,7 @@ def test_limits_are_kept_where_calls_are_cancelled(
 
 @timeless
 def test_a_turn_beyond_the_deadline_behind_others() -> None:
-    """The turns of those who wait already count: a call whose own comes after its deadline is
-    refused at once.
-    """
+    """Waiting calls count: a call whose own turn is after its deadline is refused at once."""
 
     async def run() -> None:
         limiter, loop = Limiter([RateLimit(1)], 100), asyncio.get_running_loop()
@@ -429,7 +415,7 @@ def test_a_turn_beyond_the_deadline_behind_others() -> None:
 def by_path(
     answers: dict[str, Sequence[bytes]],
 ) -> Callable[[Recorded, asyncio.StreamWriter], object]:
-    """Return a behaviour that answers each path from a script of its own; the last answer stays."""
+    """Return a behaviour with one script for each path, the last response of which repeats."""
     scripts = {path: list(script) for path, script in answers.items()}
 
     async def behave(recorded: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -442,11 +428,9 @@ def by_path(
 LONG = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_a_wait_of_a_day_over_the_wire() -> None:
-    """The call itself ends at once with the wait; other operations go on; the operation is asked
-    again a minute later.
-    """
+    """The call ends at once; other operations go on; a request is sent again after a minute."""
     behave = by_path({"/prices": [LONG, answer(PRICES)], "/invoices": [answer(INVOICE)]})
     async with RawServer(behave) as server, client(server.url, timeout=100) as pay:  # type: ignore[arg-type]
         with skipping_clock() as clock:
@@ -463,9 +447,7 @@ async def test_a_wait_of_a_day_over_the_wire() -> None:
 
 
 async def test_a_broken_operation_spends_no_retries_of_another() -> None:
-    """A read, or another mutation, that fails until its retries are spent leaves those of the
-    invoices as they were.
-    """
+    """An operation that spends its retries leaves the retries of the others as they were."""
     busy = answer(error_body("INTERNAL_ERROR"), 503)
     policy = RetryPolicy(60, first=0.000_001, cap=0.000_001)
     behave = by_path(
@@ -481,7 +463,7 @@ async def test_a_broken_operation_spends_no_retries_of_another() -> None:
     assert asked == {"prices": 103, "customers": 103, "invoices": 60}
 
 
-# --- the unit ---
+# --- unit tests ---
 
 
 def operation(path: str, method: str = "GET", auth: Auth | None = "api_key") -> Operation[object]:
@@ -490,11 +472,9 @@ def operation(path: str, method: str = "GET", auth: Auth | None = "api_key") -> 
     )
 
 
-@pytest.mark.async_only("it makes no client")
-def test_what_is_one_operation() -> None:
-    """Method, credential and path without its ids: a plain request shares the state of the
-    operation that is modelled.
-    """
+@pytest.mark.async_only("makes no client")
+def test_an_operation_is_its_method_credential_and_path() -> None:
+    """Ids in the path do not count: a plain request shares the state of the modelled operation."""
     states = PerOperation(list[int])
     one = states.of(operation("/api/v1/payouts/po_1"))
     assert states.of(operation("/api/v1/payouts/po_2")) is one
@@ -507,11 +487,9 @@ def test_what_is_one_operation() -> None:
     assert states.of(operation("/api/v1/prices", auth=None)) is states.of(OPERATIONS["prices.list"])
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 def test_the_state_is_bounded() -> None:
-    """Paths of any number, with ids that look like none, do not fill the memory, and those of other
-    credentials keep their own.
-    """
+    """Any number of paths is bounded in memory, and other credentials keep their own state."""
     states = PerOperation(list[int])
     letters = [
         f"/api/v1/{chr(97 + a)}{chr(97 + b)}{chr(97 + c)}"

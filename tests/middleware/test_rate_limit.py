@@ -40,9 +40,7 @@ def starts(
     answers: Callable[[int], Response] = lambda _: OK,
     slots: int = 1000,
 ) -> list[float]:
-    """When each of many calls that all ask at second 0 gets its turn; `answers` gives what the n-th
-    of them is told.
-    """
+    """Return the start times of calls made at second 0; `answers` maps numbers to responses."""
     times: list[float] = []
 
     async def send(_: Request) -> Response:
@@ -57,21 +55,21 @@ def starts(
     return times
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_one_limit() -> None:
-    """A full burst goes at once, and the rest in even steps."""
+    """A full burst starts at once, and the rest in even steps."""
     assert starts([RateLimit(4)], 8) == pytest.approx([0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_burst() -> None:
-    """`burst` says how many go at once; a rate below one a period still lets one go."""
+    """`burst` calls start at once; a rate below one a period still permits one."""
     assert starts([RateLimit(10, burst=1)], 4) == pytest.approx([0, 0.1, 0.2, 0.3])
     assert starts([RateLimit(2, per=60, burst=3)], 5) == pytest.approx([0, 0, 0, 30, 60])
     assert starts([RateLimit(0.5)], 3) == pytest.approx([0, 2, 4])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_several_limits() -> None:
     """With several limits, each of them is kept."""
     assert starts([RateLimit(2, per=1), RateLimit(3, per=60)], 5) == pytest.approx(
@@ -79,7 +77,7 @@ def test_several_limits() -> None:
     )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @given(
     limits=st.lists(
         st.builds(
@@ -90,9 +88,7 @@ def test_several_limits() -> None:
     calls=st.integers(1, 40),
 )
 def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
-    """No stretch of time ever holds more calls than a limit allows for it: its burst, and one more
-    for each step.
-    """
+    """No interval has more calls than a limit allows: its burst, and one for each step."""
     times = starts(limits, calls)
     assert len(times) == calls
     for limit in limits:
@@ -105,19 +101,17 @@ def test_limits_are_kept(limits: list[RateLimit], calls: int) -> None:
                 )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "7"}, 7), ({}, 1)])
 def test_pause(headers: dict[str, str], pause: float) -> None:
-    """A 429 pauses all who wait, for as long as the server says, or a second; after it, the limit
-    is kept as before.
-    """
+    """A 429 pauses all calls for `Retry-After`, or a second; then the limit is kept as before."""
     limited = Response(429, headers, b"")
     times = starts([RateLimit(1, burst=1)], 5, lambda number: limited if number == 2 else OK)
     assert times == pytest.approx([0, 1, 1 + pause, 2 + pause, 3 + pause])
 
 
-@pytest.mark.async_only("it runs the limiter itself")
-def test_one_pause_for_several_answers() -> None:
+@pytest.mark.async_only("runs the limiter itself")
+def test_one_pause_for_several_429s() -> None:
     """Several 429s at one time are one pause, the longest, and not their sum."""
 
     async def run() -> float:
@@ -139,11 +133,9 @@ def test_one_pause_for_several_answers() -> None:
     assert run_timeless(run()) == pytest.approx(10.5)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_pause_over_the_wire() -> None:
-    """After a 429 to one call, another call of the same client, or of a view of it, waits before it
-    sends.
-    """
+    """A 429 to one call delays other calls of the same client, and of its views."""
     limited = answer(
         {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"}
     )
@@ -155,16 +147,14 @@ async def test_pause_over_the_wire() -> None:
             await pay.prices.list()
     first, *others = clock.waits
     assert first == pytest.approx(3, abs=0.5)
-    assert sum(others) <= 0.1  # the pace: ten a second to begin with
+    assert sum(others) <= 0.1  # the adaptive rate starts with ten a second
     assert len(server.requests) == 3
 
 
 def after_a_429(
     calls: int, limits: Sequence[RateLimit] = (), slots: int = 1000, cancelled: Sequence[int] = ()
 ) -> list[tuple[int, float]]:
-    """Which of many calls goes when, if all ask in a pause of a second; some of them are cancelled
-    in it.
-    """
+    """Return order and times of calls made in a pause of a second, some of them cancelled in it."""
     order: list[tuple[int, float]] = []
 
     async def run() -> None:
@@ -192,12 +182,10 @@ def after_a_429(
     return order
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 @pytest.mark.parametrize("slots", [3, 1000])
-def test_a_pace_after_a_429(slots: int) -> None:
-    """After the pause calls go one by one, first come, first served, ever quicker: as many more a
-    second as have been taken.
-    """
+def test_the_adaptive_rate_after_a_429(slots: int) -> None:
+    """Calls start in order after the pause, and each success adds one to the rate per second."""
     order = after_a_429(5, slots=slots)
     assert [number for number, _ in order] == [0, 1, 2, 3, 4]
     steps = [0, 1 / 10, 1 / 11, 1 / 12, 1 / 13]
@@ -206,41 +194,39 @@ def test_a_pace_after_a_429(slots: int) -> None:
     )
 
 
-@pytest.mark.async_only("it runs the limiter itself")
-def test_who_is_cancelled_in_the_line_takes_no_turn() -> None:
-    """The first of the line, or one in its middle, is cancelled: the others close up."""
+@pytest.mark.async_only("runs the limiter itself")
+def test_a_call_cancelled_in_the_queue_takes_no_turn() -> None:
+    """The first call in the queue, or one in its middle, is cancelled: the others move up."""
     order = after_a_429(5, cancelled=[0, 2])
     assert [number for number, _ in order] == [1, 3, 4]
     assert order[-1][1] == pytest.approx(1.2, abs=0.02)
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_late_timers_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the loop is busy and each wait is longer than asked for, those behind in the line catch
-    up, and the pace grows.
-    """
+    """On a busy loop with late timers, the calls in the queue catch up, and the rate grows."""
     sleep = asyncio.sleep
     in_time = after_a_429(400)[-1][1]
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(seconds + 0.03))
     assert after_a_429(400)[-1][1] < in_time + 0.1
 
 
-@pytest.mark.async_only("it runs the limiter itself")
-def test_the_pace_leaves_the_limits_as_they_are() -> None:
-    """A limit that allows less than the pace is kept also after a 429."""
+@pytest.mark.async_only("runs the limiter itself")
+def test_the_adaptive_rate_keeps_the_limits() -> None:
+    """A limit below the adaptive rate is kept also after a 429."""
     order = after_a_429(4, [RateLimit(2, burst=1)])
     assert [at for _, at in order] == pytest.approx([1.0, 1.5, 2.0, 2.5], abs=0.02)
 
 
-@pytest.mark.async_only("it runs the limiter itself")
-def test_no_pace_without_a_429() -> None:
-    """Errors of other kinds hold nobody back."""
+@pytest.mark.async_only("runs the limiter itself")
+def test_other_errors_cause_no_adaptive_rate() -> None:
+    """Errors other than a 429 delay no call."""
     assert starts([], 50, lambda number: Response(503, {}, b"") if number % 2 else OK) == [0.0] * 50
 
 
-@pytest.mark.async_only("it runs the limiter itself")
-def test_a_failed_answer_raises_no_pace() -> None:
-    """In an outage the pace stays what it was: a 5xx says nothing of the rate."""
+@pytest.mark.async_only("runs the limiter itself")
+def test_a_failed_response_does_not_raise_the_rate() -> None:
+    """The rate stays the same in an outage: a 5xx proves nothing about it."""
 
     async def run(status: int) -> float:
         limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
@@ -257,11 +243,9 @@ def test_a_failed_answer_raises_no_pace() -> None:
     assert run_timeless(run(200)) < 4
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_a_deadline_within_the_pause() -> None:
-    """Who would have to wait for longer than its deadline is refused at once, also if others stand
-    in line before it.
-    """
+    """A pause beyond a call's deadline refuses it at once, also with other calls in the queue."""
 
     async def run() -> None:
         limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
@@ -284,9 +268,9 @@ def test_a_deadline_within_the_pause() -> None:
     run_timeless(run())
 
 
-@pytest.mark.async_only("it waits for its deadline")
-async def test_a_deadline_in_the_line() -> None:
-    """A call that stands in line when its deadline passes ends with it, and has sent nothing."""
+@pytest.mark.async_only("waits for its deadline")
+async def test_a_deadline_in_the_queue() -> None:
+    """A call whose deadline passes in the queue ends then, and has sent nothing."""
     limited = answer(
         {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"}
     )
@@ -303,11 +287,9 @@ async def test_a_deadline_in_the_line() -> None:
     assert len(server.requests) < 20
 
 
-@pytest.mark.async_only("it runs the limiter itself")
+@pytest.mark.async_only("runs the limiter itself")
 def test_turn_beyond_the_deadline() -> None:
-    """A turn after the deadline is refused at once, with nothing sent, and takes no turn from the
-    others.
-    """
+    """A turn after the deadline is refused at once, unsent, and takes no turn from other calls."""
 
     async def run() -> tuple[list[float], RequestTimeoutError]:
         limiter, loop = Limiter([RateLimit(1, per=10)], 100), asyncio.get_running_loop()
@@ -329,10 +311,10 @@ def test_turn_beyond_the_deadline() -> None:
     assert (error.sent, error.attempts) == ("no", ())
 
 
-@pytest.mark.async_only("a session of one's own belongs to this loop")
+@pytest.mark.async_only("the caller's session belongs to this loop")
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_bulkhead(slots: int) -> None:
-    """The server never sees more requests at once than `max_connections`, and they are all made."""
+    """The server gets at most `max_connections` requests at once, and gets all of them."""
     under_way: list[int] = [0]
 
     async def count(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -342,7 +324,7 @@ async def test_bulkhead(slots: int) -> None:
         under_way.append(under_way[-1] - 1)
         writer.write(answer(PRICES))
 
-    # A session of one's own, since the client's would keep the bound even without the bulkhead.
+    # A session of the caller's own: the client's would keep the bound even without the bulkhead.
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     async with (
         RawServer(count) as server,
@@ -354,9 +336,9 @@ async def test_bulkhead(slots: int) -> None:
     assert len(server.requests) == 20
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
-async def test_limits_are_the_clients() -> None:
-    """The limits of the constructor, one or several, are those that its calls keep."""
+@pytest.mark.async_only("fakes the clock of the loop")
+async def test_limits_of_the_constructor() -> None:
+    """Calls keep the limits of the constructor, one or several."""
     for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):
         async with (
             RawServer(answer(PRICES)) as server,
@@ -368,12 +350,12 @@ async def test_limits_are_the_clients() -> None:
         assert clock.waits == pytest.approx([0.5, 0.5], abs=0.2)
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @pytest.mark.parametrize(
     "settings",
     [{"rate": 0}, {"rate": -1}, {"rate": 1, "per": 0}, {"rate": 1, "burst": 0}, {"rate": "1"}],
 )
-def test_limit_that_cannot_be(settings: dict[str, float]) -> None:
-    """A limit that would let nothing through, or that is no number, is refused."""
+def test_an_impossible_limit(settings: dict[str, float]) -> None:
+    """A limit that permits nothing, or that is no number, is refused."""
     with pytest.raises(ConfigurationError):
         RateLimit(**settings)  # type: ignore[arg-type]

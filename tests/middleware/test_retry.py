@@ -1,4 +1,4 @@
-"""What is repeated, how often, after which wait, and what never is."""
+"""Retries: failures that cause them, their number and waits, and failures that never do."""
 
 from __future__ import annotations
 
@@ -64,11 +64,9 @@ PASSING: dict[str, Behaviour] = {
 each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 async def test_one_key_through_all_failures() -> None:
-    """A POST that meets one failure of each kind in turn succeeds within its deadline, with the
-    same key in each attempt.
-    """
+    """A POST with one failure of each kind succeeds in time, with one key in all attempts."""
     script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
     async with RawServer(*script) as server, client(server.url) as pay:
         with skipping_clock() as clock:
@@ -90,9 +88,7 @@ async def test_one_key_through_all_failures() -> None:
 
 
 async def test_one_invoice_through_all_failures() -> None:
-    """The emulator has created exactly one invoice after a drop, a cut answer, a 503, a 429 and a
-    reply that was too slow.
-    """
+    """Drop, cut response, 503, 429 and timeout: the emulator has created exactly one invoice."""
     with Emulator() as emulator:
         for kind in ("drop", "truncate", 503, "429:0", "slow:0.25"):
             emulator.fault("invoices.create", kind)
@@ -111,8 +107,8 @@ async def test_one_invoice_through_all_failures() -> None:
 
 
 @each_passing
-async def test_reads_and_keyed_mutations_are_repeated(failure: Behaviour) -> None:
-    """A read, and a mutation with a key, are sent again after a failure that may pass."""
+async def test_reads_and_keyed_mutations_are_retried(failure: Behaviour) -> None:
+    """A read, and a mutation with a key, are sent again after a transient failure."""
     async with (
         RawServer(failure, answer(PRICES), failure, answer(INVOICE)) as server,
         client(server.url) as pay,
@@ -142,9 +138,7 @@ async def test_unkeyed_mutations_are_sent_once(failure: Behaviour) -> None:
 
 
 async def test_unkeyed_mutation_that_never_left() -> None:
-    """A refused connection is tried again also without a key, and the mutation is sent once the
-    server is there.
-    """
+    """A refused connection is retried also without a key; the mutation is sent once it works."""
     with create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     calls: list[Request] = []
@@ -170,8 +164,8 @@ async def test_unkeyed_mutation_that_never_left() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-async def test_what_the_server_has_refused(status: int) -> None:
-    """An answer that speaks of the request, and not of the moment, is not asked for again."""
+async def test_a_permanent_refusal_is_not_retried(status: int) -> None:
+    """A response that rejects the request itself causes no retry."""
     async with (
         RawServer(answer(error_body("SOME_CODE"), status)) as server,
         client(server.url) as pay,
@@ -183,10 +177,8 @@ async def test_what_the_server_has_refused(status: int) -> None:
     assert len(server.requests) == 2
 
 
-async def test_duplicate_after_a_repeat() -> None:
-    """A duplicate that answers a repeat means that an earlier attempt was taken: the error says so,
-    with the key.
-    """
+async def test_a_duplicate_after_a_retry() -> None:
+    """A duplicate in response to a retry proves an earlier success: the error has the key."""
     async with (
         RawServer(close, answer(error_body("DUPLICATE_REQUEST"), 409)) as server,
         client(server.url) as pay,
@@ -201,10 +193,8 @@ async def test_duplicate_after_a_repeat() -> None:
     assert "order-7" in str(caught.value)
 
 
-async def test_no_hidden_repeat() -> None:
-    """A kept-alive connection that is lost after the request came is one attempt, and the server
-    sees no request besides.
-    """
+async def test_no_hidden_retry() -> None:
+    """A kept-alive connection lost after the request is one attempt, and one request."""
     once = {"retry": None, "dashboard": Emulator().dashboard}
     async with RawServer(answer(PRICES), close) as server, client(server.url, **once) as pay:
         for call in (pay.prices.list, lambda: pay.api_keys.revoke("key_123")):
@@ -217,10 +207,8 @@ async def test_no_hidden_repeat() -> None:
             assert len(server.requests) == 2
 
 
-async def test_attempts_are_what_the_server_saw() -> None:
-    """Over lost keep-alive connections too, the error lists exactly the requests that the server
-    has seen.
-    """
+async def test_attempts_are_the_requests_of_the_server() -> None:
+    """The error lists exactly the server's requests, also over lost keep-alive connections."""
     async with (
         RawServer(answer(PRICES), close, close, close) as server,
         client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
@@ -240,7 +228,7 @@ def http_date(seconds: float) -> str:
     return format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
 
 
-@pytest.mark.async_only("it fakes the clock of the loop")
+@pytest.mark.async_only("fakes the clock of the loop")
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [
@@ -261,9 +249,7 @@ def http_date(seconds: float) -> str:
     ],
 )
 async def test_retry_after(written: str, wanted: float | None) -> None:
-    """Seconds, and a date by the server's own clock, are waited for at least; what gives no sense
-    is as if it were not there.
-    """
+    """Seconds, or a date by the server's clock, are the shortest wait; nonsense is ignored."""
     busy = answer(error_body("X"), 503, {"Retry-After": written, "Date": http_date(0)})
     async with (
         RawServer(busy, answer(PRICES), busy) as server,
@@ -280,9 +266,7 @@ async def test_retry_after(written: str, wanted: float | None) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_beyond_the_deadline(status: int) -> None:
-    """A wait that the deadline does not allow is not begun: the error comes at once, and tells the
-    wait.
-    """
+    """A wait beyond the deadline does not start: the error comes at once, and has the wait."""
     async with (
         RawServer(answer(error_body("X"), status, {"Retry-After": "30"})) as server,
         client(server.url) as pay,
@@ -295,9 +279,7 @@ async def test_retry_after_beyond_the_deadline(status: int) -> None:
 
 
 async def test_limited_until_the_deadline() -> None:
-    """A 429 that does not say how long, and whose pause the deadline does not allow, is the error:
-    not the turn that never came.
-    """
+    """A 429 without a time, whose pause exceeds the deadline, is the error of the call."""
     async with (
         RawServer(answer(error_body("X"), 429)) as server,
         client(server.url, timeout=0.9) as pay,
@@ -324,7 +306,7 @@ async def test_without_a_policy() -> None:
 
 
 async def test_last_failure_is_raised() -> None:
-    """After the last attempt, the error is that of the last failure and tells all of them."""
+    """The error after the last attempt is that of the last failure, and lists all failures."""
     async with (
         RawServer(close, BUSY, silence) as server,
         client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
@@ -339,9 +321,7 @@ async def test_last_failure_is_raised() -> None:
 
 
 async def test_budget() -> None:
-    """Once an outage has used up the client's retries, calls fail at their first failure; ten
-    successes buy one retry back.
-    """
+    """Without retries in the budget, the first failure is raised; ten successes earn a retry."""
     async with (
         RawServer(BUSY) as server,
         client(server.url, retry=RetryPolicy(51, first=0.000_001, cap=0.000_001)) as pay,
@@ -359,7 +339,7 @@ async def test_budget() -> None:
         assert len(caught.value.attempts) == 2
 
 
-# --- the schedule, in general ---
+# --- schedule ---
 
 OUTCOMES = st.lists(
     st.one_of(
@@ -371,7 +351,7 @@ OUTCOMES = st.lists(
 )
 
 
-@pytest.mark.async_only("it makes no client")
+@pytest.mark.async_only("makes no client")
 @given(
     outcomes=OUTCOMES,
     policy=st.builds(
@@ -383,9 +363,7 @@ OUTCOMES = st.lists(
 def test_schedule(
     outcomes: list[int | str | tuple[int, float]], policy: RetryPolicy, timeout: float, keyed: bool
 ) -> None:
-    """Whatever comes: no attempt too many, no wait over its ceiling, nothing after the deadline,
-    and one key.
-    """
+    """Any failures: bounded attempts and waits, nothing after the deadline, and one key."""
     started: list[float] = []
     ended: list[float] = []
     asked: list[float] = []

@@ -1,6 +1,4 @@
-"""Results are values: immutable, equal by their fields, picklable, with aware times and open
-enums.
-"""
+"""Results as values: immutable, compared by fields, picklable, with aware times and open enums."""
 
 from __future__ import annotations
 
@@ -36,15 +34,13 @@ def test_models_are_immutable_and_slotted(sample: Sample) -> None:
 
 
 @each_sample
-def test_models_are_equal_by_their_fields(sample: Sample) -> None:
-    """Two decodings of one answer are equal, whatever unknown fields they keep, and unequal once a
-    field differs.
-    """
+def test_models_are_compared_by_their_fields(sample: Sample) -> None:
+    """Two decodings of one response are equal, and unequal once a known field differs."""
     data = with_unknown_fields(sample.response)
     one, other = from_json(sample.type, sample.response), from_json(sample.type, data)
     if (
         sample.operation != "contract_integrations.list"
-    ):  # whose inputs and outputs are free-form, and so fields themselves
+    ):  # their inputs and outputs are free-form, and so fields themselves
         assert one == other
         assert hash(one) == hash(other)
     for model in models_in(one):
@@ -54,7 +50,7 @@ def test_models_are_equal_by_their_fields(sample: Sample) -> None:
 
 
 def test_a_model_with_a_free_form_field_has_no_hash() -> None:
-    """What holds a mapping cannot be hashed, as in Python at large; without one it can."""
+    """A model with a mapping cannot be hashed, as in Python at large; without one it can."""
     invoice = decoded("invoices.get")
     assert hash(invoice) == hash(decoded("invoices.get"))
     with pytest.raises(TypeError):
@@ -63,9 +59,7 @@ def test_a_model_with_a_free_form_field_has_no_hash() -> None:
 
 @each_sample
 def test_results_survive_pickling(sample: Sample) -> None:
-    """A result comes back from a pickle equal, and as lossless as before; only a new key's secret
-    is left out.
-    """
+    """Unpickled results are equal and lossless; only the secret of a new key is left out."""
     model = from_json(sample.type, sample.response)
     back = pickle.loads(pickle.dumps(model))
     if isinstance(model, models.CreatedApiKey):
@@ -90,7 +84,7 @@ def test_all_times_are_aware(sample: Sample) -> None:
 
 
 def test_a_time_without_its_zone_is_refused() -> None:
-    """A time that could be any zone's is no time."""
+    """A naive time is refused."""
     data = BY_NAME["businesses.get"].response
     assert (
         refusal(models.Business, {**data, "createdAt": "2026-03-10T11:00:00.000"}).path
@@ -113,15 +107,15 @@ UNKNOWN_WORDS = [
 
 
 @pytest.mark.parametrize(("name", "path"), UNKNOWN_WORDS)
-def test_words_that_an_enum_does_not_know_are_kept(name: str, path: Path) -> None:
-    """A status, chain or kind that is newer than this package stays the text that it is."""
+def test_unknown_words_of_an_enum_are_kept(name: str, path: Path) -> None:
+    """A status, chain or kind that is newer than this package stays plain text."""
     data = replaced(BY_NAME[name].response, path, "brand_new")
     model = from_json(BY_NAME[name].type, data)
     assert to_json(model) == data
     assert "'brand_new'" in repr(model)
 
 
-def test_words_that_an_enum_knows_are_its_members() -> None:
+def test_known_words_of_an_enum_are_its_members() -> None:
     """A known word is the enum's member, and still equal to its text."""
     assert decoded("invoices.get").status is models.InvoiceStatus.PAID
     assert decoded("invoices.get").amount.chain is models.Chain.ETH

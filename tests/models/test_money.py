@@ -1,4 +1,4 @@
-"""Money is exact, and is never cast."""
+"""Money: exact, and never cast."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ WRONG_AMOUNTS: dict[str, list[Any]] = {
     [(field, value) for field, values in WRONG_AMOUNTS.items() for value in values],
 )
 def test_a_wrong_type_in_an_amount_is_refused_by_its_path(field: str, value: Any) -> None:
-    """An amount is never cast: the error names the field and keeps the answer."""
+    """An amount is never cast: the error names the field and has the response."""
     data = replaced(BY_NAME["invoices.create"].response, ("amount", field), value)
     error = refusal(models.Invoice, data)
     assert error.path == f"$.amount.{field}"
@@ -107,9 +107,7 @@ def test_amounts_are_exact() -> None:
 
 
 def test_the_amount_may_be_a_plain_string() -> None:
-    """An invoice whose amount is a string has it as `display`, gives it back as a string, and takes
-    a change as one.
-    """
+    """An amount that is a string becomes `display`, and is encoded as a string, also if changed."""
     data = {
         "id": "inv_46a1a472",
         "businessId": "biz_123",
@@ -129,10 +127,8 @@ def test_the_amount_may_be_a_plain_string() -> None:
     assert refusal(models.Invoice, {**data, "amount": "ten"}).path == "$.amount"
 
 
-def test_money_in_json_numbers_keeps_its_text() -> None:
-    """A quote's numbers are decimals of what the server wrote, digit by digit, and changes to them
-    are numbers again.
-    """
+def test_money_in_json_numbers_keeps_its_digits() -> None:
+    """A quote's numbers are decimals with all digits of the response; changes stay numbers."""
     body = (
         json.dumps(BY_NAME["withdrawals.quote"].response)
         .replace("760.5", "760.50")
@@ -150,8 +146,8 @@ def test_money_in_json_numbers_keeps_its_text() -> None:
 @pytest.mark.parametrize(
     "text", ["1e999999999999999999", "-1e-99999999999999999999", "0." + "1" * 199]
 )
-def test_numbers_beyond_all_money_are_refused(text: str) -> None:
-    """A number that no amount could be is refused before it can fill the memory."""
+def test_excessive_numbers_are_refused(text: str) -> None:
+    """A number beyond any amount is refused before it can fill the memory."""
     body = json.dumps(BY_NAME["withdrawals.quote"].response).replace("760.5", text)
     with pytest.raises(DecodeError) as caught:
         decode(models.WithdrawalQuote, body.encode())

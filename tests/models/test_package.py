@@ -1,4 +1,4 @@
-"""The package of models loads by domain."""
+"""Package of models: it loads by domain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.samples import SAMPLES
 
 
 def test_one_model_loads_one_domain() -> None:
-    """Using the invoices' model loads no other domain."""
+    """The use of the invoices' model loads no other domain."""
     code = (
         "import sys; from paychainhq import models; models.Invoice;"
         "print(*sorted(name.rpartition('.')[2] for name in sys.modules if "
@@ -29,7 +29,7 @@ def test_one_model_loads_one_domain() -> None:
     assert shown.split() == ["base", "chains", "invoices"]
 
 
-def test_all_names_are_there() -> None:
+def test_all_names_can_be_imported() -> None:
     """Each public name is listed in order, can be imported, and is loaded once."""
     assert sorted(models.__all__) == models.__all__ == dir(models)
     for name in models.__all__:
@@ -37,16 +37,14 @@ def test_all_names_are_there() -> None:
     assert issubclass(models.Invoice, Model)
 
 
-def test_every_model_of_an_answer_is_public() -> None:
-    """The types of all operations, and of all that is inside their samples, are names of the
-    package.
-    """
+def test_every_model_of_a_response_is_public() -> None:
+    """The types of all operations, and those inside their samples, are names of the package."""
     for sample in SAMPLES:
         for model in models_in(from_json(sample.type, sample.response)):
             assert getattr(models, type(model).__name__) is type(model)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    """A misspelt model is told at once."""
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A misspelt model is an error at once."""
     with pytest.raises(AttributeError, match="Invoise"):
         _ = models.__getattr__("Invoise")

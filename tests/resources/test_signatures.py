@@ -1,6 +1,4 @@
-"""The methods of the client are those of its table: names, arguments, order, and what they
-return.
-"""
+"""Methods of the client against the table: names, arguments, order, and return types."""
 
 from __future__ import annotations
 
@@ -17,8 +15,8 @@ from paychainhq.models.lists import Page
 from paychainhq.operations import OPERATIONS
 from paychainhq.paging import Pages
 
-# The public surface, written down once more: the positional arguments of each method; `...` has its
-# own tests.
+# The public surface, as a second record: the positional arguments of each method; `...` has its own
+# tests.
 TABLE: Mapping[str, Mapping[str, str]] = {
     "businesses": {
         "get": "business_id=None",
@@ -94,9 +92,7 @@ def resource_class(name: str) -> type[Any]:
 
 @pytest.mark.parametrize(("name", "arguments"), METHODS, ids=[name for name, _ in METHODS])
 def test_signature(name: str, arguments: str) -> None:
-    """Every method takes the arguments of the table in its order; what the table leaves open is by
-    keyword only.
-    """
+    """Each method has the table's arguments in order; all others are keyword-only."""
     parameters = signature_of(name).parameters.values()
     positional = [
         parameter.name
@@ -122,9 +118,7 @@ def test_signature(name: str, arguments: str) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_return_type(operation: Operation[Any]) -> None:
-    """Every method promises the response type of its operation; a list that comes in pages is not
-    awaited for it.
-    """
+    """Each method returns the operation's type; a paged list is not awaited for it."""
     resource, method = operation.name.split(".")
     function = getattr(resource_class(resource), method)
     promised, wanted = typing.get_type_hints(function)["return"], operation.response_type

@@ -1,6 +1,4 @@
-"""The crash test itself: a short round of each kind, and that its checks notice what they are
-for.
-"""
+"""Crash test tool: a short round of each kind, and failures of its checks."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ def crashtest() -> ModuleType:
 
 @pytest.mark.parametrize("kind", ["worker", "server", "faults"])
 def test_a_job_survives_being_killed(kind: str, tmp_path: Path) -> None:
-    """A few hundred orders, three kills: each order has one invoice and one line."""
+    """A few hundred orders and three kills: each order has one invoice and one line."""
     command = [
         sys.executable,
         str(TOOL),
@@ -53,7 +51,7 @@ IDS = {f"order-{number}": f"inv_{number}" for number in range(3)}
 
 
 def a_job_that_is_done(folder: Path) -> list[tuple[str, str]]:
-    """Write what a worker leaves, and return what the server has."""
+    """Write the files of a finished worker, and return the server's invoices."""
     (folder / "orders.csv").write_text(
         "reference,amount\n" + "".join(f"{reference},5\n" for reference in IDS)
     )
@@ -76,8 +74,8 @@ def write_output(folder: Path, lines: list[dict[str, str]]) -> None:
     (folder / "output.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_what_is_well_passes(crashtest: ModuleType, tmp_path: Path) -> None:
-    """Nothing is said of a job that did what it should."""
+def test_a_complete_job_passes(crashtest: ModuleType, tmp_path: Path) -> None:
+    """A complete job passes all checks."""
     crashtest.check(tmp_path, a_job_that_is_done(tmp_path))
 
 
@@ -99,15 +97,13 @@ def test_what_is_well_passes(crashtest: ModuleType, tmp_path: Path) -> None:
         (lambda folder, _: forget(folder), "the ledger has {'finished': 2}"),
     ],
 )
-def test_what_is_lost_or_doubled_is_told(
+def test_a_loss_or_duplicate_is_reported(
     crashtest: ModuleType,
     tmp_path: Path,
     tamper: Callable[[Path, list[tuple[str, str]]], object],
     told: str,
 ) -> None:
-    """An invoice or a line too many or too few, another one's id, an entry that is missing: the
-    program ends with it.
-    """
+    """An extra, missing or wrong invoice, line or entry ends the program with a message."""
     made = a_job_that_is_done(tmp_path)
     tamper(tmp_path, made)
     with pytest.raises(SystemExit) as caught:
@@ -125,8 +121,8 @@ def forget(folder: Path) -> None:
         ledger.forget("invoices.create", "order-2")
 
 
-def test_a_torn_line_is_cut_off(crashtest: ModuleType, tmp_path: Path) -> None:
-    """A worker that died while it wrote leaves half a line: the order is asked for again."""
+def test_an_incomplete_line_is_removed(crashtest: ModuleType, tmp_path: Path) -> None:
+    """The last line of a killed worker is incomplete: its order is sent again."""
     a_job_that_is_done(tmp_path)
     with (tmp_path / "output.jsonl").open("a") as output:
         output.write('{"reference": "order-9", "inv')

@@ -1,4 +1,4 @@
-"""The load test itself: a very short round, and that its bars are missed by what they are for."""
+"""Load test tool: a very short round, and failures of each of its bars."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def a_round_that_is_well() -> dict[str, Any]:
-    """What a server that takes 100 a second, away for 10 seconds after 20, and two processes with
-    two tasks saw.
-    """
+    """Return the records of a good round: 100 requests a second, an outage, two processes."""
     up = [*range(20), *range(30, 50)]
     sent = {f"{second} first": 50 for second in range(50)} | {
         f"{second} again": 1 for second in range(50)
@@ -60,8 +58,8 @@ def missed(load: ModuleType, told: dict[str, Any], kind: str = "single") -> list
     return found
 
 
-def test_what_is_well_passes(load: ModuleType) -> None:
-    """Nothing is said of a round that keeps every bar."""
+def test_a_good_round_passes(load: ModuleType) -> None:
+    """A round that keeps every bar has no message."""
     assert missed(load, a_round_that_is_well()) == []
 
 
@@ -94,28 +92,24 @@ def change(told: dict[str, Any], kind: str, seconds: range, count: int) -> None:
         (lambda told: told["clients"][1].update(wrong=1), "invoices"),
     ],
 )
-def test_what_is_not_well_is_told(
+def test_a_missed_bar_is_reported(
     load: ModuleType, tamper: Callable[[dict[str, Any]], object], what: str
 ) -> None:
-    """Too little taken, too many 429s or repeats, a process or task that starves, an invoice too
-    many: its bar is missed.
-    """
+    """Low throughput, too many 429s or repeats, starvation or an extra invoice miss a bar."""
     told = a_round_that_is_well()
     tamper(told)
     assert any(bar.startswith(f"{what}: ") for bar in missed(load, told))
 
 
 def test_a_job_has_no_error_outcomes(load: ModuleType) -> None:
-    """What is allowed to single calls in the outage is none of a job's outcomes."""
+    """Errors that single calls may have in the outage are not allowed to a job."""
     assert [bar.partition(":")[0] for bar in missed(load, a_round_that_is_well(), "auto")] == [
         "errors that callers saw"
     ]
 
 
 def test_a_short_round(tmp_path: Path) -> None:
-    """Processes that share a limit, through an outage: each request is done once, and the job has
-    no error outcome.
-    """
+    """Processes share a limit through an outage: each request is done once, without errors."""
     report = tmp_path / "load.md"
     options = [
         "--seconds",
@@ -131,7 +125,7 @@ def test_a_short_round(tmp_path: Path) -> None:
     ]
     command = [sys.executable, str(TOOLS / "load.py"), *options, "--report", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    # In so short a time little is settled: the other bars may be missed.
+    # A short round settles little: the other bars may be missed.
     assert done.returncode in (0, 1), done.stderr
     text = report.read_text(encoding="utf-8")
     assert "each made once and done, kept" in text

@@ -1,6 +1,4 @@
-"""Many cancelled calls: a short soak, that its checks notice what they are for, and two deadlocks
-that others have had.
-"""
+"""Soak tool: a short soak of cancelled calls, failures of its checks, and two known deadlocks."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def soak() -> ModuleType:
 
 @pytest.mark.parametrize("connections", ["1", "16"])
 def test_a_short_soak(connections: str) -> None:
-    """No reply reaches another call, and no task, descriptor or slot is left behind; warnings are
-    errors.
-    """
+    """No response reaches another call, nothing is left behind, and warnings are errors."""
     command = [
         sys.executable,
         "-W",
@@ -51,11 +47,11 @@ def test_a_short_soak(connections: str) -> None:
     assert "replies mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
 
 
-async def test_a_reply_that_is_mixed_up_is_noticed(soak: ModuleType) -> None:
-    """The check can fail: a client that gives one invoice for another is found out."""
+async def test_a_mixed_up_response_is_reported(soak: ModuleType) -> None:
+    """Control: a client that returns one invoice for another fails the check."""
 
     class Confused:
-        """Gives every tenth call the answer to the first."""
+        """A client that gives every tenth call the response of the first."""
 
         invoices: Any
 
@@ -71,10 +67,10 @@ async def test_a_reply_that_is_mixed_up_is_noticed(soak: ModuleType) -> None:
     assert job.mixed_up == ["inv_7 got inv_0", "inv_17 got inv_0"]
 
 
-async def test_a_task_that_is_left_is_noticed(
+async def test_a_leaked_task_is_reported(
     soak: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check can fail here too."""
+    """Control: a task that is left behind fails the check."""
     left: list[asyncio.Task[None]] = []
 
     async def call(self: Any, invoice_id: str) -> str:
@@ -91,9 +87,7 @@ async def test_a_task_that_is_left_is_noticed(
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_deadline(own_session: bool) -> None:
-    """Calls that time out while they have, or wait for, the only connection do not keep it from the
-    next one.
-    """
+    """Calls that time out with, or waiting for, the only connection do not block the next call."""
     async with RawServer(silence) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}
         if own_session:
@@ -110,10 +104,8 @@ async def test_one_connection_and_a_deadline(own_session: bool) -> None:
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-async def test_one_connection_and_a_failed_reply_with_a_large_body(own_session: bool) -> None:
-    """The second attempt does not wait for the connection that the first one's unread body would
-    hold.
-    """
+async def test_one_connection_and_a_failed_response_with_a_large_body(own_session: bool) -> None:
+    """The second attempt does not wait for the unread body of the first one's response."""
     large = answer(b"x" * 5_000_000, 503)
     async with RawServer(large, answer(INVOICE)) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}

@@ -1,4 +1,4 @@
-"""What type checkers see of the package: checked by them, never run."""
+"""Types of the package for the type checkers: checked by them, never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What type checkers see of the gateway, in both faces: checked by them, never run."""
+"""Types of the gateway for the type checkers, in both faces: checked by them, never run."""
 
 from __future__ import annotations
 

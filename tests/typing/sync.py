@@ -1,4 +1,4 @@
-"""What type checkers see of the sync face: checked by them, never run."""
+"""Types of the blocking face for the type checkers: checked by them, never run."""
 
 from __future__ import annotations
 
