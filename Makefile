@@ -17,16 +17,16 @@ shop: .venv/test
 	$(BIN)/python examples/shop $(ARGS)
 
 crashtest: .venv/installed
-	$(BIN)/python tools/crashtest.py $(ARGS)
+	$(BIN)/python -m stress crash $(ARGS)
 
 soak: .venv/installed
-	$(BIN)/python tools/soak.py $(ARGS)
+	$(BIN)/python -m stress soak $(ARGS)
 
 faults: .venv/installed
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m stress faults $(ARGS)
 
 load: .venv/installed
-	$(BIN)/python tools/load.py --report docs/load.md $(ARGS)
+	$(BIN)/python -m stress load --report docs/load.md $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -15,9 +15,8 @@ CLEAN = [
     *(
         "benchmarks/**/*.py",
         "examples/**/*.py",
-        "tools/generate_sync.py",
-        "tools/operations_table.py",
-        "tools/soak.py",
+        "stress/**/*.py",
+        "tools/**/*.py",
     ),
     *(f"paychainhq/{name}/**/*.py" for name in ("emulator", "gateway", "models", "resources")),
     *(

@@ -1,6 +1,4 @@
-"""Many cancelled calls: a short soak, that its checks notice what they are for, and two deadlocks
-that others have had.
-"""
+"""Soak test: a short run, tests of its checks, and two deadlocks known from other clients."""
 
 from __future__ import annotations
 
@@ -9,8 +7,6 @@ import random
 import subprocess
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import aiohttp
@@ -18,15 +14,9 @@ import pytest
 
 from paychainhq import RequestTimeoutError, ServerError, codec
 from paychainhq.models import Invoice
+from stress import soak
 from tests.engine import INVOICE, client
-from tests.support import RawServer, answer, load_tool, silence
-
-TOOL = Path(__file__).parents[1] / "tools" / "soak.py"
-
-
-@pytest.fixture(scope="module")
-def soak() -> ModuleType:
-    return load_tool("soak")
+from tests.support import RawServer, answer, silence
 
 
 @pytest.mark.parametrize("connections", ["1", "16"])
@@ -38,7 +28,9 @@ def test_a_short_soak(connections: str) -> None:
         sys.executable,
         "-W",
         "error",
-        str(TOOL),
+        "-m",
+        "stress",
+        "soak",
         "--calls",
         "3000",
         "--connections",
@@ -48,10 +40,10 @@ def test_a_short_soak(connections: str) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "replies mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
+    assert "responses mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
 
 
-async def test_a_reply_that_is_mixed_up_is_noticed(soak: ModuleType) -> None:
+async def test_a_reply_that_is_mixed_up_is_noticed() -> None:
     """The check can fail: a client that gives one invoice for another is found out."""
 
     class Confused:
@@ -66,13 +58,14 @@ async def test_a_reply_that_is_mixed_up_is_noticed(soak: ModuleType) -> None:
             answered = "inv_0" if invoice_id.endswith("7") else invoice_id
             return codec.from_json(Invoice, {"id": answered, "status": "pending", "amount": "1"})
 
-    job = soak.Soak(Confused(), 20, 0.0, random.Random(1))
+    confused: Any = Confused()
+    job = soak.Soak(confused, 20, 0.0, random.Random(1))
     await job.caller()
     assert job.mixed_up == ["inv_7 got inv_0", "inv_17 got inv_0"]
 
 
 async def test_a_task_that_is_left_is_noticed(
-    soak: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check can fail here too."""
     left: list[asyncio.Task[None]] = []

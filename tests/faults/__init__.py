@@ -1,3 +1,1 @@
-"""Faults between a client and a payments API, injected on real sockets: `python -m
-tests.faults`.
-"""
+"""Faults between a client and a payments API, on real sockets: `python -m stress faults`."""

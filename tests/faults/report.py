@@ -17,7 +17,7 @@ from tests.faults.table import FAULTS
 _PAGE = """# Faults
 
 `make faults` injects faults between a client and a payments API, on real sockets, and checks the results. It prints a line for
-each cell, writes this page, and fails if a rule is broken. It takes some three minutes. `python -m tests.faults silence 429` runs
+each cell, writes this page, and fails if a rule is broken. It takes some three minutes. `python -m stress faults silence 429` runs
 only the faults with these names, and writes nothing. `make test` runs each fault too, with the three operations at once.
 
 ## Setup
