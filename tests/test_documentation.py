@@ -24,9 +24,10 @@ from paychainhq.resources.base import Resource
 from tests.support import load_tool
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SENTENCE = re.compile(r"[A-Z0-9`].*[^.]\.")
+SENTENCE = re.compile(r"[A-Z0-9`[].*[^.]\.")
 
 
 def page_name(page: Path) -> str:
@@ -282,16 +283,28 @@ def test_every_method_documents_each_of_its_arguments(name: str) -> None:
 # --- the rest ---
 
 
-def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
-    """What changes is written down under Unreleased, the first section."""
-    sections = re.findall(
-        r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert sections[0] == "[Unreleased]"
+def test_the_changelog_has_a_section_for_unreleased_changes() -> None:
+    """Unreleased is the first section, and ends with the marker after which towncrier writes."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *_ = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    assert first.startswith("## [Unreleased]\n")
+    assert first.endswith(PYPROJECT["tool"]["towncrier"]["start_string"])
+
+
+def test_unreleased_changes_are_fragments_of_a_known_type() -> None:
+    """Each file in changes/ has a type of the changelog, and holds whole sentences."""
+    types = {entry["directory"] for entry in PYPROJECT["tool"]["towncrier"]["type"]}
+    fragments = sorted((ROOT / "changes").glob("[!.]*"))
+    assert {file.name.split(".")[1] for file in fragments} <= types
+    assert [
+        file.name
+        for file in fragments
+        if not SENTENCE.fullmatch(file.read_text(encoding="utf-8").replace("\n", " ").strip())
+    ] == []
 
 
 def test_licence_and_metadata_agree() -> None:
     """The licence that the metadata name is the one in the file."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = PYPROJECT["project"]
     (file,) = project["license-files"]
     assert (ROOT / file).read_text(encoding="utf-8").startswith(f"{project['license']} License\n")
