@@ -136,19 +136,43 @@ def anchors(page: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    """Every relative link names a file that is there, and every anchor a heading of it."""
+SOURCE = PYPROJECT["project"]["urls"]["Source"]
+OWN = re.compile(rf"{re.escape(SOURCE)}/(?:blob|tree)/main/")
+
+
+def links(page: Path) -> list[str]:
+    """Return the targets of a page's links, in its text and in its definitions."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(
+        r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    """Every link to a file of the repository, relative or absolute, names a file that exists, and
+    every anchor a heading of it.
+    """
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", link):
+    for link in links(page):
+        name, own = OWN.subn("", link)
+        if not own and re.match(r"[a-z]+:", link):
             continue
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
+        path, _, anchor = name.partition("#")
+        target = ((ROOT if own else page.parent) / path) if path else page
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert not broken
+
+
+def test_the_links_of_the_readme_work_on_the_package_index() -> None:
+    """Every link is absolute, every reference is defined, and every definition is used."""
+    page = ROOT / "README.md"
+    assert [link for link in links(page) if not link.startswith("https://")] == []
+    text = re.sub(r"`[^`]+`", "", FENCED.sub("", page.read_text(encoding="utf-8")))
+    defined = re.findall(rf"^\[(\w+)\]: {re.escape(SOURCE)}", text, re.MULTILINE)
+    used = re.findall(r"\]\[(\w+)\]|(?<!\])\[(\w+)\](?![\[(:])", text)
+    assert {"".join(pair) for pair in used} == set(defined)
 
 
 # --- the table of operations ---
