@@ -229,6 +229,14 @@ def test_the_page_on_the_layout_names_every_module() -> None:
     } <= {file.name for file in PACKAGE.rglob("*.py")}
 
 
+def test_the_page_on_behaviour_names_modules_that_exist() -> None:
+    """Each module that docs/behaviour.md names is a file of the package."""
+    text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", text))
+    assert len(named) > 20
+    assert {name for name in named if not (PACKAGE / name).exists()} == set()
+
+
 def test_every_assumption_in_the_code_is_documented() -> None:
     """docs/behaviour.md names each file outside the emulator that marks an assumption, and no
     other.
