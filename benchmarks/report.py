@@ -18,8 +18,9 @@ _GROUPS = {
 }
 
 _ABOUT = """\
-Figures are CPU of the client process a request, user and system, all threads, as a ratio to the other side in the same process and
-the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""  # noqa: E501
+Figures are CPU of the client process per request, user and system, all threads, as a ratio to the
+other side in the same process and the same run: the median of the slices, and their quartiles.
+`docs/benchmarks.md` describes the method."""
 
 
 def report(

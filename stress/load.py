@@ -121,5 +121,5 @@ def main(arguments: list[str]) -> int:
         missed += [f"{title}: {bar}" for bar in failed]
     print("\n".join(missed) or "all bars are met")
     if given.report is not None:
-        given.report.write_text("\n".join(text), encoding="utf-8")
+        given.report.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     return 1 if missed else 0

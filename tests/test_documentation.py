@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -175,6 +176,16 @@ def test_the_links_of_the_readme_work_on_the_package_index() -> None:
     assert {"".join(pair) for pair in used} == set(defined)
 
 
+# --- form ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_lines_of_prose_have_at_most_100_characters(page: Path) -> None:
+    """Tables, code and definitions of links may be longer."""
+    lines = FENCED.sub("", page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 100 and not re.match(r"\||\[\w+\]: ", line)] == []
+
+
 # --- the table of operations ---
 
 
@@ -214,9 +225,48 @@ def test_a_stale_table_of_operations_is_told_with_a_diff(
 PACKAGE = ROOT / "paychainhq"
 
 
+LAYOUT = ROOT / "docs" / "layout.md"
+
+
+def layout_table(head: str) -> list[list[str]]:
+    """Return the paths that each row of a table of docs/layout.md names."""
+    _, _, rest = LAYOUT.read_text(encoding="utf-8").partition(f"\n| {head}")
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    column = 1 if head == "Path" else 2
+    return [re.findall(r"`([\w/]+(?:\.py|/))`", row.split("|")[column]) for row in rows]
+
+
+def test_the_layers_of_the_page_are_those_of_the_contract() -> None:
+    """The table of paths has each layer of the import contract, in its order."""
+    contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]
+    order = {
+        name: number
+        for number, layer in enumerate(contract["layers"])
+        for name in layer.split(" | ")
+    }
+    rows = [[path.rstrip("/").removesuffix(".py") for path in row] for row in layout_table("Path")]
+    assert {name for row in rows for name in row} == order.keys() - {"_version"}
+    numbers = [[order[name] for name in row] for row in rows]
+    assert all(max(upper) < min(lower) for upper, lower in pairwise(numbers))
+
+
+def test_each_place_that_the_page_on_the_layout_names_exists() -> None:
+    """Each row of "Where is ...?" names one file of the package."""
+    places = layout_table("Where is ...?")
+    assert len(places) >= 10
+    assert [place for place in places if len(place) != 1] == []
+    assert [path for (path,) in places if not (PACKAGE / path).is_file()] == []
+
+
+def test_the_page_on_the_layout_fits_on_a_screen() -> None:
+    """The page has 30 to 40 lines, and the package at most 14 modules at its root."""
+    assert 30 <= len(LAYOUT.read_text(encoding="utf-8").splitlines()) <= 40
+    assert len(list(PACKAGE.glob("*.py"))) <= 14
+
+
 def test_the_page_on_the_layout_names_every_module() -> None:
     """docs/layout.md names each file and folder of the package, and no file that is not there."""
-    text = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    text = LAYOUT.read_text(encoding="utf-8")
     modules = {file.name for file in PACKAGE.glob("*.py") if not file.name.startswith("_")}
     folders = {f"{file.parent.name}/" for file in PACKAGE.glob("*/__init__.py")}
     assert {name for name in modules | folders if f"`{name}`" not in text} == set()
