@@ -124,8 +124,9 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
-    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the
-    rate is far below capacity.
+    """Return the evidence that the server is not the bottleneck.
+
+    The client's core is busy, or the rate is far below the server's capacity.
     """
     creating = parts.get("creating", {})
     capacity = max(

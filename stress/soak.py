@@ -66,8 +66,9 @@ class Soak:
             self.outcomes["cancelled" if call.cancelled() else call.result()] += 1
 
     async def _wait_a_little(self) -> None:
-        """Wait for some turns of the loop or some milliseconds, so that cancellation reaches every
-        suspension point of a call.
+        """Wait for some turns of the loop, or for some milliseconds.
+
+        Cancellation then reaches every suspension point of a call.
         """
         if self._chance.random() < 0.7:
             for _ in range(self._chance.randrange(30)):

@@ -97,9 +97,7 @@ def test_what_is_lost_or_doubled_is_told(
     tamper: Callable[[Path, list[tuple[str, str]]], object],
     told: str,
 ) -> None:
-    """An invoice or a line too many or too few, another one's id, an entry that is missing: the
-    program ends with it.
-    """
+    """Lost, doubled, foreign and unrecorded invoices and lines: the check raises SystemExit."""
     made = a_job_that_is_done(tmp_path)
     tamper(tmp_path, made)
     with pytest.raises(SystemExit) as caught:

@@ -70,8 +70,9 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
 async def test_every_python_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of a page run in order, in one namespace, with an open client and its emulator;
-    programs run by themselves.
+    """The blocks of a page run in order, in one namespace, with an open client and its emulator.
+
+    Blocks that are whole programs run by themselves.
     """
     monkeypatch.chdir(tmp_path)
     with Emulator() as emulator:
@@ -151,9 +152,7 @@ def links(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
-    """Every link to a file of the repository, relative or absolute, names a file that exists, and
-    every anchor a heading of it.
-    """
+    """Every link to a file of the repository, relative or absolute, names a file and a heading."""
     broken = []
     for link in links(page):
         name, own = OWN.subn("", link)
@@ -194,9 +193,7 @@ def operations_table() -> ModuleType:
 
 
 def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/operations.md is what tools/operations_table.py writes, and has a row for each
-    operation.
-    """
+    """docs/operations.md is the output of its generator, and has a row for each operation."""
     assert operations_table().main(["--check"]) == 0, capsys.readouterr().out
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `pay\.([\w.]+)` ", text, re.MULTILINE) == list(OPERATIONS)
@@ -288,9 +285,7 @@ def test_the_page_on_behaviour_names_modules_that_exist() -> None:
 
 
 def test_every_assumption_in_the_code_is_documented() -> None:
-    """docs/behaviour.md names each file outside the emulator that marks an assumption, and no
-    other.
-    """
+    """docs/behaviour.md names exactly the files outside the emulator that mark an assumption."""
     text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", text.partition("## Assumptions")[2]))
     marked = {
@@ -346,8 +341,9 @@ def test_every_operation_has_a_method() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_documents_each_of_its_arguments(name: str) -> None:
-    """Its docstring begins with a sentence, names its source, and lists exactly its arguments (a
-    single id speaks for itself).
+    """Its docstring begins with a sentence, names its source, and lists exactly its arguments.
+
+    A single id needs no description.
     """
     docstring = inspect.getdoc(METHODS[name]) or ""
     arguments = [

@@ -88,7 +88,7 @@ def test_the_celery_task(tmp_path: Path) -> None:
     delivered.
     """
     lines = run_framework("celery_task.py", tmp_path)
-    assert lines == ["20 tasks, 10 invoices", "20 requests came to the server"]
+    assert lines == ["20 tasks, 10 invoices", "20 requests reached the server"]
     assert list(tmp_path.iterdir()) == [], "its broker is in a folder of its own"
 
 

@@ -16,8 +16,10 @@ from stress.load_server import Plan
 
 
 def a_round_that_is_well() -> dict[str, Any]:
-    """What a server that takes 100 a second, away for 10 seconds after 20, and two processes with
-    two tasks saw.
+    """Return the counts of a good round.
+
+    The server accepts 100 requests per second, with an outage of 10 seconds after 20; two processes
+    have two tasks each.
     """
     up = [*range(20), *range(30, 50)]
     sent = {f"{second} first": 50 for second in range(50)} | {
@@ -87,9 +89,7 @@ def change(told: dict[str, Any], kind: str, seconds: range, count: int) -> None:
     ],
 )
 def test_what_is_not_well_is_told(tamper: Callable[[dict[str, Any]], object], what: str) -> None:
-    """Too little taken, too many 429s or repeats, a process or task that starves, an invoice too
-    many: its bar is missed.
-    """
+    """Few accepted requests, many 429s or retries, starvation, extra invoices: a missed bar."""
     told = a_round_that_is_well()
     tamper(told)
     assert any(bar.startswith(f"{what}: ") for bar in missed(told))
@@ -101,9 +101,7 @@ def test_a_job_has_no_error_outcomes() -> None:
 
 
 def test_a_short_round(tmp_path: Path) -> None:
-    """Processes that share a limit, through an outage: each request is done once, and the job has
-    no error outcome.
-    """
+    """Processes share a limit through an outage: each request is done once, without errors."""
     report = tmp_path / "load.md"
     options = [
         "--seconds",

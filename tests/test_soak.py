@@ -21,9 +21,7 @@ from tests.support import RawServer, answer, silence
 
 @pytest.mark.parametrize("connections", ["1", "16"])
 def test_a_short_soak(connections: str) -> None:
-    """No reply reaches another call, and no task, descriptor or slot is left behind; warnings are
-    errors.
-    """
+    """No response is mixed up, and no task, descriptor or slot is left; warnings are errors."""
     command = [
         sys.executable,
         "-W",
@@ -84,9 +82,7 @@ async def test_a_task_that_is_left_is_noticed(
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_deadline(own_session: bool) -> None:
-    """Calls that time out while they have, or wait for, the only connection do not keep it from the
-    next one.
-    """
+    """A timeout while a call has, or waits for, the only connection leaves it to the next call."""
     async with RawServer(silence) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}
         if own_session:
@@ -104,9 +100,7 @@ async def test_one_connection_and_a_deadline(own_session: bool) -> None:
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_failed_reply_with_a_large_body(own_session: bool) -> None:
-    """The second attempt does not wait for the connection that the first one's unread body would
-    hold.
-    """
+    """The second attempt does not wait for the connection of the first one's unread body."""
     large = answer(b"x" * 5_000_000, 503)
     async with RawServer(large, answer(INVOICE)) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}

@@ -1,6 +1,4 @@
-"""Matrix as text: a line for each cell in the terminal, and a page with a line for each fault and
-operation.
-"""
+"""Matrix as text: a line for each cell, and a page with a line for each fault and operation."""
 
 from __future__ import annotations
 
@@ -82,8 +80,9 @@ def line(report: Report) -> str:
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
-    """Return the page about the whole matrix; reports come in groups of four, in the order of its
-    columns.
+    """Return the page about the whole matrix.
+
+    Reports are in groups of four, in the order of the page's columns.
     """
     worst = max(reports, key=lambda report: report.slowest - report.limit)
     return _PAGE.format(
