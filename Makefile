@@ -1,11 +1,11 @@
-# `make demo`, `make test` and `make bench` need Python 3.11 or later and nothing else: they set up their environments themselves.
+# Each target creates the environment that it needs. Requirements: Python 3.11 or later, and make.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test shop soak faults load bench crashtest check audit generate docs wheel clean
+.PHONY: demo test shop soak faults load bench crashtest check audit changes generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -17,16 +17,16 @@ shop: .venv/test
 	$(BIN)/python examples/shop $(ARGS)
 
 crashtest: .venv/installed
-	$(BIN)/python tools/crashtest.py $(ARGS)
+	$(BIN)/python -m stress crash $(ARGS)
 
 soak: .venv/installed
-	$(BIN)/python tools/soak.py $(ARGS)
+	$(BIN)/python -m stress soak $(ARGS)
 
 faults: .venv/installed
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/python -m stress faults $(ARGS)
 
 load: .venv/installed
-	$(BIN)/python tools/load.py --report docs/load.md $(ARGS)
+	$(BIN)/python -m stress load --report docs/load.md $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks $(ARGS)
@@ -38,12 +38,16 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/towncrier build --draft --version next >/dev/null
 	$(BIN)/python tools/check_blocks.py
 	$(BIN)/python tools/operations_table.py --check
 	$(BIN)/python tools/generate_sync.py --check
 
 audit: .venv/dev
 	tools/audit.sh
+
+changes: .venv/dev
+	$(BIN)/towncrier build --draft --version next
 
 generate: .venv/dev
 	$(BIN)/python tools/generate_sync.py
@@ -58,7 +62,7 @@ clean:
 	rm -rf .venv .venv-bench dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 .venv/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and was not found" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later not found" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install --upgrade 'pip>=25.1'
 	touch $@
@@ -71,7 +75,8 @@ clean:
 	$(PIP) install --group test
 	touch $@
 
-.venv-bench/installed: pyproject.toml  # an environment of its own: the clients that are compared, and no tool of ours
+# A separate environment: the compared clients without the development tools.
+.venv-bench/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --upgrade 'pip>=25.1'
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --editable . --group bench

@@ -1,3 +1,1 @@
-"""Benchmarks of the cost of a request, in this package and in other clients: `make bench` runs them
-all.
-"""
+"""Benchmarks of this package and of other clients; `make bench` runs them all."""

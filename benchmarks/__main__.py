@@ -1,5 +1,6 @@
-"""Run all benchmarks, write their results, and compare them with the last committed ones: `python
--m benchmarks [--short]`.
+"""Run all benchmarks: `python -m benchmarks [--short]`.
+
+The results are written, and compared with the last committed ones.
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ class Bar:
         return value >= limit if self.at_least else value <= limit
 
     def verdict(self, figure: Spread | None) -> str:
-        """Return the verdict on a figure: aim reached, bar reached, or the relative distance to the
-        bar.
-        """
+        """Return the verdict on a figure: aim reached, bar met, or the distance to the bar."""
         if figure is None:
             return "not measured"
         if self.reached(figure.median, self.aim):

@@ -40,11 +40,10 @@ def committed(path: str = "benchmarks/results/latest.json") -> dict[str, Any] | 
 
 
 def changes(before: Mapping[str, Spread], now: Mapping[str, Spread]) -> list[Change]:
-    """Return the changed figures: their quartiles do not overlap, and their medians differ by more
-    than 3 %.
+    """Return the figures with disjoint quartiles and medians that differ by more than 3 %.
 
-    A figure with one sample a run, such as the growth of a long job, is judged by its bar only: its
-    variation is unknown.
+    A figure with one sample per run, such as the growth of a long job, is judged by its bar only:
+    its variation is unknown.
     """
     found = []
     for name in sorted(before.keys() & now.keys()):

@@ -1,5 +1,6 @@
-"""Cost of decoding beside parsing alone: a page of 100 invoices, and one invoice. `python -m
-benchmarks.decoding`.
+"""Cost of decoding, relative to parsing alone: `python -m benchmarks.decoding`.
+
+The samples are a page of 100 invoices, and one invoice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Figures of the report from the results of the parts: medians with quartiles, under stable
-names.
-"""
+"""Figures of the report: medians with quartiles, under stable names."""
 
 from __future__ import annotations
 

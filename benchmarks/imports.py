@@ -1,6 +1,4 @@
-"""Cost of an import: in fresh processes, alternating, the import only. `python -m
-benchmarks.imports`.
-"""
+"""Cost of an import, in alternating fresh processes: `python -m benchmarks.imports`."""
 
 from __future__ import annotations
 

@@ -27,9 +27,7 @@ _STEADY = {"MALLOC_TOP_PAD_": "16777216"}
 
 @functools.cache  # the affinity from before this process changed it
 def cores() -> tuple[int, int]:
-    """Return the core for the server and the core for the client: the first and the last that this
-    process may use.
-    """
+    """Return the cores of the server and the client: the first and the last usable one."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
@@ -40,8 +38,7 @@ def stay_on(core: int) -> None:
 
 
 def steady_malloc() -> None:
-    """Restart this program with a setting of glibc under which asyncio's receive buffers are always
-    cheap.
+    """Restart this program with cheap receive buffers for asyncio, by a setting of glibc.
 
     Without it, a program is in one of two states, by chance, and aiohttp is slower in one of them:
     see docs/benchmarks.md.

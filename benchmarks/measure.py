@@ -1,5 +1,6 @@
-"""Measurement of one group of clients in one process: `python -m benchmarks.measure aiohttp create
-create_many`.
+"""Measurement of one group of clients in one process.
+
+    python -m benchmarks.measure aiohttp create create_many
 
 The process runs on the last core, starts the server on the first, and prints the ratios to the
 first named peer. A peer that is not installed is skipped.

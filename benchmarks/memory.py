@@ -1,6 +1,4 @@
-"""Long job: memory and throughput from the first requests to the last. `python -m benchmarks.memory
-1000000`.
-"""
+"""Memory and throughput of a long job: `python -m benchmarks.memory 1000000`."""
 
 from __future__ import annotations
 

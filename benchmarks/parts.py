@@ -1,6 +1,4 @@
-"""Parts of a run, each in its own process: in the long form for the record, or in the short form
-for a quick check.
-"""
+"""Parts of a run, each in its own process, in a long and a short form."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ _OURS = ["create", "create_many", "create_many+sqlite"]
 
 @attrs.frozen
 class Part:
-    """Process of a run: a module of this package, and its arguments in the long and the short
-    form.
-    """
+    """Process of a run: a module of this package, and its arguments in both forms."""
 
     name: str
     module: str

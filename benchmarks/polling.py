@@ -1,5 +1,6 @@
-"""Polling of open invoices: pages of the list against single reads. `python -m benchmarks.polling
-100 1000 10000`.
+"""Polling of open invoices, by list pages and by single reads.
+
+python -m benchmarks.polling 100 1000 10000
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ async def _read(pay: PayChainHQ, count: int, concurrency: int) -> None:
 def compared(
     runner: asyncio.Runner, pay: PayChainHQ, count: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Return the CPU microseconds per invoice of one pass over all of them, by list and by reads,
-    for each round.
-    """
+    """Return the CPU microseconds per invoice of a pass by list and by reads, for each round."""
     ways = {
         "list": Job(lambda count, _: _listed(pay, count)),
         "reads": Job(lambda count, concurrency: _read(pay, count, concurrency)),
@@ -63,8 +62,7 @@ def compared(
 
 
 async def watched(target: Target, count: int, seconds: float) -> dict[str, float]:
-    """Watch open invoices among ten times as many paid ones; no status changes after the first
-    read.
+    """Watch open invoices, without changes after the first read, among ten times as many paid ones.
 
     Returns:
         `sweeps`; `pages`, of any list, per sweep; `cpu_us`, per invoice and sweep; `reads`, single

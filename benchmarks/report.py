@@ -18,8 +18,9 @@ _GROUPS = {
 }
 
 _ABOUT = """\
-Figures are CPU of the client process a request, user and system, all threads, as a ratio to the other side in the same process and
-the same run: the median of the slices, and their quartiles. `docs/benchmarks.md` describes the method."""  # noqa: E501
+Figures are CPU of the client process per request, user and system, all threads, as a ratio to the
+other side in the same process and the same run: the median of the slices, and their quartiles.
+`docs/benchmarks.md` describes the method."""
 
 
 def report(
@@ -123,8 +124,9 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
-    """Return the evidence that the server is not the bottleneck: the client's core is busy, or the
-    rate is far below capacity.
+    """Return the evidence that the server is not the bottleneck.
+
+    The client's core is busy, or the rate is far below the server's capacity.
     """
     creating = parts.get("creating", {})
     capacity = max(

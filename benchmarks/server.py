@@ -41,8 +41,9 @@ _CREATED = _answer(work.ANSWER)
 
 @functools.lru_cache(maxsize=200_000)
 def _read(target: str, open_invoices: int) -> bytes:
-    """Return the response to a GET: one invoice, or a page of the list, with all open ones pending
-    and ten times as many paid.
+    """Return the response to a GET: one invoice, or a page of the list.
+
+    All open invoices are pending; there are ten times as many paid ones.
     """
     parts = urlsplit(target)
     if parts.path != work.INVOICES:

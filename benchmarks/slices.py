@@ -1,6 +1,4 @@
-"""Comparison of several workloads in slices of half a second, in alternating order, with the cost
-of each.
-"""
+"""Comparison of workloads in slices of half a second, in alternating order."""
 
 from __future__ import annotations
 

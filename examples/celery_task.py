@@ -1,9 +1,7 @@
-"""Celery task that creates the invoice of an order, once even if the task is delivered several
-times.
+"""Celery task that creates the invoice of an order, once even if it is delivered several times.
 
-    celery --app celery_task worker          the worker; PAYCHAIN_API_KEY and so on come from the
-    environment python examples/celery_task.py           a broker of files, a worker with two
-    processes, and the emulator: all in one
+    celery --app celery_task worker   the worker; set PAYCHAIN_API_KEY and so on
+    python examples/celery_task.py    a broker of files, a worker with two processes, the emulator
 
 The client is created once, when the module is loaded. The worker's processes are forked after that,
 and each opens its own connections. The idempotency key is derived from the order, so a task that is
@@ -65,7 +63,7 @@ def main() -> None:
         }
         environment = {**os.environ, **settings, "SHOP_BROKER_FOLDER": broker}
         here = Path(__file__).parent
-        begin = [
+        command = [
             sys.executable,
             "-m",
             "celery",
@@ -76,20 +74,20 @@ def main() -> None:
             "worker",
         ]
         worker = subprocess.Popen(
-            [*begin, "--concurrency", "2", "--loglevel", "ERROR"],
+            [*command, "--concurrency", "2", "--loglevel", "ERROR"],
             env=environment,
             stdout=subprocess.DEVNULL,
         )
         try:
-            ask = [sys.executable, str(here / "celery_task.py"), "send"]
-            subprocess.run(ask, env=environment, check=True, timeout=60)
+            client = [sys.executable, str(here / "celery_task.py"), "send"]
+            subprocess.run(client, env=environment, check=True, timeout=60)
         finally:
             worker.terminate()
             worker.wait(30)
         created = [
             request for request in emulator.requests if request.operation == "invoices.create"
         ]
-        print(f"{len(created)} requests came to the server")
+        print(f"{len(created)} requests reached the server")
 
 
 def send() -> None:
@@ -100,7 +98,7 @@ def send() -> None:
     try:
         invoices = [task.get(timeout=50) for task in tasks]
     except NoResult:
-        raise SystemExit("the worker did not answer in time") from None
+        raise SystemExit("the worker did not respond in time") from None
     print(f"{len(tasks)} tasks, {len(set(invoices))} invoices")
 
 

@@ -70,8 +70,10 @@ async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, 
 async def create_invoices(
     pay: PayChainHQ, orders: list[Row], customers: dict[str, str]
 ) -> tuple[list[Result], dict[int, Invoice]]:
-    """Create an invoice for each order; return a result for each line of the file, and the invoices
-    by line number.
+    """Create an invoice for each order.
+
+    Returns:
+        A result for each line of the file, and the invoices by line number.
     """
     results: list[Result] = [
         {"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)
@@ -150,7 +152,7 @@ async def follow(pay: PayChainHQ, invoices: dict[int, Invoice], results: list[Re
             }
 
 
-async def progress(what: str, total: int, outcomes: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def progress(name: str, total: int, outcomes: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Pass outcomes through, and print the progress."""
     done = failed = 0
     async for outcome in outcomes:
@@ -158,7 +160,7 @@ async def progress(what: str, total: int, outcomes: AsyncIterator[Any]) -> Async
         failed += not outcome.ok
         if sys.stdout.isatty() or done == total:
             print(
-                f"\r{what}: {done} of {total}, {failed} failed",
+                f"\r{name}: {done} of {total}, {failed} failed",
                 end="\n" if done == total else "",
                 flush=True,
             )

@@ -1,5 +1,4 @@
-"""Three Django views: creation of an order's invoice, its state, and creation of the invoices of
-all open orders.
+"""Three Django views: create an order's invoice, show its state, invoice all open orders.
 
     python examples/django_view.py
 

@@ -1,6 +1,4 @@
-"""Script without asyncio: list the open invoices, let a simulated payer pay, and wait for the
-payment.
-"""
+"""Script without asyncio: create invoices, let a simulated payer pay, wait for the payment."""
 
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import InvoiceRequest, NotFoundError, PayChainHQ

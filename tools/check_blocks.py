@@ -1,9 +1,7 @@
-"""Type check of the documentation: its Python blocks, as a reader would run them, through mypy and
-pyright.
+"""Type check of the README's Python blocks by mypy and pyright.
 
-The blocks of a page are checked in their order, as the body of one coroutine that has an open
-client `pay` and its `emulator`. Blocks that are whole programs or test files are checked by
-themselves.
+The blocks are checked in order, as the body of one coroutine with an open client `pay` and its
+`emulator`. Blocks that are whole programs or test files are checked by themselves.
 """
 
 from __future__ import annotations

@@ -133,8 +133,9 @@ def parameter(arg: ast.arg, default: ast.expr | None) -> str:
 
 
 def passed_on(function: ast.FunctionDef | ast.AsyncFunctionDef, leave_out: str = "") -> str:
-    """Return the arguments of a call that passes on all parameters; lazy iterables are read first,
-    in the caller's thread.
+    """Return the arguments of a call that passes on all parameters.
+
+    Lazy iterables are read first, in the caller's thread.
     """
 
     def value(arg: ast.arg) -> str:
@@ -270,9 +271,7 @@ OURS = {
 
 
 def module(path: Path, tree: ast.Module, body: str, extra: list[str]) -> str:
-    """Return a whole module: the imports of the source that are still needed, those of the engine,
-    and the class.
-    """
+    """Return a whole module: the necessary imports, and the class."""
     code = re.sub(r'""".*?"""', "", body, flags=re.DOTALL)
     words = set(re.findall(r"\w+", code))
     lines = [line for node in tree.body if (line := needed(node, words))]
@@ -326,8 +325,9 @@ def needed(node: ast.stmt, words: set[str]) -> str:
 
 
 def same_objects(name: str) -> str:
-    """Return a module that re-exports the objects of the async package; only `Page` differs, since
-    it iterates.
+    """Return a module that re-exports the objects of the async package.
+
+    Only `Page` differs, since it iterates.
     """
     path = SOURCE / name.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

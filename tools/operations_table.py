@@ -1,7 +1,8 @@
-"""Write docs/operations.md from the operation table; with --check, report whether the page is up to
-date.
+"""Generator of docs/operations.md from the operation table.
 
-python tools/operations_table.py [--check]
+    python tools/operations_table.py [--check]
+
+With --check, nothing is written; the exit code is 1 if the page is stale.
 """
 
 from __future__ import annotations
@@ -29,27 +30,31 @@ _INTRODUCTION = """\
 
 <!-- Written by tools/operations_table.py: do not edit. -->
 
-All {count} operations that this package models. `PayChainHQ.request` reaches what is not here.
+All {count} operations that this package models. `PayChainHQ.request` calls others.
 
-- **Credential**: the argument of `PayChainHQ` that the operation takes its credential from. "public" operations carry none.
-- **Idempotency**: whether the documents ask for an `Idempotency-Key`. Where they do, each call carries one (a new one, unless you
-  pass `idempotency_key`); where the column is empty, none is ever sent.
-- **Documented in**: "seed 000" to "seed 003" are the vendor's pages on authentication (000), on the business and its keys (001), on
-  customers and invoices (002), and on reference data and billing (003). Others are named by their path.
+- **Credential**: the argument of `PayChainHQ` with the operation's credential. "public" operations
+  send none.
+- **Idempotency**: "required" or "recommended" by the documents. Such a call always has an
+  `Idempotency-Key` (a new one, unless you pass `idempotency_key`). An empty cell means that none is
+  ever sent.
+- **Documented in**: "seed 000" to "seed 003" are the vendor's pages on authentication (000), on the
+  business and its keys (001), on customers and invoices (002), and on reference data and billing
+  (003). Others are named by their path.
 
-| Method | HTTP | Path | Credential | Idempotency | Answer | Documented in |
+| Method | HTTP | Path | Credential | Idempotency | Result | Documented in |
 |---|---|---|---|---|---|---|
-"""  # noqa: E501
+"""
 
 
 _GATEWAY = """
 ## The gateway
 
-Those of `paychainhq.gateway`, which is another API on another host (seed 004). None has an idempotency key.
+Operations of `paychainhq.gateway`, another API on another host (seed 004). None has an idempotency
+key.
 
-| Method | HTTP | Path | Credential | Scope of a client token | Answer | Documented in |
+| Method | HTTP | Path | Credential | Scope of a client token | Result | Documented in |
 |---|---|---|---|---|---|---|
-"""  # noqa: E501
+"""
 
 
 def table() -> str:
@@ -114,6 +119,7 @@ def _source(operation: Operation[Any], package: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or check it."""
     parser = argparse.ArgumentParser(description="Write docs/operations.md.")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if the file is stale"
@@ -127,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
     sys.stdout.writelines(
         difflib.unified_diff(
-            found.splitlines(True), wanted.splitlines(True), TARGET.name, "as it should be"
+            found.splitlines(True), wanted.splitlines(True), TARGET.name, "expected"
         )
     )
     return int(found != wanted)

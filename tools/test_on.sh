@@ -1,17 +1,35 @@
 #!/usr/bin/env bash
-# Run the tests on another Python, in an environment of its own that is thrown away: `test_on.sh PYTHON [lowest]`.
-# With "lowest", the package's dependencies are the oldest that it takes.
+# Test run in a temporary environment: `test_on.sh PYTHON [lowest|newest|prerelease [TEST...]]`.
+# lowest: the oldest versions of the dependencies that pyproject.toml permits.
+# newest, prerelease: the newest release or pre-release of aiohttp that it permits.
 set -euo pipefail
+mode=${2:-}
 environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT
 "$1" -m venv "$environment"
-"$environment/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
+pip() { "$environment/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
+pip install --upgrade 'pip>=25.1'
 touch "$environment/constraints.txt"
-if [ "${2:-}" = lowest ]; then
+dependencies() {
     "$environment/bin/python" -c '
 import tomllib
-for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]:
-    print(dependency.partition(",")[0].replace(">=", "=="))' | tee "$environment/constraints.txt"
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")'
+}
+if [ "$mode" = lowest ]; then
+    dependencies | sed 's/,.*//; s/>=/==/' | tee "$environment/constraints.txt"
 fi
-"$environment/bin/python" -m pip install --quiet --constraint "$environment/constraints.txt" --group test .
-"$environment/bin/python" -m pytest -n 2 -q
+pip install --constraint "$environment/constraints.txt" --group test .
+case $mode in
+newest | prerelease)
+    pre=()
+    [ "$mode" = newest ] || pre=(--pre)
+    pip install --upgrade "${pre[@]}" "$(dependencies | grep '^aiohttp')"
+    version=$("$environment/bin/python" -c 'import aiohttp; print(aiohttp.__version__)')
+    echo "aiohttp $version"
+    if [ "$mode" = prerelease ] && [[ $version =~ ^[0-9.]+$ ]]; then
+        echo "the index has no pre-release after it: nothing to test"
+        exit
+    fi
+    ;;
+esac
+"$environment/bin/python" -m pytest -n 2 -q "${@:3}"

@@ -16,9 +16,7 @@ from benchmarks.work import BODY, INVOICES, KEY, Target
 
 
 class _Connection(asyncio.Protocol):
-    """Connection with one request at a time: `ask` writes it and returns a future of the response
-    body.
-    """
+    """Connection with one request at a time; `ask` returns a future of the response body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

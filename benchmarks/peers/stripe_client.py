@@ -1,5 +1,6 @@
-"""stripe-python over its fastest transport, aiohttp: the same fields, as a form, decoded into one
-of its own objects.
+"""stripe-python over aiohttp, its fastest transport: the same fields as a form.
+
+Responses are decoded into one of its own objects.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Shop with an emulated PayChainHQ, in one command: `python examples/shop [--port 8080]
-[--no-webhooks]`.
+"""Shop with an emulated PayChainHQ: `python examples/shop [--port 8080] [--no-webhooks]`.
 
 An emulated payer pays each new invoice a few seconds after its creation, and the chain confirms it
 a few seconds later.

@@ -1,5 +1,4 @@
-"""Shop with payment by PayChainHQ: an order, a payment page, a webhook, and a watch in case no
-webhook arrives.
+"""Shop with payment by PayChainHQ: orders, payment pages, webhooks, and a watch as fallback.
 
 The page sends its requests to the shop, and the shop to PayChainHQ: no key and no address of the
 API reaches a browser.
@@ -49,7 +48,7 @@ class Shop:
         self._orders = orders
         self._interval = interval
         self._receiver = Receiver(secrets=webhook_secret, ledger=ledger)
-        self._receiver.on("invoice.paid")(self._told)
+        self._receiver.on("invoice.paid")(self._paid)
         self._following: set[asyncio.Task[None]] = set()
 
     def app(self) -> web.Application:
@@ -114,8 +113,9 @@ class Shop:
     # --- requests to PayChainHQ, and its events ---
 
     async def _invoice(self, order_id: str) -> Invoice:
-        """Create the invoice of an order. The key is derived from the order: a repeat after a crash
-        returns the same invoice.
+        """Create the invoice of an order.
+
+        The key is derived from the order: a repeat after a crash returns the same invoice.
         """
         order = self._orders.get(order_id)
         assert order is not None
@@ -130,7 +130,7 @@ class Shop:
         self._orders.invoiced(order_id, invoice)
         return invoice
 
-    async def _told(self, event: Event) -> None:
+    async def _paid(self, event: Event) -> None:
         """Handle a webhook. Only the current state of the invoice counts, not the event."""
         self._note(await event.fetch(self._pay))
 
@@ -144,7 +144,7 @@ class Shop:
         task.add_done_callback(self._following.discard)
 
     async def _watch(self, invoice: Invoice | str) -> None:
-        seen = self._receiver.invoice_ids()  # invoices named by webhooks are read at once
+        seen = self._receiver.invoice_ids()  # invoices of incoming webhooks are read immediately
         try:
             async for change in self._pay.invoices.watch(
                 [invoice], interval=self._interval, seen=seen

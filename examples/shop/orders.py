@@ -10,8 +10,9 @@ from paychainhq.models import Invoice
 
 
 class Orders:
-    """Orders and their statuses. Each order is marked paid once, however many sources report the
-    payment.
+    """Orders and their statuses.
+
+    Each order is marked paid once, however many sources report the payment.
     """
 
     def __init__(self, path: str) -> None:

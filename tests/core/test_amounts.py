@@ -11,7 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paychainhq import InvalidArgumentError
-from tests.support.calls import HUGE, LIMITS, authorized, documented_answer, refused_fields, short
+from tests.support.calls import (
+    HUGE,
+    LIMITS,
+    authorized,
+    documented_answer,
+    refused_fields,
+    short,
+)
 from tests.support.raw_server import RawServer
 
 pytestmark = pytest.mark.usefixtures("face")

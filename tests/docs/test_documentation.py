@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,9 +25,10 @@ from paychainhq.resources.base import Resource
 from tests.support.raw_server import load_tool
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SENTENCE = re.compile(r"[A-Z0-9`].*[^.]\.")
+SENTENCE = re.compile(r"[A-Z0-9`[].*[^.]\.")
 
 
 def page_name(page: Path) -> str:
@@ -95,7 +97,7 @@ async def test_every_python_block_runs(
                 ):
                     run_in_its_own_process(block, tmp_path)
                     continue
-                # The empty lines give tracebacks the line numbers of the page.
+                # The empty lines make tracebacks name the line of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
                 code = compile(
                     "\n" * line + block, str(page), "exec", flags=flags, dont_inherit=True
@@ -133,19 +135,51 @@ def anchors(page: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_relative_link_has_a_target(page: Path) -> None:
-    """Every relative link names an existing file, and every anchor a heading of it."""
+SOURCE = PYPROJECT["project"]["urls"]["Source"]
+OWN = re.compile(rf"{re.escape(SOURCE)}/(?:blob|tree)/main/")
+
+
+def links(page: Path) -> list[str]:
+    """Return the targets of a page's links, in its text and in its definitions."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(
+        r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_link_to_a_file_has_a_target(page: Path) -> None:
+    """Every link to a file of the repository, relative or absolute, names a file and a heading."""
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", link):
+    for link in links(page):
+        name, own = OWN.subn("", link)
+        if not own and re.match(r"[a-z]+:", link):
             continue
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
+        path, _, anchor = name.partition("#")
+        target = ((ROOT if own else page.parent) / path) if path else page
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert not broken
+
+
+def test_the_links_of_the_readme_work_on_the_package_index() -> None:
+    """Every link is absolute, every reference is defined, and every definition is used."""
+    page = ROOT / "README.md"
+    assert [link for link in links(page) if not link.startswith("https://")] == []
+    text = re.sub(r"`[^`]+`", "", FENCED.sub("", page.read_text(encoding="utf-8")))
+    defined = re.findall(rf"^\[(\w+)\]: {re.escape(SOURCE)}", text, re.MULTILINE)
+    used = re.findall(r"\]\[(\w+)\]|(?<!\])\[(\w+)\](?![\[(:])", text)
+    assert {"".join(pair) for pair in used} == set(defined)
+
+
+# --- form ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_lines_of_prose_have_at_most_100_characters(page: Path) -> None:
+    """Tables, code and definitions of links may be longer."""
+    lines = FENCED.sub("", page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 100 and not re.match(r"\||\[\w+\]: ", line)] == []
 
 
 # --- the table of operations ---
@@ -168,7 +202,7 @@ def test_the_table_of_operations_is_up_to_date(capsys: pytest.CaptureFixture[str
 def test_a_stale_table_of_operations_is_reported_with_a_diff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --check, a stale file is a failure with a diff, and is not changed."""
+    """With --check, a stale file is a failure that shows what differs, and is left as it is."""
     tool = operations_table()
     stale = tmp_path / "operations.md"
     stale.write_text(tool.table().replace("| GET |", "| PUT |", 1))
@@ -180,14 +214,53 @@ def test_a_stale_table_of_operations_is_reported_with_a_diff(
     assert "| PUT |" in stale.read_text()
 
 
-# --- code and documentation in step ---
+# --- what else must keep up with the code ---
 
 PACKAGE = ROOT / "paychainhq"
 
 
+LAYOUT = ROOT / "docs" / "layout.md"
+
+
+def layout_table(head: str) -> list[list[str]]:
+    """Return the paths that each row of a table of docs/layout.md names."""
+    _, _, rest = LAYOUT.read_text(encoding="utf-8").partition(f"\n| {head}")
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    column = 1 if head == "Path" else 2
+    return [re.findall(r"`([\w/]+(?:\.py|/))`", row.split("|")[column]) for row in rows]
+
+
+def test_the_layers_of_the_page_are_those_of_the_contract() -> None:
+    """The table of paths has each layer of the import contract, in its order."""
+    contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]
+    order = {
+        name: number
+        for number, layer in enumerate(contract["layers"])
+        for name in layer.split(" | ")
+    }
+    rows = [[path.rstrip("/").removesuffix(".py") for path in row] for row in layout_table("Path")]
+    assert {name for row in rows for name in row} == order.keys() - {"_version"}
+    numbers = [[order[name] for name in row] for row in rows]
+    assert all(max(upper) < min(lower) for upper, lower in pairwise(numbers))
+
+
+def test_each_place_that_the_page_on_the_layout_names_exists() -> None:
+    """Each row of "Where is ...?" names one file of the package."""
+    places = layout_table("Where is ...?")
+    assert len(places) >= 10
+    assert [place for place in places if len(place) != 1] == []
+    assert [path for (path,) in places if not (PACKAGE / path).is_file()] == []
+
+
+def test_the_page_on_the_layout_fits_on_a_screen() -> None:
+    """The page has 30 to 40 lines, and the package at most 14 modules at its root."""
+    assert 30 <= len(LAYOUT.read_text(encoding="utf-8").splitlines()) <= 40
+    assert len(list(PACKAGE.glob("*.py"))) <= 14
+
+
 def test_the_page_on_the_layout_names_every_module() -> None:
     """docs/layout.md names each file and folder of the package, and no other."""
-    text = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    text = LAYOUT.read_text(encoding="utf-8")
     modules = {file.name for file in PACKAGE.glob("*.py") if not file.name.startswith("_")}
     folders = {f"{file.parent.name}/" for file in PACKAGE.glob("*/__init__.py")}
     assert {name for name in modules | folders if f"`{name}`" not in text} == set()
@@ -198,6 +271,14 @@ def test_the_page_on_the_layout_names_every_module() -> None:
         "faces.py",
         *(path.name for path in (ROOT / "paychainhq_sync").glob("*.py")),
     } <= {file.name for file in PACKAGE.rglob("*.py")}
+
+
+def test_the_page_on_behaviour_names_modules_that_exist() -> None:
+    """Each module that docs/behaviour.md names is a file of the package."""
+    text = (ROOT / "docs" / "behaviour.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", text))
+    assert len(named) > 20
+    assert {name for name in named if not (PACKAGE / name).exists()} == set()
 
 
 def test_every_assumption_in_the_code_is_documented() -> None:
@@ -271,19 +352,31 @@ def test_every_method_documents_each_of_its_arguments(name: str) -> None:
     )
 
 
-# --- other files ---
+# --- the rest ---
 
 
 def test_the_changelog_has_a_section_for_unreleased_changes() -> None:
     """The first section, Unreleased, lists the changes."""
-    sections = re.findall(
-        r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert sections[0] == "[Unreleased]"
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *_ = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    assert first.startswith("## [Unreleased]\n")
+    assert first.endswith(PYPROJECT["tool"]["towncrier"]["start_string"])
+
+
+def test_unreleased_changes_are_fragments_of_a_known_type() -> None:
+    """Each file in changes/ has a type of the changelog, and holds whole sentences."""
+    types = {entry["directory"] for entry in PYPROJECT["tool"]["towncrier"]["type"]}
+    fragments = sorted((ROOT / "changes").glob("[!.]*"))
+    assert {file.name.split(".")[1] for file in fragments} <= types
+    assert [
+        file.name
+        for file in fragments
+        if not SENTENCE.fullmatch(file.read_text(encoding="utf-8").replace("\n", " ").strip())
+    ] == []
 
 
 def test_licence_and_metadata_agree() -> None:
     """The licence in the metadata is the one in the file."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = PYPROJECT["project"]
     (file,) = project["license-files"]
     assert (ROOT / file).read_text(encoding="utf-8").startswith(f"{project['license']} License\n")

@@ -1,4 +1,4 @@
-"""Opening words of docstrings and test names: a noun or a verb, never a clause."""
+"""Opening words of docstrings, test names and headings: a noun or a verb, never a clause."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ CLEAN = [
     *(
         "benchmarks/**/*.py",
         "examples/**/*.py",
-        "tools/generate_sync.py",
-        "tools/operations_table.py",
-        "tools/soak.py",
+        "stress/**/*.py",
+        "tools/**/*.py",
     ),
     *(f"paychainhq/{name}/**/*.py" for name in ("emulator", "gateway", "models", "resources")),
     *(
@@ -73,6 +72,17 @@ def test_docstrings_and_test_names_open_with_their_subject(pattern: str) -> None
     assert [
         (path.name, text) for path in paths for text in clauses(path.read_text(encoding="utf-8"))
     ] == []
+
+
+def test_headings_open_with_their_subject() -> None:
+    """No heading of the documentation is a clause."""
+    headings = [
+        heading
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+        for heading in re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(headings) > 80
+    assert [heading for heading in headings if CLAUSE.match(heading)] == []
 
 
 @pytest.mark.parametrize(

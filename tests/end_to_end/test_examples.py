@@ -85,7 +85,7 @@ def test_the_django_views(tmp_path: Path) -> None:
 def test_the_celery_task(tmp_path: Path) -> None:
     """Each order has one invoice in a real worker with forks, however often it is delivered."""
     lines = run_framework("celery_task.py", tmp_path)
-    assert lines == ["20 tasks, 10 invoices", "20 requests came to the server"]
+    assert lines == ["20 tasks, 10 invoices", "20 requests reached the server"]
     assert list(tmp_path.iterdir()) == [], "its broker is in a folder of its own"
 
 

@@ -14,37 +14,42 @@ from tests.faults.table import FAULTS
 
 _PAGE = """# Faults
 
-`make faults` injects faults between a client and a payments API, on real sockets, and checks the results. It prints a line for
-each cell, writes this page, and fails if a rule is broken. It takes some three minutes. `python -m tests.faults silence 429` runs
-only the faults with these names, and writes nothing. `make test` runs each fault too, with the three operations at once.
+`make faults` injects faults between a client and a payments API, on real sockets, and checks the
+results. It prints a line for each cell, writes this page, and fails if a rule is broken. It takes
+some three minutes. `python -m stress faults silence 429` runs only the faults with these names, and
+writes nothing. `make test` runs each fault too, with the three operations at once.
 
 ## Setup
 
-{faults} faults, each over both faces, by one call alone and by {crowd} at once (tasks, or threads), with three operations:
+{faults} faults, each over both faces, with a single call and with {crowd} concurrent calls (tasks or
+threads), for three operations:
 
 - a **read**: `invoices.get`;
-- a **keyed mutation**: `invoices.create`, which carries an idempotency key;
+- a **keyed mutation**: `invoices.create`, which has an idempotency key;
 - a **mutation without a key**: `api_keys.create`, which must not be repeated once it may have left.
 
-The fault applies either **once**, to the first request of each call, or **always**. A fault that is no transient failure applies
-once: a repeat would succeed. A separate server (`tests/faults/server.py`) assigns each request to its call, and counts effects,
-which are executed mutations. If possible, it fails in the worst way: after the execution, before the response. Requests with the
-same idempotency key count as one effect; a repeated mutation without a key would count as two.
+The fault applies either **once**, to the first request of each call, or **always**. A fault that is
+no transient failure applies once: a repeat would succeed. A separate server
+(`tests/faults/server.py`) assigns each request to its call, and counts effects, which are executed
+mutations. If possible, it fails in the worst way: after the execution, before the response.
+Requests with the same idempotency key count as one effect; a repeated mutation without a key would
+count as two.
 
-Each client has a short deadline, set by `tests/faults/table.py` for each fault, and 8 attempts with short waits. Other settings
-have their defaults.
+Each client has a short deadline, set by `tests/faults/table.py` for each fault, and 8 attempts with
+short waits. Other settings have their defaults.
 
 ## Rules
 
 - Each call ends with its own result, or with the expected error of this package.
-- No effect is repeated: there is one key for each call, and no mutation without a key is executed twice.
-- A result of a mutation means one effect. `sent="no"` means that no request arrived, `sent="yes"` that one did. There are no more
-  requests than attempts.
-- No deadline is missed by more than 10 % and 50 ms, beyond the lag of a control in the same cell: a task, or a thread of the sync
-  face, that only sleeps.
+- No effect is repeated: there is one key for each call, and no mutation without a key is executed
+  twice.
+- A result of a mutation means one effect. `sent="no"` means that no request arrived, `sent="yes"`
+  that one did. There are no more requests than attempts.
+- No deadline is missed by more than 10 % and 50 ms, beyond the lag of a control in the same cell: a
+  task, or a thread of the sync face, that only sleeps.
 - asyncio logs no error, such as an exception that was never retrieved.
-- The process grows by at most twice the longest response that is read (16 MiB) for each call, and as much again (measured on Linux
-  only).
+- The process grows by at most twice the longest response that is read (16 MiB) for each call, and
+  as much again (measured on Linux only).
 
 ## Results
 
@@ -52,12 +57,13 @@ have their defaults.
 The slowest call, relative to its deadline and the lag of its cell, was
 {worst}.
 
-A cell has: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest call. If calls differ, it has the
-number of each outcome, and the least and the most of the other values. Concurrent calls share the retry budget of their client (100
-retries) and the pause after a 429, so some of them fail earlier. Not all of 64 endless responses reach 16 MiB before the deadline,
+A cell has: outcome; attempts; `sent`; effects of one call (of a mutation); seconds of the slowest
+call. If calls differ, it has the number of each outcome, and the least and the most of the other
+values. Concurrent calls share the retry budget of their client (100 retries) and the pause after a
+429, so some of them fail earlier. Not all of 64 endless responses reach 16 MiB before the deadline,
 which then ends their calls.
 
-| Fault | Applies | Operation | Deadline | async, alone | sync, alone | async, {crowd} at once | sync, {crowd} at once |
+| Fault | Applies | Operation | Deadline | async, one call | sync, one call | async, {crowd} calls | sync, {crowd} calls |
 |---|---|---|---|---|---|---|---|
 {rows}
 """  # noqa: E501
@@ -85,7 +91,7 @@ def page(reports: Sequence[Report], broken: int) -> str:
         f"{aiohttp.__version__}",
         verdict=f"**{broken} cells broke a rule**" if broken else "no rule was broken",
         worst=f"in *{worst.cell.fault.name}* ({_operation(worst)}, {worst.cell.face}, "
-        f"{worst.cell.load} at once): "
+        f"{worst.cell.load} calls): "
         f"{worst.slowest:.2f} s, where {worst.limit:.2f} s are allowed",
         rows="\n".join(_row(reports[start : start + 4]) for start in range(0, len(reports), 4)),
     )

@@ -38,7 +38,15 @@ from tests.security.leaks import everything_said, looked_at, traced
 from tests.support.client import QUICK
 from tests.support.clocks import skipping_clock
 from tests.support.faces import Gateway
-from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.support.raw_server import (
+    Behaviour,
+    RawServer,
+    answer,
+    close,
+    cut,
+    reset,
+    silence,
+)
 
 pytestmark = pytest.mark.usefixtures("face")
 

@@ -23,7 +23,16 @@ from paychainhq import (
     PayChainHQ,
     RequestTimeoutError,
 )
-from tests.support.client import CREATED_KEY, INVOICE, KEY, QUICK, client, error_body, info, states
+from tests.support.client import (
+    CREATED_KEY,
+    INVOICE,
+    KEY,
+    QUICK,
+    client,
+    error_body,
+    info,
+    states,
+)
 from tests.support.samples import BY_NAME
 
 HOST = "https://api.example.com"

@@ -30,7 +30,14 @@ from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
 from paychainhq.ledger.send_slots import SendSlots
 from paychainhq.models import Invoice
 from tests.support.client import CREATED_KEY, INVOICE, KEY, client, error_body, invoice
-from tests.support.raw_server import Behaviour, RawServer, Recorded, answer, reset, silence
+from tests.support.raw_server import (
+    Behaviour,
+    RawServer,
+    Recorded,
+    answer,
+    reset,
+    silence,
+)
 
 pytestmark = pytest.mark.usefixtures("face")
 

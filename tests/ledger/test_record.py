@@ -26,7 +26,15 @@ from paychainhq import (
 from paychainhq._core.idempotency import key_for_reference
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
-from tests.support.client import CREATED_KEY, INVOICE, QUICK, client, error_body, info, invoice
+from tests.support.client import (
+    CREATED_KEY,
+    INVOICE,
+    QUICK,
+    client,
+    error_body,
+    info,
+    invoice,
+)
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, answer, reference, reset
 

@@ -41,7 +41,15 @@ from tests.support.client import (
     states,
 )
 from tests.support.clocks import run_timeless, skipping_clock
-from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.support.raw_server import (
+    Behaviour,
+    RawServer,
+    answer,
+    close,
+    cut,
+    reset,
+    silence,
+)
 
 pytestmark = pytest.mark.usefixtures("face")
 

@@ -42,7 +42,15 @@ from tests.security.leaks import (
 from tests.support import faces
 from tests.support.calls import CALLS, call
 from tests.support.client import QUICK, error_body
-from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, reset, silence
+from tests.support.raw_server import (
+    Behaviour,
+    RawServer,
+    answer,
+    close,
+    cut,
+    reset,
+    silence,
+)
 from tests.sync.support import ThreadedServer
 
 pytestmark = pytest.mark.usefixtures("face", "debugging")

@@ -7,8 +7,6 @@ import random
 import subprocess
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import aiohttp
@@ -16,15 +14,9 @@ import pytest
 
 from paychainhq import RequestTimeoutError, ServerError, codec
 from paychainhq.models import Invoice
+from stress import soak
 from tests.support.client import INVOICE, client
-from tests.support.raw_server import RawServer, answer, load_tool, silence
-
-TOOL = Path(__file__).parents[2] / "tools" / "soak.py"
-
-
-@pytest.fixture(scope="module")
-def soak() -> ModuleType:
-    return load_tool("soak")
+from tests.support.raw_server import RawServer, answer, silence
 
 
 @pytest.mark.parametrize("connections", ["1", "16"])
@@ -34,7 +26,9 @@ def test_a_short_soak(connections: str) -> None:
         sys.executable,
         "-W",
         "error",
-        str(TOOL),
+        "-m",
+        "stress",
+        "soak",
         "--calls",
         "3000",
         "--connections",
@@ -44,10 +38,10 @@ def test_a_short_soak(connections: str) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "replies mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
+    assert "responses mixed up: 0; tasks left: 0; descriptors left: 0" in done.stdout
 
 
-async def test_a_mixed_up_response_is_reported(soak: ModuleType) -> None:
+async def test_a_mixed_up_response_is_reported() -> None:
     """Control: a client that returns one invoice for another fails the check."""
 
     class Confused:
@@ -62,13 +56,14 @@ async def test_a_mixed_up_response_is_reported(soak: ModuleType) -> None:
             answered = "inv_0" if invoice_id.endswith("7") else invoice_id
             return codec.from_json(Invoice, {"id": answered, "status": "pending", "amount": "1"})
 
-    job = soak.Soak(Confused(), 20, 0.0, random.Random(1))
+    confused: Any = Confused()
+    job = soak.Soak(confused, 20, 0.0, random.Random(1))
     await job.caller()
     assert job.mixed_up == ["inv_7 got inv_0", "inv_17 got inv_0"]
 
 
 async def test_a_leaked_task_is_reported(
-    soak: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Control: a task that is left behind fails the check."""
     left: list[asyncio.Task[None]] = []

@@ -1,11 +1,11 @@
 """Stress test of cancellation: thousands of calls, many of them cancelled at random points.
 
-    python tools/soak.py [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
+    python -m stress soak [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
 
-A server in a separate process answers each read with the requested id, at once, late, or in pieces,
-and sometimes with an error or a closed connection. No call may receive the response of another one.
-At the end there must be as many tasks and open descriptors as at the beginning, and the pool must
-allow as many concurrent requests as before.
+A server in a separate process (`soak_server.py`) answers each read with the requested id, at once,
+late, or in pieces, and sometimes with an error or a closed connection. No call may receive the
+response of another one. At the end there must be as many tasks and open descriptors as at the
+beginning, and the pool must allow as many concurrent requests as before.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import random
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,63 +28,19 @@ from paychainhq import (
     RetryPolicy,
     ServerError,
 )
-
-PATIENCE = 5.0
-
-# --- the server ---
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer the requests of one connection, each with its own id."""
-    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            invoice_id = head.split(b" ", 2)[1].rpartition(b"/")[2].decode()
-            body = json.dumps({"id": invoice_id, "status": "pending", "amount": "1"}).encode()
-            await misbehave(writer, body)
-    writer.close()
-
-
-async def misbehave(writer: asyncio.StreamWriter, body: bytes) -> None:
-    way = random.random()
-    if way < 0.01:
-        raise ConnectionResetError
-    status = b"503 Service Unavailable" if way < 0.02 else b"200 OK"
-    whole = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-        status,
-        len(body),
-        body,
-    )
-    if way < 0.3:
-        await asyncio.sleep(random.random() * 0.01)
-    cut = random.randrange(len(whole)) if way < 0.5 else 0
-    if cut:
-        writer.write(whole[:cut])
-        await asyncio.sleep(0.001)
-    writer.write(whole[cut:])
-    await writer.drain()
-
-
-async def serve() -> None:
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+from stress.processes import start
 
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True
-    )
+    """Give the URL of a server in a separate process."""
+    process = start("soak_server", stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.kill()
         process.communicate()
-
-
-# --- the calls ---
 
 
 class Soak:
@@ -112,8 +66,9 @@ class Soak:
             self.outcomes["cancelled" if call.cancelled() else call.result()] += 1
 
     async def _wait_a_little(self) -> None:
-        """Wait for some turns of the loop or some milliseconds, so that cancellation reaches every
-        suspension point of a call.
+        """Wait for some turns of the loop, or for some milliseconds.
+
+        Cancellation then reaches every suspension point of a call.
         """
         if self._chance.random() < 0.7:
             for _ in range(self._chance.randrange(30)):
@@ -161,7 +116,7 @@ async def soak(url: str, calls: int, cancelled: float, connections: int, seed: i
         f"{counts}"
     )
     print(
-        f"replies mixed up: {len(job.mixed_up)}; tasks left: {left_tasks}; descriptors left: "
+        f"responses mixed up: {len(job.mixed_up)}; tasks left: {left_tasks}; descriptors left: "
         f"{left_files}"
     )
     problems = job.mixed_up + whole.mixed_up
@@ -172,30 +127,25 @@ async def soak(url: str, calls: int, cancelled: float, connections: int, seed: i
     return problems
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Run the test; return 1 if a problem was found."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m stress soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--cancelled", type=float, default=30.0, help="percent of the calls")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        asyncio.run(serve())
+    given = parser.parse_args(arguments)
     with serving() as url:
-        asyncio.run(
-            asyncio.sleep(0)
-        )  # opens the descriptors of a first loop before they are counted
+        # A first loop opens its descriptors before they are counted.
+        asyncio.run(asyncio.sleep(0))
         problems = asyncio.run(
             soak(url, given.calls, given.cancelled / 100, given.connections, given.seed)
         )
     gc.collect()
     for problem in problems[:20]:
-        print("WRONG:", problem)
+        print("problem:", problem)
     return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

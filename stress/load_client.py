@@ -1,9 +1,8 @@
-"""One process of callers: what `tools/load.py` runs four times, and what it saw.
+"""Client process of the load test.
 
-Its limiter knows of the other processes only by the server's 429s. `single`: tasks that each create
-one invoice after the other, and ask for it again after an error, no oftener than in a usual time.
-`job`: one `create_many` with as many requests at once as there would be tasks. `auto`: one whose
-concurrency finds its own level.
+`single`: each task creates one invoice after the other, and repeats a failed call after the mean
+time between its calls. `job`: one `create_many` with a concurrency of the number of tasks. `auto`:
+one with adaptive concurrency.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from load_server import Plan, invoice
-
 from paychainhq import InvoiceRequest, PayChainError, PayChainHQ
 from paychainhq._core.idempotency import key_for_reference
+from stress.load_server import Plan, invoice
 
 BUSINESS = "biz_123"
 
 
 class Tally(logging.Handler):
-    """What the process sees, by the second; attempts are counted as the package logs them."""
+    """Counts by second of this process; attempts are counted from the package's log."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -41,7 +39,7 @@ class Tally(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if isinstance(record.args, tuple) and str(record.msg).startswith("%s: attempt %d: "):
-            self.sent[f"{self.second()} {'first' if record.args[1] == 1 else 'again'}"] += 1
+            self.sent[f"{self.second()} {'first' if record.args[1] == 1 else 'retry'}"] += 1
 
     def completed(self, task: int, key: str, got: str) -> None:
         self.done[task] += 1
@@ -52,10 +50,8 @@ class Tally(logging.Handler):
 
 
 async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
-    """Each task creates one invoice after the other; what fails is asked for again, under its
-    key.
-    """
-    usual = plan.tasks * plan.processes / plan.rate
+    """Create one invoice after the other in each task; repeat failed calls under their keys."""
+    interval = plan.tasks * plan.processes / plan.rate
 
     async def work(task: int) -> None:
         number = 0
@@ -70,8 +66,8 @@ async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
                     break
                 except PayChainError as error:
                     tally.failed(error)
-                    await asyncio.sleep(usual)
-            if not begun < plan.up < time.monotonic():  # what the outage held up is not starved
+                    await asyncio.sleep(interval)
+            if not begun < plan.up < time.monotonic():  # an outage is no starvation
                 tally.longest = max(tally.longest, time.monotonic() - begun)
             tally.completed(task, key, made.id)
 
@@ -79,7 +75,7 @@ async def single(pay: PayChainHQ, plan: Plan, name: str, tally: Tally) -> None:
 
 
 async def job(pay: PayChainHQ, plan: Plan, name: str, tally: Tally, *, auto: bool) -> None:
-    """One job creates invoices for as long as the load lasts."""
+    """Create invoices with one job until the load ends."""
 
     def requests() -> Iterator[InvoiceRequest]:
         number = 0
@@ -115,11 +111,11 @@ async def main(url: str, kind: str, name: str, plan: Plan) -> Tally:
 
 if __name__ == "__main__":
     of = asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], Plan(**json.loads(sys.argv[4]))))
-    told = {
+    counts = {
         "sent": of.sent,
         "done": list(of.done.values()),
         "errors": of.errors,
         "wrong": of.wrong,
         "longest": of.longest,
     }
-    json.dump(told, sys.stdout)
+    json.dump(counts, sys.stdout)

@@ -1,9 +1,11 @@
-"""Run the whole matrix, print it, and write the page: `python -m tests.faults [NAME ...]`."""
+"""Fault matrix: `python -m stress faults [NAME ...]` runs it and writes docs/faults.md.
+
+The matrix, its server and its judge are in `tests/faults/`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tests.faults.matrix import CROWD, FACES, OPERATIONS, Cell
@@ -11,16 +13,17 @@ from tests.faults.report import line, page
 from tests.faults.running import run
 from tests.faults.table import FAULTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Run the cells; return 1 if one breaks a rule."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.faults",
+        prog="python -m stress faults",
         description="Run faults by name; without names, run all and write the page.",
     )
     parser.add_argument("names", nargs="*", help="parts of the names of the faults to run")
-    names = parser.parse_args().names
+    names = parser.parse_args(arguments).names
     cells = [
         Cell(fault, form, (operation,), face, load)
         for fault in FAULTS
@@ -42,9 +45,5 @@ def main() -> int:
             broken.append(line(report))
     if not names:
         PAGE.write_text(page(reports, len(broken)), encoding="utf-8")
-    print(f"\n{len(cells)} cells, {len(broken)} of them broke a rule", *broken, sep="\n")
+    print(f"\n{len(cells)} cells, {len(broken)} broke a rule", *broken, sep="\n")
     return 1 if broken or not cells else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

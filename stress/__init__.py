@@ -1,0 +1,1 @@
+"""Stress tests of cancellation, load, crashes and faults: `python -m stress COMMAND`."""
