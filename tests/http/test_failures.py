@@ -361,7 +361,7 @@ TOO_LARGE = {
 @pytest.mark.parametrize("large", TOO_LARGE.values(), ids=TOO_LARGE)
 @every_way
 async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
-    """The error counts it as a response; neither a create with a key nor a read is sent again."""
+    """A `DecodeError` with `sent` "yes": neither a create with a key nor a read is retried."""
     async with RawServer(large) as server, client_of(way, server.url) as pay:
         for make in (invoice, lambda pay: pay.prices.list()):
             with pytest.raises(DecodeError, match="longer than 65536 bytes") as caught:
@@ -384,7 +384,7 @@ async def test_a_head_that_is_too_large(way: str, large: bytes) -> None:
 async def test_an_internal_error_is_not_taken_for_a_failed_connection(
     where: str, slip: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of the package's own code is raised as it is, and causes no retry."""
+    """An error of the package's own code is raised unchanged, and causes no retry."""
 
     def fail(*_: object) -> Any:
         raise slip

@@ -185,7 +185,7 @@ async def test_omitted_arguments_are_not_sent(operation: Operation[Any]) -> None
 
 @each_operation
 async def test_only_the_required_credential(operation: Operation[Any]) -> None:
-    """A client with every credential sends only the operation's own, and none if it is public."""
+    """A client with every credential sends that of the operation, and none if it is public."""
     request, _ = await exchange(operation.name, CALLS[operation.name])
     credentials = {
         "api_key": {"x-api-key": API_KEY},

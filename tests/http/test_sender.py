@@ -1,4 +1,4 @@
-"""Concurrent calls: own responses, no more connections than allowed, from any thread."""
+"""Concurrent calls: each gets its own response, over a bounded number of connections."""
 
 from __future__ import annotations
 

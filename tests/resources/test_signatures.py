@@ -15,8 +15,8 @@ from paychainhq.models.lists import Page
 from paychainhq.operations import OPERATIONS
 from paychainhq.paging import Pages
 
-# The public surface, as a second record: the positional arguments of each method; `...` has its own
-# tests.
+# The public surface, recorded a second time: the positional arguments of each method. `...` has
+# tests of its own.
 TABLE: Mapping[str, Mapping[str, str]] = {
     "businesses": {
         "get": "business_id=None",
