@@ -17,24 +17,22 @@ from paychainhq._caller import Caller
 from paychainhq._core import validators
 from paychainhq._core.idempotency import key_for_reference
 from paychainhq._core.operation import Operation
+from paychainhq._http.transient import is_transient
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq._jobs.intake import ENDED, NOT_YET, Intake
 from paychainhq._jobs.requests import Failure, Outcome, Progress, Success
 from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
 from paychainhq._jobs.streams import Stream
 from paychainhq.errors import (
-    APIError,
     AuthenticationError,
     ConfigurationError,
     ConnectionFailedError,
-    IdempotencyInProgressError,
     InvalidArgumentError,
     LedgerError,
     PayChainError,
     PermissionDeniedError,
     RateLimitError,
     RequestTimeoutError,
-    ServerError,
 )
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.send_slots import SendSlots
@@ -431,22 +429,6 @@ class _Job(Generic[R, T]):
             if field.default is attrs.NOTHING and name not in request:
                 validators.invalid(name, "is missing")
         return self._request_type(**request)
-
-
-def is_transient(error: PayChainError) -> bool:
-    """Return whether an error describes only the state of the server or the network."""
-    if isinstance(
-        error,
-        (
-            ConnectionFailedError,
-            RequestTimeoutError,
-            RateLimitError,
-            ServerError,
-            IdempotencyInProgressError,
-        ),
-    ):
-        return True
-    return isinstance(error, APIError) and error.status in (408, 425)
 
 
 class _Count:

@@ -9,7 +9,8 @@ from typing import Any
 
 from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Next, Request, Response
-from paychainhq._http.responses import error_code, retry_after
+from paychainhq._http.responses import retry_after
+from paychainhq._http.transient import is_transient_response
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
@@ -54,18 +55,6 @@ class RetryBudget:
         return True
 
 
-def is_transient(response: Response) -> bool:
-    """Return whether an answer describes the moment, and not the request."""
-    status = response.status
-    if status < 400:
-        return False
-    return (
-        status in (408, 425, 429)
-        or status >= 500
-        or (status == 409 and error_code(response) == "IDEMPOTENCY_REQUEST_IN_PROGRESS")
-    )
-
-
 class Retry:
     """Sends a request again after a failure that may pass: with full jitter, within the deadline,
     and only if that is safe.
@@ -95,7 +84,7 @@ class Retry:
                     # no turn before the deadline: that is for what the server has answered
                     return earlier
             if response is not None:
-                if not is_transient(response):
+                if not is_transient_response(response):
                     self._budget.earn(request.operation)
                     return response
                 wait = retry_after(response)
