@@ -4,17 +4,16 @@ before it is used.
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Any
 
 from paychainhq import codec
 from paychainhq._http.messages import Request, Response
 from paychainhq._http.responses import request_id
+from paychainhq.codec.decoders import Mismatch, decoder
 from paychainhq.errors import DecodeError
 
-# Within these bounds, arithmetic with decimals cannot fail.
-_DECIMAL = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?(?:[eE][+-]?[0-9]{1,2})?")
+_read_decimal = decoder(Decimal)
 _ADVICE = (
     "Compare `data` with your order, and read the invoices that were created, before you ask "
     "again under the same key."
@@ -76,7 +75,11 @@ def _folded(text: Any) -> Any:
 
 
 def _decimal(text: Any) -> Decimal | None:
-    return Decimal(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else None
+    try:
+        number: Decimal = _read_decimal(text)
+    except Mismatch:
+        return None
+    return number
 
 
 def _amounts_differ(asked: Decimal | None, amount: dict[str, Any]) -> bool:

@@ -222,12 +222,16 @@ def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
 def _no_json(request: Request, response: Response) -> DecodeError:
     kind = _printable(response.headers.get("Content-Type", "no content type"))
     what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
-    body = type(response.body)(response.body[:_KEPT_BODY])
     return DecodeError(
         f"the body of the {response.status} answer {what}",
-        body=body,
+        body=shortened(response.body),
         **_answer_facts(request, response),
     )
+
+
+def shortened(body: bytes) -> bytes:
+    """Return the first 64 KiB of a body, which an error keeps."""
+    return type(body)(body[:_KEPT_BODY])
 
 
 def _printable(text: str) -> str:

@@ -33,7 +33,7 @@ from paychainhq._http.failures import (
     was_sent,
 )
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
-from paychainhq._http.responses import request_id
+from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
 from paychainhq.errors import (
     ConfigurationError,
@@ -45,7 +45,6 @@ from paychainhq.errors import (
 
 log = logging.getLogger("paychainhq")
 
-_KEPT_BODY = 65_536
 _NO_ANSWER_KEPT = (
     "The server has answered, but its answer could not be read: read the resource "
     "before asking again."
@@ -169,7 +168,7 @@ class Sender:
         if (
             len(answer.body) > LARGEST_BODY
         ):  # it is not whole, and to find that out, a parser would take ten times as much
-            answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
+            answer = attrs.evolve(answer, body=shortened(answer.body))
             if 200 <= answer.status < 300:
                 facts = request.facts() | {"status": answer.status, "body": answer.body}
                 raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
