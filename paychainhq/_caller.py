@@ -11,6 +11,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq import codec
 from paychainhq._attempts import make_response_info
@@ -20,6 +21,7 @@ from paychainhq._core.idempotency import new_key
 from paychainhq._core.operation import Operation, path_with_query
 from paychainhq._core.policies import RetryPolicy
 from paychainhq._core.secrets import SecretBytes
+from paychainhq._core.validators import checked, instance_of, path_segment, seconds
 from paychainhq._http import responses
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_request
 from paychainhq._transport import Transport
@@ -41,28 +43,10 @@ _ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
-def _checked_business_id(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        validators.path_segment(field.name, value)
-
-
-def _checked_seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    validators.seconds(field.name, value)
-
-
-def _checked_policy(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, RetryPolicy):
+def _ledger(name: str, value: object) -> None:
+    if not (callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))):
         raise ConfigurationError(
-            f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}"
-        )
-
-
-def _checked_ledger(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not (
-        callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))
-    ):
-        raise ConfigurationError(
-            f"{field.name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None"
+            f"{name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None"
         )
 
 
@@ -72,11 +56,11 @@ class Caller:
 
     transport: Transport
     business_id: str | None = attrs.field(
-        converter=validators.content, validator=_checked_business_id
+        converter=validators.content, validator=optional(checked(path_segment))
     )
-    timeout: float = attrs.field(validator=_checked_seconds)
-    retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
-    ledger: Ledger | None = attrs.field(default=None, validator=_checked_ledger)
+    timeout: float = attrs.field(validator=checked(seconds))
+    retry: RetryPolicy | None = attrs.field(validator=optional(checked(instance_of(RetryPolicy))))
+    ledger: Ledger | None = attrs.field(default=None, validator=optional(checked(_ledger)))
 
     async def call(
         self,

@@ -9,9 +9,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq._core.secrets import Secret, SecretBytes
-from paychainhq._core.validators import content, header_value
+from paychainhq._core.validators import checked, content, header_value, instance_of
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 __all__ = [
@@ -106,21 +107,9 @@ class DashboardSession:
             header_value(f"DashboardSession header {name!r}", value)
 
 
-def _checked_session(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, DashboardSession):
-        raise ConfigurationError(
-            f"{field.name} must be a DashboardSession, not {type(value).__name__}"
-        )
-
-
-def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        header_value(field.name, value)
-
-
 def key() -> Any:
     """A key or token that may be left out."""
-    return attrs.field(default=None, converter=conceal, validator=_checked_key)
+    return attrs.field(default=None, converter=conceal, validator=optional(checked(header_value)))
 
 
 class Keyring(Protocol):
@@ -140,7 +129,9 @@ class Credentials:
     api_key: str | None = key()
     payout_key: str | None = key()
     contract_key: str | None = key()
-    dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
+    dashboard: DashboardSession | None = attrs.field(
+        default=None, validator=optional(checked(instance_of(DashboardSession)))
+    )
 
     def require(self, auth: Auth | None, operation: str) -> None:
         """Raise `MissingCredentialError`, before anything is sent, if there is not what

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import attrs
 
-from paychainhq._core.validators import at_least, seconds
+from paychainhq._core.validators import at_least, checked, seconds
 
-
-def _seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    seconds(field.name, value)
-
-
-def _positive(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    at_least(1, field.name, value)
+_seconds = checked(seconds)
+_positive = checked(partial(at_least, 1))
 
 
 @attrs.frozen

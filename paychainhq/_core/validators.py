@@ -25,7 +25,7 @@ Money = str | int | Decimal
 
 Check = Callable[[str, Any], Any]
 
-_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
@@ -43,6 +43,11 @@ _TOO_LARGE = 10**_LONGEST_AMOUNT  # beyond a few thousand digits Python does not
 def invalid(argument: str, problem: str) -> NoReturn:
     """Raise `InvalidArgumentError`."""
     raise InvalidArgumentError(f"{argument} {problem}", argument=argument)
+
+
+def checked(check: Check) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an attrs field that applies a check to its value."""
+    return lambda instance, field, value: check(field.name, value)
 
 
 def wire_name(name: str) -> str:
@@ -203,7 +208,7 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
         written = str(_bounded(name, value))
     else:
         invalid(name, f"must be a str, an int or a Decimal, not {type(value).__name__}")
-    if len(written) > _LONGEST_AMOUNT or not _DECIMAL.fullmatch(written):
+    if len(written) > _LONGEST_AMOUNT or not _PLAIN_DECIMAL.fullmatch(written):
         invalid(
             name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}"
         )
@@ -337,6 +342,19 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
             f"{_shown(value)}"
         )
     return number
+
+
+def instance_of(kind: type) -> Check:
+    """Return a check that raises `ConfigurationError` for a value of another type."""
+
+    def check(name: str, value: object) -> object:
+        if not isinstance(value, kind):
+            raise ConfigurationError(
+                f"{name} must be of type {kind.__name__}, not {type(value).__name__}"
+            )
+        return value
+
+    return check
 
 
 def at_least(least: int, name: str, value: object) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq._core.credentials import Auth, conceal, key
+from paychainhq._core.validators import checked
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 SCOPES: Mapping[str, str] = {
@@ -27,16 +28,14 @@ VARIABLES = {
 """Documented environment variables, and the settings that they provide."""
 
 
-def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is None:
-        return
+def _scopes(name: str, value: object) -> None:
     if (
         isinstance(value, str)
         or not isinstance(value, Collection)
         or not all(isinstance(scope, str) for scope in value)
     ):
         raise ConfigurationError(
-            f"{field.name} must be a collection of scopes such as ['payments.create'], or None"
+            f"{name} must be a collection of scopes such as ['payments.create'], or None"
         )
 
 
@@ -52,7 +51,7 @@ class Tokens:
 
     client_token: str | None = key()
     oauth_token: str | None = key()
-    scopes: Collection[str] | None = attrs.field(default=None, validator=_checked_scopes)
+    scopes: Collection[str] | None = attrs.field(default=None, validator=optional(checked(_scopes)))
 
     def require(self, auth: Auth | None, operation: str) -> None:
         """Raise `MissingCredentialError`, before anything is sent, if no token permits this
