@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from paychainhq._attempts import Attempt, Sent
@@ -22,6 +22,29 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Facts(TypedDict, total=False):
+    """Facts that an error may carry; the classes below document them."""
+
+    operation: str | None
+    sent: Sent
+    idempotency_key: str | None
+    request_id: str | None
+    attempts: tuple[Attempt, ...]
+    advice: str
+    argument: str | None
+    path: str | None
+    status: int | None
+    data: Any
+    body: bytes | None
+    code: str | None
+    details: Any
+    fields: Mapping[str, Sequence[str]]
+    retry_after: float | None
+    known: Any
+    invoice: Invoice | None
+    payment: Payment | None
 
 
 class PayChainError(Exception):
@@ -49,7 +72,7 @@ class PayChainError(Exception):
     attempts: tuple[Attempt, ...] = ()
     advice: ClassVar[str] = ""
 
-    def __init__(self, message: str, *restored: object, **facts: Any) -> None:
+    def __init__(self, message: str, *restored: object, **facts: Unpack[Facts]) -> None:
         super().__init__(message)
         self.message = message
         for known in restored:  # the second of `args`; a queue may have replaced it by its text
@@ -57,7 +80,12 @@ class PayChainError(Exception):
                 self.__dict__.update(
                     (name, fact) for name, fact in known.items() if hasattr(type(self), name)
                 )
+        self.add(**facts)
+
+    def add(self, **facts: Unpack[Facts]) -> Self:
+        """Add facts to the error, and return it."""
         self.__dict__.update(facts)
+        return self
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added after construction

@@ -13,6 +13,7 @@ import attrs
 from paychainhq._attempts import Attempt, Sent
 from paychainhq._frozen import maker
 from paychainhq._version import __version__
+from paychainhq.errors import Facts
 
 if TYPE_CHECKING:
     from paychainhq._core.operation import Operation
@@ -66,7 +67,7 @@ class Request:
         states = {attempt.sent for attempt in self.attempts}
         return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What every error of this call carries."""
         return {
             "operation": self.operation.name,

@@ -12,7 +12,14 @@ from typing import Any, TypeVar, cast
 from paychainhq import codec
 from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Request, Response
-from paychainhq.errors import APIError, DecodeError, RateLimitError, ServerError, api_error_class
+from paychainhq.errors import (
+    APIError,
+    DecodeError,
+    Facts,
+    RateLimitError,
+    ServerError,
+    api_error_class,
+)
 
 T = TypeVar("T")
 
@@ -43,8 +50,7 @@ def result(operation: Operation[T], request: Request, response: Response) -> T:
     try:
         return codec.decode(operation.response_type, response.body, inside=operation.inside)
     except DecodeError as error:
-        problem = error
-        problem.__dict__.update(_answer_facts(request, response))
+        problem = error.add(**_answer_facts(request, response))
     except codec.NotJSONError:
         problem = _no_json(request, response)
     raise problem.with_traceback(None)
@@ -211,7 +217,7 @@ def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
+def _answer_facts(request: Request, response: Response) -> Facts:
     return request.facts() | {
         "sent": "yes",
         "status": response.status,
@@ -224,8 +230,7 @@ def _no_json(request: Request, response: Response) -> DecodeError:
     what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
     return DecodeError(
         f"the body of the {response.status} answer {what}",
-        body=shortened(response.body),
-        **_answer_facts(request, response),
+        **_answer_facts(request, response) | {"body": shortened(response.body)},
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -272,13 +273,10 @@ class _Job(Generic[R, T]):
             error.operation = self._operation.name
             return Failure(request, error)
         if self._queue.given_up is not None:
-            facts = vars(self._queue.given_up) | {
-                "idempotency_key": key,
-                "attempts": (),
-                "sent": "no",
-                "request_id": None,
-            }
-            return Failure(request, type(self._queue.given_up)(**facts))
+            failure = copy(self._queue.given_up).add(
+                idempotency_key=key, attempts=(), sent="no", request_id=None
+            )
+            return Failure(request, failure)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         found = await self._call(request, given, key, number, is_probe=is_probe)
@@ -326,13 +324,11 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
-                facts = {
-                    "operation": self._operation.name,
-                    "idempotency_key": key,
-                    "sent": "unknown",
-                }
                 failure = ConnectionFailedError(
-                    "the call was cancelled, and not by the job", **facts
+                    "the call was cancelled, and not by the job",
+                    operation=self._operation.name,
+                    idempotency_key=key,
+                    sent="unknown",
                 )
                 self._end(failure)
                 return Failure(request, failure)

@@ -29,7 +29,7 @@ from paychainhq.codec.decoders import (
     holds_secret,
     model_fields,
 )
-from paychainhq.errors import DecodeError
+from paychainhq.errors import DecodeError, Facts
 from paychainhq.models.base import Model
 
 T = TypeVar("T")
@@ -166,17 +166,16 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
     """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing
     behind it.
     """
-    facts: dict[str, Any]
+    facts: Facts = {"sent": "no", "advice": _WEBHOOK_ADVICE}
     try:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
-        message, facts = (
-            error.message.replace("the answer", "the webhook", 1),
-            {"path": error.path, "data": error.data},
-        )
+        message = error.message.replace("the answer", "the webhook", 1)
+        facts |= {"path": error.path, "data": error.data}
     except NotJSONError:
-        message, facts = "the webhook's body is not JSON", {"body": body}
-    raise DecodeError(message, sent="no", advice=_WEBHOOK_ADVICE, **facts)
+        message = "the webhook's body is not JSON"
+        facts |= {"body": body}
+    raise DecodeError(message, **facts)
 
 
 # --- to JSON ---
