@@ -7,12 +7,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from paychainhq._core.credentials import Keyring
 from paychainhq._core.fork import forget_in_child, notice_fork
 from paychainhq._core.policies import RateLimit
-from paychainhq._http.connection import ConnectionSettings, make_connection_settings
+from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines
 from paychainhq._http.messages import Middleware, Next, Request, Response
 from paychainhq._http.sender import Sender
@@ -20,11 +20,6 @@ from paychainhq.errors import ConfigurationError, ConnectionFailedError, Request
 from paychainhq.ledger.record import LedgerRecord, Seals
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
-
-if TYPE_CHECKING:
-    import ssl as ssl_module
-
-    import aiohttp
 
 T = TypeVar("T")
 
@@ -82,16 +77,22 @@ class Transport:
         credentials: Keyring,
         *,
         middleware: Sequence[Middleware],
-        rate_limits: Sequence[RateLimit],
-        made_at: str,
+        rate_limit: RateLimit | Sequence[RateLimit] | None,
     ) -> None:
+        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+        if not isinstance(limits, Sequence) or not all(
+            isinstance(limit, RateLimit) for limit in limits
+        ):
+            raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+        if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+            raise ConfigurationError("middleware must be a sequence of async callables")
         self.connection = connection
         self.credentials = credentials
         self.middleware = tuple(middleware)
-        self.rate_limits = tuple(rate_limits)
+        self.rate_limits = tuple(limits)
         self.budget = RetryBudget()
         self.seals = Seals(credentials)
-        self._made_at = made_at
+        self._made_at = _made_at()
         self._wiring: _Wiring | None = None
         self._ending: _Wiring | None = None
         self._closed = False
@@ -214,43 +215,6 @@ class Transport:
                 stacklevel=1,
                 source=self,
             )
-
-
-def make_transport(
-    base_url: str,
-    credentials: Keyring,
-    *,
-    rate_limit: RateLimit | Sequence[RateLimit] | None,
-    middleware: Sequence[Middleware],
-    max_connections: int,
-    session: aiohttp.ClientSession | None,
-    ssl: ssl_module.SSLContext | None,
-    proxy: str | None,
-    trust_env: bool,
-    allow_insecure_http: bool,
-) -> Transport:
-    """Check a client's settings of how it sends, and make what it sends by; raises
-    `ConfigurationError`.
-    """
-    connection = make_connection_settings(
-        base_url,
-        session=session,
-        ssl=ssl,
-        proxy=proxy,
-        trust_env=trust_env,
-        allow_insecure_http=allow_insecure_http,
-        max_connections=max_connections,
-    )
-    limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
-    if not isinstance(limits, Sequence) or not all(
-        isinstance(limit, RateLimit) for limit in limits
-    ):
-        raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
-    if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
-        raise ConfigurationError("middleware must be a sequence of async callables")
-    return Transport(
-        connection, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at()
-    )
 
 
 def _made_at() -> str:

@@ -109,20 +109,19 @@ class PayChainHQ(BaseClient):
         if environment == "sandbox" and not is_loopback_url(url):
             credentials.refuse_live_keys()
         from paychainhq._caller import Caller
-        from paychainhq._transport import make_transport
+        from paychainhq._http.connection import ConnectionSettings
+        from paychainhq._transport import Transport
 
-        transport = make_transport(
-            url,
-            credentials,
-            rate_limit=rate_limit,
-            middleware=middleware,
-            max_connections=max_connections,
+        connection = ConnectionSettings(
+            base_url=url,
             session=session,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
+            max_connections=max_connections,
         )
+        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
         self._caller = Caller(
             transport=transport,
             business_id=business_id,

@@ -10,7 +10,8 @@ from paychainhq._base_client import UNCHANGED, BaseClient
 from paychainhq._core.credentials import conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import checked_base_url, environment_settings
-from paychainhq._transport import make_transport
+from paychainhq._http.connection import ConnectionSettings
+from paychainhq._transport import Transport
 from paychainhq.errors import MissingCredentialError
 from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
@@ -93,18 +94,17 @@ class Gateway(BaseClient):
             conceal(webhook_secret),
         )
         base_url, proxy = conceal(base_url), conceal(proxy)
-        transport = make_transport(
-            checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
-            Tokens(client_token=client_token, oauth_token=oauth_token, scopes=scopes),
-            rate_limit=rate_limit,
-            middleware=middleware,
-            max_connections=max_connections,
+        credentials = Tokens(client_token=client_token, oauth_token=oauth_token, scopes=scopes)
+        connection = ConnectionSettings(
+            base_url=checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
             session=session,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
+            max_connections=max_connections,
         )
+        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
         self._caller = GatewayCaller(
             transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id
         )
