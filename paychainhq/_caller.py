@@ -56,8 +56,9 @@ class Caller:
 
     transport: Transport
     business_id: str | None = attrs.field(
-        converter=validators.content, validator=optional(checked(path_segment))
+        default=None, converter=validators.content, validator=optional(checked(path_segment))
     )
+    client_id: str | None = attrs.field(default=None, validator=optional(checked(validators.text)))
     timeout: float = attrs.field(validator=checked(seconds))
     retry: RetryPolicy | None = attrs.field(validator=optional(checked(instance_of(RetryPolicy))))
     ledger: Ledger | None = attrs.field(default=None, validator=optional(checked(_ledger)))
@@ -122,17 +123,23 @@ class Caller:
         )
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's business id where the path needs one and the caller gave none."""
-        if "business_id" not in operation.placeholders or given.get("business_id") is not None:
+        """Add the client's own id if the operation needs one and the call gives none."""
+        names = operation.account
+        for name in names:
+            if given.get(name) is not None:
+                return given
+        if not names:
             return given
-        if self.business_id is None:
+        own = names[0]
+        value = getattr(self, own)
+        if value is None:
             raise InvalidArgumentError(
-                f"{operation.name} needs a business id: pass business_id=... to it or to "
-                "PayChainHQ",
-                argument="business_id",
+                f"{operation.name} needs {' or '.join(names)}: pass it to the method, or "
+                f"{own}=... to the client",
+                argument=own,
                 operation=operation.name,
             )
-        return {**given, "business_id": self.business_id}
+        return {**given, own: value}
 
     def _request(
         self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None

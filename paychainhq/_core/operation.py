@@ -67,6 +67,9 @@ class Operation(Generic[T]):
         inside: The one field of the response that holds the result; None if the whole response
             does.
         source: The page that documents it, if not in the seed documents.
+        placeholders: The names of the ids in the path.
+        account: The arguments of which a call needs one; the client's own id is the default of the
+            first.
     """
 
     name: str
@@ -85,6 +88,13 @@ class Operation(Generic[T]):
         repr=False,
         default=attrs.Factory(
             lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True
+        ),
+    )
+    account: tuple[str, ...] = attrs.field(
+        repr=False,
+        default=attrs.Factory(
+            lambda self: ("business_id",) if "business_id" in self.placeholders else (),
+            takes_self=True,
         ),
     )
     # Derived from the above once, for speed of each call: the path in pieces, and the fields as

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from paychainhq._base_client import UNCHANGED, BaseClient
+from paychainhq._caller import Caller
 from paychainhq._core.credentials import conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import checked_base_url, environment_settings
 from paychainhq._http.connection import ConnectionSettings
 from paychainhq._transport import Transport
 from paychainhq.errors import MissingCredentialError
-from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
 from paychainhq.webhooks.signatures import Headers, checked_secrets
@@ -105,8 +105,8 @@ class Gateway(BaseClient):
             max_connections=max_connections,
         )
         transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
-        self._caller = GatewayCaller(
-            transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id
+        self._caller = Caller(
+            transport=transport, timeout=timeout, retry=retry, client_id=client_id
         )
         self._webhook_secrets = () if webhook_secret is None else checked_secrets(webhook_secret)
 

@@ -79,6 +79,7 @@ PAYMENTS_CREATE = Operation(
         "product_id": check.text,
         "settlement_currency_code": check.text,
     },
+    account=("client_id", "site_id"),
     inside="data",
     response=lambda: models.Checkout,
     source="payment endpoints",
