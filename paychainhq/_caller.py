@@ -14,7 +14,6 @@ import attrs
 from attrs.validators import optional
 
 from paychainhq import codec
-from paychainhq._attempts import make_response_info
 from paychainhq._core import plain_json, validators
 from paychainhq._core.credentials import Auth
 from paychainhq._core.idempotency import new_key
@@ -28,7 +27,6 @@ from paychainhq._transport import Transport
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.record import LedgerRecord
-from paychainhq.models.base import Model
 
 T = TypeVar("T")
 
@@ -75,18 +73,8 @@ class Caller:
             operation, path, None if body is None else codec.dump(body), idempotency_key
         )
         response = await self._send(request)
-        result = responses.result(operation, request, response)
-        if isinstance(result, Model):
-            info = make_response_info(
-                response.status,
-                response.headers,
-                responses.request_id(response),
-                request.idempotency_key,
-                tuple(request.attempts),
-                asyncio.get_running_loop().time() - (request.deadline - self.timeout),
-            )
-            object.__setattr__(result, "_response", info)
-        return result
+        elapsed = asyncio.get_running_loop().time() - (request.deadline - self.timeout)
+        return responses.result(operation, request, response, elapsed)
 
     async def request(
         self,

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 from paychainhq import codec
+from paychainhq._attempts import make_response_info
 from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Request, Response
 from paychainhq.errors import (
@@ -20,6 +21,7 @@ from paychainhq.errors import (
     ServerError,
     api_error_class,
 )
+from paychainhq.models.base import Model
 
 T = TypeVar("T")
 
@@ -43,16 +45,38 @@ _ABOUT_ERRORS = frozenset(
 )
 
 
-def result(operation: Operation[T], request: Request, response: Response) -> T:
-    """Decode the answer of an operation; raises `APIError` or `DecodeError`."""
+def result(
+    operation: Operation[T], request: Request, response: Response, elapsed: float | None = None
+) -> T:
+    """Return the result of a call; raises `APIError` or `DecodeError`.
+
+    Args:
+        operation: The operation.
+        request: The request.
+        response: The response.
+        elapsed: The duration of the call in seconds; None for a response of a ledger, whose result
+            has no `response`.
+    """
     if is_error(response):
         raise api_error(request, response)
     try:
-        return codec.decode(operation.response_type, response.body, inside=operation.inside)
+        decoded = codec.decode(operation.response_type, response.body, inside=operation.inside)
     except DecodeError as error:
         problem = error.add(**_answer_facts(request, response))
     except codec.NotJSONError:
         problem = _no_json(request, response)
+    else:
+        if elapsed is not None and isinstance(decoded, Model):
+            info = make_response_info(
+                response.status,
+                response.headers,
+                request_id(response),
+                request.idempotency_key,
+                tuple(request.attempts),
+                elapsed,
+            )
+            object.__setattr__(decoded, "_response", info)
+        return decoded
     raise problem.with_traceback(None)
 
 
