@@ -1,4 +1,4 @@
-"""One call: from the caller's arguments to a request, and from its answer to a result."""
+"""Calls: from arguments to a request, and from its response to a result."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from paychainhq.ledger.record import LedgerRecord
 
 T = TypeVar("T")
 
-# The last request of this context: whoever interrupts a call from outside can tell its idempotency
-# key.
+# The last request of this context. The sync face reads its idempotency key when it interrupts a
+# call.
 current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
-# What would end a path, and what stands for an escape that is no text.
+# Characters that end a path, and U+FFFD from undecodable escapes.
 _NO_PATH = re.compile(r"[\\?#\s\ufffd]")
-# Where keys and webhook secrets are made and listed.
+# Paths whose requests or responses may hold keys and webhook secrets.
 _ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -50,7 +50,7 @@ def _ledger(name: str, value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Makes calls with one set of options: what every resource holds."""
+    """Maker of calls with one set of options, shared by the resources of a client."""
 
     transport: Transport
     business_id: str | None = attrs.field(
@@ -67,7 +67,7 @@ class Caller:
         given: Mapping[str, Any] = {},
         idempotency_key: str | None = None,
     ) -> T:
-        """Check the arguments, send the request, and decode the answer."""
+        """Check the arguments, send the request, and return the result."""
         path, body = operation.prepare(self.complete(operation, given))
         request = self._request(
             operation, path, None if body is None else codec.dump(body), idempotency_key
@@ -85,7 +85,7 @@ class Caller:
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send a request that is not modelled, and return plain JSON."""
+        """Send a request without a model, and return plain JSON."""
         method, path = _checked_method(method), _checked_path(path)
         operation = Operation(
             name=f"{method} {path}",
@@ -103,7 +103,7 @@ class Caller:
         return responses.plain(request, await self._send(request))
 
     async def _send(self, request: Request) -> Response:
-        # The answers about API keys and webhooks hold secrets: no file is to keep them.
+        # Responses about API keys and webhooks hold secrets, which no file may keep.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
         return await self.transport.send(
@@ -157,10 +157,10 @@ def _checked_method(method: str) -> str:
 
 
 def _checked_path(path: str) -> str:
-    """Take a path that stays under `/api/` whatever a URL library makes of it."""
+    """Check that a path stays under `/api/`, however a URL library normalizes it."""
     path = validators.content(path)
     if not isinstance(path, str) or not path.startswith("/api/"):
-        validators.invalid("path", "must begin with /api/ (no host, no other prefix)")
+        validators.invalid("path", "must begin with /api/, without a host")
     decoded = _decoded(path)
     if (
         not path.isascii()
@@ -170,14 +170,13 @@ def _checked_path(path: str) -> str:
     ):
         validators.invalid(
             "path",
-            "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an "
-            "argument of its own",
+            "must be ASCII without spaces, backslashes, '?' or '#'; pass the query as query=...",
         )
     if (
         any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/"))
         or "%2f" in path.lower()
     ):
-        validators.invalid("path", "must hold no dot segments and no escaped slashes")
+        validators.invalid("path", "must not contain dot segments or escaped slashes")
     return path
 
 
@@ -189,7 +188,7 @@ def _decoded(path: str) -> str:
 def _checked_auth(auth: Auth | None) -> Auth | None:
     auth = validators.content(auth)
     if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
-        # What was given is not shown: it may be a key.
+        # The value is not shown: it may be a key.
         validators.invalid(
             "auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None'
         )
@@ -204,9 +203,7 @@ def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
         validators.invalid("query", f"must be a mapping, not {type(query).__name__}")
     for name, value in query.items():
         if not isinstance(name, str) or not isinstance(value, (str, int)):
-            validators.invalid("query", "must map names to strings, whole numbers or booleans")
+            validators.invalid("query", "must map strings to strings, ints or bools")
         checked[validators.content(name)] = plain_json.plain("query", value)
-    plain_json.dump_plain(
-        "query", checked
-    )  # half a surrogate pair, or an int that is too long to print
+    plain_json.dump_plain("query", checked)  # refuses lone surrogates, and ints too long to print
     return checked

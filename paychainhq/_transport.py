@@ -1,4 +1,4 @@
-"""A request on its way: its deadline, the middleware, and the pool of the running event loop."""
+"""Transport of a client: deadlines, the middleware chain, and the event loop."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ T = TypeVar("T")
 
 
 class _Wiring:
-    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that
-    ends in them.
-    """
+    """Parts of a transport that belong to one event loop: sender, limiter, middleware chain."""
 
     def __init__(self, transport: Transport) -> None:
         self.process = os.getpid()
@@ -44,18 +42,15 @@ class _Wiring:
         self._closing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Cut off the calls under way, and close the pool; those who close it at the same time wait
-        for the same end.
-        """
+        """End the calls in progress and close the connections; concurrent calls share one close."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(asyncio.current_task()))
         await asyncio.shield(self._closing)
 
     async def _close(self, closer: asyncio.Task[Any] | None) -> None:
         self.closed = True
-        self.deadlines.end_all(
-            but=closer
-        )  # a call whose middleware closes the client would wait for itself
+        # A call whose middleware closes the client would wait for itself.
+        self.deadlines.end_all(but=closer)
         await asyncio.gather(
             *(task for task in self.background if task is not closer), return_exceptions=True
         )
@@ -67,8 +62,9 @@ def _link(middleware: Middleware, send: Next) -> Next:
 
 
 class Transport:
-    """Shared by a client and its views: credentials, limits, and one pool, which belongs to the
-    loop that first used it.
+    """Credentials, limits and connections that a client and its views share.
+
+    The connections belong to the event loop of the first call.
     """
 
     def __init__(
@@ -99,11 +95,10 @@ class Transport:
         forget_in_child(self)
 
     async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
-        """Send a request through the middleware, and record it, within its deadline; what the
-        ledger has already is not sent.
+        """Send a request through the middleware, and record it, within its deadline.
 
-        A deadline that passes while the answer is recorded ends only the wait for that: the ledger
-        may still record it.
+        A request whose response is in the ledger is not sent. A deadline that passes while the
+        response is recorded ends only the wait: the ledger may still record it.
         """
         wiring = self._wiring
         if (
@@ -131,7 +126,7 @@ class Transport:
                 raise
             if response is None:
                 raise ConnectionFailedError(
-                    "the call was cancelled, and not by its caller", **request.facts()
+                    "the call was cancelled, but not by its caller", **request.facts()
                 ) from stray
         if response is not None:
             assert record is not None
@@ -142,12 +137,13 @@ class Transport:
         if record is not None:
             raise record.late(request)
         raise RequestTimeoutError(
-            "no answer came within the deadline of the call", **request.facts()
+            "no response arrived within the deadline of the call", **request.facts()
         )
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start calls that belong to the client: `close` waits for their end, and a failure is only
-        for those who await them.
+        """Start a task that belongs to the client: `close` waits for its end.
+
+        A failure is raised only where the task is awaited.
         """
         assert self._wiring is not None
         background = self._wiring.background
@@ -166,12 +162,12 @@ class Transport:
         notice_fork()
         old = self._wiring
         if self._closed:
-            raise ConfigurationError("this client is closed")
+            raise ConfigurationError("this client is closed: create a new one")
         if old is not None:
             if old.loop.is_running():
                 raise ConfigurationError(
-                    "this client is in use on another running event loop: make one client for each "
-                    "loop"
+                    "this client is in use on another running event loop: create one client for "
+                    "each loop"
                 )
             old.sender.abandon()
         self._wiring = wiring = _Wiring(self)
@@ -179,12 +175,12 @@ class Transport:
         return wiring
 
     def forget_inherited(self) -> object:
-        """Let go of the parent's connections in a forked child."""
+        """Release the parent's connections in a forked child, and return them."""
         inherited, self._wiring, self._ending = self._wiring or self._ending, None, None
         return inherited
 
     async def close(self) -> None:
-        """Close the connections; a call that is under way is cut off."""
+        """Close the connections; calls in progress end with an error."""
         notice_fork()
         self._closed = True
         if self._wiring is not None:
@@ -218,7 +214,7 @@ class Transport:
 
 
 def _made_at() -> str:
-    """The line of the caller that makes the client, whichever way it is made."""
+    """Return the line of the caller's code that creates the client."""
     frame = sys._getframe()
     while (
         frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync")

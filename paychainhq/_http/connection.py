@@ -1,4 +1,4 @@
-"""How the server is reached: TLS, proxies, the caller's own session."""
+"""Connection settings: TLS, proxy, the caller's session."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class ConnectionSettings:
     session: aiohttp.ClientSession | None = attrs.field(validator=optional(checked(_session)))
     ssl: ssl_module.SSLContext | None = attrs.field(validator=optional(checked(_context)))
     _proxy_url: str | None = attrs.field(alias="proxy", repr=False)
-    _trust_env: bool
-    _allow_insecure_http: bool
+    _trust_env: bool = attrs.field(alias="trust_env")
+    _allow_insecure_http: bool = attrs.field(alias="allow_insecure_http")
     max_connections: int = attrs.field(validator=checked(partial(at_least, 1)))
     proxy: URL | None = attrs.field(init=False, repr=False)
     proxy_headers: Mapping[str, str] = attrs.field(init=False)
@@ -69,7 +69,7 @@ class ConnectionSettings:
         given = self._proxy_url
         if given is None and self._trust_env:
             given = _environment_proxy(self.base_url)
-        proxy, headers = (None, {}) if given is None else _take_proxy_apart(given)
+        proxy, headers = (None, {}) if given is None else _split_proxy(given)
         if given is not None and proxy is None:
             raise ConfigurationError("proxy must be an http or https URL with a host")
         if (
@@ -79,7 +79,7 @@ class ConnectionSettings:
             and not is_loopback(proxy.host or "")
         ):
             raise ConfigurationError(
-                "plain http through a proxy on another host would show your keys to the network: "
+                "plain http through a proxy on another host would expose your keys to the network: "
                 "use https, or pass allow_insecure_http=True"
             )
         object.__setattr__(self, "proxy", proxy)
@@ -92,8 +92,7 @@ class ConnectionSettings:
 
 
 def _refuse_unverified(argument: str, tls: object) -> None:
-    """Raise `ConfigurationError` for what takes any certificate, or one that was issued to another
-    host.
+    """Raise `ConfigurationError` if certificates or host names are not verified.
 
     None and True stand for aiohttp's default, and a fingerprint is a verification of its own.
     """
@@ -103,22 +102,21 @@ def _refuse_unverified(argument: str, tls: object) -> None:
         verifies = tls is not False
     if not verifies:
         raise ConfigurationError(
-            f"{argument} does not verify who the server is, and your keys would go to whoever "
-            "answers: use a context from"
-            " ssl.create_default_context(cafile=...) that trusts your certificate"
+            f"{argument} does not verify who the server is, so that another one could receive your "
+            "keys: use ssl.create_default_context(cafile=...) to trust your certificate"
         )
 
 
 @cache
 def _default_tls() -> ssl_module.SSLContext:
-    """The verifying TLS context, built once a process: it takes some 30 ms."""
+    """Return the verifying TLS context, created once a process: it takes some 30 ms."""
     return ssl_module.create_default_context()
 
 
-def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
-    """Return a proxy's address, or None if it is none, and the headers that its credentials become.
+def _split_proxy(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
+    """Return a proxy's address, or None if it is invalid, and the headers with its credentials.
 
-    Nothing is raised here, where the locals show a password.
+    The function raises nothing, since its locals show a password.
     """
     if not isinstance(proxy, str) or not proxy.isprintable():
         return None, {}
@@ -135,9 +133,7 @@ def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
 
 
 def _environment_proxy(base_url: str) -> str | None:
-    """The proxy that the environment's variables name for this server: looked up once, not for each
-    request.
-    """
+    """Return the proxy for this server from the environment, which is read once a client."""
     from urllib.request import getproxies, proxy_bypass
 
     url = urlsplit(base_url)

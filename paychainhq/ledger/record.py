@@ -180,7 +180,7 @@ class LedgerRecord:
         """Return the error of a call whose deadline passed before an answer came."""
         if self._is_open:
             return RequestTimeoutError(
-                "no answer came within the deadline of the call", **request.facts()
+                "no response arrived within the deadline of the call", **request.facts()
             )
         if self._is_recorded:
             return RequestTimeoutError(

@@ -148,7 +148,7 @@ async def test_no_business_id() -> None:
     error = await refused(
         lambda pay: pay.with_options(business_id=None).balances.list(), "business_id"
     )
-    assert "needs business_id: pass it to the method, or business_id=... to the client" in str(error)
+    assert "pass it to the method, or business_id=... to the client" in str(error)
 
 
 @each_face
