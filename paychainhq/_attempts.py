@@ -1,4 +1,4 @@
-"""Report of a call: its attempts, and the response that ended it."""
+"""Report of a call: its attempts, and its response."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import attrs
 from paychainhq._frozen import maker
 
 Sent = Literal["no", "yes", "unknown"]
-"""Whether a request left: provably not, provably, or neither is known."""
+"""Knowledge about the transmission of a request: provably not sent, received, or unknown."""
 
 
 @attrs.frozen(weakref_slot=False)
 class Attempt:
-    """What became of one attempt.
+    """One attempt of a call.
 
     Attributes:
-        status: The HTTP status, or None if no answer came.
-        error: Why no answer came, in a few words, or None.
-        sent: Whether the request left: `"no"`, `"yes"` (it was answered) or `"unknown"`.
-        elapsed: How long it took, in seconds.
+        status: The HTTP status, or None without a response.
+        error: The failure in a few words, or None.
+        sent: Whether the request was sent: `"no"`, `"yes"` (there was a response) or `"unknown"`.
+        elapsed: The duration in seconds.
     """
 
     status: int | None
@@ -38,15 +38,15 @@ make_attempt = maker(Attempt)
 
 @attrs.frozen(weakref_slot=False)
 class ResponseInfo:
-    """How a result came about: `result.response`.
+    """Response of a call: `result.response`.
 
     Attributes:
         status: The HTTP status.
-        headers: The answer's headers, names in any case.
-        request_id: The server's id of the exchange (`x-request-id`), or None.
-        idempotency_key: The key that the request carried, or None.
-        attempts: What became of each attempt, oldest first.
-        elapsed: Seconds from the call to its answer, all attempts included.
+        headers: The response's headers; their names are case-insensitive.
+        request_id: The server's id of the call (`x-request-id`), or None.
+        idempotency_key: The idempotency key of the request, or None.
+        attempts: The attempts, oldest first.
+        elapsed: The duration of the call in seconds, all attempts and waits included.
     """
 
     status: int

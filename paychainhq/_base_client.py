@@ -1,4 +1,4 @@
-"""Base of the clients: views, closing, and a ban on pickling."""
+"""Base of the clients: views, closing, no pickling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNCHANGED: Any = object()
 
 
 class BaseClient:
-    """Client of any API. A subclass names the id that its repr shows."""
+    """Client of any API; a subclass names the id in its repr."""
 
     _shows: ClassVar[str]
     _caller: Caller
@@ -59,6 +59,6 @@ class BaseClient:
     def __reduce__(self) -> str:
         name = type(self).__name__
         raise TypeError(
-            f"a {name} client cannot be pickled: it holds keys and connections; make one where it "
-            "is needed"
+            f"a {name} client cannot be pickled: it holds keys and connections; create one in the "
+            "process that uses it"
         )

@@ -1,4 +1,4 @@
-"""One call: from the caller's arguments to a request, and from its answer to a result."""
+"""Calls: from arguments to a request, and from its response to a result."""
 
 from __future__ import annotations
 
@@ -11,72 +11,55 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq import codec
-from paychainhq._attempts import make_response_info
 from paychainhq._core import plain_json, validators
 from paychainhq._core.credentials import Auth
 from paychainhq._core.idempotency import new_key
 from paychainhq._core.operation import Operation, path_with_query
 from paychainhq._core.policies import RetryPolicy
 from paychainhq._core.secrets import SecretBytes
+from paychainhq._core.validators import checked, instance_of, path_segment, seconds
 from paychainhq._http import responses
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_request
 from paychainhq._transport import Transport
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.record import LedgerRecord
-from paychainhq.models.base import Model
 
 T = TypeVar("T")
 
-# The last request of this context: whoever interrupts a call from outside can tell its idempotency
-# key.
+# The last request of this context. The sync face reads its idempotency key when it interrupts a
+# call.
 current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 
-# What would end a path, and what stands for an escape that is no text.
+# Characters that end a path, and U+FFFD from undecodable escapes.
 _NO_PATH = re.compile(r"[\\?#\s\ufffd]")
-# Where keys and webhook secrets are made and listed.
+# Paths whose requests or responses may hold keys and webhook secrets.
 _ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
-def _checked_business_id(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        validators.path_segment(field.name, value)
-
-
-def _checked_seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    validators.seconds(field.name, value)
-
-
-def _checked_policy(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, RetryPolicy):
+def _ledger(name: str, value: object) -> None:
+    if not (callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))):
         raise ConfigurationError(
-            f"{field.name} must be a RetryPolicy or None, not {type(value).__name__}"
-        )
-
-
-def _checked_ledger(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not (
-        callable(getattr(value, "begin", None)) and callable(getattr(value, "finish", None))
-    ):
-        raise ConfigurationError(
-            f"{field.name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None"
+            f"{name} must be a ledger, such as paychainhq.ledger.SQLiteLedger, or None"
         )
 
 
 @attrs.frozen(kw_only=True)
 class Caller:
-    """Makes calls with one set of options: what every resource holds."""
+    """Maker of calls with one set of options, shared by the resources of a client."""
 
     transport: Transport
     business_id: str | None = attrs.field(
-        converter=validators.content, validator=_checked_business_id
+        default=None, converter=validators.content, validator=optional(checked(path_segment))
     )
-    timeout: float = attrs.field(validator=_checked_seconds)
-    retry: RetryPolicy | None = attrs.field(validator=_checked_policy)
-    ledger: Ledger | None = attrs.field(default=None, validator=_checked_ledger)
+    client_id: str | None = attrs.field(default=None, validator=optional(checked(validators.text)))
+    timeout: float = attrs.field(validator=checked(seconds))
+    retry: RetryPolicy | None = attrs.field(validator=optional(checked(instance_of(RetryPolicy))))
+    ledger: Ledger | None = attrs.field(default=None, validator=optional(checked(_ledger)))
 
     async def call(
         self,
@@ -84,24 +67,14 @@ class Caller:
         given: Mapping[str, Any] = {},
         idempotency_key: str | None = None,
     ) -> T:
-        """Check the arguments, send the request, and decode the answer."""
+        """Check the arguments, send the request, and return the result."""
         path, body = operation.prepare(self.complete(operation, given))
         request = self._request(
             operation, path, None if body is None else codec.dump(body), idempotency_key
         )
         response = await self._send(request)
-        result = responses.result(operation, request, response)
-        if isinstance(result, Model):
-            info = make_response_info(
-                response.status,
-                response.headers,
-                responses.request_id(response),
-                request.idempotency_key,
-                tuple(request.attempts),
-                asyncio.get_running_loop().time() - (request.deadline - self.timeout),
-            )
-            object.__setattr__(result, "_response", info)
-        return result
+        elapsed = asyncio.get_running_loop().time() - (request.deadline - self.timeout)
+        return responses.result(operation, request, response, elapsed)
 
     async def request(
         self,
@@ -112,7 +85,7 @@ class Caller:
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send a request that is not modelled, and return plain JSON."""
+        """Send a request without a model, and return plain JSON."""
         method, path = _checked_method(method), _checked_path(path)
         operation = Operation(
             name=f"{method} {path}",
@@ -130,7 +103,7 @@ class Caller:
         return responses.plain(request, await self._send(request))
 
     async def _send(self, request: Request) -> Response:
-        # The answers about API keys and webhooks hold secrets: no file is to keep them.
+        # Responses about API keys and webhooks hold secrets, which no file may keep.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
         return await self.transport.send(
@@ -138,17 +111,23 @@ class Caller:
         )
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the client's business id where the path needs one and the caller gave none."""
-        if "business_id" not in operation.placeholders or given.get("business_id") is not None:
+        """Add the client's own id if the operation needs one and the call gives none."""
+        names = operation.account
+        for name in names:
+            if given.get(name) is not None:
+                return given
+        if not names:
             return given
-        if self.business_id is None:
+        own = names[0]
+        value = getattr(self, own)
+        if value is None:
             raise InvalidArgumentError(
-                f"{operation.name} needs a business id: pass business_id=... to it or to "
-                "PayChainHQ",
-                argument="business_id",
+                f"{operation.name} needs {' or '.join(names)}: pass it to the method, or "
+                f"{own}=... to the client",
+                argument=own,
                 operation=operation.name,
             )
-        return {**given, "business_id": self.business_id}
+        return {**given, own: value}
 
     def _request(
         self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None
@@ -178,10 +157,10 @@ def _checked_method(method: str) -> str:
 
 
 def _checked_path(path: str) -> str:
-    """Take a path that stays under `/api/` whatever a URL library makes of it."""
+    """Check that a path stays under `/api/`, however a URL library normalizes it."""
     path = validators.content(path)
     if not isinstance(path, str) or not path.startswith("/api/"):
-        validators.invalid("path", "must begin with /api/ (no host, no other prefix)")
+        validators.invalid("path", "must begin with /api/, without a host")
     decoded = _decoded(path)
     if (
         not path.isascii()
@@ -191,14 +170,13 @@ def _checked_path(path: str) -> str:
     ):
         validators.invalid(
             "path",
-            "must be plain ASCII without spaces, backslashes, '?' or '#'; the query has an "
-            "argument of its own",
+            "must be ASCII without spaces, backslashes, '?' or '#'; pass the query as query=...",
         )
     if (
         any(segment.partition(";")[0] in (".", "..") for segment in decoded.split("/"))
         or "%2f" in path.lower()
     ):
-        validators.invalid("path", "must hold no dot segments and no escaped slashes")
+        validators.invalid("path", "must not contain dot segments or escaped slashes")
     return path
 
 
@@ -210,7 +188,7 @@ def _decoded(path: str) -> str:
 def _checked_auth(auth: Auth | None) -> Auth | None:
     auth = validators.content(auth)
     if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
-        # What was given is not shown: it may be a key.
+        # The value is not shown: it may be a key.
         validators.invalid(
             "auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None'
         )
@@ -225,9 +203,7 @@ def _checked_query(query: Mapping[str, Any] | None) -> dict[str, Any]:
         validators.invalid("query", f"must be a mapping, not {type(query).__name__}")
     for name, value in query.items():
         if not isinstance(name, str) or not isinstance(value, (str, int)):
-            validators.invalid("query", "must map names to strings, whole numbers or booleans")
+            validators.invalid("query", "must map strings to strings, ints or bools")
         checked[validators.content(name)] = plain_json.plain("query", value)
-    plain_json.dump_plain(
-        "query", checked
-    )  # half a surrogate pair, or an int that is too long to print
+    plain_json.dump_plain("query", checked)  # refuses lone surrogates, and ints too long to print
     return checked

@@ -1,5 +1,6 @@
-"""Fast construction of frozen classes: attrs' own frozen `__init__` costs several times as much as
-storing the fields.
+"""Fast construction of frozen attrs classes.
+
+The frozen `__init__` of attrs costs several times as much as the assignment of the fields.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ T = TypeVar("T")
 
 
 def twin(cls: type[Any]) -> type[Any]:
-    """Return a class of the same layout whose instances are filled field by field, and then
-    converted to `cls`.
-    """
+    """Return a mutable class of the same layout, whose instances can be converted to `cls`."""
     namespace = {
         "__slots__": cls.__dict__["__slots__"],
         "__setattr__": object.__setattr__,
-        # without this, each store takes the slow path through Python
+        # without this, each assignment takes the slow path through Python
         "__delattr__": object.__delattr__,
         "__init__": object.__init__,
         "__orig_bases__": cls.__dict__.get("__orig_bases__", cls.__bases__),
@@ -27,16 +26,15 @@ def twin(cls: type[Any]) -> type[Any]:
     metaclass: Any = type(cls)
     made: type[Any] = metaclass(cls.__name__, cls.__bases__, namespace)
     if hasattr(made, "__abstractmethods__"):
-        made.__abstractmethods__ = frozenset()  # those of the frozen class are implemented there
+        made.__abstractmethods__ = frozenset()  # the frozen class implements them
     return made
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
-    """Return a function that makes instances of a frozen class from all fields in their order,
-    without checks.
+    """Return a function that makes instances of a frozen class from all its fields, unchecked.
 
-    The class must have no slot for weak references, which would make its layout differ from its
-    twin's.
+    The fields are given in their order. The class must have no slot for weak references, since
+    its twin has none.
     """
     fields = [field.name for field in attrs.fields(cast(Any, cls))]
     lines = [

@@ -1,4 +1,4 @@
-"""A request on its way: its deadline, the middleware, and the pool of the running event loop."""
+"""Transport of a client: deadlines, the middleware chain, and the event loop."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from paychainhq._core.credentials import Keyring
 from paychainhq._core.fork import forget_in_child, notice_fork
 from paychainhq._core.policies import RateLimit
-from paychainhq._http.connection import ConnectionSettings, make_connection_settings
+from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines
 from paychainhq._http.messages import Middleware, Next, Request, Response
 from paychainhq._http.sender import Sender
@@ -21,18 +21,11 @@ from paychainhq.ledger.record import LedgerRecord, Seals
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 
-if TYPE_CHECKING:
-    import ssl as ssl_module
-
-    import aiohttp
-
 T = TypeVar("T")
 
 
 class _Wiring:
-    """Parts that belong to one event loop: the pool, the limiter, and the chain of middleware that
-    ends in them.
-    """
+    """Parts of a transport that belong to one event loop: sender, limiter, middleware chain."""
 
     def __init__(self, transport: Transport) -> None:
         self.process = os.getpid()
@@ -49,18 +42,15 @@ class _Wiring:
         self._closing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """Cut off the calls under way, and close the pool; those who close it at the same time wait
-        for the same end.
-        """
+        """End the calls in progress and close the connections; concurrent calls share one close."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(asyncio.current_task()))
         await asyncio.shield(self._closing)
 
     async def _close(self, closer: asyncio.Task[Any] | None) -> None:
         self.closed = True
-        self.deadlines.end_all(
-            but=closer
-        )  # a call whose middleware closes the client would wait for itself
+        # A call whose middleware closes the client would wait for itself.
+        self.deadlines.end_all(but=closer)
         await asyncio.gather(
             *(task for task in self.background if task is not closer), return_exceptions=True
         )
@@ -72,8 +62,9 @@ def _link(middleware: Middleware, send: Next) -> Next:
 
 
 class Transport:
-    """Shared by a client and its views: credentials, limits, and one pool, which belongs to the
-    loop that first used it.
+    """Credentials, limits and connections that a client and its views share.
+
+    The connections belong to the event loop of the first call.
     """
 
     def __init__(
@@ -82,27 +73,32 @@ class Transport:
         credentials: Keyring,
         *,
         middleware: Sequence[Middleware],
-        rate_limits: Sequence[RateLimit],
-        made_at: str,
+        rate_limit: RateLimit | Sequence[RateLimit] | None,
     ) -> None:
+        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+        if not isinstance(limits, Sequence) or not all(
+            isinstance(limit, RateLimit) for limit in limits
+        ):
+            raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+        if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+            raise ConfigurationError("middleware must be a sequence of async callables")
         self.connection = connection
         self.credentials = credentials
         self.middleware = tuple(middleware)
-        self.rate_limits = tuple(rate_limits)
+        self.rate_limits = tuple(limits)
         self.budget = RetryBudget()
         self.seals = Seals(credentials)
-        self._made_at = made_at
+        self._made_at = _made_at()
         self._wiring: _Wiring | None = None
         self._ending: _Wiring | None = None
         self._closed = False
         forget_in_child(self)
 
     async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
-        """Send a request through the middleware, and record it, within its deadline; what the
-        ledger has already is not sent.
+        """Send a request through the middleware, and record it, within its deadline.
 
-        A deadline that passes while the answer is recorded ends only the wait for that: the ledger
-        may still record it.
+        A request whose response is in the ledger is not sent. A deadline that passes while the
+        response is recorded ends only the wait: the ledger may still record it.
         """
         wiring = self._wiring
         if (
@@ -130,7 +126,7 @@ class Transport:
                 raise
             if response is None:
                 raise ConnectionFailedError(
-                    "the call was cancelled, and not by its caller", **request.facts()
+                    "the call was cancelled, but not by its caller", **request.facts()
                 ) from stray
         if response is not None:
             assert record is not None
@@ -141,12 +137,13 @@ class Transport:
         if record is not None:
             raise record.late(request)
         raise RequestTimeoutError(
-            "no answer came within the deadline of the call", **request.facts()
+            "no response arrived within the deadline of the call", **request.facts()
         )
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start calls that belong to the client: `close` waits for their end, and a failure is only
-        for those who await them.
+        """Start a task that belongs to the client: `close` waits for its end.
+
+        A failure is raised only where the task is awaited.
         """
         assert self._wiring is not None
         background = self._wiring.background
@@ -165,12 +162,12 @@ class Transport:
         notice_fork()
         old = self._wiring
         if self._closed:
-            raise ConfigurationError("this client is closed")
+            raise ConfigurationError("this client is closed: create a new one")
         if old is not None:
             if old.loop.is_running():
                 raise ConfigurationError(
-                    "this client is in use on another running event loop: make one client for each "
-                    "loop"
+                    "this client is in use on another running event loop: create one client for "
+                    "each loop"
                 )
             old.sender.abandon()
         self._wiring = wiring = _Wiring(self)
@@ -178,12 +175,12 @@ class Transport:
         return wiring
 
     def forget_inherited(self) -> object:
-        """Let go of the parent's connections in a forked child."""
+        """Release the parent's connections in a forked child, and return them."""
         inherited, self._wiring, self._ending = self._wiring or self._ending, None, None
         return inherited
 
     async def close(self) -> None:
-        """Close the connections; a call that is under way is cut off."""
+        """Close the connections; calls in progress end with an error."""
         notice_fork()
         self._closed = True
         if self._wiring is not None:
@@ -216,45 +213,8 @@ class Transport:
             )
 
 
-def make_transport(
-    base_url: str,
-    credentials: Keyring,
-    *,
-    rate_limit: RateLimit | Sequence[RateLimit] | None,
-    middleware: Sequence[Middleware],
-    max_connections: int,
-    session: aiohttp.ClientSession | None,
-    ssl: ssl_module.SSLContext | None,
-    proxy: str | None,
-    trust_env: bool,
-    allow_insecure_http: bool,
-) -> Transport:
-    """Check a client's settings of how it sends, and make what it sends by; raises
-    `ConfigurationError`.
-    """
-    connection = make_connection_settings(
-        base_url,
-        session=session,
-        ssl=ssl,
-        proxy=proxy,
-        trust_env=trust_env,
-        allow_insecure_http=allow_insecure_http,
-        max_connections=max_connections,
-    )
-    limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
-    if not isinstance(limits, Sequence) or not all(
-        isinstance(limit, RateLimit) for limit in limits
-    ):
-        raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
-    if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
-        raise ConfigurationError("middleware must be a sequence of async callables")
-    return Transport(
-        connection, credentials, middleware=middleware, rate_limits=limits, made_at=_made_at()
-    )
-
-
 def _made_at() -> str:
-    """The line of the caller that makes the client, whichever way it is made."""
+    """Return the line of the caller's code that creates the client."""
     frame = sys._getframe()
     while (
         frame.f_globals.get("__name__", "").partition(".")[0] in ("paychainhq", "paychainhq_sync")

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
 
 class PayChainHQ(BaseClient):
-    """The asynchronous client of the PayChainHQ API; use it as `async with PayChainHQ(...) as
-    pay:`.
+    """Asynchronous client of the PayChainHQ API: `async with PayChainHQ(...) as pay:`.
 
-    Its connections are opened by the first call and belong to the event loop that made it.
+    The first call opens the connections, which belong to its event loop.
 
     Args:
         api_key: The standard key.
@@ -52,21 +51,21 @@ class PayChainHQ(BaseClient):
         retry: The policy for transient failures; None turns retries off.
         rate_limit: One or several limits on the requests of this client.
         idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records
-            each mutation that has an idempotency key before it is sent; it stays yours to close.
-            One file belongs to one environment.
+            each mutation with an idempotency key before it is sent. You close it. One file belongs
+            to one environment.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
-        session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default
-            one that does so against the system's certificates.
+        session: Your own `aiohttp.ClientSession`, which you close.
+        ssl: Your own TLS context, which must verify certificates and host names; by default a
+            context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys
-            can then be read on the way.
+        allow_insecure_http: Allow plain http to another host or proxy, which exposes your keys to
+            the network.
 
     Raises:
-        ConfigurationError: The settings cannot work, or would endanger a key.
+        ConfigurationError: A setting is invalid, or would expose a key.
 
     Source: seed 000; the base URL: the public guide to the REST API.
     """
@@ -95,7 +94,7 @@ class PayChainHQ(BaseClient):
         trust_env: bool = False,
         allow_insecure_http: bool = False,
     ) -> None:
-        # The first lines, so that no traceback shows a key or a password in a frame's variables.
+        # The first lines, so that the variables of a traceback show no key and no password.
         api_key, payout_key, contract_key = (
             conceal(api_key),
             conceal(payout_key),
@@ -109,20 +108,19 @@ class PayChainHQ(BaseClient):
         if environment == "sandbox" and not is_loopback_url(url):
             credentials.refuse_live_keys()
         from paychainhq._caller import Caller
-        from paychainhq._transport import make_transport
+        from paychainhq._http.connection import ConnectionSettings
+        from paychainhq._transport import Transport
 
-        transport = make_transport(
-            url,
-            credentials,
-            rate_limit=rate_limit,
-            middleware=middleware,
-            max_connections=max_connections,
+        connection = ConnectionSettings(
+            base_url=url,
             session=session,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
+            max_connections=max_connections,
         )
+        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
         self._caller = Caller(
             transport=transport,
             business_id=business_id,
@@ -155,8 +153,7 @@ class PayChainHQ(BaseClient):
         retry: RetryPolicy | None = UNCHANGED,
         business_id: str | None = UNCHANGED,
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing
-        it does nothing.
+        """Return a view of this client with other options; closing the view does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -175,8 +172,7 @@ class PayChainHQ(BaseClient):
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send a request that this package does not model yet, with the same retries, limits and
-        errors.
+        """Send a request without a model, with the retries, limits and errors of other calls.
 
         Args:
             method: The HTTP method.
@@ -185,7 +181,7 @@ class PayChainHQ(BaseClient):
             query: The query's names and values.
             auth: The credential: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or
                 None.
-            idempotency_key: The idempotency key. A mutation without one is never repeated once the
+            idempotency_key: The idempotency key. A mutation without one is not retried once the
                 server may have received it. Withdrawals need one (seed 001).
 
         Returns:

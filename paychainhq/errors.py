@@ -1,10 +1,10 @@
-"""Every exception that leaves this package, in one tree under `PayChainError`."""
+"""Exceptions of this package: one tree under `PayChainError`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from paychainhq._attempts import Attempt, Sent
@@ -16,29 +16,53 @@ _SHOWN_DETAILS = 500
 
 
 def printable(text: str) -> str:
-    """Escape each character that no line of a log should hold: of a server's text, line breaks,
-    terminal codes, half emoji.
+    """Escape the characters of a server's text that are unsafe in a line of a log.
+
+    These are line breaks, terminal codes and halves of surrogate pairs.
     """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+class Facts(TypedDict, total=False):
+    """Facts of an error, documented by the classes that have them."""
+
+    operation: str | None
+    sent: Sent
+    idempotency_key: str | None
+    request_id: str | None
+    attempts: tuple[Attempt, ...]
+    advice: str
+    argument: str | None
+    path: str | None
+    status: int | None
+    data: Any
+    body: bytes | None
+    code: str | None
+    details: Any
+    fields: Mapping[str, Sequence[str]]
+    retry_after: float | None
+    known: Any
+    invoice: Invoice | None
+    payment: Payment | None
+
+
 class PayChainError(Exception):
     """Root of all errors of this package.
 
-    `args` holds the message and the facts that JSON can carry, so that a task queue that rebuilds
-    an error from its `args` (Celery and taskiq do) restores the facts as well.
+    `args` holds the message and the facts that are plain JSON, so that task queues that rebuild an
+    error from its `args` (Celery, taskiq) restore the facts too.
 
     Attributes:
         message: The problem, without the facts below.
         operation: The operation's name, such as `"invoices.create"`, or None.
-        sent: `"no"` if the request provably never left, `"yes"` if the server took it, `"unknown"`
-            if neither is known.
-        idempotency_key: The key that the request carried; ask again with it, and nothing happens
-            twice.
-        request_id: The server's id of the exchange, for its support.
-        attempts: What became of each attempt, oldest first.
+        sent: `"no"` if the request was provably not sent, `"yes"` if the server received it,
+            `"unknown"` if neither is known.
+        idempotency_key: The idempotency key of the request; a repeat with this key has no second
+            effect.
+        request_id: The server's id of the call, for its support.
+        attempts: The attempts, oldest first.
     """
 
     message: str
@@ -49,18 +73,23 @@ class PayChainError(Exception):
     attempts: tuple[Attempt, ...] = ()
     advice: ClassVar[str] = ""
 
-    def __init__(self, message: str, *restored: object, **facts: Any) -> None:
+    def __init__(self, message: str, *restored: object, **facts: Unpack[Facts]) -> None:
         super().__init__(message)
         self.message = message
-        for known in restored:  # the second of `args`; a queue may have replaced it by its text
+        for known in restored:  # the second of `args`; a queue may pass its text instead
             if isinstance(known, Mapping):
                 self.__dict__.update(
                     (name, fact) for name, fact in known.items() if hasattr(type(self), name)
                 )
+        self.add(**facts)
+
+    def add(self, **facts: Unpack[Facts]) -> Self:
+        """Add facts to the error, and return it."""
         self.__dict__.update(facts)
+        return self
 
     @property
-    def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added after construction
+    def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added later
         """The message, and a dict of the facts that are plain JSON scalars."""
         facts = {
             name: fact
@@ -89,56 +118,54 @@ class PayChainError(Exception):
         return printable(f"{text} {self.advice}" if self.advice else text)
 
 
-# --- before anything is sent ---
+# --- errors before an attempt ---
 
 
 class ConfigurationError(PayChainError):
-    """Settings, or a use of the client, that cannot work."""
+    """Invalid settings, or an invalid use of the client."""
 
     sent: Sent = "no"
 
 
 class MissingCredentialError(ConfigurationError):
-    """The operation needs a key that the client was not given; `argument` names it."""
+    """Credential that the operation requires and the client does not have; `argument` names it."""
 
     argument: str | None = None
 
 
 class InvalidArgumentError(ConfigurationError, ValueError):  # pyright: ignore[reportIncompatibleVariableOverride] (`args`)
-    """Argument that cannot be meant as given; `argument` names it."""
+    """Invalid argument; `argument` names it."""
 
     argument: str | None = None
 
 
-# --- what never became an answer of the API ---
+# --- errors without a valid response ---
 
 
 class ConnectionFailedError(PayChainError):
-    """No answer came: the connection could not be made, or was lost (`sent` says which)."""
+    """Connection that could not be opened (`sent` is `"no"`), or was lost before the response."""
 
 
 class UntrustedServerError(ConnectionFailedError):
-    """Server whose certificate could not be verified: nothing was sent, and the call is not
-    repeated.
-    """
+    """Server whose certificate is not verified: nothing was sent, and the call is not retried."""
 
     sent: Sent = "no"
-    advice = "Check base_url, this machine's clock, and the certificates that it trusts."
+    advice = "Check base_url, the clock of this machine, and its trusted certificates."
 
 
 class RequestTimeoutError(PayChainError):
-    """The deadline of the call passed before an answer came."""
+    """Deadline of the call that passed before a response arrived."""
 
 
 class DecodeError(PayChainError):
-    """The server answered, and the answer does not say what it should; it is kept, and is never
-    asked for again by itself.
+    """Response that is not as documented; the call is not retried.
 
     Attributes:
-        path: Where the answer is wrong, such as `"$.amount.raw"`; None if it is no JSON at all.
+        path: The invalid part of the response, such as `"$.amount.raw"`; None if the response is
+            not JSON.
         status: The HTTP status.
-        data: The parsed answer, if it is JSON.
-        body: The raw answer, if it is not (its first 64 KiB).
+        data: The parsed response, if it is JSON.
+        body: The first 64 KiB of the response, if it is not JSON.
     """
 
     sent: Sent = "yes"
@@ -146,24 +173,27 @@ class DecodeError(PayChainError):
     status: int | None = None
     data: Any = None
     body: bytes | None = None
-    advice = "The server has handled the request: its answer is in this error's `data` or `body`."
+    advice = "The server has handled the request; `data` or `body` of this error is the response."
 
 
 class LedgerError(PayChainError):
-    """Ledger that could not record the intent, so nothing was sent."""
+    """Failure of the ledger to record the intent; nothing was sent."""
 
     sent: Sent = "no"
 
 
 class OutcomeUnknownError(PayChainError):
-    """A request from long ago was never answered, and is too old to be sent again by itself."""
+    """Earlier request without a response, not sent again since it might take effect twice."""
 
     sent: Sent = "unknown"
 
 
 class WaitTimeoutError(PayChainError):
-    """The invoice (or the gateway's payment) did not come to its end in time; `invoice` (or
-    `payment`) is as it was last seen.
+    """Wait that ended before a terminal status.
+
+    Attributes:
+        invoice: The invoice as last read, or None.
+        payment: The gateway's payment as last read, or None.
     """
 
     invoice: Invoice | None = None
@@ -171,24 +201,24 @@ class WaitTimeoutError(PayChainError):
 
 
 class WebhookVerificationError(PayChainError):
-    """Webhook that is not proven to be from the API: answer it with 400, and do nothing else."""
+    """Webhook that is not verified as the API's: respond with 400, and ignore it."""
 
     sent: Sent = "no"
 
 
-# --- answers of the API that are errors ---
+# --- error responses of the API ---
 
 
 class APIError(PayChainError):
-    """The server answered with an error.
+    """Error response of the server.
 
     Attributes:
         status: The HTTP status.
-        code: The API's own code, such as `"VALIDATION_ERROR"`; codes are added over time, so any
-            text may come.
-        details: What the answer's `details` held, as parsed JSON.
-        fields: What is wrong with which field, by its name on the wire; empty if the answer does
-            not say so in the gateway's way.
+        code: The API's code, such as `"VALIDATION_ERROR"`; any text, since codes are added over
+            time.
+        details: The `details` of the response, as parsed JSON.
+        fields: The problems of each field, by its name on the wire; empty if the response does not
+            list them as the gateway does.
     """
 
     sent: Sent = "yes"
@@ -203,44 +233,44 @@ class APIError(PayChainError):
             details = self.details or self.fields
             return f"{headline} {str(details)[:_SHOWN_DETAILS]}" if details else headline
         except RecursionError:
-            return f"{headline} (details that are nested too deeply to be shown)"
+            return f"{headline} (details omitted: nested too deeply)"
 
 
 class BadRequestError(APIError):
-    """400: the body, the query or the state of the business does not allow this."""
+    """400 or 422: the body, the query or the state of the business does not permit the request."""
 
-    advice = "Mend the request before sending it again."
+    advice = "Correct the request before you send it again."
 
 
 class AuthenticationError(APIError):
     """401: the key or session is missing, wrong or revoked."""
 
-    advice = "Check the key, and that it is of this environment."
+    advice = "Check the key, and that it belongs to this environment."
 
 
 class PermissionDeniedError(APIError):
-    """403: this key, or this kind of key, may not do that."""
+    """403: the key, or this kind of key, does not permit the operation."""
 
     advice = "Check the kind of key, its permissions and its policy."
 
 
 class NotFoundError(APIError):
-    """404: it does not exist, or another business owns it."""
+    """404: the resource does not exist, or belongs to another business."""
 
     advice = "Check the id and the environment."
 
 
 class ConflictError(APIError):
-    """409: the request conflicts with what is there."""
+    """409: the request conflicts with the current state."""
 
-    advice = "Read the resource before asking again."
+    advice = "Read the resource before you repeat the request."
 
 
 class IdempotencyKeyMismatchError(ConflictError):
-    """Idempotency key that was used before with another body.
+    """Idempotency key of an earlier request with another body.
 
     Attributes:
-        known: The result that the ledger has for the key, as the operation returns it (plain JSON
+        known: The result of that request in the ledger, as the operation returns it (plain JSON
             from `request`), or None.
     """
 
@@ -249,22 +279,22 @@ class IdempotencyKeyMismatchError(ConflictError):
 
 
 class IdempotencyInProgressError(ConflictError):
-    """A request with this key is still being handled."""
+    """Request with this idempotency key that is still in progress."""
 
-    advice = "Ask again with the same key, or read the resource."
+    advice = "Repeat the request with the same key, or read the resource."
 
 
 class DuplicateRequestError(ConflictError):
-    """The server takes this for a repeat of a create that it has already accepted."""
+    """Request that the server regards as a repeat of an accepted one."""
 
-    advice = "It has been created: find it by your reference before asking again."
+    advice = "The resource exists: find it by your reference before you repeat the request."
 
 
 class RateLimitError(APIError):
-    """429: too many requests; `retry_after` is what the server asked for, in seconds, or None."""
+    """429: too many requests; `retry_after` is the requested wait in seconds, or None."""
 
     retry_after: float | None = None
-    advice = "Wait before asking again, and ask less often."
+    advice = "Wait before the next request, and send fewer."
 
 
 class ServerError(APIError):
@@ -272,8 +302,8 @@ class ServerError(APIError):
 
     retry_after: float | None = None
     advice = (
-        "Ask again later, with the same idempotency key; without one, look first whether it "
-        "was done."
+        "Repeat the request later with the same idempotency key; without a key, check first "
+        "whether it took effect."
     )
 
 
@@ -291,7 +321,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     422: BadRequestError,
     429: RateLimitError,
 }
-# What the codes mean where the status does not say it: an error envelope that came with a 200.
+# The statuses of codes, for an error envelope in a response with status 200.
 _CODE_STATUS = {
     "VALIDATION_ERROR": 400,
     "UNAUTHORIZED": 401,
@@ -303,7 +333,7 @@ _CODE_STATUS = {
 
 
 def api_error_class(status: int, code: str | None) -> type[APIError]:
-    """Return the class of error that an answer with this status and code is."""
+    """Return the error class of a response with this status and code."""
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status < 400:

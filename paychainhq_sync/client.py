@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 
 
 class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
-    """The blocking client of the PayChainHQ API; use it as `with PayChainHQ(...) as
-    pay:`.
+    """Blocking client of the PayChainHQ API: `with PayChainHQ(...) as pay:`.
 
-    Its connections are opened by the first call. Several threads may share it; a forked process
-    opens its own.
+    The first call opens the connections. Threads may share the client; a forked process opens its
+    own connections.
 
     Args:
         api_key: The standard key.
@@ -59,21 +58,21 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         retry: The policy for transient failures; None turns retries off.
         rate_limit: One or several limits on the requests of this client.
         idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records
-            each mutation that has an idempotency key before it is sent; it stays yours to close.
-            One file belongs to one environment.
+            each mutation with an idempotency key before it is sent. You close it. One file belongs
+            to one environment.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
         session: Not for this client: a session belongs to a loop.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default
-            one that does so against the system's certificates.
+        ssl: Your own TLS context, which must verify certificates and host names; by default a
+            context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your keys
-            can then be read on the way.
+        allow_insecure_http: Allow plain http to another host or proxy, which exposes your keys to
+            the network.
 
     Raises:
-        ConfigurationError: The settings cannot work, or would endanger a key.
+        ConfigurationError: A setting is invalid, or would expose a key.
 
     Source: seed 000; the base URL: the public guide to the REST API.
     """
@@ -152,8 +151,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         retry: RetryPolicy | None = UNCHANGED,
         business_id: str | None = UNCHANGED,
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing
-        it does nothing.
+        """Return a view of this client with other options; closing the view does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -176,8 +174,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         auth: Auth | None = "api_key",
         idempotency_key: str | None = None,
     ) -> Any:
-        """Send a request that this package does not model yet, with the same retries, limits and
-        errors.
+        """Send a request without a model, with the retries, limits and errors of other calls.
 
         Args:
             method: The HTTP method.
@@ -186,7 +183,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
             query: The query's names and values.
             auth: The credential: `"api_key"`, `"payout_key"`, `"contract_key"`, `"dashboard"`, or
                 None.
-            idempotency_key: The idempotency key. A mutation without one is never repeated once the
+            idempotency_key: The idempotency key. A mutation without one is not retried once the
                 server may have received it. Withdrawals need one (seed 001).
 
         Returns:

@@ -42,17 +42,17 @@ HEADER = (
 # Replacements in docstrings for code without await. Each rule must match somewhere, or it is out of
 # date.
 VOICE = {
-    r"The asynchronous client of the PayChainHQ API; use it as `async ": (
-        "The blocking client of the PayChainHQ API; use it as `"
+    r"Asynchronous client of the PayChainHQ API: `async ": (
+        "Blocking client of the PayChainHQ API: `"
     ),
-    r"The asynchronous client of the bearer-token payment gateway; use it as `async ": (
-        "The blocking client of the bearer-token payment gateway; use it as `"
+    r"Asynchronous client of the payment gateway: `async ": (
+        "Blocking client of the payment gateway: `"
     ),
-    r"Its connections are opened by the first call and belong to the event loop that made it\.": (
-        "Its connections are opened by the first call. Several threads may share it; a forked "
-        "process opens its own."
+    r"The first call opens the connections, which belong to its event loop\.": (
+        "The first call opens the connections. Threads may share the client; a forked process "
+        "opens its own connections."
     ),
-    r"An `aiohttp\.ClientSession` of your own, which stays yours to close\.": (
+    r"Your own `aiohttp\.ClientSession`, which you close\.": (
         "Not for this client: a session belongs to a loop."
     ),
     r": `await` one page, or iterate over all\.": (

@@ -1,1 +1,1 @@
-"""Ground of the package: no event loop, no network."""
+"""Foundation of the package: no event loop, no network."""

@@ -1,4 +1,4 @@
-"""Keys: the form in which they are held, and the operations that each is for."""
+"""Credentials: concealed keys, and the operations that each authenticates."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Literal, Protocol
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq._core.secrets import Secret, SecretBytes
-from paychainhq._core.validators import content, header_value
+from paychainhq._core.validators import checked, content, header_value, instance_of
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 __all__ = [
@@ -26,13 +27,11 @@ __all__ = [
 ]
 
 Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
-"""What an operation may take; the last two are the gateway's: the OAuth2 token, or whichever token
-there is.
-"""
+"""Credential of an operation; the last two are the gateway's: the OAuth2 token, or any token."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
-# A dashboard session may not rewrite what frames the message or says who asks for what.
+# A dashboard session may not set the headers that frame a message or identify a request.
 _FIXED_HEADERS = {
     "accept-encoding",
     "connection",
@@ -49,10 +48,10 @@ _FIXED_HEADERS = {
 
 
 def conceal(value: Any) -> Any:
-    """Return a copy that no frame shows, of text, bytes, and containers of these; anything else is
-    left for a check to refuse.
+    """Return a copy of a value with concealed text and bytes, in containers too.
 
-    A `UserString`, and a URL object that may hold a password (of yarl, for instance), become text.
+    A `UserString`, and a URL object that may hold a password (such as yarl's), become text. Any
+    other value is returned as it is, for a later check.
     """
     if isinstance(value, str):
         return Secret(str.__str__(value))
@@ -69,17 +68,17 @@ def conceal(value: Any) -> Any:
 
 @attrs.frozen(init=False)
 class DashboardSession:
-    """What authenticates a dashboard session, for the operations that take no API key.
+    """Credential of a dashboard session, for the operations that accept no API key.
 
-    The public pages name neither the header nor the step-up of a dashboard session, so the operator
-    supplies both here.
+    The public pages name neither the header nor the step-up of a dashboard session, so you supply
+    both.
 
     Args:
-        headers: Header names and values that are sent with dashboard operations, and with nothing
-            else.
+        headers: The header names and values that authenticate the session; only dashboard
+            operations send them.
 
     Raises:
-        ConfigurationError: There is none, or one that a session may not set.
+        ConfigurationError: There are no headers, or one that a session may not set.
 
     Source: seed 000, "Auth model".
     """
@@ -88,11 +87,11 @@ class DashboardSession:
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         headers = conceal(headers)
-        # Before the checks: a traceback of theirs may want the repr.
+        # Before the checks, whose tracebacks may show the repr.
         object.__setattr__(self, "headers", headers)
         if not isinstance(headers, Mapping) or not headers:
             raise ConfigurationError(
-                "DashboardSession needs the headers that your dashboard session sends"
+                "DashboardSession needs headers: pass those that your dashboard session sends"
             )
         for name, value in headers.items():
             if (
@@ -106,25 +105,13 @@ class DashboardSession:
             header_value(f"DashboardSession header {name!r}", value)
 
 
-def _checked_session(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not isinstance(value, DashboardSession):
-        raise ConfigurationError(
-            f"{field.name} must be a DashboardSession, not {type(value).__name__}"
-        )
-
-
-def _checked_key(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        header_value(field.name, value)
-
-
 def key() -> Any:
-    """A key or token that may be left out."""
-    return attrs.field(default=None, converter=conceal, validator=_checked_key)
+    """Return the field of an optional key or token."""
+    return attrs.field(default=None, converter=conceal, validator=optional(checked(header_value)))
 
 
 class Keyring(Protocol):
-    """What authenticates the operations of one client."""
+    """Credentials of one client, of either API."""
 
     def require(self, auth: Auth | None, operation: str) -> None: ...
 
@@ -133,28 +120,27 @@ class Keyring(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Credentials:
-    """The keys of one client. Each operation takes the one that it is for; public operations take
-    none.
-    """
+    """Keys of one client. Each operation requires one of them; public operations require none."""
 
     api_key: str | None = key()
     payout_key: str | None = key()
     contract_key: str | None = key()
-    dashboard: DashboardSession | None = attrs.field(default=None, validator=_checked_session)
+    dashboard: DashboardSession | None = attrs.field(
+        default=None, validator=optional(checked(instance_of(DashboardSession)))
+    )
 
     def require(self, auth: Auth | None, operation: str) -> None:
-        """Raise `MissingCredentialError`, before anything is sent, if there is not what
-        authenticates `operation`.
-        """
+        """Raise `MissingCredentialError` if the client lacks the credential of an operation."""
         if auth is not None and getattr(self, auth) is None:
             raise MissingCredentialError(
-                f"{operation} needs PayChainHQ({auth}=...), which this client was not given",
+                f"{operation} needs {auth}, which this client does not have: pass {auth}=... to "
+                "PayChainHQ",
                 operation=operation,
                 argument=auth,
             )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the headers that authenticate `operation`; raises `MissingCredentialError`."""
+        """Return the headers that authenticate an operation; raises `MissingCredentialError`."""
         self.require(auth, operation)
         if auth is None:
             return {}
@@ -162,13 +148,10 @@ class Credentials:
         return credential.headers if auth == "dashboard" else {"x-api-key": credential}
 
     def refuse_live_keys(self) -> None:
-        """Raise if a key says of itself that it is a live one: a guard against accidents, not a
-        fact about keys.
-        """
+        """Raise `ConfigurationError` if a key is marked as live, as a guard against accidents."""
         for name in ("api_key", "payout_key", "contract_key"):
             if "_live_" in (getattr(self, name) or ""):
                 raise ConfigurationError(
-                    f"{name} is marked _live_, but environment='sandbox' was asked for: never "
-                    "share a live key into sandbox"
-                    " tooling (seed 000)"
+                    f"{name} is marked _live_, but the environment is sandbox: pass a sandbox key "
+                    "(seed 000)"
                 )

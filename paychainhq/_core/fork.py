@@ -1,17 +1,14 @@
-"""Measures that let parent and child go on after a fork, each with connections and ledgers of its
-own.
+"""Fork handlers: parent and child each have their own connections and ledgers.
 
-A child that drops an inherited connection, or only exits, takes the parent's socket out of the
-event loop's shared epoll instance, or says good-bye in its TLS session. So the child first points
-each inherited descriptor at the null device: whatever is finalised there afterwards, in whatever
-order, can reach nothing. What the child inherits is never used and never finalised before its end.
+A child that finalises an inherited connection, even at its exit, removes the parent's socket from
+the epoll instance that both share, or sends TLS close_notify. So the child first redirects each
+inherited descriptor to the null device, and keeps the inherited objects until its end, unused.
 
-A file of SQLite's is worse: its library keeps in memory which locks the process holds, and the
-child would believe that it holds its parent's. So such a file is closed before the fork, and parent
-and child open it anew when they need it.
+SQLite keeps the locks of a process in memory, so a child would believe that it holds the locks of
+its parent. So SQLite files are closed before a fork, and reopened on demand in parent and child.
 
-A server such as uWSGI forks by C's `fork()`, and Python runs no hook then. The child finds that out
-by its process id, when it first uses or drops something that it has inherited.
+A server such as uWSGI calls C's `fork()`, for which Python runs no hook. The child then detects the
+fork by its process id, when it first uses or finalises an inherited object.
 """
 
 from __future__ import annotations
@@ -26,37 +23,35 @@ from weakref import WeakValueDictionary
 
 
 class Inheritor(Protocol):
-    """Object that a forked child inherits with something in it that belongs to the parent."""
+    """Object of which a forked child inherits resources of the parent."""
 
     def forget_inherited(self) -> object:
-        """Let go of what belongs to the parent, and return it."""
+        """Release the resources of the parent, and return them."""
         ...
 
 
 class Closer(Inheritor, Protocol):
-    """Object that is closed before a fork. In the child, `forget_inherited` takes the place of
-    `after_fork_in_parent`.
-    """
+    """Object that is closed before a fork; in the child, only `forget_inherited` is called."""
 
     def before_fork(self) -> None:
-        """Wait for what is under way, close, and let nobody begin."""
+        """Wait for operations in progress, close, and block new ones."""
         ...
 
     def after_fork_in_parent(self) -> None:
-        """Let others begin again."""
+        """Permit operations again."""
         ...
 
 
-# In the order in which they were made. Unlike a `WeakSet`, which cannot be read while another
-# thread adds to it, the references are read in one step.
+# In order of creation. Unlike a `WeakSet`, which cannot be read while another thread adds to it,
+# the references are read in one step.
 _numbers = count()
 _sockets: WeakValueDictionary[int, socket.socket] = WeakValueDictionary()
 _inheritors: WeakValueDictionary[int, Inheritor] = WeakValueDictionary()
 _closers: WeakValueDictionary[int, Closer] = WeakValueDictionary()
 _inherited: list[object] = []
 
-# Held during a fork: one thread forks at a time, and nobody makes a closer meanwhile. Reentrant: a
-# signal handler may fork too.
+# Held during a fork: one thread forks at a time, and no closer is created meanwhile. Reentrant,
+# since a signal handler may fork too.
 _gate = RLock()
 _closed: list[list[Closer]] = []
 _process = os.getpid()
@@ -64,7 +59,7 @@ _late: dict[int, Any] = {}
 
 
 def tracked_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Make the socket of a connection, and remember it."""
+    """Return a new socket, which forked children redirect."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     _sockets[next(_numbers)] = made
@@ -72,13 +67,14 @@ def tracked_socket(address: tuple[Any, ...]) -> socket.socket:
 
 
 def forget_in_child(inheritor: Inheritor) -> None:
-    """Have each forked child let go of what belongs to the parent."""
+    """Register an object whose inherited resources each forked child releases."""
     _inheritors[next(_numbers)] = inheritor
 
 
 def close_for_fork(closer: Closer) -> None:
-    """Have it closed before each fork. To be called before it is opened: this waits for the end of
-    a fork that has begun.
+    """Register an object that is closed before each fork.
+
+    To be called before the object is opened: the call waits for the end of a fork in progress.
     """
     with _gate:
         _closers[next(_numbers)] = closer
@@ -86,7 +82,7 @@ def close_for_fork(closer: Closer) -> None:
 
 
 def notice_fork() -> None:
-    """Let go of what belongs to the parent, if this is a child that Python was not told of."""
+    """Release the resources of the parent if this is a child for which no hook ran."""
     process = os.getpid()
     if process != _process:
         with _late.setdefault(process, RLock()):
@@ -106,7 +102,7 @@ def _before() -> None:
 
 
 def _in_parent() -> None:
-    # A signal handler that raised in `_before` has left out a step.
+    # A signal handler that raised in `_before` has skipped a step.
     for closer in _closed.pop() if _closed else ():
         with suppress(RuntimeError):
             closer.after_fork_in_parent()

@@ -1,4 +1,4 @@
-"""Operation: one endpoint of an API as data, and the request that arguments make of it."""
+"""Operations: endpoints as data, and the path and body of a call."""
 
 from __future__ import annotations
 
@@ -63,10 +63,13 @@ class Operation(Generic[T]):
             give none.
         body: The fields of its body by their names in Python.
         query: The fields of its query by their names in Python.
-        holds_secret: Whether the request or the response holds a secret, which is then masked.
+        holds_secret: Whether the request or the response holds a secret, which is then concealed.
         inside: The one field of the response that holds the result; None if the whole response
             does.
         source: The page that documents it, if not in the seed documents.
+        placeholders: The names of the ids in the path.
+        account: The arguments of which a call needs one; the client's own id is the default of the
+            first.
     """
 
     name: str
@@ -87,8 +90,14 @@ class Operation(Generic[T]):
             lambda self: tuple(re.findall(r"{(\w+)}", self.path)), takes_self=True
         ),
     )
-    # Derived from the above once, for speed of each call: the path in pieces, and the fields as
-    # rows.
+    account: tuple[str, ...] = attrs.field(
+        repr=False,
+        default=attrs.Factory(
+            lambda self: ("business_id",) if "business_id" in self.placeholders else (),
+            takes_self=True,
+        ),
+    )
+    # Derived once, for the speed of calls: the path in pieces, and the fields as rows.
     _start: str = attrs.field(init=False, repr=False)
     _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
     _body: tuple[_Row, ...] = attrs.field(init=False, repr=False)
@@ -106,8 +115,9 @@ class Operation(Generic[T]):
         return self._response()
 
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-        """Check the arguments and return the path (with its query) and the body; None stands for an
-        omitted argument.
+        """Check the arguments, and return the path with its query and the body.
+
+        None stands for an omitted argument.
         """
         try:
             path = self._start

@@ -1,6 +1,4 @@
-"""Checks of JSON that a caller passes as it is: an invoice's metadata, the body of a plain
-request.
-"""
+"""Checks of JSON from a caller: an invoice's metadata, the body of a plain request."""
 
 from __future__ import annotations
 
@@ -17,9 +15,9 @@ _EXACT = frozenset({str, int, bool, type(None)})
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
-    """Check a mapping that JSON can hold as it is: text keys, no NaN, nothing that only Python has.
+    """Check a mapping that JSON represents without change: text keys, no NaN, no Python types.
 
-    Its keys are sorted, so that the same mapping is always the same bytes.
+    The keys are sorted, so that equal mappings become equal bytes.
     """
     if not isinstance(value, Mapping):
         invalid(name, f"must be a mapping, not {type(value).__name__}")
@@ -29,23 +27,21 @@ def json_object(name: str, value: object) -> dict[str, Any]:
         invalid(name, "is nested too deeply")
     try:
         orjson.dumps(checked)
-    except TypeError:  # a long integer, deep nesting, or half a surrogate pair
+    except TypeError:  # a long integer, deep nesting, or a lone surrogate
         dump_plain(name, checked)
     return checked
 
 
 def plain(name: str, value: object) -> Any:
-    """Copy a value that is JSON as it is, with each part reduced to JSON's own types, and keys
-    sorted.
-    """
+    """Return a copy of a JSON value in exact built-in types, with sorted keys."""
     if type(value) in _EXACT:
         return value
     if isinstance(value, dict):
         items = {content(key): item for key, item in value.items()}
         if not all(isinstance(key, str) for key in items):
-            invalid(name, "holds a key that is not a string, which JSON would change")
+            invalid(name, "has a key that is not a string: JSON keys are strings")
         if len(items) < len(value):
-            invalid(name, "holds two keys that JSON cannot tell apart")
+            invalid(name, "has two keys that are equal in JSON")
         return {key: plain(name, items[key]) for key in sorted(items)}
     if isinstance(value, list):
         return [plain(name, item) for item in value]
@@ -56,13 +52,15 @@ def plain(name: str, value: object) -> Any:
     if isinstance(value, float):
         number = float.__float__(value)
         return (
-            number if math.isfinite(number) else invalid(name, f"holds {number}, which is no JSON")
+            number
+            if math.isfinite(number)
+            else invalid(name, f"contains {number}, which JSON cannot represent")
         )
-    return invalid(name, f"holds a {type(value).__name__}, which is no JSON")
+    return invalid(name, f"contains a {type(value).__name__}, which JSON cannot represent")
 
 
 def dump_plain(name: str, value: object) -> bytes:
-    """Return plain JSON as bytes; anything else is refused."""
+    """Return plain JSON as bytes; raises `InvalidArgumentError` for any other value."""
     try:
         return json.dumps(
             value, allow_nan=False, separators=(",", ":"), ensure_ascii=False

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import attrs
 
-from paychainhq._core.validators import at_least, seconds
+from paychainhq._core.validators import at_least, checked, seconds
 
-
-def _seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    seconds(field.name, value)
-
-
-def _positive(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    at_least(1, field.name, value)
+_seconds = checked(seconds)
+_positive = checked(partial(at_least, 1))
 
 
 @attrs.frozen
 class RetryPolicy:
-    """How a call meets failures that may pass.
+    """Policy for transient failures: attempts, and the waits between them.
 
     Args:
-        attempts: The most attempts that a call makes, the first included.
-        attempt_timeout: Seconds that one attempt may take.
-        first: The longest wait before the second attempt, in seconds; it doubles with each further
-            one. The wait itself is drawn evenly between nothing and that (full jitter).
-        cap: The longest wait before any attempt, in seconds.
+        attempts: The largest number of attempts of a call, the first included.
+        attempt_timeout: The longest duration of an attempt in seconds.
+        first: The longest wait before the second attempt in seconds; it doubles with each further
+            attempt. The wait is drawn uniformly from zero to this value (full jitter).
+        cap: The longest wait before any attempt in seconds.
     """
 
     attempts: int = attrs.field(default=6, validator=_positive)
@@ -37,12 +32,13 @@ class RetryPolicy:
 
 @attrs.frozen
 class RateLimit:
-    """At most `rate` requests in `per` seconds.
+    """Limit of `rate` requests in `per` seconds.
 
     Args:
-        rate: Requests in each period.
+        rate: The number of requests in each period.
         per: The length of the period in seconds.
-        burst: How many may go at once after a pause; by default `rate`, but at least 1.
+        burst: The number of requests that may be sent at once after a pause; by default `rate`,
+            but at least 1.
     """
 
     rate: float = attrs.field(validator=_seconds)

@@ -1,4 +1,4 @@
-"""Text and bytes that do not show what they hold."""
+"""Text and bytes with a masked repr."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 class Secret(str):
     """Text with a masked repr, which a pickle leaves out.
 
-    Otherwise it is an ordinary `str`, so that HTTP libraries send it as it is, while tracebacks
-    with locals, logs of dictionaries and reprs of their objects stay clean.
+    Otherwise it is an ordinary `str`: HTTP libraries send it, while tracebacks with locals, logs
+    and reprs do not show it.
     """
 
     __slots__ = ()
@@ -28,14 +28,14 @@ class Secret(str):
 
 
 class SecretBytes(bytes):
-    """Bytes with a masked repr, such as the body of an answer that holds a new key."""
+    """Bytes with a masked repr, such as the body of a response with a new key."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "b'***'"
 
-    __str__ = __repr__  # bytes have no text of their own: theirs would show all
+    __str__ = __repr__  # the `str()` of bytes would show them
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (SecretBytes, (b"***",))

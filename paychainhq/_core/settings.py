@@ -1,4 +1,4 @@
-"""The settings of a client, checked before anything is sent."""
+"""Settings of a client: base URL and environment variables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from paychainhq._core.secrets import Secret
 from paychainhq._core.validators import content
 from paychainhq.errors import ConfigurationError
 
-# A host name (of any script) or an IP address, and a port. Nothing may follow the brackets of an
-# IPv6 address but a port.
+# A host name (of any script) or an IP address, and a port. Only a port may follow the brackets of
+# an IPv6 address.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+)(?::[0-9]+)?")
 
 LIVE_URL = "https://api.paychainhq.io"
@@ -34,7 +34,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_http: bool) -> str:
-    """Return the origin (and prefix, if any) that paths beginning with `/api/` are put behind."""
+    """Return the address, without `/api/v1`, that precedes the path of each request."""
     if environment not in ("live", "sandbox"):
         shown = (
             f'"{content(environment)}"'
@@ -45,7 +45,7 @@ def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_h
     if base_url is None:
         if environment == "sandbox":
             raise ConfigurationError(
-                "the sandbox's base URL is not published: pass base_url=..., which is in your "
+                "the base URL of the sandbox is not published: pass base_url=... from your "
                 "dashboard or onboarding materials"
             )
         return LIVE_URL
@@ -53,19 +53,21 @@ def resolve_base_url(environment: str, base_url: str | None, *, allow_insecure_h
 
 
 def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -> str:
-    """Return a base URL without the path that it may end with, or refuse one that does not say
-    safely where keys go.
+    """Return a base URL without its ending; raises `ConfigurationError` for an unsafe one.
+
+    Args:
+        base_url: The URL.
+        ending: A path that the URL may end with.
+        allow_insecure_http: Allow plain http to another host.
     """
     if not isinstance(base_url, str):
         raise ConfigurationError(f"base_url must be a string, not {type(base_url).__name__}")
     if "@" in base_url:
-        raise ConfigurationError("base_url must hold no user name and no password")
+        raise ConfigurationError("base_url must contain no user name and no password")
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname or "", url.port
-        host.encode(
-            "idna"
-        )  # a host with an empty label, or with one that is too long, cannot be looked up
+        host.encode("idna")  # raises for an empty or overlong label, which DNS does not allow
     except ValueError:
         url, host = urlsplit(""), ""
     if not _HOST.fullmatch(url.netloc):
@@ -87,7 +89,7 @@ def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -
         )
     if url.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ConfigurationError(
-            f"plain http to {host} would show your keys to the network: use https, or pass "
+            f"plain http to {host} would expose your keys to the network: use https, or pass "
             "allow_insecure_http=True"
         )
     prefix = url.path.rstrip("/").removesuffix(ending)
@@ -107,9 +109,7 @@ _VARIABLES = {
 def environment_settings(
     environ: Mapping[str, str] | None = None, names: Mapping[str, str] = _VARIABLES
 ) -> dict[str, Any]:
-    """Read a client's settings from environment variables; those that are unset or empty are left
-    out.
-    """
+    """Return a client's settings from environment variables, without unset and empty ones."""
     environ = os.environ if environ is None else environ
     found = {
         setting: environ[variable] for variable, setting in names.items() if environ.get(variable)

@@ -1,5 +1,7 @@
-"""Checks of what a caller passes: each takes one argument and returns what goes on the wire, or
-raises `InvalidArgumentError`.
+"""Checks of arguments and settings.
+
+A check takes the name and the value of an argument, and returns the value for the wire, or raises
+`InvalidArgumentError`.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from paychainhq._core.secrets import Secret
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 
 Money = str | int | Decimal
-"""An amount, as the caller writes it; a float is refused."""
+"""Amount as an argument; a float is invalid."""
 
 Check = Callable[[str, Any], Any]
 
-_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
@@ -37,12 +39,17 @@ _LONGEST_KEY = 255
 _DAYS_OF_A_KEY = 365
 _LONGEST_AMOUNT = 80
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,39})?", re.ASCII)
-_TOO_LARGE = 10**_LONGEST_AMOUNT  # beyond a few thousand digits Python does not even print an int
+_TOO_LARGE = 10**_LONGEST_AMOUNT  # Python does not print an int of a few thousand digits
 
 
 def invalid(argument: str, problem: str) -> NoReturn:
     """Raise `InvalidArgumentError`."""
     raise InvalidArgumentError(f"{argument} {problem}", argument=argument)
+
+
+def checked(check: Check) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an attrs field that applies a check to its value."""
+    return lambda instance, field, value: check(field.name, value)
 
 
 def wire_name(name: str) -> str:
@@ -53,15 +60,14 @@ def wire_name(name: str) -> str:
 # --- text ---
 
 
-# The first lines of the checks of texts and numbers are for nearly all values: the rest costs
+# The checks of texts and numbers begin with a fast case for nearly all values: the rest costs
 # several times as much.
 
 
 def content(value: Any) -> Any:
-    """Return text as an exact `str`, so that a member of `class Token(str, Enum)` is its value; a
-    `Secret` stays one.
+    """Return text as an exact `str`, such as the value of a member of `class Token(str, Enum)`.
 
-    Anything else is returned as it is.
+    A `Secret` stays one, and other values are returned as they are.
     """
     return str.__str__(value) if isinstance(value, str) and type(value) is not Secret else value
 
@@ -75,7 +81,7 @@ def any_text(name: str, value: object) -> str:
     try:
         exact.encode()
     except UnicodeEncodeError:
-        invalid(name, "holds a half of a surrogate pair, which no encoding can carry")
+        invalid(name, "contains a lone surrogate, which UTF-8 cannot encode")
     return exact
 
 
@@ -89,10 +95,10 @@ def text(name: str, value: object) -> str:
 
 
 def reference(name: str, value: object) -> str:
-    """Check the caller's own name for something.
+    """Check a reference, the caller's own name for a request or a resource.
 
-    The server compares such names as they are, so a stray space or byte order mark would make one
-    order into two. Inside a name, only control characters are refused: joiners belong to emoji and
+    The server compares references exactly, so a stray space or byte order mark would turn one order
+    into two. Inside a reference, only control characters are invalid: joiners belong to emoji and
     to several scripts.
     """
     if (
@@ -107,16 +113,15 @@ def reference(name: str, value: object) -> str:
     if any(c.isspace() or category(c) in ("Cc", "Cf") for c in (value[0], value[-1])):
         invalid(
             name,
-            "must not begin or end with white space or with a character that is not shown: "
-            f"{value[:40]!a}",
+            f"must not begin or end with white space or an invisible character: {value[:40]!a}",
         )
     if any(category(c) == "Cc" for c in value):
-        invalid(name, f"must not hold control characters: {value[:40]!a}")
+        invalid(name, f"must not contain control characters: {value[:40]!a}")
     return value
 
 
 def path_segment(name: str, value: object) -> str:
-    """Check an id or symbol that becomes one segment of a path, and can become nothing else."""
+    """Check an id or symbol, and return it as exactly one segment of a path."""
     value = any_text(name, value)
     if _PLAIN_ID.fullmatch(value) and len(value) <= _LONGEST_ID:
         return value
@@ -124,16 +129,15 @@ def path_segment(name: str, value: object) -> str:
         invalid(name, "must not be empty")
     if len(value) > _LONGEST_ID:
         invalid(name, f"is longer than {_LONGEST_ID} characters")
-    normal = normalize(
-        "NFKC", value
-    )  # a server may do so too, and make dots and slashes of their look-alikes
+    # As a server may do, which turns look-alikes into dots and slashes.
+    normal = normalize("NFKC", value)
     if (
         set(normal) <= {"."}
         or any(c in _OF_PATHS for c in normal)
         or any(map(str.isspace, value))
         or not value.isprintable()
     ):
-        invalid(name, f"cannot be an id: {value[:40]!r} would change the path of the request")
+        invalid(name, f"is not a valid id: {value[:40]!r} would change the path of the request")
     return quote(value, safe="")
 
 
@@ -146,7 +150,7 @@ def idempotency_key(name: str, value: object) -> str:
 
 
 def header_value(name: str, value: object) -> str:
-    """Check what a header line can hold, such as a key."""
+    """Check the value of a header, such as a key."""
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
         kind = (
             ""
@@ -171,7 +175,7 @@ def some_texts(name: str, value: object) -> list[str]:
 
 
 def networks(name: str, value: object) -> list[str]:
-    """IPv4 addresses or CIDR blocks."""
+    """Check IPv4 addresses or CIDR blocks."""
     result = texts(name, value)
     for i, item in enumerate(result):
         try:
@@ -188,14 +192,13 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
     if isinstance(value, float):
         invalid(
             name,
-            f"must not be a float: {value!r} is not exactly what was meant; pass a str, an int or "
-            "a Decimal",
+            f"must not be a float, since {value!r} may be rounded: pass a str, an int or a Decimal",
         )
     if isinstance(value, Decimal):
-        value = Decimal(value)  # of a subclass, its value
+        value = Decimal(value)  # the value of a subclass
         if not value.is_finite():
             invalid(name, f"must be a finite number, not {value}")
-        # A huge exponent would be spelled out as gigabytes of zeros, only to be refused.
+        # A huge exponent would be written as gigabytes of zeros, and then be invalid.
         written = format(value, "f") if abs(value.adjusted()) < _LONGEST_AMOUNT else str(value)
     elif isinstance(value, str):
         written = str.__str__(value)
@@ -203,7 +206,7 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
         written = str(_bounded(name, value))
     else:
         invalid(name, f"must be a str, an int or a Decimal, not {type(value).__name__}")
-    if len(written) > _LONGEST_AMOUNT or not _DECIMAL.fullmatch(written):
+    if len(written) > _LONGEST_AMOUNT or not _PLAIN_DECIMAL.fullmatch(written):
         invalid(
             name, f"must be a plain decimal number such as '150' or '0.50', not {written[:80]!r}"
         )
@@ -211,9 +214,7 @@ def _amount(name: str, value: object) -> tuple[str, Decimal]:
 
 
 def _bounded(name: str, value: int) -> int:
-    """Return the value of an int, whatever its class says; a very long one, which Python might not
-    print, is refused.
-    """
+    """Return the value of an int of any class; one that Python may not print is invalid."""
     value = int.__int__(value)
     return (
         value
@@ -262,7 +263,7 @@ def days(name: str, value: object) -> int:
 
 
 def at_most(number: str, check: Check) -> Check:
-    """The same check, with a documented upper bound."""
+    """Return a check with an upper bound, from the documents."""
 
     def bounded(name: str, value: object) -> Any:
         checked = check(name, value)
@@ -291,8 +292,9 @@ def _sequence(name: str, value: object) -> list[Any]:
 
 
 def records(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Check:
-    """A non-empty sequence of mappings (or of models) with these fields, named as in Python or as
-    in the documents.
+    """Return a check of a non-empty sequence of mappings or models with these fields.
+
+    The names are those of Python, or those of the documents.
     """
     checks = {**required, **optional}
     names: dict[object, str] = {wire_name(name): name for name in checks}
@@ -311,7 +313,7 @@ def records(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Che
         for key, item in value.items():
             known = names.get(content(key), content(key))
             if known not in checks:
-                invalid(f"{name}.{key}", f"is not known; the fields are {', '.join(checks)}")
+                invalid(f"{name}.{key}", f"is unknown; the fields are {', '.join(checks)}")
             if item is not None:
                 given[known] = item
         for key in required:
@@ -326,7 +328,7 @@ _LARGEST_COUNT = sys.maxsize
 
 
 def seconds(name: str, value: object, *, zero: bool = False) -> float:
-    """Return a duration in seconds, or raise `ConfigurationError`."""
+    """Return a duration in seconds; raises `ConfigurationError` for an invalid one."""
     number = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         with suppress(OverflowError):  # an int that no float can hold
@@ -339,8 +341,21 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
     return number
 
 
+def instance_of(kind: type) -> Check:
+    """Return a check that raises `ConfigurationError` for a value of another type."""
+
+    def check(name: str, value: object) -> object:
+        if not isinstance(value, kind):
+            raise ConfigurationError(
+                f"{name} must be of type {kind.__name__}, not {type(value).__name__}"
+            )
+        return value
+
+    return check
+
+
 def at_least(least: int, name: str, value: object) -> int:
-    """Return a whole number, or raise `ConfigurationError`."""
+    """Return an int within bounds; raises `ConfigurationError` for any other value."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int)
@@ -351,9 +366,7 @@ def at_least(least: int, name: str, value: object) -> int:
 
 
 def _shown(value: object) -> str:
-    """Return a value as an error shows it; Python refuses to print an int of many thousand
-    digits.
-    """
+    """Return a value for an error message; Python does not print an int of many digits."""
     return (
         "an int that is far too large"
         if isinstance(value, int) and abs(value) > _LARGEST_COUNT

@@ -1,4 +1,4 @@
-"""State of one attempt, bounds of a response, and the connector of the package's own session."""
+"""State of an attempt, bounds of a response, and the connector of the package's session."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 LARGEST_BODY = 16 * 2**20
 LARGEST_HEADER = 65_536
 # asyncio reads up to 256 KiB at a time; a block of that size may be mapped and unmapped for each
-# answer, which costs more than all the rest. aiohttp unpacks as much at a time, and three times
-# over: too long for the others on the event loop.
+# response, which costs more than all the rest. aiohttp decompresses as much at a time, three times
+# over, which blocks the event loop for too long.
 READ_AT_ONCE = 65_536
-# TLS reports an empty buffer while the socket below it still holds encrypted data; no more than
-# this fits into any kernel's buffer.
+# TLS reports an empty buffer while the socket below still holds encrypted data; this number of
+# bytes fits into any kernel's buffer.
 _TAKEN_AT_ONCE = 16_384
 
 
@@ -30,9 +30,9 @@ class AttemptState:
     """State of one attempt.
 
     Attributes:
-        left: Whether it may have left, or None if that cannot be known.
-        status: The status of the answer, once it is there.
-        transport: The connection that it uses, on the session path of the package's own session.
+        left: Whether the request may have been sent, or None if that is unknown.
+        status: The status of the response, once it has arrived.
+        transport: The connection, on the session path with the package's own session.
     """
 
     __slots__ = ("left", "status", "transport")
@@ -49,13 +49,14 @@ class AttemptState:
         return "no" if self.left is False else "unknown"
 
 
-# The attempt that this task makes through a session: aiohttp passes nothing of ours to a connector.
+# The attempt of this task on the session path: aiohttp passes no argument on to a connector.
 current_attempt: ContextVar[AttemptState | None] = ContextVar("paychainhq_attempt", default=None)
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connector that discards an idle connection on which data has arrived: the next request would
-    take it for its answer.
+    """Connector that discards idle connections with unread data.
+
+    The next request would read that data as its response.
     """
 
     async def connect(self, *args: Any, **options: Any) -> Connection:
@@ -70,12 +71,11 @@ class Connector(aiohttp.TCPConnector):
 
 
 def is_drained(transport: asyncio.Transport, size: int) -> bool:
-    """Return whether a request has been handed to the kernel as a whole: a server may answer before
-    it has read all of it.
+    """Return whether the kernel has the whole request; a server may respond before.
 
     Args:
         transport: The connection.
-        size: How long the request is, in bytes.
+        size: The length of the request in bytes.
     """
     if transport.get_write_buffer_size():
         return False
@@ -83,9 +83,7 @@ def is_drained(transport: asyncio.Transport, size: int) -> bool:
 
 
 async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    """Read a body, but not more than the bound and a little; return it, and whether that was
-    all.
-    """
+    """Read a body up to little more than its bound; return it, and whether it is complete."""
     body = await content.readany()
     if content.at_eof():
         return body, True
@@ -94,7 +92,6 @@ async def read_body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
         chunks.append(chunk)
         size += len(chunk)
         if size > READ_AT_ONCE:
-            # What has come is unpacked as it is read, without a wait: other calls, and this one's
-            # deadline, are to have their turn.
+            # Reading decompresses without a wait: let other calls and this call's deadline run.
             await asyncio.sleep(0)
     return b"".join(chunks), size <= LARGEST_BODY

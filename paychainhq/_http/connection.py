@@ -1,101 +1,98 @@
-"""How the server is reached: TLS, proxies, the caller's own session."""
+"""Connection settings: TLS, proxy, the caller's session."""
 
 from __future__ import annotations
 
 import base64
 import ssl as ssl_module
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
+from attrs.validators import optional
 from yarl import URL
 
 from paychainhq._core.credentials import conceal
 from paychainhq._core.secrets import Secret
 from paychainhq._core.settings import is_loopback, is_loopback_url
-from paychainhq._core.validators import at_least
+from paychainhq._core.validators import at_least, checked
 from paychainhq._http.fast_path import tls_of
 from paychainhq.errors import ConfigurationError
 
 
+def _session(name: str, value: object) -> None:
+    if not isinstance(value, aiohttp.ClientSession):
+        raise ConfigurationError(
+            f"{name} must be an aiohttp.ClientSession, not {type(value).__name__}"
+        )
+
+
+def _context(name: str, value: object) -> None:
+    if not isinstance(value, ssl_module.SSLContext):
+        raise ConfigurationError(
+            f"{name} must be an ssl.SSLContext that trusts your server's certificate, not "
+            f"{type(value).__name__}"
+        )
+    _refuse_unverified(name, value)
+
+
 @attrs.frozen(kw_only=True)
 class ConnectionSettings:
-    """How the server is reached."""
+    """Settings of the connections to the server; raises `ConfigurationError` if they are invalid.
+
+    Attributes:
+        base_url: The address of the API, without the path of its version.
+        session: The caller's own session, or None.
+        ssl: The TLS context; None for plain http, and where the session has one.
+        proxy: The address of the proxy, without credentials, or None.
+        proxy_headers: The headers with the credentials of the proxy.
+        max_connections: The largest number of concurrent requests.
+    """
 
     base_url: str
-    session: aiohttp.ClientSession | None
-    ssl: ssl_module.SSLContext | None
-    proxy: URL | None = attrs.field(repr=False)
-    proxy_headers: Mapping[str, str]
-    max_connections: int
+    session: aiohttp.ClientSession | None = attrs.field(validator=optional(checked(_session)))
+    ssl: ssl_module.SSLContext | None = attrs.field(validator=optional(checked(_context)))
+    _proxy_url: str | None = attrs.field(alias="proxy", repr=False)
+    _trust_env: bool = attrs.field(alias="trust_env")
+    _allow_insecure_http: bool = attrs.field(alias="allow_insecure_http")
+    max_connections: int = attrs.field(validator=checked(partial(at_least, 1)))
+    proxy: URL | None = attrs.field(init=False, repr=False)
+    proxy_headers: Mapping[str, str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.ssl is None and self.base_url.startswith("https:"):
+            if self.session is None:
+                object.__setattr__(self, "ssl", _default_tls())
+            else:
+                _refuse_unverified("the connector of session", tls_of(self.session))
+        given = self._proxy_url
+        if given is None and self._trust_env:
+            given = _environment_proxy(self.base_url)
+        proxy, headers = (None, {}) if given is None else _split_proxy(given)
+        if given is not None and proxy is None:
+            raise ConfigurationError("proxy must be an http or https URL with a host")
+        if (
+            proxy is not None
+            and self.base_url.startswith("http:")
+            and not self._allow_insecure_http
+            and not is_loopback(proxy.host or "")
+        ):
+            raise ConfigurationError(
+                "plain http through a proxy on another host would expose your keys to the network: "
+                "use https, or pass allow_insecure_http=True"
+            )
+        object.__setattr__(self, "proxy", proxy)
+        object.__setattr__(self, "proxy_headers", headers)
 
     @property
     def name(self) -> str:
-        """What tells this server from another one, such as the sandbox from the live one; all
-        servers on this machine are one.
-        """
+        """Return the server's name in ledger entries: its address, or "" for this machine."""
         return "" if is_loopback_url(self.base_url) else self.base_url
 
 
-def make_connection_settings(
-    base_url: str,
-    *,
-    session: aiohttp.ClientSession | None,
-    ssl: ssl_module.SSLContext | None,
-    proxy: str | None,
-    trust_env: bool,
-    allow_insecure_http: bool,
-    max_connections: int,
-) -> ConnectionSettings:
-    """Check the settings of the connections, and build the TLS context; raises
-    `ConfigurationError`.
-    """
-    if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
-        raise ConfigurationError(
-            "ssl must be an ssl.SSLContext: one that trusts your certificate, not a switch that "
-            "trusts any"
-        )
-    if session is not None and not isinstance(session, aiohttp.ClientSession):
-        raise ConfigurationError(
-            f"session must be an aiohttp.ClientSession, not {type(session).__name__}"
-        )
-    _refuse_unverified("ssl", ssl)
-    if ssl is None and base_url.startswith("https:"):
-        if session is None:
-            ssl = _default_tls()
-        else:
-            _refuse_unverified("the connector of session", tls_of(session))
-    if proxy is None and trust_env:
-        proxy = _environment_proxy(base_url)
-    address, proxy_headers = (None, {}) if proxy is None else _take_proxy_apart(proxy)
-    if proxy is not None and address is None:
-        raise ConfigurationError("proxy must be an http or https URL with a host")
-    if (
-        address is not None
-        and base_url.startswith("http:")
-        and not allow_insecure_http
-        and not is_loopback(address.host or "")
-    ):
-        raise ConfigurationError(
-            "plain http through a proxy on another host would show your keys to the network: use "
-            "https, or pass"
-            " allow_insecure_http=True"
-        )
-    return ConnectionSettings(
-        base_url=base_url,
-        session=session,
-        ssl=ssl,
-        proxy=address,
-        proxy_headers=proxy_headers,
-        max_connections=at_least(1, "max_connections", max_connections),
-    )
-
-
 def _refuse_unverified(argument: str, tls: object) -> None:
-    """Raise `ConfigurationError` for what takes any certificate, or one that was issued to another
-    host.
+    """Raise `ConfigurationError` if certificates or host names are not verified.
 
     None and True stand for aiohttp's default, and a fingerprint is a verification of its own.
     """
@@ -105,22 +102,21 @@ def _refuse_unverified(argument: str, tls: object) -> None:
         verifies = tls is not False
     if not verifies:
         raise ConfigurationError(
-            f"{argument} does not verify who the server is, and your keys would go to whoever "
-            "answers: use a context from"
-            " ssl.create_default_context(cafile=...) that trusts your certificate"
+            f"{argument} does not verify who the server is, so that another one could receive your "
+            "keys: use ssl.create_default_context(cafile=...) to trust your certificate"
         )
 
 
 @cache
 def _default_tls() -> ssl_module.SSLContext:
-    """The verifying TLS context, built once a process: it takes some 30 ms."""
+    """Return the verifying TLS context, created once a process: it takes some 30 ms."""
     return ssl_module.create_default_context()
 
 
-def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
-    """Return a proxy's address, or None if it is none, and the headers that its credentials become.
+def _split_proxy(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
+    """Return a proxy's address, or None if it is invalid, and the headers with its credentials.
 
-    Nothing is raised here, where the locals show a password.
+    The function raises nothing, since its locals show a password.
     """
     if not isinstance(proxy, str) or not proxy.isprintable():
         return None, {}
@@ -137,9 +133,7 @@ def _take_proxy_apart(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
 
 
 def _environment_proxy(base_url: str) -> str | None:
-    """The proxy that the environment's variables name for this server: looked up once, not for each
-    request.
-    """
+    """Return the proxy for this server from the environment, which is read once a client."""
     from urllib.request import getproxies, proxy_bypass
 
     url = urlsplit(base_url)

@@ -1,8 +1,8 @@
-"""Deadlines for many calls at once, by few timers.
+"""Deadlines of many concurrent calls, by few timers.
 
-`asyncio.timeout` sets a timer for each block and cancels it afterwards; under load thousands of
-cancelled timers pile up in the event loop, and each call pays for them. Here all deadlines that
-fall into the same slice of time share one timer, which rounds up.
+`asyncio.timeout` sets a timer for each block and cancels it afterwards; under load, thousands of
+cancelled timers accumulate in the event loop, and slow down each call. Here all deadlines within
+one slice of time share a timer, which rounds up.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ _SLICE = 0.02
 
 
 class Deadlines:
-    """The deadlines of one event loop."""
+    """Deadlines of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._slices: dict[int, set[Deadline]] = {}
 
     def at(self, when: float) -> Deadline:
-        """Return a block that is cancelled at this time of the loop, or up to 20 ms later, and then
-        ends as a `TimeoutError`.
-        """
+        """Return a block that ends with a `TimeoutError` at a loop time, or up to 20 ms later."""
         number = int(when / _SLICE) + 1
         members = self._slices.get(number)
         if members is None:
@@ -33,7 +31,7 @@ class Deadlines:
         return Deadline(members, asyncio.current_task(self._loop))
 
     def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
-        """End all blocks at once, except those of one task."""
+        """End all blocks now, except those of one task."""
         for members in list(self._slices.values()):
             for deadline in list(members):
                 if deadline.task is not but:
@@ -45,9 +43,7 @@ class Deadlines:
 
 
 class Deadline:
-    """One block with a deadline, used as `with`, in a task; its ways are those of
-    `asyncio.timeout`.
-    """
+    """Block of a task with a deadline; as a context manager it behaves like `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_members", "ended", "task")
 
@@ -82,9 +78,8 @@ class Deadline:
 
 
 def delivered_cancellations(task: asyncio.Task[Any]) -> int:
-    """Return how often a task has been cancelled, without a cancellation that is still to be
-    delivered.
+    """Return the number of a task's cancellations, without one that is not yet delivered.
 
-    A `CancelledError` was requested by somebody only if `task.cancelling()` is above this number.
+    A later `CancelledError` is a cancellation of the task only if `task.cancelling()` has grown.
     """
     return task.cancelling() - bool(getattr(task, "_must_cancel", False))

@@ -1,41 +1,41 @@
-"""Comparison of a created invoice with what was asked for, where a connection cannot be checked
-before it is used.
+"""Comparison of a created invoice with its request.
+
+The connections of a caller's session cannot be checked before use, so that a response could belong
+to another request.
 """
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Any
 
 from paychainhq import codec
 from paychainhq._http.messages import Request, Response
 from paychainhq._http.responses import request_id
+from paychainhq.codec.decoders import Mismatch, decoder
 from paychainhq.errors import DecodeError
 
-# Within these bounds, arithmetic with decimals cannot fail.
-_DECIMAL = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?(?:[eE][+-]?[0-9]{1,2})?")
+_read_decimal = decoder(Decimal)
 _ADVICE = (
-    "Compare `data` with your order, and read the invoices that were created, before you ask "
-    "again under the same key."
+    "Compare `data` with your order, and read the created invoices, before you repeat the request "
+    "with the same key."
 )
 
 
 def check_echo(request: Request, response: Response) -> None:
-    """Raise `DecodeError` if a success that should be the created invoice has another token, amount
-    or customer.
+    """Raise `DecodeError` if a created invoice has another token, amount or customer.
 
-    What the answer does not contain, or not in the documented form, is not compared.
+    Members that are absent, or not in the documented form, are not compared.
     """
     if request.operation.name != "invoices.create" or not 200 <= response.status < 300:
         return
     try:
-        asked, answered = codec.parse(request.body or b""), codec.parse(response.body)
+        requested, returned = codec.parse(request.body or b""), codec.parse(response.body)
     except ValueError:
         return
-    if not isinstance(answered, dict):
+    if not isinstance(returned, dict):
         return
-    amount = answered.get("amount")
+    amount = returned.get("amount")
     amount = amount if isinstance(amount, dict) else {"display": amount}
     differences = [
         name
@@ -43,17 +43,18 @@ def check_echo(request: Request, response: Response) -> None:
             (
                 "token",
                 _differ(
-                    _folded(asked["token"]), _folded(answered.get("token") or amount.get("symbol"))
+                    _folded(requested["token"]),
+                    _folded(returned.get("token") or amount.get("symbol")),
                 ),
             ),
-            ("amount", _amounts_differ(_decimal(asked["amount"]), amount)),
-            ("customerId", _differ(asked.get("customerId"), answered.get("customerId"))),
+            ("amount", _amounts_differ(_decimal(requested["amount"]), amount)),
+            ("customerId", _differ(requested.get("customerId"), returned.get("customerId"))),
         )
         if differs
     ]
     if differences:
         raise DecodeError(
-            "the answer is another invoice than the one that was asked for: its "
+            "the response is another invoice than the requested one: its "
             f"{' and '.join(differences)} differs",
             **request.facts()
             | {
@@ -61,14 +62,14 @@ def check_echo(request: Request, response: Response) -> None:
                 "status": response.status,
                 "request_id": request_id(response),
                 "path": f"$.{differences[0]}",
-                "data": answered,
+                "data": returned,
                 "advice": _ADVICE,
             },
         )
 
 
-def _differ(asked: Any, answered: Any) -> bool:
-    return isinstance(asked, str) and isinstance(answered, str) and asked != answered
+def _differ(requested: Any, returned: Any) -> bool:
+    return isinstance(requested, str) and isinstance(returned, str) and requested != returned
 
 
 def _folded(text: Any) -> Any:
@@ -76,29 +77,32 @@ def _folded(text: Any) -> Any:
 
 
 def _decimal(text: Any) -> Decimal | None:
-    return Decimal(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else None
+    try:
+        number: Decimal = _read_decimal(text)
+    except Mismatch:
+        return None
+    return number
 
 
-def _amounts_differ(asked: Decimal | None, amount: dict[str, Any]) -> bool:
-    """Return whether an amount is another one, by both its display and its raw form.
+def _amounts_differ(requested: Decimal | None, amount: dict[str, Any]) -> bool:
+    """Return whether an amount differs from the requested one in its display and its raw form.
 
-    An amount with more digits than the token has decimals cannot be echoed exactly: it may be
-    rounded in the last of them.
+    An amount with more digits than the token has decimals may be rounded in the last of them.
     """
     display, raw, decimals = (
         _decimal(amount.get("display")),
         _decimal(amount.get("raw")),
         amount.get("decimals"),
     )
-    answered = [] if display is None else [display]
+    returned = [] if display is None else [display]
     rounding = Decimal(0)
     if isinstance(decimals, int) and 0 <= decimals <= 50:
         if raw is not None:
-            answered.append(raw.scaleb(-decimals))
-        if asked is not None and -int(asked.as_tuple().exponent) > decimals:
+            returned.append(raw.scaleb(-decimals))
+        if requested is not None and -int(requested.as_tuple().exponent) > decimals:
             rounding = Decimal(1).scaleb(-decimals)
     return (
-        asked is not None
-        and bool(answered)
-        and not any(abs(asked - one) <= rounding for one in answered)
+        requested is not None
+        and bool(returned)
+        and not any(abs(requested - one) <= rounding for one in returned)
     )

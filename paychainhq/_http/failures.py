@@ -1,4 +1,4 @@
-"""Failures of an attempt: what aiohttp raises, and how it is described."""
+"""Failures of an attempt: their classes, and descriptions without secrets."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ from paychainhq.errors import (
 
 
 class SentTwiceError(aiohttp.ClientError):
-    """The server closed the connection before it answered, and aiohttp was about to send the
-    request again.
-    """
+    """Hidden repeat of a request by aiohttp, after a connection closed before the response."""
 
 
 class SessionClosedError(aiohttp.ClientError):
-    """The session was closed under the request."""
+    """Session that was closed during the request."""
 
 
 class RefusedError(aiohttp.ClientError):
-    """aiohttp refused to write the request."""
+    """Request that aiohttp refused to write."""
 
 
 class StrayCancellationError(aiohttp.ClientError):
-    """A wait of the attempt was cancelled, and not on the request of whoever made the call."""
+    """Wait of an attempt that was cancelled, but not by the caller."""
 
 
 class MisfitError(aiohttp.ClientError):
-    """This version of aiohttp does not do what the fast path relies on."""
+    """Version of aiohttp in which the assumptions of the fast path fail."""
 
 
 FAILURES = (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, OSError)
@@ -50,10 +48,10 @@ _NEVER_LEFT = (
     aiohttp.ServerFingerprintMismatch,
 )
 _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch)
-# In words of our own, the first that fits: the texts of others may quote what was sent.
+# The first match counts. The texts of other packages are not used, since they may quote a request.
 _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "timed out"),
-    (aiohttp.ClientPayloadError, "the answer was cut short"),
+    (aiohttp.ClientPayloadError, "the response was cut short"),
     (aiohttp.ServerDisconnectedError, "the server closed the connection before it answered"),
     (SentTwiceError, "the server closed the connection before it answered"),
     (SessionClosedError, "the session was closed"),
@@ -62,7 +60,7 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
         "aiohttp refused to send the request: a header or the host name is not allowed in HTTP",
     ),
     (StrayCancellationError, "the wait for the connection was cancelled"),
-    (MisfitError, "this version of aiohttp does not do what was expected of it"),
+    (MisfitError, "this version of aiohttp is not supported by the fast path"),
     (aiohttp.InvalidURL, "the URL is not one that HTTP allows"),
     (aiohttp.ClientConnectorCertificateError, "the server's certificate could not be verified"),
     (
@@ -75,17 +73,17 @@ _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientHttpProxyError, "the proxy refused"),
     (aiohttp.ClientConnectorError, "the connection failed"),
     (OSError, "the connection was lost"),
-    (aiohttp.ClientResponseError, "the answer was not HTTP"),
-    (HttpProcessingError, "the answer was not HTTP"),
+    (aiohttp.ClientResponseError, "the response was not HTTP"),
+    (HttpProcessingError, "the response was not HTTP"),
     (Exception, "the connection failed"),
 )
 
 
 def failure_class(problem: Exception) -> type[PayChainError]:
-    """Return the class of error that a failure is to the caller.
+    """Return the error class of a failure.
 
-    A head that is too large is an answer: sent again, the request would be handled again, and most
-    likely be answered likewise.
+    Oversized headers are a response: the server has handled the request, and a retry would most
+    likely have the same response.
     """
     if is_too_large(problem):
         return DecodeError
@@ -95,23 +93,22 @@ def failure_class(problem: Exception) -> type[PayChainError]:
 
 
 def was_sent(problem: Exception, state: AttemptState) -> Sent:
-    """Return whether the request of a failed attempt has left."""
+    """Return whether the request of a failed attempt was sent."""
     if is_too_large(problem):
         return "yes"
     return "no" if isinstance(problem, _NEVER_LEFT) else state.sent
 
 
 def describe(problem: Exception) -> str:
-    """Describe a failure without anything of the request."""
+    """Return a description of a failure, without any part of the request."""
     if is_too_large(problem):
         return (
-            f"a header of the answer is longer than {LARGEST_HEADER} bytes, or it has too many "
-            "headers"
+            f"a header of the response is longer than {LARGEST_HEADER} bytes, or there are too "
+            "many headers"
         )
     text = next(text for kind, text in _DESCRIPTIONS if isinstance(problem, kind))
-    if isinstance(
-        problem, aiohttp.ClientConnectorCertificateError
-    ):  # in OpenSSL's words, which are about the certificate alone
+    # OpenSSL's text is safe: it describes only the certificate.
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         return f"{text} ({getattr(problem.certificate_error, 'verify_message', 'no reason given')})"
     if (
         isinstance(problem, OSError)

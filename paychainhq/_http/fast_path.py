@@ -1,13 +1,11 @@
-"""Fast path: a request as bytes over a connection of aiohttp's pool; all private names of aiohttp
-that the package uses.
+"""Fast path: a request as bytes on a pooled connection, with all private names of aiohttp.
 
-aiohttp's session builds each request and answer anew, with cookies, redirects, authentication,
-tracing and a task that writes the body; that is more work than all of ours. A request of ours is
-known as bytes beforehand, so it takes a connection from aiohttp's pool, writes these bytes at once,
-and reads the answer from aiohttp's parser. That relies on private names, and hides the request from
-whatever stands in for aiohttp's functions. `make_destination` therefore tries out what is relied
-on, and `is_genuine` verifies aiohttp's functions on each call; where either fails, the request goes
-through the session.
+aiohttp's session supports cookies, redirects, authentication, tracing and streamed bodies, which
+costs more than all work of this package. A request of this package is known as bytes beforehand:
+the fast path takes a connection from aiohttp's pool, writes these bytes at once, and reads the
+response from aiohttp's parser. This relies on private names, and bypasses replacements of aiohttp's
+functions. So `make_destination` tests the private names, and `is_genuine` verifies aiohttp's
+functions on each call; if either fails, requests take the session path.
 """
 
 from __future__ import annotations
@@ -38,11 +36,11 @@ from paychainhq._http.attempt import (
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
 
-# What a server may say before its answer; a flood of it would keep the event loop busy until the
+# The largest number of 1xx responses; a flood of them would keep the event loop busy until the
 # deadline.
 _MOST_INFORMATIONAL = 100
 
-# --- whether a request may go this way ---
+# --- conditions of the fast path ---
 
 # Mocks, recorders and instrumentations replace these to see each request.
 _SESSION, _CONNECTOR, _REQUEST, _RESPONSE = (
@@ -63,10 +61,10 @@ _known: Sequence[Any] = (None,) * len(_SEAMS)
 
 
 def is_genuine() -> bool:
-    """Return whether nothing stands in for a function of aiohttp that handles a request.
+    """Return whether no function of aiohttp that handles a request is replaced.
 
-    Functions are verified once, and compared by identity afterwards. That they are unchanged since
-    the import would prove nothing, as the import may happen inside a mock.
+    Functions are verified once, and compared by identity afterwards. A comparison with the
+    functions at import would prove nothing, since the import may happen inside a mock.
     """
     return _are(*_known) or _verify()
 
@@ -81,9 +79,7 @@ def _are(
     delete: Any,
     *others: Any,
 ) -> bool:
-    """Return whether these are the functions of `_SEAMS`; written out, because a loop costs three
-    times as much on each request.
-    """
+    """Return whether these are the functions of `_SEAMS`, without the cost of a loop."""
     connect, create, send, start = others
     return (
         _SESSION._request is _request
@@ -101,7 +97,7 @@ def _are(
 
 
 def _verify() -> bool:
-    """Verify each function where it is defined, and note them if all are aiohttp's."""
+    """Verify each function where it is defined, and cache them if all are aiohttp's."""
     global _known  # noqa: PLW0603 (a cache)
     functions = [getattr(owner, name, None) for owner, name in _SEAMS]
     if not all(
@@ -115,7 +111,7 @@ def _verify() -> bool:
 def is_of_aiohttp(owner: type, name: str, function: object) -> bool:
     """Return whether aiohttp itself defines this function as `owner.name`.
 
-    A wrapper copies the name of what it wraps (`functools.wraps`), or forwards each attribute
+    A wrapper copies the name of its function (`functools.wraps`), or forwards each attribute
     (`wrapt`), so no single attribute is a proof.
     """
     if type(function) is not FunctionType or "__wrapped__" in vars(function):
@@ -134,7 +130,7 @@ def is_of_aiohttp(owner: type, name: str, function: object) -> bool:
 
 
 class Destination(aiohttp.ClientRequest):
-    """What a connector reads of a request: where it goes, and with which TLS."""
+    """Destination of requests, as a connector reads it: address and TLS."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -146,7 +142,7 @@ class Destination(aiohttp.ClientRequest):
 
 
 def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Destination | None:
-    """Return where the fast path leads, or None where requests have to go through the session.
+    """Return the destination of the fast path, or None if requests must take the session path.
 
     Args:
         session: The package's own session.
@@ -158,14 +154,12 @@ def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Dest
             return None
         _try_out()
         return Destination("GET", url, loop=asyncio.get_running_loop(), ssl=tls)
-    except Exception:  # noqa: BLE001 (another version of aiohttp may fail in any way, and the session still works)
+    except Exception:  # noqa: BLE001 (another version of aiohttp may fail in any way; the session path works)
         return None
 
 
 def _is_plain(session: aiohttp.ClientSession) -> bool:
-    """Return whether a session has nothing that is to see each request, such as the trace config of
-    an instrumentation.
-    """
+    """Return whether a session has no observer of requests, such as an instrumentation's trace."""
     replaced = vars(session).keys() & set(_DOORS)
     return (
         type(session.connector) is Connector
@@ -176,9 +170,7 @@ def _is_plain(session: aiohttp.ClientSession) -> bool:
 
 
 def _try_out() -> None:
-    """Read an answer with aiohttp's protocol in the way of `send`; raises whatever comes where that
-    does not work.
-    """
+    """Read a response with aiohttp's protocol as `send` does; raises any error if that fails."""
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
@@ -196,18 +188,18 @@ def _try_out() -> None:
     head, content = _finish(protocol.read())
     answer = (head.code, head.headers["x-try"], _finish(read_body(content)), protocol.should_close)
     if answer != (200, "yes", (b"{}", True), False):
-        raise RuntimeError("aiohttp reads an answer in another way")
+        raise RuntimeError("aiohttp reads a response in another way")
 
 
 def _finish(coroutine: Any) -> Any:
-    """Return the result of a coroutine that has nothing to wait for."""
+    """Return the result of a coroutine that does not wait."""
     try:
         coroutine.send(None)
     except StopIteration as done:
         return done.value
     finally:
         coroutine.close()
-    raise RuntimeError("aiohttp waits for what is there")
+    raise RuntimeError("aiohttp waits although the response is complete")
 
 
 # --- sending ---
@@ -216,11 +208,8 @@ def _finish(coroutine: Any) -> Any:
 async def send(
     connector: aiohttp.TCPConnector, destination: Destination, message: bytes, state: AttemptState
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request that is known as bytes, and return the status, the headers and the body of its
-    answer.
-    """
-    # The connector's own override does the same, at the price of one more coroutine for each
-    # request.
+    """Send a request as bytes, and return the status, headers and body of the response."""
+    # The override of `Connector` does the same, but costs another coroutine for each request.
     connect = aiohttp.TCPConnector.connect
     connection = await connect(connector, destination, [], NO_TIMEOUT)
     while connection.protocol is not None and connection.protocol.should_close:
@@ -246,7 +235,7 @@ async def send(
             if not 100 <= head.code < 200 or head.code == 101:
                 break
         else:
-            raise BadHttpMessage("informational answers without end")
+            raise BadHttpMessage("too many informational responses")
         state.status = head.code
         body, complete = await read_body(content)
         complete = complete and is_drained(transport, len(message))
@@ -255,8 +244,8 @@ async def send(
             connection.release()
         else:
             if connection.transport is not None:
-                # Closing would wait for the other side to end TLS too, which a network that fell
-                # silent never lets it do.
+                # Closing would wait for the peer's TLS close_notify, which a dead network never
+                # delivers.
                 connection.transport.abort()
             connection.close()
     return head.code, head.headers, body
@@ -265,12 +254,12 @@ async def send(
 def message(
     method: str, target: str, lines: str, idempotency_key: str | None, body: bytes | None
 ) -> SecretBytes:
-    """Write a request as bytes.
+    """Return a request as bytes.
 
     Args:
         method: The HTTP method.
-        target: The path with its query, as it is to stand in the request line.
-        lines: The header lines that are the same for all requests, with the credential.
+        target: The path with its query, as in the request line.
+        lines: The common header lines of all requests, with the credential.
         idempotency_key: The key, or None.
         body: The JSON body, or None.
     """
@@ -289,7 +278,7 @@ def message(
 
 
 def header_lines(host: str, headers: Mapping[str, str]) -> str:
-    """Write the header lines of all requests: those that aiohttp adds by itself, and ours."""
+    """Return the common header lines of requests: aiohttp's defaults, and the given ones."""
     of_aiohttp = {str(name): value for name, value in aiohttp.ClientRequest.DEFAULT_HEADERS.items()}
     lines = {"Host": host, **of_aiohttp, **headers}
     return "".join(f"{name}: {value}\r\n" for name, value in lines.items())
@@ -299,17 +288,17 @@ def header_lines(host: str, headers: Mapping[str, str]) -> str:
 
 
 def loop_of(session: aiohttp.ClientSession) -> asyncio.AbstractEventLoop | None:
-    """Return the event loop of a session, or None where it cannot be read."""
+    """Return the event loop of a session, or None if it cannot be read."""
     return getattr(session, "_loop", None)
 
 
 def tls_of(session: aiohttp.ClientSession) -> object:
-    """Return the TLS setting of a session's connector, or None where it cannot be read."""
+    """Return the TLS setting of a session's connector, or None if it cannot be read."""
     return getattr(session.connector, "_ssl", None)
 
 
 def is_too_large(problem: BaseException | None) -> bool:
-    """Return whether an answer failed because its head is larger than aiohttp was told to read."""
+    """Return whether a response failed because its headers exceed the limits."""
     while problem is not None:
         if isinstance(problem, LineTooLong) or (
             isinstance(problem, BadHttpMessage) and problem.message.startswith("Too many")

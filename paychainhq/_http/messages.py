@@ -1,6 +1,4 @@
-"""What travels through the middleware: a request, its response, and the record of the attempts in
-between.
-"""
+"""Messages of the middleware chain: a request with its attempts, and a response."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ import attrs
 from paychainhq._attempts import Attempt, Sent
 from paychainhq._frozen import maker
 from paychainhq._version import __version__
+from paychainhq.errors import Facts
 
 if TYPE_CHECKING:
     from paychainhq._core.operation import Operation
@@ -25,23 +24,22 @@ COMMON_HEADERS = MappingProxyType(
         "User-Agent": f"paychainhq-python/{__version__}",
     }
 )
-"""The headers of every request."""
+"""Headers of every request."""
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Request:
-    """One call on its way: immutable, so that every attempt sends the same thing (change it with
-    `attrs.evolve`).
+    """Request of a call, the same for each attempt: immutable, but see `attrs.evolve`.
 
     Attributes:
-        operation: What is asked for.
-        path: The path, with the query.
+        operation: The operation.
+        path: The path with the query.
         headers: All headers but the credential and the idempotency key.
         body: The JSON body as bytes, or None.
         idempotency_key: The key of this call, or None.
         deadline: The loop time at which the call ends.
-        retry: How failures are met, or None.
-        attempts: The record of the attempts, shared by all copies of this request.
+        retry: The policy for transient failures, or None.
+        attempts: The attempts of the call, shared by all copies of this request.
     """
 
     operation: Operation[Any]
@@ -55,19 +53,17 @@ class Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it again, after it may have been taken, can do no harm: a read, or a
-        mutation with a key.
-        """
+        """Return whether a retry has no second effect: a read, or a mutation with a key."""
         return self.operation.method == "GET" or self.idempotency_key is not None
 
     @property
     def sent(self) -> Sent:
-        """Whether any attempt left."""
+        """Return whether any attempt was sent."""
         states = {attempt.sent for attempt in self.attempts}
         return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
 
-    def facts(self) -> dict[str, Any]:
-        """What every error of this call carries."""
+    def facts(self) -> Facts:
+        """Return the facts that every error of the call carries."""
         return {
             "operation": self.operation.name,
             "idempotency_key": self.idempotency_key,
@@ -78,12 +74,12 @@ class Request:
 
 @attrs.frozen(weakref_slot=False)
 class Response:
-    """An answer of the server, of whatever status, read to its end.
+    """Complete response of the server, with any status.
 
     Attributes:
         status: The HTTP status.
-        headers: Its headers, names in any case.
-        body: Its body, decompressed.
+        headers: The headers; their names are case-insensitive.
+        body: The decompressed body.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""Answers of the server, read as a result or as one of our errors."""
+"""Responses of the server, as results or errors of this package."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 from paychainhq import codec
+from paychainhq._attempts import make_response_info
 from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Request, Response
-from paychainhq.errors import APIError, DecodeError, RateLimitError, ServerError, api_error_class
+from paychainhq.errors import (
+    APIError,
+    DecodeError,
+    Facts,
+    RateLimitError,
+    ServerError,
+    api_error_class,
+)
+from paychainhq.models.base import Model
 
 T = TypeVar("T")
 
 _LONGEST_RETRY_AFTER = 86_400.0
 _KEPT_BODY = 65_536
 _BROKEN = object()
-# Members that describe an error: an answer with any other one holds data.
+# Members that describe an error: a response with any other member holds data.
 _ABOUT_ERRORS = frozenset(
     {
         "code",
@@ -36,24 +45,43 @@ _ABOUT_ERRORS = frozenset(
 )
 
 
-def result(operation: Operation[T], request: Request, response: Response) -> T:
-    """Decode the answer of an operation; raises `APIError` or `DecodeError`."""
+def result(
+    operation: Operation[T], request: Request, response: Response, elapsed: float | None = None
+) -> T:
+    """Return the result of a call; raises `APIError` or `DecodeError`.
+
+    Args:
+        operation: The operation.
+        request: The request.
+        response: The response.
+        elapsed: The duration of the call in seconds; None for a response of a ledger, whose result
+            has no `response`.
+    """
     if is_error(response):
         raise api_error(request, response)
     try:
-        return codec.decode(operation.response_type, response.body, inside=operation.inside)
+        decoded = codec.decode(operation.response_type, response.body, inside=operation.inside)
     except DecodeError as error:
-        problem = error
-        problem.__dict__.update(_answer_facts(request, response))
+        problem = error.add(**_facts(request, response))
     except codec.NotJSONError:
         problem = _no_json(request, response)
+    else:
+        if elapsed is not None and isinstance(decoded, Model):
+            info = make_response_info(
+                response.status,
+                response.headers,
+                request_id(response),
+                request.idempotency_key,
+                tuple(request.attempts),
+                elapsed,
+            )
+            object.__setattr__(decoded, "_response", info)
+        return decoded
     raise problem.with_traceback(None)
 
 
 def plain(request: Request, response: Response) -> Any:
-    """Parse the answer to a request that is not modelled; no content is None, whatever the status
-    says of it.
-    """
+    """Return the response to a request without a model as plain JSON; None without content."""
     if is_error(response):
         raise api_error(request, response)
     if not response.body.strip():
@@ -62,24 +90,24 @@ def plain(request: Request, response: Response) -> Any:
         data = codec.parse(response.body)
     except codec.NotJSONError:
         data = _BROKEN
-    if data is _BROKEN:  # raised here, it has no exception of the parser behind it
+    if data is _BROKEN:  # raised here, so that the exception of the parser is not chained
         raise _no_json(request, response)
     return data
 
 
 def api_error(request: Request, response: Response) -> APIError:
-    """Make the error that an answer stands for."""
+    """Return the error of an error response."""
     envelope = _error(response)
     code, message = envelope.get("code"), envelope.get("message")
     code = code if isinstance(code, str) else None
-    facts = _answer_facts(request, response) | {"code": code, "details": envelope.get("details")}
+    facts = _facts(request, response) | {"code": code, "details": envelope.get("details")}
     if fields := _fields(envelope.get("errors")):
         facts["fields"] = fields
     kind = api_error_class(response.status, code)
     if issubclass(kind, (RateLimitError, ServerError)):
         facts["retry_after"] = retry_after(response)
     if not isinstance(message, str):
-        message = f"the server answered {response.status} without saying why"
+        message = f"the server answered {response.status} without a message"
         if 300 <= response.status < 400:
             message = (
                 f"the server answered {response.status}, a redirect, which a client that "
@@ -89,11 +117,10 @@ def api_error(request: Request, response: Response) -> APIError:
 
 
 def is_error(response: Response) -> bool:
-    """Return whether an answer is an error, by its status or by its body: an envelope, or nothing
-    but a description of an error.
+    """Return whether a response is an error, by its status or by its body.
 
-    A member `error` that is null, false or empty, or that stands beside the data of a result, makes
-    no error of a 2xx.
+    The body of an error is an envelope, or only members that describe an error. A 2xx is no error
+    if its `error` is null, false or empty, or accompanies data.
     """
     if not 200 <= response.status < 300:
         return True
@@ -107,13 +134,13 @@ def is_error(response: Response) -> bool:
 
 
 def error_code(response: Response) -> str | None:
-    """Return the API's code of an error answer."""
+    """Return the API's code of an error response, or None."""
     code = _error(response).get("code")
     return code if isinstance(code, str) else None
 
 
 def request_id(response: Response) -> str | None:
-    """Return the server's id of the exchange: from the header, or else from the error's body."""
+    """Return the server's id of the call: from the header, or else from the error's body."""
     given = response.headers.get("x-request-id")
     if not given and response.status >= 400:
         given = _error(response).get("requestId")
@@ -121,11 +148,9 @@ def request_id(response: Response) -> str | None:
 
 
 def retry_after(response: Response) -> float | None:
-    """Return how many seconds the server asks to wait, whether it gave seconds or a date; None if
-    it gave no sense.
+    """Return the `Retry-After` of a response in seconds; None if it is absent or invalid.
 
-    A date is read against the server's own clock where its `Date` is there. More than a day counts
-    as a day.
+    A date is compared with the server's own `Date` if there is one. The result is at most a day.
     """
     written = response.headers.get("Retry-After", "").strip()
     try:
@@ -145,9 +170,7 @@ def _until(written: str, response: Response) -> float:
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
-    """Return the server's own time: an answer's `Date`, or None where there is none that makes
-    sense.
-    """
+    """Return the server's time, from the `Date` of a response; None if it is absent or invalid."""
     try:
         return _moment(headers["Date"])
     except (KeyError, ValueError, TypeError, OverflowError):
@@ -156,12 +179,12 @@ def server_time(headers: Mapping[str, str]) -> datetime | None:
 
 def _moment(written: str) -> datetime:
     moment = parsedate_to_datetime(written)
-    # Without a zone, or with -0000, it would be taken for local time; times in HTTP are UTC.
+    # Times in HTTP are UTC; without a zone, or with -0000, `timestamp()` assumes local time.
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _error(response: Response) -> dict[str, Any]:
-    """Return the members of an error's description, or none if the answer has no description."""
+    """Return the members that describe an error, or an empty dict."""
     data = _object(response)
     # The gateway's errors (Laravel's) have no envelope.
     text = (
@@ -177,7 +200,7 @@ def _error(response: Response) -> dict[str, Any]:
 
 
 def _object(response: Response) -> dict[str, Any]:
-    """Parse a body; anything but a JSON object is an empty one."""
+    """Return the body as a JSON object; an empty one for any other body."""
     try:
         data = codec.parse(response.body)
     except codec.NotJSONError:
@@ -190,7 +213,7 @@ def _says_error(error: Any) -> bool:
 
 
 def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
-    """Read what is wrong with which field; what is not written as documented is left out."""
+    """Return the problems of each field, without those that are not as documented."""
     if not isinstance(errors, dict):
         return {}
     found = {
@@ -202,7 +225,7 @@ def _fields(errors: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _envelope(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the documented envelope of an error, or an empty one if there is none."""
+    """Return the documented envelope of an error, or an empty one."""
     error = data.get("error")
     return (
         cast("dict[str, Any]", error)
@@ -211,7 +234,7 @@ def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
+def _facts(request: Request, response: Response) -> Facts:
     return request.facts() | {
         "sent": "yes",
         "status": response.status,
@@ -222,14 +245,17 @@ def _answer_facts(request: Request, response: Response) -> dict[str, Any]:
 def _no_json(request: Request, response: Response) -> DecodeError:
     kind = _printable(response.headers.get("Content-Type", "no content type"))
     what = f"is not JSON ({kind[:80]}, {len(response.body)} bytes)" if response.body else "is empty"
-    body = type(response.body)(response.body[:_KEPT_BODY])
     return DecodeError(
-        f"the body of the {response.status} answer {what}",
-        body=body,
-        **_answer_facts(request, response),
+        f"the body of the response with status {response.status} {what}",
+        **_facts(request, response) | {"body": shortened(response.body)},
     )
 
 
+def shortened(body: bytes) -> bytes:
+    """Return the first 64 KiB of a body, which an error keeps."""
+    return type(body)(body[:_KEPT_BODY])
+
+
 def _printable(text: str) -> str:
-    """Escape the bytes of a header that are no text, which could be neither printed nor logged."""
+    """Escape the bytes of a header that are not text, and cannot be printed or logged."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()

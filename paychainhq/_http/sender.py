@@ -1,4 +1,4 @@
-"""The connection pool of one event loop, and one attempt on it."""
+"""Sender of attempts over the connections of one event loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from paychainhq._http.failures import (
     was_sent,
 )
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
-from paychainhq._http.responses import request_id
+from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
 from paychainhq.errors import (
     ConfigurationError,
@@ -45,15 +45,14 @@ from paychainhq.errors import (
 
 log = logging.getLogger("paychainhq")
 
-_KEPT_BODY = 65_536
 _NO_ANSWER_KEPT = (
-    "The server has answered, but its answer could not be read: read the resource "
-    "before asking again."
+    "The server has handled the request, but its response could not be read: read the resource "
+    "before you repeat the request."
 )
 
 
 class Sender:
-    """Sends attempts over the connections of one event loop."""
+    """Sender of attempts over the connections of one event loop."""
 
     def __init__(
         self, connection: ConnectionSettings, credentials: Keyring, deadlines: Deadlines
@@ -67,7 +66,10 @@ class Sender:
             None,
             self.loop,
         ):
-            raise ConfigurationError("the session of this client belongs to another event loop")
+            raise ConfigurationError(
+                "the session of this client belongs to another event loop: use the client on the "
+                "event loop of its session"
+            )
         self._session = connection.session or make_session(connection.max_connections)
         self._options: dict[str, Any] = {
             "timeout": NO_TIMEOUT,
@@ -91,7 +93,7 @@ class Sender:
             self._options["proxy"] = connection.proxy
             if connection.base_url.startswith("https:"):
                 self._options["proxy_headers"] = connection.proxy_headers
-            else:  # there is no CONNECT that they could go with
+            else:  # without TLS there is no CONNECT request to carry them
                 self._proxy_headers = connection.proxy_headers
         self._guard = _closed_with_loop(self._session) if self._owned else None
 
@@ -106,17 +108,15 @@ class Sender:
             await self._guard.aclose()
 
     def abandon(self) -> None:
-        """Give up connections whose loop is gone: nothing can be awaited on it any more."""
+        """Close connections whose event loop has ended, without waiting."""
         if self._owned:
             with contextlib.suppress(StopIteration, RuntimeError):
                 self._session.close().send(None)
 
     async def send(self, request: Request) -> Response:
-        """Make one attempt; raises `ConnectionFailedError`, `RequestTimeoutError`, or `DecodeError`
-        for an endless answer.
-        """
+        """Make one attempt; raises the error of a failure, but returns error responses."""
         if self._session.closed:
-            if self._owned:  # a call that begins after `close` does not come as far as this
+            if self._owned:  # calls that begin after `close` end earlier
                 raise ConnectionFailedError("the client was closed", **request.facts())
             raise ConfigurationError("the session of this client is closed", **request.facts())
         task = asyncio.current_task(self.loop)
@@ -126,7 +126,7 @@ class Sender:
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
-            if limit >= request.deadline:  # that is watched over already
+            if limit >= request.deadline:  # the call deadline already covers it
                 answer = await self._exchange(request, state)
             else:
                 with self._deadlines.at(limit):
@@ -139,7 +139,7 @@ class Sender:
                     make_attempt(state.status, error, state.sent, self.loop.time() - started),
                 )
                 raise
-            # aiohttp cancels what waits for a connection when its session is closed.
+            # aiohttp cancels waits for a connection when its session is closed.
             failure: Exception = (
                 SessionClosedError() if self._session.closed else StrayCancellationError()
             )
@@ -155,33 +155,28 @@ class Sender:
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
-        # Raised here, where no exception of another package is at hand to be chained.
+        # Raised here, so that no exception of another package is chained.
         self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
         facts = request.facts()
         if kind is DecodeError:
             facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
-        raise kind("no answer came in time" if kind is RequestTimeoutError else error, **facts)
+        raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
 
     def _accept(self, request: Request, answer: Response) -> Response:
-        """Return an answer; raises `DecodeError` for a success that is too long, or that belongs to
-        another request.
-        """
-        if (
-            len(answer.body) > LARGEST_BODY
-        ):  # it is not whole, and to find that out, a parser would take ten times as much
-            answer = attrs.evolve(answer, body=type(answer.body)(answer.body[:_KEPT_BODY]))
+        """Return a response; raises `DecodeError` for a success that is too long or another's."""
+        if len(answer.body) > LARGEST_BODY:  # incomplete
+            answer = attrs.evolve(answer, body=shortened(answer.body))
             if 200 <= answer.status < 300:
                 facts = request.facts() | {"status": answer.status, "body": answer.body}
-                raise DecodeError(f"the answer is longer than {LARGEST_BODY} bytes", **facts)
-        if (
-            not self._owned
-        ):  # the connections of the caller's session cannot be checked before they are used
+                raise DecodeError(f"the response is longer than {LARGEST_BODY} bytes", **facts)
+        if not self._owned:  # connections of the caller's session cannot be checked before use
             check_echo(request, answer)
         return answer
 
     async def _exchange(self, request: Request, state: AttemptState) -> Response:
-        """Send a request on the fast path where that can be, else through the session, which looks
-        for line breaks in headers.
+        """Send a request on the fast path if possible, else on the session path.
+
+        Only the session path checks headers of the caller for line breaks.
         """
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
         plain = (
@@ -216,16 +211,14 @@ class Sender:
         )
 
     def _judge_misfit(self, error: Exception, state: AttemptState) -> None:
-        """Raise unless the request has not left, and the fast path does not fit this aiohttp: it is
-        not taken again.
-        """
+        """Give up the fast path, which fails with this aiohttp; raises if the request was sent."""
         if isinstance(error, aiohttp.ClientError) or (isinstance(error, ValueError) and state.left):
             raise error
-        if isinstance(error, ValueError):  # the host name has a label that DNS does not allow
+        if isinstance(error, ValueError):  # a label of the host name is invalid in DNS
             raise RefusedError from error
         self._destination = None
         log.warning(
-            "aiohttp %s does not do what the fast path relies on: requests go through its session",
+            "the fast path does not support aiohttp %s: requests take the session path",
             aiohttp.__version__,
         )
         if state.left:
@@ -274,9 +267,7 @@ class Sender:
 
 
 async def _closed_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session when its loop shuts down: `asyncio.run` ends the generators that are open
-    on its loop.
-    """
+    """Close the session when its loop shuts down: `asyncio.run` closes open async generators."""
     try:
         yield
     finally:

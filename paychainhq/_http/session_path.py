@@ -1,4 +1,4 @@
-"""Session path: a request through an aiohttp session, by aiohttp's public means only."""
+"""Session path: a request through an aiohttp session, with public names of aiohttp only."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from paychainhq._http.attempt import (
 from paychainhq._http.failures import RefusedError, SentTwiceError, SessionClosedError
 from paychainhq._http.fast_path import is_of_aiohttp
 
-# aiohttp warns of longer bodies as bytes, which it writes in one piece.
+# aiohttp warns of longer bodies as bytes, since it writes them in one piece.
 _WRITTEN_AT_ONCE = 2**20
 
 
 def make_session(max_connections: int) -> aiohttp.ClientSession:
-    """Return a session whose requests note when they leave, and leave once."""
-    # Where something stands in for the connector's class, it is to see the connections.
+    """Return a session that records the departure of its requests, and sends each once."""
+    # A replacement of the connector's class is used, so that it sees the connections.
     kind = (
         Connector
         if getattr(Connector, "__bases__", None) == (aiohttp.TCPConnector,)
@@ -48,16 +48,14 @@ def make_session(max_connections: int) -> aiohttp.ClientSession:
 
 
 async def _note_start(*_: object) -> None:
-    """Note that aiohttp tells of this attempt, so that it is known whether it has left."""
+    """Record that aiohttp reports this attempt, so that its departure will be known."""
     state = current_attempt.get()
     if state is not None and state.left is None:
         state.left = False
 
 
 async def _note_departure(*_: object) -> None:
-    """Note that an attempt leaves; raises if it has left, so that aiohttp does not repeat a GET or
-    DELETE by itself.
-    """
+    """Record that an attempt is sent; raises for a second time, a hidden repeat by aiohttp."""
     state = current_attempt.get()
     if state is None:
         return
@@ -75,9 +73,7 @@ async def send(
     options: Mapping[str, Any],
     state: AttemptState,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Send a request through a session, and return the status, the headers and the body of its
-    answer.
-    """
+    """Send a request through a session, and return the status, headers and body of the response."""
     token = current_attempt.set(state)
     complete = False
     try:
@@ -106,9 +102,7 @@ async def _enter(
     url: URL,
     options: Mapping[str, Any],
 ) -> aiohttp.ClientResponse:
-    """Send a request, and return its response; raises aiohttp's errors, also where aiohttp raises
-    others.
-    """
+    """Send a request, and return its response; converts errors to `aiohttp.ClientError`."""
     try:
         return await stack.enter_async_context(_send(session, method, url, options))
     except aiohttp.ClientError:  # some of these are ValueErrors too
@@ -122,9 +116,7 @@ async def _enter(
 
 
 def _send(session: aiohttp.ClientSession, method: str, url: URL, options: Mapping[str, Any]) -> Any:
-    """Send by `session.request`, or by the method's own function where something stands in for
-    that: it is to see the request.
-    """
+    """Send a request by `session.request`, or by a replacement of `session.get` and the like."""
     name = method.lower()
     own = getattr(session, name, None)
     if own is None or is_of_aiohttp(type(session), name, getattr(own, "__func__", None)):

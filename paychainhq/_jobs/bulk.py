@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -17,24 +18,22 @@ from paychainhq._caller import Caller
 from paychainhq._core import validators
 from paychainhq._core.idempotency import key_for_reference
 from paychainhq._core.operation import Operation
+from paychainhq._http.transient import is_transient
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq._jobs.intake import ENDED, NOT_YET, Intake
 from paychainhq._jobs.requests import Failure, Outcome, Progress, Success
 from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
 from paychainhq._jobs.streams import Stream
 from paychainhq.errors import (
-    APIError,
     AuthenticationError,
     ConfigurationError,
     ConnectionFailedError,
-    IdempotencyInProgressError,
     InvalidArgumentError,
     LedgerError,
     PayChainError,
     PermissionDeniedError,
     RateLimitError,
     RequestTimeoutError,
-    ServerError,
 )
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.send_slots import SendSlots
@@ -274,13 +273,10 @@ class _Job(Generic[R, T]):
             error.operation = self._operation.name
             return Failure(request, error)
         if self._queue.given_up is not None:
-            facts = vars(self._queue.given_up) | {
-                "idempotency_key": key,
-                "attempts": (),
-                "sent": "no",
-                "request_id": None,
-            }
-            return Failure(request, type(self._queue.given_up)(**facts))
+            failure = copy(self._queue.given_up).add(
+                idempotency_key=key, attempts=(), sent="no", request_id=None
+            )
+            return Failure(request, failure)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         found = await self._call(request, given, key, number, is_probe=is_probe)
@@ -328,13 +324,11 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
-                facts = {
-                    "operation": self._operation.name,
-                    "idempotency_key": key,
-                    "sent": "unknown",
-                }
                 failure = ConnectionFailedError(
-                    "the call was cancelled, and not by the job", **facts
+                    "the call was cancelled, and not by the job",
+                    operation=self._operation.name,
+                    idempotency_key=key,
+                    sent="unknown",
                 )
                 self._end(failure)
                 return Failure(request, failure)
@@ -431,22 +425,6 @@ class _Job(Generic[R, T]):
             if field.default is attrs.NOTHING and name not in request:
                 validators.invalid(name, "is missing")
         return self._request_type(**request)
-
-
-def is_transient(error: PayChainError) -> bool:
-    """Return whether an error describes only the state of the server or the network."""
-    if isinstance(
-        error,
-        (
-            ConnectionFailedError,
-            RequestTimeoutError,
-            RateLimitError,
-            ServerError,
-            IdempotencyInProgressError,
-        ),
-    ):
-        return True
-    return isinstance(error, APIError) and error.status in (408, 425)
 
 
 class _Count:

@@ -10,7 +10,7 @@ import attrs
 
 from paychainhq._caller import Caller
 from paychainhq._core import validators
-from paychainhq._jobs.bulk import is_transient
+from paychainhq._http.transient import is_transient
 from paychainhq.errors import PayChainError
 
 T = TypeVar("T")

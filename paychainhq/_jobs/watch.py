@@ -14,7 +14,7 @@ from paychainhq import operations
 from paychainhq._caller import Caller
 from paychainhq._core import validators
 from paychainhq._http import responses
-from paychainhq._jobs.bulk import is_transient
+from paychainhq._http.transient import is_transient
 from paychainhq._jobs.list_sweeps import Row, Sweeps, together
 from paychainhq._jobs.polling import poll
 from paychainhq._jobs.streams import Stream

@@ -1,6 +1,4 @@
-"""Conversion between JSON and models: strict where money is, tolerant of what is new, and
-lossless.
-"""
+"""Conversion between JSON and models: strict about money, tolerant of new fields, lossless."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from paychainhq.codec.decoders import (
     holds_secret,
     model_fields,
 )
-from paychainhq.errors import DecodeError
+from paychainhq.errors import DecodeError, Facts
 from paychainhq.models.base import Model
 
 T = TypeVar("T")
@@ -38,12 +36,12 @@ T = TypeVar("T")
 
 
 class NotJSONError(ValueError):
-    """A body that is no JSON; nothing else that goes wrong is taken for that."""
+    """Body that is not JSON."""
 
 
-# orjson turns an integer beyond 64 bits into a float. A body holds none if no run of 19 digits
-# begins where a number can, unless the body is a number alone. Translating and searching it costs
-# less than a regular expression or a walk through the result.
+# orjson turns an integer beyond 64 bits into a float. A body has none if no run of 19 digits begins
+# at the start of a value, unless the body is a single number. Translating and searching the body
+# costs less than a regular expression or a walk through the result.
 _SHAPE = bytes.maketrans(b"123456789,[ \t\r\n-", b"000000000:::::::")
 _RUN = b"0" * 19
 _LONG_INTEGER = b":" + _RUN
@@ -57,16 +55,14 @@ def parse(body: bytes, *, exact: bool = False) -> Any:
     `exact`, a `Number`.
 
     Raises:
-        NotJSONError: It is no JSON, or is nested too deeply; no other exception is behind it, which
-            would hold the body.
+        NotJSONError: The body is not JSON, or is nested too deeply. No other exception is chained,
+            since it would hold the body.
     """
     data = _REFUSED
     if not exact:
         try:
             data = orjson.loads(body if body.__class__ is bytes else memoryview(body))
-        except (
-            ValueError
-        ):  # perhaps for a byte order mark, or for half a surrogate pair, which JSON may hold
+        except ValueError:  # perhaps for a byte order mark or a lone surrogate, which are allowed
             pass
         else:
             shape = body.translate(_SHAPE)
@@ -84,7 +80,7 @@ def _parse_slowly(body: bytes, fraction: Callable[[str], Any]) -> Any:
     def integer(text: str) -> Any:
         try:
             return int(text)
-        except ValueError:  # thousands of digits, which Python could not print either
+        except ValueError:  # thousands of digits, which Python does not print either
             return fraction(text)
 
     try:
@@ -100,7 +96,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def dump(value: Any) -> bytes:
-    """Write a checked body as JSON."""
+    """Return a checked body as JSON."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer beyond 64 bits
@@ -114,19 +110,19 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
     """Decode parsed JSON into a model, a `Page[...]` or a `Listing[...]`.
 
     Args:
-        type_: What to make of it.
-        data: Parsed JSON. The result keeps it, so it must not be changed afterwards. Of an answer
-            that holds a new key, the result and the error keep a copy that does not show the key.
-        inside: The one field of the data to decode, instead of all of it.
+        type_: The type of the result.
+        data: Parsed JSON, which the result keeps: do not change it afterwards. For a response with
+            a new key, the result and the error keep a copy that conceals the key.
+        inside: The one field of the data to decode, instead of the whole.
 
     Raises:
-        DecodeError: It is not what the type asks for; `path` says where.
+        DecodeError: The data are not of the type; `path` is the place.
     """
     if holds_secret(type_):
         try:
             data = _masked(data)
         except RecursionError:
-            raise DecodeError("the answer is nested too deeply") from None
+            raise DecodeError("the response is nested too deeply") from None
     try:
         result: T = (
             decoder(type_)(data) if inside is None else decode_inside(data, inside, decoder(type_))
@@ -134,11 +130,11 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         return result
     except Mismatch as mismatch:
         path, problem = mismatch.json_path(), mismatch.problem
-    raise DecodeError(f"the answer is not as documented: {path} {problem}", path=path, data=data)
+    raise DecodeError(f"the response is not as documented: {path} {problem}", path=path, data=data)
 
 
 def _masked(data: Any, secret: bool = False) -> Any:
-    """Copy an answer, with each text under `apiKey` as a `Secret`, wherever it stands."""
+    """Return a copy of a response, with each text under an `apiKey` as a `Secret`."""
     if isinstance(data, dict):
         return {name: _masked(item, secret or name == "apiKey") for name, item in data.items()}
     if isinstance(data, list):
@@ -147,45 +143,40 @@ def _masked(data: Any, secret: bool = False) -> Any:
 
 
 def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
-    """Decode the body of an answer.
+    """Decode the body of a response.
 
     Raises:
-        NotJSONError: It is no JSON.
-        DecodeError: It is not what the type asks for.
+        NotJSONError: The body is not JSON.
+        DecodeError: The body is not of the type.
     """
     return from_json(type_, parse(body, exact=has_numbers(type_)), inside)
 
 
 _WEBHOOK_ADVICE = (
-    "It is genuine, and is kept in this error's `data` or `body`; unless it is "
-    "answered with 2xx, it comes again."
+    "The webhook is genuine: `data` or `body` of this error is its content. Without a 2xx, it is "
+    "sent again."
 )
 
 
 def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
-    """Decode the body of a webhook that is proven to be genuine; raises DecodeError, with nothing
-    behind it.
-    """
-    facts: dict[str, Any]
+    """Decode the body of a verified webhook; raises `DecodeError` without a chained exception."""
+    facts: Facts = {"sent": "no", "advice": _WEBHOOK_ADVICE}
     try:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
-        message, facts = (
-            error.message.replace("the answer", "the webhook", 1),
-            {"path": error.path, "data": error.data},
-        )
+        message = error.message.replace("the response", "the webhook", 1)
+        facts |= {"path": error.path, "data": error.data}
     except NotJSONError:
-        message, facts = "the webhook's body is not JSON", {"body": body}
-    raise DecodeError(message, sent="no", advice=_WEBHOOK_ADVICE, **facts)
+        message = "the webhook's body is not JSON"
+        facts |= {"body": body}
+    raise DecodeError(message, **facts)
 
 
 # --- to JSON ---
 
 
 def to_json(value: Any) -> Any:
-    """Give the parsed JSON that a model stands for: what it came from, with the fields that have
-    been changed since.
-    """
+    """Return the JSON of a model: its source, with the fields that were changed since."""
     if isinstance(value, Model):
         return _model_to_json(value)
     if isinstance(value, tuple):
@@ -224,7 +215,7 @@ def _model_to_json(model: Model) -> Any:
 
 
 def _updated(field: Field, was: Any, value: Any) -> Any:
-    """The JSON of a field: as it came, if that is still its value."""
+    """Return the JSON of a field: its source, if that still is its value."""
     if isinstance(value, (Model, tuple)):
         return to_json(value)
     if (value is None and was is None) or _decodes_to(field.decode, was, value):

@@ -1,7 +1,6 @@
-"""How models are made of parsed JSON: one decoder for each, generated as straight-line code when
-the model is first met.
+"""Decoders from parsed JSON to models, generated as straight-line code on first use.
 
-A decoder fills a mutable twin of the class and then turns it into the frozen class (`making.py`).
+A decoder fills a mutable twin of the class, and converts it to the frozen class (`_frozen.py`).
 """
 
 from __future__ import annotations
@@ -27,16 +26,15 @@ _DIGITS = re.compile(r"-?[0-9]{1,200}")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _LONGEST_DECIMAL = 200
 
-# The types of annotations, bound here: by the time that a model is first decoded, their names may
-# stand for something else in its module (freezegun puts a class of its own in the place of
-# `datetime`, in every module, and perhaps before this import).
+# The types of annotations, bound here: when a model is first decoded, their names may be replaced
+# in its module (freezegun replaces `datetime` in every module, perhaps even before this import).
 _DATETIME: type[datetime] = next(cls for cls in datetime.__mro__ if cls.__module__ == "datetime")
 _NAMES = {"datetime": _DATETIME, "Decimal": Decimal}
 _moment = _DATETIME.fromisoformat
 
 
 class Number(float):
-    """A JSON number that remembers how it was written."""
+    """JSON number with its original text."""
 
     __slots__ = ("text",)
     text: str
@@ -62,8 +60,8 @@ _JSON_NAMES = {
 }
 
 
-class Mismatch(Exception):  # noqa: N818 (it never leaves this package)
-    """A value is not what its place asks for; `path` is filled from the inside out."""
+class Mismatch(Exception):  # noqa: N818 (internal)
+    """Value of the wrong type; `path` is filled from the inside out."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -80,7 +78,7 @@ def _mismatch(wanted: str, value: object) -> NoReturn:
     got = (
         "null" if value is None else f"a JSON {_JSON_NAMES.get(type(value), type(value).__name__)}"
     )
-    raise Mismatch(f"should be {wanted}, and is {got}")
+    raise Mismatch(f"should be {wanted}, but is {got}")
 
 
 def _missing() -> NoReturn:
@@ -122,10 +120,7 @@ def _decimal(value: Any) -> Any:
         _mismatch("a decimal string", value)
     number = Decimal(value)
     if written[1] and len(format(number, "f")) > _LONGEST_DECIMAL:
-        raise Mismatch(
-            f"would have more than {_LONGEST_DECIMAL} characters if it were written without its "
-            "exponent"
-        )
+        raise Mismatch(f"would have more than {_LONGEST_DECIMAL} characters without its exponent")
     return number
 
 
@@ -177,7 +172,7 @@ _SCALARS: dict[Any, Decoder] = {
 
 
 def decode_inside(data: Any, name: str, decode: Decoder) -> Any:
-    """Decode one field of an object, and leave out the others."""
+    """Decode one field of an object."""
     _object(data)
     try:
         return decode(data[name]) if name in data else _missing()
@@ -187,7 +182,7 @@ def decode_inside(data: Any, name: str, decode: Decoder) -> Any:
 
 
 _MEMBERS: dict[Decoder, Callable[[str, str], str]] = {}
-"""For each decoder of an enum, what turns a text into a member, or leaves it as it is."""
+"""Function of each enum decoder that maps a text to its member, or returns it unchanged."""
 
 
 def _open_enum(enum: type[StrEnum]) -> Decoder:
@@ -223,7 +218,7 @@ def _array(item: Decoder) -> Decoder:
 
 @cached
 def decoder(type_: Any) -> Decoder:
-    """Return the function that decodes a type, None not allowed."""
+    """Return the decoder of a type, which does not accept None."""
     if type_ in _SCALARS:
         return _SCALARS[type_]
     if isinstance(type_, TypeVar):
@@ -242,7 +237,7 @@ def decoder(type_: Any) -> Decoder:
 
 @attrs.frozen
 class Field:
-    """One field of a model, as the decoder sees it."""
+    """Field of a model, for its decoder."""
 
     name: str
     names: tuple[str, ...]
@@ -279,12 +274,12 @@ def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, .
 
 
 def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
-    """Write and compile the decoder of one model."""
+    """Generate and compile the decoder of a model."""
     fields = model_fields(cls, args)
 
     def explain(data: dict[str, Any]) -> NoReturn:
-        # The straight line does not note where it is: what failed is found by trying each field
-        # again.
+        # Straight-line code does not record its position: decode the fields again to find the
+        # invalid one.
         for field in fields:
             name, value = _given(field, data)
             try:
@@ -301,7 +296,7 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
     }  # fmt: skip
     lines = ["def decode(source):", "    data = source"]
     if cls._bare is not None:
-        # A bare value has no name on the wire: what is wrong with it is told as it is.
+        # A bare value has no name on the wire: its error has no path.
         scope["bare"], scope["decode_bare"] = (
             cls._bare[1],
             next(field.decode for field in fields if field.name == cls._bare[0]),
@@ -346,7 +341,7 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
 
 
 def bare_name(cls: type[Model]) -> str:
-    """What the field that stands for the whole is called on the wire."""
+    """Return the wire name of the field that a bare value stands for."""
     return next(
         field.names[0]
         for field in model_fields(cls)
@@ -354,7 +349,7 @@ def bare_name(cls: type[Model]) -> str:
     )
 
 
-# What is taken without a call of its decoder: the condition, and the value. Most amounts are plain
+# Values that need no call of their decoder: the condition, and the result. Most amounts are plain
 # digits.
 _PLAIN_DIGITS = (
     "value.__class__ is str and value.isdecimal() and value.isascii() and len(value) "
@@ -402,7 +397,7 @@ def _otherwise(field: Field, absent: str, function: str) -> str:
 
 
 def _given(field: Field, data: dict[str, Any]) -> tuple[str, Any]:
-    """Return what a field holds, and the spelling of its name that it goes by."""
+    """Return the name of a field in the data, and its value."""
     absent = None if field.nullable else _missing
     found = next(
         (name for name in field.names if data.get(name, absent) is not absent), field.names[0]
@@ -419,20 +414,18 @@ def _checked(field: Field, value: Any) -> None:
 
 @cached
 def has_numbers(type_: Any) -> bool:
-    """Whether a type holds decimals that the wire writes as JSON numbers, as what is untyped
-    may.
-    """
+    """Return whether a type may hold decimals that the wire writes as JSON numbers."""
     return type_ is object or any(field.decode is as_number for field in _all_fields(type_))
 
 
 @cached
 def holds_secret(type_: Any) -> bool:
-    """Whether a type holds a new key."""
+    """Return whether a type holds a new key."""
     return any(field.decode is _secret for field in _all_fields(type_))
 
 
 def _all_fields(type_: Any) -> Iterator[Field]:
-    """The fields of all models that a type is made of."""
+    """Yield the fields of all models in a type."""
     for arg in typing.get_args(type_):
         yield from _all_fields(arg)
     cls = typing.get_origin(type_) or type_

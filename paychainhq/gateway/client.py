@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from paychainhq._base_client import UNCHANGED, BaseClient
+from paychainhq._caller import Caller
 from paychainhq._core.credentials import conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import checked_base_url, environment_settings
-from paychainhq._transport import make_transport
+from paychainhq._http.connection import ConnectionSettings
+from paychainhq._transport import Transport
 from paychainhq.errors import MissingCredentialError
-from paychainhq.gateway.calls import GatewayCaller
 from paychainhq.gateway.credentials import VARIABLES, Tokens
 from paychainhq.gateway.webhooks import Event, parse
 from paychainhq.webhooks.signatures import Headers, checked_secrets
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
 
 
 class Gateway(BaseClient):
-    """The asynchronous client of the bearer-token payment gateway; use it as `async with
-    Gateway(...) as gateway:`.
+    """Asynchronous client of the payment gateway: `async with Gateway(...) as gateway:`.
 
-    Its connections are opened by the first call and belong to the event loop that made it.
+    The first call opens the connections, which belong to its event loop.
 
     Args:
         base_url: The address of your gateway, with or without `/api`.
@@ -50,16 +50,16 @@ class Gateway(BaseClient):
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
-        session: An `aiohttp.ClientSession` of your own, which stays yours to close.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default
-            one that does so against the system's certificates.
+        session: Your own `aiohttp.ClientSession`, which you close.
+        ssl: Your own TLS context, which must verify certificates and host names; by default a
+            context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your
-            tokens can then be read on the way.
+        allow_insecure_http: Allow plain http to another host or proxy, which exposes your tokens
+            to the network.
 
     Raises:
-        ConfigurationError: The settings cannot work, or would endanger a token.
+        ConfigurationError: A setting is invalid, or would expose a token.
 
     Source: seed 004.
     """
@@ -86,27 +86,26 @@ class Gateway(BaseClient):
         trust_env: bool = False,
         allow_insecure_http: bool = False,
     ) -> None:
-        # The first lines, so that no traceback shows a token or a password in a frame's variables.
+        # The first lines, so that the variables of a traceback show no token and no password.
         client_token, oauth_token, webhook_secret = (
             conceal(client_token),
             conceal(oauth_token),
             conceal(webhook_secret),
         )
         base_url, proxy = conceal(base_url), conceal(proxy)
-        transport = make_transport(
-            checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
-            Tokens(client_token=client_token, oauth_token=oauth_token, scopes=scopes),
-            rate_limit=rate_limit,
-            middleware=middleware,
-            max_connections=max_connections,
+        credentials = Tokens(client_token=client_token, oauth_token=oauth_token, scopes=scopes)
+        connection = ConnectionSettings(
+            base_url=checked_base_url(base_url, "/api", allow_insecure_http=allow_insecure_http),
             session=session,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,
             allow_insecure_http=allow_insecure_http,
+            max_connections=max_connections,
         )
-        self._caller = GatewayCaller(
-            transport=transport, business_id=None, timeout=timeout, retry=retry, client_id=client_id
+        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
+        self._caller = Caller(
+            transport=transport, timeout=timeout, retry=retry, client_id=client_id
         )
         self._webhook_secrets = () if webhook_secret is None else checked_secrets(webhook_secret)
 
@@ -133,8 +132,7 @@ class Gateway(BaseClient):
     def with_options(
         self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing
-        it does nothing.
+        """Return a view of this client with other options; closing the view does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -145,8 +143,7 @@ class Gateway(BaseClient):
         return view
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
-        """Verify a webhook with this client's secret and decode it, as
-        `paychainhq.gateway.webhooks.parse` does.
+        """Verify and decode a webhook with this client's secret, like `gateway.webhooks.parse`.
 
         The name of the event is in a header that is not signed: decide by `event.payment`, which is
         signed.
@@ -166,7 +163,8 @@ class Gateway(BaseClient):
         """
         if not self._webhook_secrets:
             raise MissingCredentialError(
-                "parse_webhook needs Gateway(webhook_secret=...)", argument="webhook_secret"
+                "parse_webhook needs a secret: pass webhook_secret=... to Gateway",
+                argument="webhook_secret",
             )
         return parse(body, headers, secrets=self._webhook_secrets, max_age=max_age)
 

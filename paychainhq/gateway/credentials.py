@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import attrs
+from attrs.validators import optional
 
 from paychainhq._core.credentials import Auth, conceal, key
+from paychainhq._core.validators import checked
 from paychainhq.errors import ConfigurationError, MissingCredentialError
 
 SCOPES: Mapping[str, str] = {
@@ -27,16 +28,14 @@ VARIABLES = {
 """Documented environment variables, and the settings that they provide."""
 
 
-def _checked_scopes(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is None:
-        return
+def _scopes(name: str, value: object) -> None:
     if (
         isinstance(value, str)
         or not isinstance(value, Collection)
         or not all(isinstance(scope, str) for scope in value)
     ):
         raise ConfigurationError(
-            f"{field.name} must be a collection of scopes such as ['payments.create'], or None"
+            f"{name} must be a collection of scopes such as ['payments.create'], or None"
         )
 
 
@@ -52,22 +51,21 @@ class Tokens:
 
     client_token: str | None = key()
     oauth_token: str | None = key()
-    scopes: Collection[str] | None = attrs.field(default=None, validator=_checked_scopes)
+    scopes: Collection[str] | None = attrs.field(default=None, validator=optional(checked(_scopes)))
 
     def require(self, auth: Auth | None, operation: str) -> None:
-        """Raise `MissingCredentialError`, before anything is sent, if no token permits this
-        operation.
-        """
+        """Raise `MissingCredentialError` if no token permits an operation."""
         if auth == "oauth_token" and self.oauth_token is None:
             raise MissingCredentialError(
-                f"{operation} needs Gateway(oauth_token=...), which this client was not given: a "
-                "client token cannot do this",
+                f"{operation} needs an OAuth2 token, which this client does not have: pass "
+                "oauth_token=... to Gateway (a client token does not suffice)",
                 operation=operation,
                 argument="oauth_token",
             )
         if auth == "any_token" and self.client_token is None and self.oauth_token is None:
             raise MissingCredentialError(
-                f"{operation} needs Gateway(client_token=...), which this client was not given",
+                f"{operation} needs a token, which this client does not have: pass "
+                "client_token=... to Gateway",
                 operation=operation,
                 argument="client_token",
             )
@@ -80,16 +78,14 @@ class Tokens:
         ):
             return
         raise MissingCredentialError(
-            f"{operation} needs a client token with the scope {scope}, which this client's token "
-            "has not",
+            f"{operation} needs a client token with the scope {scope}, which is not among its "
+            "scopes: use another token, or correct scopes=...",
             operation=operation,
             argument="scopes",
         )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the authentication header of an operation: the client token, if either token is
-        valid for it.
-        """
+        """Return the authentication header of an operation; the client token, if both would do."""
         self.require(auth, operation)
         token = (
             self.oauth_token

@@ -80,7 +80,7 @@ class Checkout(Model):
         found = _LAST_SEGMENT.fullmatch(self.checkout_url)
         if found is None:
             raise DecodeError(
-                "the checkout URL holds no payment id",
+                "the checkout URL contains no payment id",
                 path="$.checkoutUrl",
                 data={"checkoutUrl": self.checkout_url},
             )
@@ -126,9 +126,7 @@ class Payment(Model):
 
     @property
     def is_paid(self) -> bool:
-        """Return whether the full amount is confirmed on chain: `RECEIVED`, or `CONFIRMED` after
-        your webhook's response.
-        """
+        """Return whether the full amount is confirmed on chain: `RECEIVED` or `CONFIRMED`."""
         return self.status in PAID
 
     @property

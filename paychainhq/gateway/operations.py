@@ -1,8 +1,6 @@
-"""Operation table of the gateway: every operation for a merchant's server, with its page as
-`source`.
+"""Operation table of the gateway: the operations of a merchant's server, with their pages.
 
-The checkout's own calls, which browsers send with the signature of a checkout link, are not
-included.
+The calls of the checkout page, which browsers send with a signed link, are not included.
 """
 
 from __future__ import annotations
@@ -79,6 +77,7 @@ PAYMENTS_CREATE = Operation(
         "product_id": check.text,
         "settlement_currency_code": check.text,
     },
+    account=("client_id", "site_id"),
     inside="data",
     response=lambda: models.Checkout,
     source="payment endpoints",

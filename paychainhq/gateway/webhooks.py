@@ -1,4 +1,4 @@
-"""The gateway's webhooks, verified and decoded; `sign` writes what the gateway would send."""
+"""Webhooks of the gateway: verification, decoding, and signatures for tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Client(Protocol[T_co]):
 
 
 class EventName(StrEnum):
-    """What an event is called; more may come, so any text may."""
+    """Name of an event; names are added over time, so an event may have any text."""
 
     COMPLETED = "payment.completed"
     RECEIVED = "payment.received"
@@ -51,17 +51,17 @@ class EventName(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """A notice of the gateway.
+    """Event of the gateway.
 
-    The name of the event is not signed: whoever has seen a webhook can send it again under another
-    name, as long as its timestamp is young enough. Body and timestamp are signed. So let `payment`
-    decide, and not `event`: fulfil when `payment.is_paid`, once for each `payment.id`
-    (`payment.received` and `payment.completed` come with the same status), or ask with `fetch`.
+    Body and timestamp are signed, the name of the event is not: an attacker who has seen a webhook
+    can send it again under another name until its timestamp is too old. So decide by `payment`, and
+    not by `event`: fulfil when `payment.is_paid`, once for each `payment.id` (`payment.received`
+    and `payment.completed` have the same status), or read the payment with `fetch`.
 
     Attributes:
-        event: Its name, such as `payment.completed`; not signed.
-        payment: The payment, as it was when the notice was made; signed.
-        timestamp: When it was sent; signed.
+        event: The name, such as `payment.completed`; not signed.
+        payment: The payment at the time of the event; signed.
+        timestamp: The time of sending; signed.
 
     Source: the gateway's pages on webhook events and webhook security.
     """
@@ -74,7 +74,7 @@ class Event:
         """Return the current state of the payment.
 
         Args:
-            gateway: A client; of an async one the result is to be awaited.
+            gateway: A client; the result of an asynchronous one is awaitable.
         """
         return gateway.payments.get(self.payment.id)
 
@@ -82,25 +82,25 @@ class Event:
 def parse(
     body: bytes, headers: Headers, *, secrets: str | Sequence[str], max_age: float = 300.0
 ) -> Event:
-    """Verify a webhook and decode it.
+    """Verify and decode a webhook.
 
-    Answer 2xx within ten seconds, also to events that you do not know; everything else is sent
-    again, with seven attempts in all over some 40 hours. The status of the payment becomes
-    `CONFIRMED` only after that answer: do not wait for it in a handler.
+    Respond with 2xx within ten seconds, also to unknown events; otherwise the gateway sends the
+    webhook again, up to seven times in all over some 40 hours. The status of the payment becomes
+    `CONFIRMED` only after the response: do not wait for it in a handler.
 
     Args:
-        body: The body as it came, before anything has parsed it.
+        body: The raw body, unparsed.
         headers: The headers, as a mapping or as pairs; their names may be in any case.
-        secrets: The application's webhook secret, or several while it is being changed.
-        max_age: Refuse a timestamp that is more seconds than that away from now, either way. No
-            page says whether a webhook that is sent again has a new timestamp; if yours are refused
-            as too old, it has not.
+        secrets: The application's webhook secret, or several during its rotation.
+        max_age: Refuse a timestamp that differs from now by more than this number of seconds,
+            either way. No page says whether a webhook that is sent again has a new timestamp; if
+            yours are refused as too old, it has not.
 
     Raises:
-        WebhookVerificationError: It is not proven to be from the gateway.
-        DecodeError: It is, and it holds no payment.
-        ConfigurationError: The secrets cannot be any, or (InvalidArgumentError) the body or the
-            headers.
+        WebhookVerificationError: The webhook is not verified as the gateway's.
+        DecodeError: The webhook is verified, but holds no payment.
+        ConfigurationError: The secrets are invalid; or, as an InvalidArgumentError, the body or the
+            headers are.
 
     Source: the gateway's pages on webhook security, webhook events and webhook retries.
     """
@@ -124,13 +124,13 @@ def parse(
 def sign(
     body: bytes, *, secret: str, event: str = EventName.COMPLETED, timestamp: float | None = None
 ) -> dict[str, str]:
-    """Return the headers that the gateway would send with a body: for tests.
+    """Return the headers of the gateway for a body, for tests.
 
     Args:
         body: The raw body.
         secret: The webhook secret.
         event: The name of the event.
-        timestamp: When it is sent, in seconds since 1970; None is now.
+        timestamp: The time of sending in seconds since 1970; None is now.
 
     Source: the gateway's page on webhook security.
     """

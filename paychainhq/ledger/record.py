@@ -102,15 +102,14 @@ class LedgerRecord:
         try:
             entry = await self.ledger.begin(intent)
         except LedgerError as error:
-            error.__dict__.update(request.facts())
+            error.add(**request.facts())
             raise
         if entry is not None:
             if entry.fingerprint != intent.fingerprint:
                 raise IdempotencyKeyMismatchError(
                     "the ledger has this key from a request with other arguments: a key stands for "
                     "one request",
-                    **request.facts(),
-                    known=_known(request, entry),
+                    **request.facts() | {"known": _known(request, entry)},
                 )
             if entry.answer is not None:
                 return _response(entry.answer)
@@ -181,7 +180,7 @@ class LedgerRecord:
         """Return the error of a call whose deadline passed before an answer came."""
         if self._is_open:
             return RequestTimeoutError(
-                "no answer came within the deadline of the call", **request.facts()
+                "no response arrived within the deadline of the call", **request.facts()
             )
         if self._is_recorded:
             return RequestTimeoutError(

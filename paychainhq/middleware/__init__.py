@@ -1,1 +1,1 @@
-"""What stands between a call and its attempts."""
+"""Middleware between a call and its attempts: retries, limits, pauses."""

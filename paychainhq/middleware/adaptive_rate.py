@@ -1,31 +1,28 @@
-"""The rate that the server grants, learned from its 429s."""
+"""Adaptive rate of the attempts of an operation, derived from its 429s."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-# Assumption: no page says how many requests are granted, or to whom together. The rate begins with
-# ten a second, and is never less than one in two seconds.
+# Assumption: no page documents the limits, or which clients share one. The rate begins with ten a
+# second, and is at least one in two seconds.
 _FIRST = 10.0
 _LEAST = 0.5
 _FALL = 0.8
-_FIRST_FALL = 0.5  # a rate that doubles may be far beyond what is granted before that shows
-# After so many seconds the rate is back where it fell.
+_FIRST_FALL = 0.5  # a rate that doubles may be far above the limit before a 429 shows it
+# Seconds from a fall until the rate is back at its summit.
 _BACK = 6.0
-# After so many it begins to explore, and grows by a factor of six in a second, so that a limit that
-# has gone is soon forgotten.
+# Seconds from a fall until the rate explores: it grows by a factor of six in a second, so that a
+# limit that has ended is soon forgotten.
 _EXPLORES = 7.5
 _STEEP = 1.8
-# A timer that is not later than so many seconds costs no turn; whoever comes later has not waited
-# for it.
+# A timer that is late by at most this number of seconds delays no later turn.
 _SLACK = 0.05
 
 
 class Turn(NamedTuple):
-    """The state when a request went: when that was, how often the pace had fallen, and whether the
-    request had waited.
-    """
+    """State at the start of an attempt: its time, the number of falls, whether it had waited."""
 
     at: float
     falls: int
@@ -33,19 +30,18 @@ class Turn(NamedTuple):
 
 
 class AdaptiveRate:
-    """A rate that falls with a 429, comes back to where it fell, stays there for a while, and then
-    explores.
+    """Rate that falls with a 429, returns to its summit, stays there, and then explores.
 
-    Clients that share a limit without a word between them come to about equal shares of it, as the
-    flows of TCP CUBIC do: a client that sends more meets more 429s. A fall takes back half of what
-    exploring has added (on a logarithmic scale), or the client that explores would push the others
-    aside. Before the first fall the rate grows by a factor of e in a second. Answers to requests
-    that did not wait for their turn leave the rate as it is: they prove no more than what was asked
-    for.
+    The summit is the rate at which it fell. Clients that share a limit without communication
+    converge to about equal shares, like flows of TCP CUBIC: a client that sends more receives more
+    429s. A fall takes back half of the growth by exploration (on a logarithmic scale), since the
+    exploring client would otherwise displace the others. Before the first fall the rate grows by a
+    factor of e in a second. Responses to attempts that did not wait for their turn do not change
+    the rate: they prove no more than the rate of the calls.
 
     Attributes:
-        rate: Requests a second.
-        due: When the next may go.
+        rate: The number of attempts a second.
+        due: The loop time of the next turn.
     """
 
     def __init__(self) -> None:
@@ -53,45 +49,42 @@ class AdaptiveRate:
         self.due = 0.0
         self._falls = 0
         self._proved = False
-        self._summit = 0.0  # where it fell
-        self._begin: float | None = None  # when the first request after the fall went
-        self._explored = 1.0  # the factor by which exploring has raised it
+        self._summit = 0.0  # the rate at which it fell
+        self._begin: float | None = None  # the time of the first attempt after the fall
+        self._explored = 1.0  # the factor of its growth by exploration
 
     def resume(self) -> None:
-        """Record that there is a limit again: the rate is the last one that is known, before
-        exploring.
-        """
+        """Record that there is a limit again: the rate is the last known one, unexplored."""
         self.rate = self._summit if self._falls else _FIRST
         self._begin, self._explored = None, 1.0
 
     def take(self, now: float, *, waited: bool) -> Turn:
-        """Record that a request goes: the next is due after its part of a second."""
+        """Record that an attempt starts: the next is due after the interval of the rate."""
         self.due = (self.due if now - self.due < _SLACK else now) + 1 / self.rate
         if self._begin is None:
             self._begin = now
         return Turn(now, self._falls, waited)
 
     def rise(self, turn: Turn) -> None:
-        """Record that the request with this turn was accepted."""
+        """Record that the attempt with this turn was accepted."""
         self._proved = True
         if not turn.waited or turn.falls != self._falls or self._begin is None:
             return
         if not self._falls:
             self.rate += 1.0
             return
-        # The time of the request counts, and not that of its answer: where answers are slow, the
-        # rate grows no faster than they show that it may.
+        # The time of the attempt counts, not that of its response: with slow responses, the rate
+        # grows no faster than they permit.
         passed = turn.at - self._begin
         self._explored = max(self._explored, math.exp(_STEEP * (passed - _EXPLORES)))
         back = self._summit * (1 - (1 - _FALL) * (1 - passed / _BACK) ** 3)
         self.rate = max(self.rate, back * self._explored)
 
     def fall(self, turn: Turn | None) -> None:
-        """Record a 429 to the request with this turn, or to one without, which went before there
-        was a pace.
+        """Record a 429 to the attempt with this turn; None if it started without a limit.
 
-        The requests that went before a fall count for that one. Where nothing was accepted since
-        the last fall, the 429 means a closed door, and not a rate.
+        429s to attempts from before a fall count for that fall. A 429 without an accepted attempt
+        since the last fall pauses the operation, but does not lower the rate.
         """
         if turn is None or turn.falls != self._falls or not self._proved:
             return

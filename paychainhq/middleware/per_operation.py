@@ -1,6 +1,4 @@
-"""State of its own for each operation, so that the trouble of one operation does not reach the
-others.
-"""
+"""Separate state for each operation, so that the failures of one do not affect the others."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ class PerOperation(Generic[T]):
     """A bounded mapping from operations to their states.
 
     Paths that differ only in their ids share one state. Beyond 256 states, all further paths of one
-    credential and one method share one, so that the paths of `pay.request` cannot fill the memory.
+    credential and one method share one, which bounds the memory for the paths of `pay.request`.
 
     Args:
-        make: Returns the state of an operation that has none yet.
+        make: Factory of the state of a new operation.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:

@@ -1,6 +1,4 @@
-"""Waiting for one's turn: the caller's own limits, a bulkhead in front of the pool, and the pace of
-each operation.
-"""
+"""Rate limit middleware: the caller's limits, the connection limit, and pauses after 429s."""
 
 from __future__ import annotations
 
@@ -12,15 +10,15 @@ from paychainhq._http.messages import Next, Request, Response
 from paychainhq._http.responses import retry_after
 from paychainhq.middleware.adaptive_rate import Turn
 from paychainhq.middleware.per_operation import PerOperation
-from paychainhq.middleware.throttle import ROUNDING, Throttle, refuse_late, wait_until
+from paychainhq.middleware.throttle import ROUNDING, Throttle, check_deadline, wait_until
 
-# A call that is not later than so many seconds after its turn came takes that turn: no timer is in
-# time.
+# A call that is late for its turn by at most this number of seconds keeps the turn, since timers
+# are late.
 _SLACK = 0.05
 
 
 class _Bucket:
-    """One limit, as the time at which the next request is due (the generic cell rate algorithm)."""
+    """One limit, as the time of the next request (the generic cell rate algorithm)."""
 
     def __init__(self, limit: RateLimit) -> None:
         self._interval = limit.per / limit.rate
@@ -29,7 +27,7 @@ class _Bucket:
         self._due = 0.0
 
     def opens(self, ahead: int = 0) -> float:
-        """Return when a request may go that has so many ahead of it."""
+        """Return the time at which a request may start that has this number of others ahead."""
         return self._due + ahead * self._interval - self._slack
 
     def take(self, at: float) -> None:
@@ -37,12 +35,12 @@ class _Bucket:
 
 
 class Limiter:
-    """Lets each attempt go when its operation, every limit and the bulkhead have room.
+    """Limiter that delays attempts until their operation, all limits and the slots permit them.
 
-    The limits and the bulkhead are shared by all operations; the reaction to 429s is not. An
-    attempt takes its turn at the moment when it goes, so that one that is cancelled in the line has
-    taken none. A call that waits for the pause or the pace of its operation holds no place in the
-    bulkhead. The state is of one process and one event loop.
+    All operations share the limits and the slots (one for each connection); each has its own
+    reaction to 429s. An attempt takes its turn when it starts, so that a cancelled one has taken
+    none. A call that waits for the pause or the rate of its operation holds no slot. The state
+    belongs to one process and one event loop.
     """
 
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
@@ -79,13 +77,13 @@ class Limiter:
         return response
 
     async def _admit(self, request: Request, throttle: Throttle) -> Turn | None:
-        """Wait until the attempt may go, and return with its place in the bulkhead."""
+        """Wait until an attempt may start, take a slot, and return the turn of the attempt."""
         while True:
             if not throttle.active:
                 if await self._go(request, throttle):
                     return throttle.take(waited=False)
             else:
-                refuse_late(request, throttle.paused_until)
+                check_deadline(request, throttle.paused_until)
                 waited = throttle.line.locked()
                 async with throttle.line:
                     waited |= await throttle.opening(request)
@@ -93,13 +91,14 @@ class Limiter:
                         return throttle.take(waited=waited)
 
     async def _go(self, request: Request, throttle: Throttle) -> bool:
-        """Wait for the limits and for a place in the bulkhead, and return whether the operation
-        still lets the attempt go.
+        """Wait for the limits and for a slot, and return whether the operation is still open.
+
+        If it is not, no slot is held.
         """
         if not self._buckets:
             return await self._enter(throttle)
         arrived = self._loop.time()
-        refuse_late(request, self._opens(self._waiting))
+        check_deadline(request, self._opens(self._waiting))
         self._waiting += 1
         try:
             async with self._line:

@@ -1,4 +1,4 @@
-"""Retry middleware: repetition of what can be repeated without harm."""
+"""Retry middleware: further attempts after transient failures, where they are safe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Next, Request, Response
-from paychainhq._http.responses import error_code, retry_after
+from paychainhq._http.responses import retry_after
+from paychainhq._http.transient import is_transient_response
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
@@ -22,11 +23,10 @@ log = logging.getLogger("paychainhq")
 
 
 class RetryBudget:
-    """A bound on the retries of each operation, which keeps an outage from being multiplied: calls
-    that succeed pay for retries.
+    """Bound on the retries of each operation, so that retries do not multiply an outage.
 
-    Each operation begins with enough for `capacity` retries; from then on it has at most one retry
-    for ten successes of its own. So a broken operation spends no retries but its own.
+    Each operation begins with `capacity` retries, and earns one for ten of its own successes. So a
+    broken operation spends no retries of the others.
     """
 
     _GAIN = 0.1
@@ -45,7 +45,7 @@ class RetryBudget:
             left[0] = min(self.capacity, left[0] + self._GAIN)
 
     def spend(self, operation: Operation[Any]) -> bool:
-        """Pay for a retry, and return whether enough was left for it."""
+        """Spend a retry, and return whether one was left."""
         self._untouched = False
         left = self._left.of(operation)
         if left[0] < 1:
@@ -54,23 +54,11 @@ class RetryBudget:
         return True
 
 
-def is_transient(response: Response) -> bool:
-    """Return whether an answer describes the moment, and not the request."""
-    status = response.status
-    if status < 400:
-        return False
-    return (
-        status in (408, 425, 429)
-        or status >= 500
-        or (status == 409 and error_code(response) == "IDEMPOTENCY_REQUEST_IN_PROGRESS")
-    )
-
-
 class Retry:
-    """Sends a request again after a failure that may pass: with full jitter, within the deadline,
-    and only if that is safe.
+    """Retry middleware: sends a request again after a transient failure, if that is safe.
 
-    Safe is a read, a mutation with an idempotency key, and whatever provably never left.
+    Safe are a read, a mutation with an idempotency key, and a request that was provably not sent.
+    The waits have full jitter, and end within the deadline.
     """
 
     def __init__(self, budget: RetryBudget) -> None:
@@ -87,15 +75,15 @@ class Retry:
             made = len(request.attempts)
             try:
                 response = await send(request)
-            except UntrustedServerError:  # asked again, it would be no other server
+            except UntrustedServerError:  # a retry would reach the same server
                 raise
             except (ConnectionFailedError, RequestTimeoutError) as error:
                 failure = error
                 if earlier is not None and made == len(request.attempts):
-                    # no turn before the deadline: that is for what the server has answered
+                    # no turn before the deadline: the earlier response is the result
                     return earlier
             if response is not None:
-                if not is_transient(response):
+                if not is_transient_response(response):
                     self._budget.earn(request.operation)
                     return response
                 wait = retry_after(response)
@@ -103,9 +91,8 @@ class Retry:
             wait = backoff if wait is None else wait + backoff
             if (
                 policy is None
-                or not made
-                < len(request.attempts)
-                < policy.attempts  # without an attempt, the limiter has refused
+                # without a new attempt, the limiter has refused
+                or not made < len(request.attempts) < policy.attempts
                 or not (request.repeatable or request.sent == "no")
                 or asyncio.get_running_loop().time() + wait >= request.deadline
                 or not self._budget.spend(request.operation)
@@ -115,7 +102,7 @@ class Retry:
                 assert response is not None
                 return response
             log.info(
-                "%s: attempt %d of %d: %s; again in %.2f s",
+                "%s: attempt %d of %d: %s; retry in %.2f s",
                 request.operation.name,
                 len(request.attempts),
                 policy.attempts,

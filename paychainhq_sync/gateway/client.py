@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 
 
 class Gateway(BaseClient[paychainhq.gateway.Gateway]):
-    """The blocking client of the bearer-token payment gateway; use it as `with
-    Gateway(...) as gateway:`.
+    """Blocking client of the payment gateway: `with Gateway(...) as gateway:`.
 
-    Its connections are opened by the first call. Several threads may share it; a forked process
-    opens its own.
+    The first call opens the connections. Threads may share the client; a forked process opens its
+    own connections.
 
     Args:
         base_url: The address of your gateway, with or without `/api`.
@@ -55,15 +54,15 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
             its attempts; the first is outermost.
         max_connections: The largest number of concurrent requests.
         session: Not for this client: a session belongs to a loop.
-        ssl: A TLS context of your own, which must verify certificates and host names; by default
-            one that does so against the system's certificates.
+        ssl: Your own TLS context, which must verify certificates and host names; by default a
+            context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
         trust_env: Take the proxy from the environment's variables.
-        allow_insecure_http: Allow plain http to a host or proxy that is not this machine: your
-            tokens can then be read on the way.
+        allow_insecure_http: Allow plain http to another host or proxy, which exposes your tokens
+            to the network.
 
     Raises:
-        ConfigurationError: The settings cannot work, or would endanger a token.
+        ConfigurationError: A setting is invalid, or would expose a token.
 
     Source: seed 004.
     """
@@ -136,8 +135,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
     def with_options(
         self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED
     ) -> Self:
-        """Return a view of this client with other options; it shares the connections, and closing
-        it does nothing.
+        """Return a view of this client with other options; closing the view does nothing.
 
         Args:
             timeout: The deadline of a call in seconds.
@@ -148,8 +146,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         return view
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
-        """Verify a webhook with this client's secret and decode it, as
-        `paychainhq.gateway.webhooks.parse` does.
+        """Verify and decode a webhook with this client's secret, like `gateway.webhooks.parse`.
 
         The name of the event is in a header that is not signed: decide by `event.payment`, which is
         signed.

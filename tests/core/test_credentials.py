@@ -39,7 +39,7 @@ async def test_missing_credential(auth: Auth) -> None:
         "GET /api/v1/new",
         "no",
     )
-    assert f"GET /api/v1/new needs PayChainHQ({auth}=...)" in str(caught.value)
+    assert f"GET /api/v1/new needs {auth}, which this client does not have" in str(caught.value)
 
 
 async def test_public_operations_need_no_key() -> None:

@@ -18,17 +18,10 @@ CLEAN = [
         "stress/**/*.py",
         "tools/**/*.py",
     ),
-    *(f"paychainhq/{name}/**/*.py" for name in ("emulator", "gateway", "models", "resources")),
+    *("paychainhq/*.py", "paychainhq/_core/*.py", "paychainhq/_http/*.py"),
     *(
-        f"paychainhq/{name}.py"
-        for name in (
-            "__init__",
-            "_base_client",
-            "_core/idempotency",
-            "_frozen",
-            "client",
-            "operations",
-        )
+        f"paychainhq/{name}/**/*.py"
+        for name in ("codec", "emulator", "gateway", "middleware", "models", "resources")
     ),
     *("paychainhq_sync/gateway/**/*.py", "paychainhq_sync/resources/*.py"),
     "tests/**/*.py",
@@ -38,7 +31,7 @@ PENDING = {
         f"paychainhq/emulator/{name}.py"
         for name in ("__main__", "control", "emulator", "outbox", "server")
     ),
-    "paychainhq/gateway/webhooks.py",
+    "paychainhq/paging.py",
 }
 CLAUSE = re.compile(
     r"(test_)?(what|who|whoever|whose|whom|whatever|which|where|how|when|why|whether|it|they|those|that)(_|\b)",

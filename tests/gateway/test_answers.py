@@ -118,7 +118,7 @@ async def test_the_status_determines_the_error(status: int, kind: type[APIError]
     assert (error.message, error.code, error.fields) == ("Insufficient permissions", None, {})
     assert (
         await failed(status, b"<html>")
-    ).message == f"the server answered {status} without saying why"
+    ).message == f"the server answered {status} without a message"
 
 
 async def test_retry_after_of_a_429() -> None:

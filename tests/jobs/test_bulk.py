@@ -404,7 +404,7 @@ async def test_a_failure_of_the_callers_middleware_ends_the_job_and_does_not_han
 async def test_invalid_settings_are_refused_at_once(paychain_emulator: Emulator) -> None:
     """The arguments of a job are validated before it starts."""
     async with client(paychain_emulator.url, business_id=None) as pay:
-        with pytest.raises(InvalidArgumentError, match="business id"):
+        with pytest.raises(InvalidArgumentError, match="business_id"):
             pay.invoices.create_many([])
         settings: list[dict[str, Any]] = [
             {"concurrency": 0},

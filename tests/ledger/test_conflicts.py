@@ -454,7 +454,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_no_ledger_error() -> None:
         sent, queued = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(sent, RequestTimeoutError)
     assert isinstance(queued, RequestTimeoutError)
-    assert "no answer came" in str(sent)
+    assert "no response arrived" in str(sent)
     assert "waited for its turn" in str(queued)
     assert (sent.sent, queued.sent) == ("unknown", "no")
 

@@ -143,7 +143,7 @@ async def test_a_missing_business_id_is_refused() -> None:
     error = await refused(
         lambda pay: pay.with_options(business_id=None).balances.list(), "business_id"
     )
-    assert "pass business_id=... to it or to PayChainHQ" in str(error)
+    assert "pass it to the method, or business_id=... to the client" in str(error)
 
 
 @each_face

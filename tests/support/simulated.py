@@ -114,7 +114,7 @@ class Server:
                 min(request.deadline, started + request.retry.attempt_timeout) - started
             )
             request.attempts.append(Attempt(None, "timed out", "unknown", loop.time() - started))
-            raise RequestTimeoutError("no answer came in time", **request.facts())
+            raise RequestTimeoutError("no response arrived in time", **request.facts())
         await asyncio.sleep(self.latency)
         if kind in ("reset", "refused"):
             sent: Sent = "unknown" if kind == "reset" else "no"

@@ -92,7 +92,7 @@ def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "told"),
     [
-        ("client.py", "The asynchronous client", "The client", "rules that match nothing"),
+        ("client.py", "Asynchronous client", "Client", "rules that match nothing"),
         (
             "resources/prices.py",
             "async def get(self, symbol: str) -> Price",
@@ -129,7 +129,7 @@ def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
             "proxy = dashboard, base_url, proxy",
             "conceal",
         ),
-        ("gateway/client.py", "The asynchronous client", "The client", "rules that match nothing"),
+        ("gateway/client.py", "Asynchronous client", "Client", "rules that match nothing"),
         ("gateway/client.py", "def parse_webhook(self", "def verify(self", "no rule"),
         ("gateway/client.py", "base_url, proxy = conceal(base_url), conceal(proxy)", "", "conceal"),
         (

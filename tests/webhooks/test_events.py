@@ -459,9 +459,9 @@ def test_a_proven_webhook_with_unexpected_content(body: bytes, path: str | None)
     assert caught.value.path == path
     assert (caught.value.body if path is None else caught.value.data) is not None
     assert caught.value.sent == "no"
-    assert "answer" not in str(caught.value).replace("answered with 2xx", "")
+    assert "response" not in str(caught.value)
     assert "request" not in str(caught.value)
-    assert "comes again" in str(pickle.loads(pickle.dumps(caught.value)))
+    assert "sent again" in str(pickle.loads(pickle.dumps(caught.value)))
 
 
 def test_no_frame_shows_a_secret() -> None:

@@ -45,8 +45,7 @@ class Applications(Resource):
         allow_underpay: bool | None = None,
         allow_overpay: bool | None = None,
     ) -> Application:
-        """Create a payment application; not repeated after a failure that leaves open whether it
-        was created.
+        """Create a payment application; an attempt that may have reached the server is not retried.
 
         Args:
             name: Its name, of 3 to 255 characters.

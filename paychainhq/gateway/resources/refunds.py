@@ -9,7 +9,7 @@ from paychainhq.resources.base import Resource
 
 
 class Refunds(Resource):
-    """Refund requests; only an OAuth2 token may make them."""
+    """Refund requests; they require an OAuth2 token."""
 
     __slots__ = ()
 
@@ -22,11 +22,11 @@ class Refunds(Resource):
         bank_account_number: str | None = None,
         bank_account_holder: str | None = None,
     ) -> Refund:
-        """Request the refund of a payment to an address or a bank account; an administrator has to
-        approve it.
+        """Request the refund of a payment to an address or a bank account.
 
-        A refund has no amount: it covers the whole payment. It is not repeated after a failure that
-        leaves open whether it was created; the gateway refuses a second request.
+        An administrator has to approve the request. A refund has no amount: it covers the whole
+        payment. An attempt that may have reached the server is not retried; the gateway refuses a
+        second request.
 
         Args:
             payment_id: The payment, which must be refundable.
@@ -53,15 +53,17 @@ class Refunds(Resource):
         if blockchain_address is None and len(missing) == len(bank):
             _refuse(
                 "blockchain_address",
-                "or all of the bank fields must be given: a refund needs somewhere to go",
+                f"is missing: pass it, or all of {', '.join(bank)}",
             )
         if blockchain_address is not None and len(missing) < len(bank):
             _refuse(
                 "blockchain_address",
-                "must not be given together with bank fields: a refund goes to one place",
+                "must not be given together with bank fields: pass one destination",
             )
         if blockchain_address is None and missing:
-            _refuse(missing[0], f"is missing: a refund to a bank needs all of {', '.join(bank)}")
+            _refuse(
+                missing[0], f"is missing: a refund to a bank account needs all of {', '.join(bank)}"
+            )
         given = {"payment_id": payment_id, "blockchain_address": blockchain_address, **bank}
         return await self._caller.call(operations.REFUNDS_CREATE, given)
 

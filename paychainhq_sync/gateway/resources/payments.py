@@ -36,15 +36,14 @@ class Payments:
     ) -> Checkout:
         """Create a payment, and return the link to its checkout page.
 
-        The gateway documents no idempotency key, so none is sent, and a failure that leaves open
-        whether the payment was created (`error.sent == "unknown"`) is not repeated: check your
-        dashboard first. A payer's return to `redirect_url` proves nothing: the link can be altered
-        there.
+        The gateway documents no idempotency key, so none is sent, and a failure with
+        `error.sent == "unknown"` is not retried: check in your dashboard whether the payment was
+        created. A payer's return to `redirect_url` proves nothing, since the link can be altered.
 
         Args:
             amount: The requested amount in minor units: 10000 is 100.00. Only an `int`.
             currency_code: The fiat currency, such as `"USD"`.
-            reference: Your own name for it.
+            reference: Your own name for the payment.
             reference_label: The reference text for display.
             client_id: The application's client id; by default the client's.
             site_id: The site's id, instead of a client id.
@@ -89,8 +88,7 @@ class Payments:
         return complete(self._async.get(payment_id)).result()
 
     def instructions(self, payment_id: str, provider: str, method: str) -> Any:
-        """Return the payment instructions of one method of one provider: address and amount, for a
-        payment page of your own.
+        """Return the address and the amount of one payment method, for your own payment page.
 
         Args:
             payment_id: The payment.
@@ -115,7 +113,7 @@ class Payments:
         return complete(self._async.methods(payment_id)).result()
 
     def wait(self, payment_id: str, *, timeout: float = 3600.0, interval: float = 5.0) -> Payment:
-        """Wait until a payment is paid, or is not going to be, and return it.
+        """Wait until a payment has a terminal status, and return it.
 
         Args:
             payment_id: The payment's id.
@@ -127,7 +125,8 @@ class Payments:
             `CANCELLED`, `ERROR` or `REFUND`.
 
         Raises:
-            WaitTimeoutError: It did not come to that in time; `.payment` is as it was last seen.
+            WaitTimeoutError: The payment has no terminal status after the timeout; `.payment` is
+                the last one that was read.
 
         Source: the gateway's page on the status of payments.
         """

@@ -10,7 +10,7 @@ from paychainhq_sync._engine import complete
 
 
 class Refunds:
-    """Refund requests; only an OAuth2 token may make them."""
+    """Refund requests; they require an OAuth2 token."""
 
     __slots__ = ("_async",)
 
@@ -26,11 +26,11 @@ class Refunds:
         bank_account_number: str | None = None,
         bank_account_holder: str | None = None,
     ) -> Refund:
-        """Request the refund of a payment to an address or a bank account; an administrator has to
-        approve it.
+        """Request the refund of a payment to an address or a bank account.
 
-        A refund has no amount: it covers the whole payment. It is not repeated after a failure that
-        leaves open whether it was created; the gateway refuses a second request.
+        An administrator has to approve the request. A refund has no amount: it covers the whole
+        payment. An attempt that may have reached the server is not retried; the gateway refuses a
+        second request.
 
         Args:
             payment_id: The payment, which must be refundable.

@@ -1,0 +1,38 @@
+"""Transient failures: the one table of failures that a retry may overcome."""
+
+from __future__ import annotations
+
+from paychainhq._http.messages import Response
+from paychainhq._http.responses import error_code
+from paychainhq.errors import (
+    APIError,
+    ConnectionFailedError,
+    IdempotencyInProgressError,
+    PayChainError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    api_error_class,
+)
+
+_ERRORS = (
+    ConnectionFailedError,
+    RequestTimeoutError,
+    RateLimitError,
+    ServerError,
+    IdempotencyInProgressError,
+)
+_STATUSES = frozenset({408, 425})
+
+
+def is_transient(error: PayChainError) -> bool:
+    """Return whether an error is a transient failure."""
+    return isinstance(error, _ERRORS) or (isinstance(error, APIError) and error.status in _STATUSES)
+
+
+def is_transient_response(response: Response) -> bool:
+    """Return whether a response is a transient failure."""
+    status = response.status
+    if status < 400:
+        return False
+    return status in _STATUSES or issubclass(api_error_class(status, error_code(response)), _ERRORS)
