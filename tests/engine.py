@@ -11,6 +11,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import attrs
+
 from paychainhq import PayChainError, ResponseInfo, RetryPolicy
 from paychainhq.models.base import Model
 from tests.faces import PayChainHQ
@@ -19,7 +21,8 @@ from tests.samples import BY_NAME
 T = TypeVar("T")
 
 KEY = "pk_test_of_the_engine"
-QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=0.4)
+QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=20)  # on a busy machine, too
+HASTY = attrs.evolve(QUICK, attempt_timeout=2)  # for a server that is silent
 INVOICE = BY_NAME["invoices.create"].response
 CREATED_KEY = BY_NAME["api_keys.create"].response
 PRICES = BY_NAME["prices.list"].response
@@ -33,7 +36,7 @@ def client(url: str, **settings: Any) -> PayChainHQ:
             "business_id": "biz_123",
             "base_url": url,
             "retry": QUICK,
-            "timeout": 10,
+            "timeout": 20,
             **settings,
         }
     )

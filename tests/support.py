@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 import socket
 import ssl
 import struct
@@ -20,6 +21,14 @@ import attrs
 
 from paychainhq import InvoiceRequest, Outcome
 from paychainhq.emulator.server import stop_listening
+
+EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
+"""Whether to run tests at length, as continuous integration does: `EXHAUSTIVE=1`."""
+
+
+def often(count: int) -> int:
+    """Return the number of repetitions: `count` in an exhaustive run, else a quarter."""
+    return count if EXHAUSTIVE else max(count // 4, 1)
 
 
 @attrs.frozen

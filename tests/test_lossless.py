@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq import models
@@ -32,6 +32,7 @@ from tests.json_tools import (
     written,
 )
 from tests.samples import BY_NAME, DOCUMENTED, SAMPLES, Sample
+from tests.support import often
 
 
 def test_samples_cover_all_documented_operations() -> None:
@@ -150,7 +151,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 any_sample = st.sampled_from(SAMPLES)
-quickly = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=often(400))
 
 
 @quickly

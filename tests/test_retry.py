@@ -31,6 +31,7 @@ from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
 from tests.engine import (
     CREATED_KEY,
+    HASTY,
     INVOICE,
     PRICES,
     QUICK,
@@ -71,7 +72,7 @@ async def test_one_key_through_all_failures() -> None:
     same key in each attempt.
     """
     script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
-    async with RawServer(*script) as server, client(server.url) as pay:
+    async with RawServer(*script) as server, client(server.url, retry=HASTY) as pay:
         with skipping_clock() as clock:
             result = await invoice(pay)
     assert len(server.requests) == 6
@@ -116,7 +117,7 @@ async def test_reads_and_keyed_mutations_are_repeated(failure: Behaviour) -> Non
     """A read, and a mutation with a key, are sent again after a failure that may pass."""
     async with (
         RawServer(failure, answer(PRICES), failure, answer(INVOICE)) as server,
-        client(server.url) as pay,
+        client(server.url, retry=HASTY if failure is silence else QUICK) as pay,
     ):
         assert len(info(await pay.prices.list()).attempts) == 2
         assert len((await invoice(pay)).response.attempts) == 2
@@ -128,7 +129,11 @@ async def test_unkeyed_mutations_are_sent_once(failure: Behaviour) -> None:
     """A mutation without a key is never sent again once it may have left."""
     async with (
         RawServer(failure) as server,
-        client(server.url, dashboard=Emulator().dashboard) as pay,
+        client(
+            server.url,
+            dashboard=Emulator().dashboard,
+            retry=HASTY if failure is silence else QUICK,
+        ) as pay,
     ):
         for call in (
             pay.api_keys.create("x", ["business:read"]),
@@ -224,7 +229,7 @@ async def test_attempts_are_what_the_server_saw() -> None:
     """
     async with (
         RawServer(answer(PRICES), close, close, close) as server,
-        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+        client(server.url, retry=RetryPolicy(3, 2, 0.001)) as pay,
     ):
         await pay.prices.list()
         with pytest.raises(ConnectionFailedError) as caught:
@@ -328,7 +333,7 @@ async def test_last_failure_is_raised() -> None:
     """After the last attempt, the error is that of the last failure and tells all of them."""
     async with (
         RawServer(close, BUSY, silence) as server,
-        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+        client(server.url, retry=RetryPolicy(3, 2, 0.001)) as pay,
     ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()

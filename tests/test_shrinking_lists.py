@@ -14,7 +14,7 @@ from paychainhq.emulator import Emulator
 from paychainhq.models.lists import Pagination
 from paychainhq.paging import _Cursor
 from tests.faces import PayChainHQ
-from tests.support import RawServer, Recorded, answer
+from tests.support import RawServer, Recorded, answer, often
 from tests.test_paging import client, create, invoice, query_of
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -191,7 +191,7 @@ EVENTS = st.lists(
 
 
 @pytest.mark.async_only("it makes no client")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 @given(size=st.integers(0, 60), limit=st.integers(1, 12), events=EVENTS)
 def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -> None:
     """Items leave from anywhere, alone or together, between any two pages: what stays is given, and
@@ -227,7 +227,7 @@ def test_whatever_leaves(size: int, limit: int, events: list[tuple[str, int]]) -
 
 
 @pytest.mark.async_only("it runs loops of its own")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(30), deadline=None)
 @given(
     size=st.integers(0, 40),
     limit=st.integers(1, 9),

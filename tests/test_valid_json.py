@@ -28,7 +28,7 @@ from paychainhq.models import Amount, Invoice
 from tests.engine import INVOICE, client, error_body, invoice
 from tests.json_tools import refusal, replaced
 from tests.samples import BY_NAME
-from tests.support import RawServer, answer
+from tests.support import RawServer, answer, often
 
 BIG = 10**20 + 7
 HALF = "\ud83d"
@@ -245,7 +245,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=often(500), deadline=None)
 @given(values, st.sampled_from([None, 1, "\t"]), st.booleans(), st.booleans())
 def test_any_json_is_parsed_exactly(
     value: Any, indent: Any, ascii_only: bool, compact: bool

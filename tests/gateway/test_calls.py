@@ -9,7 +9,6 @@ from collections.abc import Callable
 from socket import create_server
 from typing import Any
 
-import attrs
 import pytest
 
 from paychainhq import (
@@ -24,7 +23,7 @@ from paychainhq import (
     WaitTimeoutError,
 )
 from paychainhq.gateway import PaymentStatus
-from tests.engine import QUICK, skipping_clock
+from tests.engine import HASTY, QUICK, skipping_clock
 from tests.faces import Gateway
 from tests.gateway.samples import (
     BY_NAME,
@@ -69,7 +68,8 @@ async def test_a_request_that_may_have_been_executed_is_not_repeated(
     """Without an idempotency key, the caller decides after a failure that leaves the outcome
     open.
     """
-    async with RawServer(failure) as server, client(server.url) as gateway:
+    retry = HASTY if failure is silence else QUICK
+    async with RawServer(failure) as server, client(server.url, retry=retry) as gateway:
         with pytest.raises(PayChainError) as caught:
             await sample_call(gateway, operation)
     assert len(server.requests) == len(caught.value.attempts) == 1
@@ -98,8 +98,7 @@ async def test_reads_are_repeated(operation: str) -> None:
         answer({"message": "x"}, 500),
         answer(BY_NAME[operation].answer),
     ]
-    patient = attrs.evolve(QUICK, attempt_timeout=10)
-    async with RawServer(*script) as server, client(server.url, retry=patient) as gateway:
+    async with RawServer(*script) as server, client(server.url) as gateway:
         await sample_call(gateway, operation)
     assert len(server.requests) == 4
 

@@ -21,7 +21,7 @@ from tests.gateway.samples import BY_NAME, sample_call
 from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
 from tests.security.test_header_injection import BREAKS
-from tests.support import RawServer, answer
+from tests.support import RawServer, answer, often
 
 # What a server might take for more than one segment of a path, or for the end of it.
 HOSTILE = {
@@ -151,7 +151,7 @@ async def test_no_business_id() -> None:
 
 
 @each_face
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(st.text(max_size=40) | st.text("./%\\?#;2eEfF5cC\n \u00e9", max_size=12))
 @example("..")
 @example("%2e%2e")

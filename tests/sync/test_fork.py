@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from tests.support import often
 from tests.sync.support import CERTIFICATE, ThreadedServer, echo, run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -75,8 +76,7 @@ print("threads left:", [t.name for t in threading.enumerate() if t is not thread
 )
 
 
-# 200 in continuous integration, where time is not waited for.
-FORKS = 200 if os.environ.get("CI") else 50
+FORKS = often(200)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
