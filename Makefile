@@ -5,13 +5,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# The hundreds of processes that the tests start share compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test shop soak faults load bench crashtest check audit changes generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 4 --cov --cov-report=term $(ARGS)
 
 shop: .venv/test
 	$(BIN)/python examples/shop $(ARGS)

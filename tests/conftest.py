@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, settings
 
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from tests.support import faces
+from tests.support.often import often
 
 # A busy machine must not fail a test.
 settings.register_profile(
     "patient",
     parent=settings.get_profile(settings.get_current_profile_name()),
     deadline=None,
+    max_examples=often(100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")

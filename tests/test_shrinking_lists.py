@@ -14,6 +14,7 @@ from paychainhq.emulator import Emulator
 from paychainhq.models.lists import Pagination
 from paychainhq.paging import _Cursor
 from tests.support.faces import PayChainHQ
+from tests.support.often import often
 from tests.support.raw_server import RawServer, Recorded, answer
 from tests.test_paging import client, create, invoice, query_of
 
@@ -187,7 +188,7 @@ EVENTS = st.lists(
 
 
 @pytest.mark.async_only("makes no client")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 @given(size=st.integers(0, 60), limit=st.integers(1, 12), events=EVENTS)
 def test_any_departures(size: int, limit: int, events: list[tuple[str, int]]) -> None:
     """Items leave anywhere between any two pages: the others are yielded, and the list ends.
@@ -222,7 +223,7 @@ def test_any_departures(size: int, limit: int, events: list[tuple[str, int]]) ->
 
 
 @pytest.mark.async_only("runs loops of its own")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(30), deadline=None)
 @given(
     size=st.integers(0, 40),
     limit=st.integers(1, 9),

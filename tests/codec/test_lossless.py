@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import attrs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq import models
@@ -31,6 +31,7 @@ from tests.support.json_tools import (
     without,
     written,
 )
+from tests.support.often import often
 from tests.support.samples import BY_NAME, DOCUMENTED, SAMPLES, Sample
 
 
@@ -142,7 +143,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 any_sample = st.sampled_from(SAMPLES)
-quickly = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=often(400))
 
 
 @quickly

@@ -25,6 +25,7 @@ from paychainhq.ledger import SQLiteLedger
 from paychainhq.models import Amount, Invoice
 from tests.support.client import INVOICE, client, error_body, invoice
 from tests.support.json_tools import refusal, replaced
+from tests.support.often import often
 from tests.support.raw_server import RawServer, answer
 from tests.support.samples import BY_NAME
 
@@ -233,7 +234,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=often(500), deadline=None)
 @given(values, st.sampled_from([None, 1, "\t"]), st.booleans(), st.booleans())
 def test_any_json_is_parsed_exactly(
     value: Any, indent: Any, ascii_only: bool, compact: bool

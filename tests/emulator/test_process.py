@@ -110,9 +110,10 @@ def connect_until_refused(url: str, connected: threading.Event) -> list[socket.s
     callers: list[socket.socket] = []
     with suppress(OSError):
         while True:
-            callers.append(
-                socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
-            )
+            # A full backlog drops connections: only the first is waited for.
+            patience = 0.1 if callers else 30
+            address = ("127.0.0.1", int(url.rpartition(":")[2]))
+            callers.append(socket.create_connection(address, timeout=patience))
             connected.set()
     return callers
 

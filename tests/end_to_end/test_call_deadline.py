@@ -26,15 +26,15 @@ pytestmark = pytest.mark.usefixtures("face")
 
 
 @pytest.mark.parametrize(
-    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=0.3, first=0.01)]
+    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=1.4, first=0.01)]
 )
 async def test_silent_server(retry: RetryPolicy | None) -> None:
-    """A call with a second's deadline to a silent server ends in time, and reports its key."""
-    async with RawServer(silence) as server, client(server.url, timeout=1, retry=retry) as pay:
+    """A call with a deadline to a silent server ends about then, and reports its key."""
+    async with RawServer(silence) as server, client(server.url, timeout=3, retry=retry) as pay:
         began = time.monotonic()
         with pytest.raises(RequestTimeoutError) as caught:
             await invoice(pay, idempotency_key="order-7")
-        assert 0.9 < time.monotonic() - began < 3
+        assert 2.9 < time.monotonic() - began < 10
     assert (caught.value.sent, caught.value.idempotency_key) == ("unknown", "order-7")
     assert len(caught.value.attempts) == len(server.requests)
     assert set(states(caught.value)) == {"timed out"}
@@ -49,7 +49,7 @@ async def test_slow_body() -> None:
             writer.write(b"1\r\n \r\n")
             await asyncio.sleep(0.01)
 
-    async with RawServer(drip) as server, client(server.url, timeout=0.2, retry=None) as pay:
+    async with RawServer(drip) as server, client(server.url, timeout=2, retry=None) as pay:
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()
     assert (caught.value.sent, states(caught.value)) == ("yes", ["timed out"])
@@ -59,7 +59,7 @@ async def test_connecting() -> None:
     """A connection without a TLS handshake ends at the deadline, with nothing sent."""
     async with (
         RawServer(silence) as server,
-        client(server.url.replace("http", "https"), timeout=0.2) as pay,
+        client(server.url.replace("http", "https"), timeout=2) as pay,
     ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.request("POST", "/api/v1/new", body={})
@@ -127,7 +127,7 @@ async def test_middleware_that_hangs(after: bool) -> None:
 
     async with (
         RawServer(answer(PRICES)) as server,
-        client(server.url, timeout=0.2, middleware=[hang]) as pay,
+        client(server.url, timeout=2, middleware=[hang]) as pay,
     ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()

@@ -234,7 +234,7 @@ def client(url: str, **settings: Any) -> Gateway:
         "oauth_token": OAUTH_TOKEN,
         "client_id": CLIENT_ID,
         "retry": QUICK,
-        "timeout": 10,
+        "timeout": 60,
     }
     return Gateway(base_url=url, **{**every, **settings})
 

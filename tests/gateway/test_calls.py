@@ -9,7 +9,6 @@ from collections.abc import Callable
 from socket import create_server
 from typing import Any
 
-import attrs
 import pytest
 
 from paychainhq import (
@@ -35,7 +34,7 @@ from tests.gateway.samples import (
     sample_call,
 )
 from tests.security.leaks import everything_said, looked_at, traced
-from tests.support.client import QUICK
+from tests.support.client import HASTY, QUICK
 from tests.support.clocks import skipping_clock
 from tests.support.faces import Gateway
 from tests.support.raw_server import (
@@ -76,7 +75,8 @@ async def test_a_request_that_may_have_been_executed_is_not_retried(
     operation: str, failure: Behaviour
 ) -> None:
     """Without an idempotency key, an ambiguous failure is left to the caller."""
-    async with RawServer(failure) as server, client(server.url) as gateway:
+    retry = HASTY if failure is silence else QUICK
+    async with RawServer(failure) as server, client(server.url, retry=retry) as gateway:
         with pytest.raises(PayChainError) as caught:
             await sample_call(gateway, operation)
     assert len(server.requests) == len(caught.value.attempts) == 1
@@ -105,8 +105,7 @@ async def test_reads_are_retried(operation: str) -> None:
         answer({"message": "x"}, 500),
         answer(BY_NAME[operation].answer),
     ]
-    patient = attrs.evolve(QUICK, attempt_timeout=10)
-    async with RawServer(*script) as server, client(server.url, retry=patient) as gateway:
+    async with RawServer(*script) as server, client(server.url) as gateway:
         await sample_call(gateway, operation)
     assert len(server.requests) == 4
 

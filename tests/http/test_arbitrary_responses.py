@@ -36,6 +36,7 @@ from paychainhq.operations import OPERATIONS
 from tests.support.calls import CALLS, DASHBOARD_HEADERS, authorized, call
 from tests.support.clocks import skipping_clock
 from tests.support.json_tools import keys_in, replaced
+from tests.support.often import often
 from tests.support.raw_server import Behaviour, RawServer, Recorded
 from tests.support.samples import BY_NAME, SAMPLES
 
@@ -222,7 +223,7 @@ def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any
     return asyncio.run(run())
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=often(250), deadline=None)
 @given(name=st.sampled_from(sorted(OPERATIONS)), response=answers)
 @example(name="invoices.create", response=Response(400, {}, deep(400)))
 @example(name="invoices.create", response=Response(200, {}, deep(400)))
@@ -245,7 +246,7 @@ def test_any_response_to_an_operation(name: str, response: Response) -> None:
     assert isinstance(result, PayChainError) or response.status < 300
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(response=answers)
 @example(response=Response(200, {}, b'{"a":' * 400 + b"1" + b"}" * 400))
 @example(response=Response(404, {}, deep(400)))
@@ -262,7 +263,7 @@ def test_details_beyond_printing() -> None:
         plain(REQUEST, Response(400, {}, deep(1000)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 @given(given=headers)
 @example(
     given={
@@ -277,7 +278,7 @@ def test_any_retry_after(given: dict[str, str]) -> None:
     assert wait is None or 0 <= wait <= 86_400
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(
     date=dates | header_text,
     expires_at=st.sampled_from(["2026-03-14T09:20:00.000Z", "0001-01-01T00:00:00Z"]),
@@ -327,7 +328,7 @@ def scripted(status: int, given: dict[bytes, bytes], body: bytes) -> Behaviour:
     return behave
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=often(120), deadline=None)
 @given(
     name=st.sampled_from(
         ["invoices.create", "invoices.list", "prices.list", "api_keys.create", "withdrawals.quote"]

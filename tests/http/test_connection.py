@@ -72,7 +72,7 @@ async def test_the_end_of_a_call_is_the_end_of_its_connection() -> None:
 
         other_side = asyncio.create_task(asyncio.to_thread(listen))
         async with client(
-            f"https://localhost:{listening.getsockname()[1]}", ssl=trusting(), timeout=1, retry=None
+            f"https://localhost:{listening.getsockname()[1]}", ssl=trusting(), timeout=3, retry=None
         ) as pay:
             with pytest.raises(RequestTimeoutError):
                 await pay.prices.list()

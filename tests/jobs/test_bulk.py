@@ -44,7 +44,7 @@ from tests.support.raw_server import RawServer, answer, close, reference, silenc
 
 pytestmark = pytest.mark.usefixtures("face")
 
-FAST = RetryPolicy(attempts=2, first=0.001, cap=0.002, attempt_timeout=0.2)
+FAST = RetryPolicy(attempts=2, first=0.001, cap=0.002, attempt_timeout=30)
 INVOICE = {"id": "inv_1", "status": "pending", "amount": "1"}
 
 InvoiceOutcome = Outcome[InvoiceRequest, Invoice]
@@ -291,8 +291,8 @@ async def test_a_server_that_never_comes_back_ends_the_job() -> None:
 async def test_giving_up_reports_that_a_request_may_have_been_received() -> None:
     """A request with one timeout and then only refusals is not reported as unsent."""
     async with RawServer(silence) as server:
-        pay = client(server.url, timeout=0.3)
-        job = pay.invoices.create_many(requests(1), give_up_after=0.5)
+        pay = client(server.url, timeout=2)
+        job = pay.invoices.create_many(requests(1), give_up_after=3)
         waiting = asyncio.ensure_future(anext(job))
         while not server.requests:
             await asyncio.sleep(0)
@@ -313,16 +313,19 @@ async def test_a_job_ends_with_the_first_refusal_of_its_key(
     """Each started request has its outcome; then the error is raised, with the job's progress."""
     refusal = answer({"error": {"code": "X", "message": "no"}}, status)
     outcomes: list[InvoiceOutcome] = []
-    async with RawServer(*[answer(INVOICE)] * 20, refusal) as server, client(server.url) as pay:
+    async with (
+        RawServer(*[answer(INVOICE)] * 20, refusal) as server,
+        client(server.url, max_connections=16) as pay,
+    ):
         with pytest.raises(kind) as caught:
             async for outcome in pay.invoices.create_many(requests(2000), concurrency=concurrency):
                 outcomes.append(outcome)
-        assert (
-            150
-            > len(outcomes)
-            >= len({request.headers["idempotency-key"] for request in server.requests})
+        assert len(outcomes) >= len(
+            {request.headers["idempotency-key"] for request in server.requests}
         )
     failed = [outcome for outcome in outcomes if not outcome.ok]
+    assert len(outcomes) - len(failed) == 20
+    assert 1 <= len(failed) <= (16 if concurrency == "auto" else concurrency)  # begun by then
     assert all(isinstance(outcome.error, kind) for outcome in failed)
     assert (
         f"{len(outcomes) - len(failed)} results and {len(failed)} errors"

@@ -293,8 +293,9 @@ async def test_a_dropped_ledger_closes_itself(path: Path) -> None:
 def test_a_ledger_that_is_open_at_exit_does_not_delay_it(path: Path) -> None:
     """The interpreter ends at once and without output, with the entries on the disk."""
     program = f"""
-import asyncio
+import asyncio, logging
 from paychainhq.ledger import Intent, SQLiteLedger
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # debug mode warns of slow callbacks
 ledger = SQLiteLedger({str(path)!r})
 asyncio.run(ledger.begin(Intent({CREATE!r}, "a", "f", "c", "1")))
 """

@@ -31,6 +31,7 @@ from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
 from tests.support.client import (
     CREATED_KEY,
+    HASTY,
     INVOICE,
     PRICES,
     QUICK,
@@ -76,7 +77,7 @@ each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
 async def test_one_key_through_all_failures() -> None:
     """A POST with one failure of each kind succeeds in time, with one key in all attempts."""
     script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
-    async with RawServer(*script) as server, client(server.url) as pay:
+    async with RawServer(*script) as server, client(server.url, retry=HASTY) as pay:
         with skipping_clock() as clock:
             result = await invoice(pay)
     assert len(server.requests) == 6
@@ -119,7 +120,7 @@ async def test_reads_and_keyed_mutations_are_retried(failure: Behaviour) -> None
     """A read, and a mutation with a key, are sent again after a transient failure."""
     async with (
         RawServer(failure, answer(PRICES), failure, answer(INVOICE)) as server,
-        client(server.url) as pay,
+        client(server.url, retry=HASTY if failure is silence else QUICK) as pay,
     ):
         assert len(info(await pay.prices.list()).attempts) == 2
         assert len((await invoice(pay)).response.attempts) == 2
@@ -131,7 +132,11 @@ async def test_unkeyed_mutations_are_sent_once(failure: Behaviour) -> None:
     """A mutation without a key is never sent again once it may have left."""
     async with (
         RawServer(failure) as server,
-        client(server.url, dashboard=Emulator().dashboard) as pay,
+        client(
+            server.url,
+            dashboard=Emulator().dashboard,
+            retry=HASTY if failure is silence else QUICK,
+        ) as pay,
     ):
         for call in (
             pay.api_keys.create("x", ["business:read"]),
@@ -219,7 +224,7 @@ async def test_attempts_are_the_requests_of_the_server() -> None:
     """The error lists exactly the server's requests, also over lost keep-alive connections."""
     async with (
         RawServer(answer(PRICES), close, close, close) as server,
-        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+        client(server.url, retry=RetryPolicy(3, 2, 0.001)) as pay,
     ):
         await pay.prices.list()
         with pytest.raises(ConnectionFailedError) as caught:
@@ -317,7 +322,7 @@ async def test_last_failure_is_raised() -> None:
     """The error after the last attempt is that of the last failure, and lists all failures."""
     async with (
         RawServer(close, BUSY, silence) as server,
-        client(server.url, retry=RetryPolicy(3, 0.2, 0.001)) as pay,
+        client(server.url, retry=RetryPolicy(3, 2, 0.001)) as pay,
     ):
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()

@@ -22,6 +22,7 @@ from tests.security.conftest import Way
 from tests.security.test_header_injection import BREAKS
 from tests.support.calls import CALLS, authorized, call, documented_answer, refused
 from tests.support.faces import PayChainHQ
+from tests.support.often import often
 from tests.support.raw_server import RawServer, answer
 
 # Texts that a server might read as several path segments, or as the end of the path.
@@ -147,7 +148,7 @@ async def test_a_missing_business_id_is_refused() -> None:
 
 
 @each_face
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(150), deadline=None)
 @given(st.text(max_size=40) | st.text("./%\\?#;2eEfF5cC\n \u00e9", max_size=12))
 @example("..")
 @example("%2e%2e")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+import attrs
+
 from paychainhq import PayChainError, ResponseInfo, RetryPolicy
 from paychainhq.emulator import API_KEY, BUSINESS_ID
 from paychainhq.models.base import Model
@@ -12,7 +14,8 @@ from tests.support.faces import PayChainHQ
 from tests.support.samples import BY_NAME
 
 KEY = API_KEY
-QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=0.4)
+QUICK = RetryPolicy(first=0.001, cap=0.002, attempt_timeout=20)  # on a busy machine, too
+HASTY = attrs.evolve(QUICK, attempt_timeout=2)  # for a server that is silent
 INVOICE = BY_NAME["invoices.create"].response
 CREATED_KEY = BY_NAME["api_keys.create"].response
 PRICES = BY_NAME["prices.list"].response
@@ -26,7 +29,7 @@ def client(url: str, **settings: Any) -> PayChainHQ:
             "business_id": BUSINESS_ID,
             "base_url": url,
             "retry": QUICK,
-            "timeout": 10,
+            "timeout": 20,
             **settings,
         }
     )

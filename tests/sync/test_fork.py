@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.support.often import often
 from tests.sync.support import CERTIFICATE, ThreadedServer, echo, run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -73,8 +74,7 @@ print("threads left:", [t.name for t in threading.enumerate() if t is not thread
 )
 
 
-# 200 in continuous integration, where time does not matter.
-FORKS = 200 if os.environ.get("CI") else 50
+FORKS = often(200)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.often import EXHAUSTIVE
 from tests.sync.support import ThreadedServer, echo, run_program
+
+STEP = "3" if EXHAUSTIVE else "13"  # every so many instructions are interrupted
 
 PROGRAM = """
 import faulthandler, gc, signal, sys, threading
@@ -131,7 +134,7 @@ def test_a_signal_handler_at_each_instruction(action: str) -> None:
     The interrupted code makes a first call and closes the client.
     """
     with ThreadedServer(echo) as server:
-        done = run_program(EACH_INSTRUCTION, server.url, action, "3", timeout=110)
+        done = run_program(EACH_INSTRUCTION, server.url, action, STEP, timeout=110)
         assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 

@@ -221,18 +221,21 @@ async def test_a_delivery_cancelled_in_a_plain_handler(canceller: Canceller) -> 
 @cancellers
 async def test_a_delivery_cancelled_while_no_thread_is_free(canceller: Canceller) -> None:
     """A handler that has not begun never begins."""
+    begun: list[str] = []
     handled: list[str] = []
     cancel, go = asyncio.Event(), threading.Event()
     receiver = Receiver(secrets=SECRET, ledger=MemoryLedger())
 
     @receiver.on("invoice.paid")
     def handle(event: Event) -> None:
-        go.wait(10)
+        begun.append(event.id)
+        go.wait(30)
         handled.append(event.id)
 
     others = [webhook(f"other_{number}") for number in range(8)]
     busy = [asyncio.ensure_future(receiver.receive(body, signed(body))) for body in others]
-    await asyncio.sleep(0.1)
+    while len(begun) < len(others):
+        await asyncio.sleep(0.01)
     asyncio.get_running_loop().call_later(0.05, cancel.set)
     assert await canceller(lambda: receiver.receive(BODY, signed(BODY)), cancel) is None
     assert not go.is_set()
