@@ -73,7 +73,7 @@ BARS = [
         0.40,
     ),
     Bar(
-        "CPU an invoice of a sweep over single reads, 10,000 open",
+        "CPU per invoice, sweep over single reads, 10,000 open",
         "polling: watch / reads, 10000 open",
         0.1,
         0.1,
@@ -85,19 +85,19 @@ BARS = [
         101,
     ),
     Bar(
-        "Bytes of memory an invoice, 100,000 watched",
+        "Bytes of memory per invoice, 100,000 watched",
         "polling: bytes an invoice, 100000 watched",
         1024,
         1024,
     ),
     Bar(
-        "MiB that a long `create_many` grows by",
+        "Growth of a long `create_many` in MiB",
         "memory: MiB from the 10,000th to the last",
         64,
         64,
     ),
     Bar(
-        "Its throughput, last tenth over first",
+        "Throughput of a long `create_many`, last tenth over first",
         "memory: last tenth / first, by elapsed",
         0.9,
         0.9,

@@ -54,7 +54,7 @@ def _throughput(axes: Axes, parts: dict[str, Any]) -> None:
         xscale="log",
         yscale="log",
         xlabel="requests at once",
-        ylabel="requests a second",
+        ylabel="requests per second",
         title="Throughput, one core",
     )
 

@@ -11,9 +11,9 @@ from benchmarks.slices import Spread, spread
 
 _GROUPS = {
     "creating": "Creating an invoice, default event loop",
-    "uvloop": "The same, both sides on uvloop",
-    "tls": "The same, over TLS",
-    "malloc": "The same, with glibc's default allocator settings",
+    "uvloop": "Creating an invoice, both sides on uvloop",
+    "tls": "Creating an invoice over TLS",
+    "malloc": "Creating an invoice with glibc's default allocator settings",
     "others": "Other clients",
 }
 
@@ -120,7 +120,9 @@ def _creating(group: str, found: dict[str, Any], figures: Mapping[str, Spread]) 
                 f"{figure.median:.2f} ({figure.low:.2f} to {figure.high:.2f}), {cost:.0f} us"
             )
         rows.append([name, *cells])
-    return _table(["ratio to aiohttp by hand", *(f"{number} at once" for number in numbers)], rows)
+    return _table(
+        ["ratio to hand-written aiohttp", *(f"{number} at once" for number in numbers)], rows
+    )
 
 
 def _server(parts: dict[str, Any]) -> list[str]:
@@ -150,15 +152,15 @@ def _server(parts: dict[str, Any]) -> list[str]:
     heads = [
         "client",
         "at once",
-        "requests a second",
+        "requests per second",
         "of the server's capacity",
         "client's core busy",
     ]
     return [
         "## The server",
         (
-            f"The bare protocol reached {capacity:,.0f} responses a second: the least that the "
-            "server can send."
+            f"The bare protocol reached {capacity:,.0f} responses per second: a lower bound of "
+            "the server's capacity."
         ),
         _table(heads, rows),
     ]

@@ -79,13 +79,13 @@ class Canned(asyncio.Protocol):
         data = self._pending + data
         while (end := data.find(b"\r\n\r\n") + 4) > 3:
             if data.startswith(b"GET"):
-                answer = _read(data[4 : data.index(b" ", 4)].decode("ascii"), self._open_invoices)
+                response = _read(data[4 : data.index(b" ", 4)].decode("ascii"), self._open_invoices)
             else:
                 end += _body_length(data[:end])
                 if len(data) < end:
                     break
-                answer = _CREATED
-            self._transport.write(answer)
+                response = _CREATED
+            self._transport.write(response)
             data = data[end:]
         self._pending = data
 

@@ -1,4 +1,4 @@
-"""A first program: an invoice is created, paid by a simulated payer, and waited for."""
+"""First program: create an invoice, let a simulated payer pay, wait for the payment."""
 
 import asyncio
 

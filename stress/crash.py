@@ -90,7 +90,7 @@ class Server:
 
 
 def crash(folder: Path, kind: str, count: int, kills: int, chance: random.Random) -> dict[str, int]:
-    """Run the job to its end with `kills` kills of the kind; return the counts of what was done."""
+    """Run the job to its end with `kills` kills of a kind; return the counts of runs and kills."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         server = Server(folder, free.getsockname()[1])
     server.start()

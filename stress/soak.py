@@ -2,10 +2,10 @@
 
     python -m stress soak [--calls N] [--cancelled PERCENT] [--connections N] [--seed N]
 
-A server in a separate process (`soak_server.py`) answers each read with the requested id, at once,
-late, or in pieces, and sometimes with an error or a closed connection. No call may receive the
-response of another one. At the end there must be as many tasks and open descriptors as at the
-beginning, and the pool must allow as many concurrent requests as before.
+A server in a separate process (`soak_server.py`) responds to each read with the requested id:
+immediately, late, or in pieces, and sometimes with an error or a closed connection. No call may
+receive the response of another one. At the end there must be as many tasks and open descriptors as
+at the beginning, and the pool must allow as many concurrent requests as before.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Soak:
             return type(error).__name__
         if invoice.id != invoice_id:
             self.mixed_up.append(f"{invoice_id} got {invoice.id}")
-        return "answered"
+        return "succeeded"
 
 
 def descriptors() -> int:

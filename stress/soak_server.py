@@ -1,4 +1,4 @@
-"""Server of the soak test: answers each read with the requested id, often late, cut or broken."""
+"""Server of the soak test: each response has the requested id, and is often late, cut or broken."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import random
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer the requests of one connection, each with its own id."""
+async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one connection: each response has the id of its request."""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -20,7 +20,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def write_badly(writer: asyncio.StreamWriter, body: bytes) -> None:
-    """Write a response: at once, after a delay, or in two pieces; 2 % fail or close."""
+    """Write a response: immediately, after a delay, or in two pieces; 2 % fail or close."""
     way = random.random()
     if way < 0.01:
         raise ConnectionResetError
@@ -42,7 +42,7 @@ async def write_badly(writer: asyncio.StreamWriter, body: bytes) -> None:
 
 async def serve() -> None:
     """Print the port, and serve until the process is killed."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -20,8 +20,8 @@ async def opened(target: Target) -> AsyncIterator[Work]:
 
         async def create() -> object:
             headers = {"Content-Type": "application/json", "x-api-key": KEY}
-            async with session.post(url, data=orjson.dumps(BODY), headers=headers) as answer:
-                return orjson.loads(await answer.read())
+            async with session.post(url, data=orjson.dumps(BODY), headers=headers) as response:
+                return orjson.loads(await response.read())
 
         yield create
 
@@ -34,8 +34,8 @@ async def reading(target: Target) -> AsyncIterator[Work]:
         async def get() -> object:
             async with session.get(
                 url, headers={"Content-Type": "application/json", "x-api-key": KEY}
-            ) as answer:
-                return orjson.loads(await answer.read())
+            ) as response:
+                return orjson.loads(await response.read())
 
         yield get
 

@@ -16,14 +16,14 @@ from benchmarks.work import BODY, INVOICES, KEY, Target
 
 
 class _Connection(asyncio.Protocol):
-    """Connection with one request at a time; `ask` returns a future of the response body."""
+    """Connection with one request at a time; `send` returns a future of the response body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
         self._received = b""
 
-    def ask(self, request: bytes) -> asyncio.Future[bytes]:
+    def send(self, request: bytes) -> asyncio.Future[bytes]:
         self._answer: asyncio.Future[bytes] = self._loop.create_future()
         self._transport.write(request)
         return self._answer
@@ -60,9 +60,9 @@ async def opened(target: Target) -> AsyncIterator[Work]:
         else:
             _, connection = await loop.create_connection(_Connection, host, port, ssl=context)
         body = orjson.dumps(BODY)
-        answer = await connection.ask(b"%b%d\r\n\r\n%b" % (start, len(body), body))
+        response = await connection.send(b"%b%d\r\n\r\n%b" % (start, len(body), body))
         idle.append(connection)
-        return orjson.loads(answer)
+        return orjson.loads(response)
 
     try:
         yield create

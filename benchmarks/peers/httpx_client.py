@@ -24,7 +24,7 @@ async def opened(target: Target) -> AsyncIterator[Work]:
 
         async def create() -> object:
             headers = {"Content-Type": "application/json", "x-api-key": KEY}
-            answer = await client.post(url, content=orjson.dumps(BODY), headers=headers)
-            return orjson.loads(answer.content)
+            response = await client.post(url, content=orjson.dumps(BODY), headers=headers)
+            return orjson.loads(response.content)
 
         yield create

@@ -135,6 +135,16 @@ def anchors(page: Path) -> set[str]:
     }
 
 
+FOLDERS = "benchmarks|docs|examples|paychainhq|paychainhq_sync|stress|tests|tools"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    """Each path in the text that begins with a folder of the repository is a file or a folder."""
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./]+)[`: ]", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 SOURCE = PYPROJECT["project"]["urls"]["Source"]
 OWN = re.compile(rf"{re.escape(SOURCE)}/(?:blob|tree)/main/")
 

@@ -71,7 +71,7 @@ async def test_a_leaked_task_is_reported(
     async def call(self: Any, invoice_id: str) -> str:
         if not left:
             left.append(asyncio.create_task(asyncio.Event().wait()))  # type: ignore[arg-type]
-        return "answered"
+        return "succeeded"
 
     monkeypatch.setattr(soak.Soak, "_call", call)
     problems = await soak.soak("http://127.0.0.1:1", 10, 0.0, 1, 1)
