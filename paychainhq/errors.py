@@ -90,7 +90,7 @@ class PayChainError(Exception):
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added later
-        """The message, and a dict of the facts that are plain JSON scalars."""
+        """Return the message, and a dict of the facts that are plain JSON scalars."""
         facts = {
             name: fact
             for name, fact in vars(self).items()

@@ -15,6 +15,7 @@ from paychainhq.errors import (
     api_error_class,
 )
 
+_STATUSES = frozenset({408, 425, 429, *range(500, 1000)})
 _ERRORS = (
     ConnectionFailedError,
     RequestTimeoutError,
@@ -22,7 +23,6 @@ _ERRORS = (
     ServerError,
     IdempotencyInProgressError,
 )
-_STATUSES = frozenset({408, 425})
 
 
 def is_transient(error: PayChainError) -> bool:
@@ -33,6 +33,6 @@ def is_transient(error: PayChainError) -> bool:
 def is_transient_response(response: Response) -> bool:
     """Return whether a response is a transient failure."""
     status = response.status
-    if status < 400:
-        return False
-    return status in _STATUSES or issubclass(api_error_class(status, error_code(response)), _ERRORS)
+    return status in _STATUSES or (
+        status == 409 and issubclass(api_error_class(status, error_code(response)), _ERRORS)
+    )

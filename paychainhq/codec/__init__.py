@@ -116,7 +116,7 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         inside: The one field of the data to decode, instead of the whole.
 
     Raises:
-        DecodeError: The data are not of the type; `path` is the place.
+        DecodeError: The data do not match the type; `path` is the invalid part.
     """
     if holds_secret(type_):
         try:
@@ -147,7 +147,7 @@ def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
 
     Raises:
         NotJSONError: The body is not JSON.
-        DecodeError: The body is not of the type.
+        DecodeError: The body does not match the type.
     """
     return from_json(type_, parse(body, exact=has_numbers(type_)), inside)
 
