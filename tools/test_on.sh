@@ -14,4 +14,4 @@ for dependency in tomllib.load(open("pyproject.toml", "rb"))["project"]["depende
     print(dependency.partition(",")[0].replace(">=", "=="))' | tee "$environment/constraints.txt"
 fi
 "$environment/bin/python" -m pip install --quiet --constraint "$environment/constraints.txt" --group test .
-"$environment/bin/python" -m pytest -n 2 -q
+"$environment/bin/python" -m pytest -n 4 -q
