@@ -32,4 +32,4 @@ newest | prerelease)
     fi
     ;;
 esac
-"$environment/bin/python" -m pytest -n 2 -q "${@:3}"
+"$environment/bin/python" -m pytest -n 4 -q "${@:3}"
