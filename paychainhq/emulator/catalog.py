@@ -18,6 +18,7 @@ PRICES = {
     "SOL": "160.000000000000000000",
     "BTC": "90000.000000000000000000",
 }
+GATEWAY_CURRENCIES = ["BTC", "ETH", "USDT"]
 TOKEN_NAMES = {"USDC": "USD Coin", "ETH": "Ether", "SOL": "Solana", "BTC": "Bitcoin"}
 DECIMALS = {"USDC": 6, "ETH": 18, "SOL": 9, "BTC": 8}
 

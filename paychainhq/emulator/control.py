@@ -14,6 +14,7 @@ import attrs
 from paychainhq._core import validators as check
 from paychainhq._core.secrets import Secret
 from paychainhq.emulator import lifecycle, outbox
+from paychainhq.emulator.endpoints import add_endpoint
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import lifecycle as gateway
@@ -81,7 +82,7 @@ class Control:
         bearer = signatures.checked_bearer(bearer)
         (secret,) = signatures.checked_secrets(check.text("secret", secret))
         with self.state.transaction():
-            return outbox.add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
+            return add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
 
     def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
         minor = None if amount is None else check.positive_int("amount", amount)

@@ -53,32 +53,6 @@ class Delivery:
     body: str
 
 
-def add_endpoint(
-    state: State,
-    url: str,
-    secret: str,
-    bearer: str | None = None,
-    copies: int = 1,
-    jitter: float = 0.0,
-    *,
-    endpoint_id: str = "",
-    scheme: str = "paychain",
-) -> str:
-    """Record where events go from now on, and return the endpoint's id."""
-    endpoint_id = endpoint_id or new_id("whe")
-    state.insert(
-        "webhook_endpoints",
-        id=endpoint_id,
-        url=url,
-        secret=secret,
-        bearer=bearer,
-        copies=copies,
-        jitter_ms=round(jitter * 1000),
-        scheme=scheme,
-    )
-    return endpoint_id
-
-
 def deliveries(state: State) -> tuple[Delivery, ...]:
     """All deliveries, oldest first."""
     rows = state.all(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from paychainhq.ledger.file import LedgerFile
-    from paychainhq.ledger.sqlite import SQLiteLedger
 
 Claimed = Literal["claimed", "done", "held"]
 
@@ -75,11 +74,10 @@ class FileClaims:
 
     Args:
         file: The file.
-        ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is
-            collected.
+        ledger: The ledger. This reference keeps it alive, since a collected ledger closes its file.
     """
 
-    def __init__(self, file: LedgerFile, ledger: SQLiteLedger) -> None:
+    def __init__(self, file: LedgerFile, ledger: object) -> None:
         self._file = file
         self._ledger = ledger
 

@@ -11,8 +11,8 @@ from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.gateway.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply
+from paychainhq.emulator.keys import digest
 from paychainhq.emulator.request_context import BROKEN, Exchange, dump
-from paychainhq.emulator.seed import digest
 from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body
 from paychainhq.gateway.credentials import EVERY_SCOPE, SCOPES

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from paychainhq.emulator.catalog import CONTRACT_POLICY
 from paychainhq.emulator.errors import RefusedError, not_found, refuse_field
 from paychainhq.emulator.handlers.call import Call, new_id
-from paychainhq.emulator.seed import (
+from paychainhq.emulator.keys import (
     CONTRACT_PERMISSIONS,
-    DAY,
     PAYOUT_PERMISSIONS,
     STANDARD_PERMISSIONS,
     digest,
 )
+from paychainhq.emulator.seed import DAY
 from paychainhq.emulator.state import Row, iso
 
 _HIGH_RISK = frozenset({"*", "apiKeys:*", "payments:*", "contracts:*", "contracts:sign"})
