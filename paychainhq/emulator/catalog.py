@@ -1,5 +1,4 @@
-"""Reference data: networks, tokens, prices, plans and the contract integration of the documents'
-samples, plus a few more.
+"""Reference data: networks, tokens, prices, plans and the contract integration of the documents.
 
 Assumption: all rows but the samples' own (USDC on Base, the first three plans, the counter program)
 are invented, or from the vendor's pricing page. Prices never change, and a token has the same

@@ -539,7 +539,7 @@ async def test_repeats(emulator: Emulator, gateway: Gateway, shop: tuple[Shop, s
     assert (delivery.status, delivery.attempts, delivery.failure_reason) == (
         "failed",
         7,
-        "the endpoint answered 500",
+        "the endpoint returned 500",
     )
     sent = [event.timestamp for event in endpoint.events]
     assert sent == sorted(set(sent))

@@ -27,8 +27,9 @@ _CHECKOUT = "https://yourdomain.com/checkout"
 
 
 def create_payment(call: Call) -> object:
-    """Create a payment. Assumption: references are not unique, so that a second request is visible
-    as a second payment.
+    """Create a payment.
+
+    Assumption: references are not unique, so that a second request makes a second payment.
     """
     body, now = call.body, call.state.now()
     field = "siteId" if "siteId" in body and "clientId" not in body else "clientId"
@@ -70,8 +71,9 @@ def get_payment(call: Call) -> object:
 
 
 def instructions(call: Call) -> object:
-    """Return the payment instructions. Assumption: no page shows these fields, the providers or the
-    methods.
+    """Return the payment instructions.
+
+    Assumption: no page shows these fields, the providers or the methods.
     """
     payment = _payment(call, call.path["payment_id"])
     address = hashlib.sha256("|".join(call.path.values()).encode()).hexdigest()[:40]

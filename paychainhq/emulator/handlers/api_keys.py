@@ -44,8 +44,9 @@ def list_(call: Call) -> object:
 
 
 def create(call: Call) -> object:
-    """Create a standard key. Assumption: permissions default to those of the sample, and unknown
-    permissions are accepted.
+    """Create a standard key.
+
+    Assumption: permissions default to those of the sample, and unknown permissions are accepted.
     """
     permissions = call.body.get("permissions", STANDARD_PERMISSIONS)
     refused = [
@@ -94,8 +95,9 @@ def create_payout(call: Call) -> object:
 
 
 def create_contract(call: Call) -> object:
-    """Create a contract key. Assumption: every action id counts as a published action of the
-    sample's contract.
+    """Create a contract key.
+
+    Assumption: every action id counts as a published action of the sample's contract.
     """
     policy = {"allowedActionIds": call.body["actionIds"], **CONTRACT_POLICY}
     warning = (
