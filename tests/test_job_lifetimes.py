@@ -21,7 +21,6 @@ from paychainhq import (
     Request,
     Response,
 )
-from paychainhq._jobs import bulk
 from tests.engine import INVOICE, client
 from tests.support import RawServer, Recorded, answer
 
@@ -81,7 +80,7 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(
     """Nothing more is begun, each request that was sent has its outcome, and then the exception is
     raised.
     """
-    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
     outcomes: list[Any] = []
 
     def progress(report: Progress) -> None:

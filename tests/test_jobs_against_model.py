@@ -117,8 +117,8 @@ def expected(request: InvoiceRequest) -> Expected:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
-    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PROBE_DELAY", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PROBE_DELAY", 0.005)
     # No request fails for ever here, so none is given up: also not for its timeouts, which usually
     # count as three failures.
     monkeypatch.setattr(retry_queue, "_ROUNDS", 1000)

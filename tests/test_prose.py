@@ -19,7 +19,10 @@ CLEAN = [
         "tools/operations_table.py",
         "tools/soak.py",
     ),
-    *(f"paychainhq/{name}/**/*.py" for name in ("emulator", "gateway", "models", "resources")),
+    *(
+        f"paychainhq/{name}/**/*.py"
+        for name in ("_jobs", "emulator", "gateway", "models", "resources")
+    ),
     *(
         f"paychainhq/{name}.py"
         for name in (
