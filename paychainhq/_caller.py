@@ -133,9 +133,9 @@ class Caller:
         # The answers about API keys and webhooks hold secrets: no file is to keep them.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
-        return await self.transport.send(
-            request, LedgerRecord(self.ledger, self.transport.connection.name, self.transport.seals)
-        )
+        transport = self.transport
+        record = LedgerRecord(self.ledger, transport.connection.name, transport.fingerprints)
+        return await transport.send(request, record)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's business id where the path needs one and the caller gave none."""

@@ -188,7 +188,7 @@ async def test_what_is_unfinished_is_not_sent_with_another_key(ledger: AnyLedger
         with pytest.raises(ConnectionFailedError):
             await invoice(earlier, idempotency_key="order-7")
         with pytest.raises(
-            OutcomeUnknownError, match="its key belonged to another credential"
+            OutcomeUnknownError, match="does not recognise its key under another credential"
         ) as caught:
             await invoice(rotated, idempotency_key="order-7")
         assert (caught.value.sent, caught.value.idempotency_key) == ("unknown", "order-7")
@@ -315,7 +315,7 @@ async def test_an_entry_of_no_date_at_all(monkeypatch: pytest.MonkeyPatch) -> No
             patch.setattr(time, "time", lambda: 1e15)
             with pytest.raises(ConnectionFailedError):
                 await invoice(pay, idempotency_key="order-7")
-        with pytest.raises(OutcomeUnknownError, match="no calendar"):
+        with pytest.raises(OutcomeUnknownError, match="outside the calendar"):
             await invoice(pay, idempotency_key="order-7")
 
 
@@ -467,8 +467,8 @@ async def test_a_deadline_that_passes_in_the_queue_is_not_the_ledgers() -> None:
         sent, queued = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(sent, RequestTimeoutError)
     assert isinstance(queued, RequestTimeoutError)
-    assert "no answer came" in str(sent)
-    assert "waited for its turn" in str(queued)
+    assert "no response within the deadline" in str(sent)
+    assert "waited for a send slot" in str(queued)
     assert (sent.sent, queued.sent) == ("unknown", "no")
 
 

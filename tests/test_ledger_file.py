@@ -136,7 +136,7 @@ async def test_looking_at_entries_does_not_hold_up_writing(
     """A slow reader holds no lock and no transaction, and misses nothing that was there when it
     began.
     """
-    monkeypatch.setattr(rows, "_AT_ONCE", 2)
+    monkeypatch.setattr(rows, "_CHUNK", 2)
     for key in "abcde":
         await record(ledger, key)
     seen = []
@@ -165,7 +165,7 @@ async def test_compacting_removes_what_is_finished_and_old(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only answered entries older than asked for go; an unfinished one never does, however old."""
-    monkeypatch.setattr(rows, "_AT_ONCE", 3)
+    monkeypatch.setattr(rows, "_CHUNK", 3)
     ahead = 0.0
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + ahead)
@@ -253,9 +253,9 @@ def of_the_future(path: Path) -> None:
     ("make", "match"),
     [
         (no_sqlite, "another path"),
-        (foreign, "something else"),
+        (foreign, "another program"),
         (of_the_future, "99"),
-        (Path.mkdir, "look at"),
+        (Path.mkdir, "check that"),
         (None, "No such file"),
     ],
 )
@@ -333,12 +333,12 @@ async def test_a_locked_file_is_an_error_and_then_works_again(
     """Another process that holds the file for longer than we wait: a clear error, nothing lost, and
     the next entry is written.
     """
-    monkeypatch.setattr(opening, "PATIENCE", 0.05)
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.05)
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another process holds it locked"):
+        with pytest.raises(LedgerError, match="another process has locked it"):
             await ledger.begin(intent("b"))
         other.execute("ROLLBACK")
         other.close()
@@ -352,7 +352,7 @@ async def test_a_full_disk_is_an_error_and_loses_nothing(path: Path) -> None:
         await record(ledger, "a")
         connection = ledger._file._open()
         connection.execute("PRAGMA max_page_count = 1")  # SQLite's own way of a disk without room
-        with pytest.raises(LedgerError, match="make room") as caught:
+        with pytest.raises(LedgerError, match="free space") as caught:
             for number in range(100):
                 await record(ledger, f"b{number}", Answer(200, None, bytes(100_000)))
         assert caught.value.sent == "no"
@@ -398,7 +398,7 @@ def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> N
         check=True,
     )
     *written, error = done.stdout.splitlines()
-    assert "cannot be used" in error
+    assert "is unusable" in error
     assert len(written) > 10
     with SQLiteLedger(path) as ledger:
         kept = states(ledger)

@@ -21,7 +21,7 @@ CLEAN = [
     ),
     *(
         f"paychainhq/{name}/**/*.py"
-        for name in ("_jobs", "emulator", "gateway", "models", "resources")
+        for name in ("_jobs", "emulator", "gateway", "ledger", "models", "resources")
     ),
     *(
         f"paychainhq/{name}.py"
