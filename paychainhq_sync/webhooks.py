@@ -74,7 +74,7 @@ class Receiver(BaseReceiver):
         if isinstance(opened, int):
             return opened
         event, handler = opened
-        return self._serve(event, partial(_run, handler))
+        return self._deliver(event, partial(_run, handler))
 
     def _check(self, handler: Handler) -> None:
         check_handler(handler)

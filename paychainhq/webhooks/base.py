@@ -9,8 +9,9 @@ import logging
 import secrets as random
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol
 from weakref import WeakSet
 
 from paychainhq._core import validators
@@ -38,6 +39,9 @@ _LEASE = 60.0  # seconds after which the API sends an event again for the first 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
+
+Step = Callable[[], object] | Literal["handle"]
+"""Step of a delivery: a call that waits for the ledger, or the handler."""
 
 
 class Keeper(Protocol):
@@ -153,7 +157,7 @@ class BaseReceiver:
         claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
         return None if claimed == "claimed" else OK if claimed == "done" else HELD
 
-    def _give_up(self, event: Event, holder: str) -> None:
+    def _release(self, event: Event, holder: str) -> None:
         try:
             self._ledger.claims.release(self._claim_of(event), holder)
         except LedgerError as error:
@@ -192,33 +196,66 @@ class BaseReceiver:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _serve(self, event: Event, handler: Handler) -> int:
-        """Claim an event, run its handler and record it as done, all in this thread; returns the
-        status that answers it.
+    # --- a delivery ---
+
+    def _delivery(
+        self, event: Event, began: float, is_cancelled: Callable[[], bool]
+    ) -> Generator[Step, Any, int]:
+        """Yield the steps of a delivery: claim the event, handle it, record it as done.
+
+        The caller runs each step, and sends its result or throws its exception.
+
+        Args:
+            event: The event.
+            began: The start of the delivery, in seconds of `time.monotonic`.
+            is_cancelled: Returns whether the task of the delivery is cancelled. Otherwise the
+                handler has raised its CancelledError itself.
+
+        Returns:
+            The status of the response.
         """
-        began, holder = time.monotonic(), new_holder()
+        holder = random.token_hex(8)
+        release = partial(self._release, event, holder)
         try:
-            status = self._claim(event, holder)
-            if status is not None:
-                return status
-            try:
-                handler(event)
-            except BaseException:
-                self._give_up(event, holder)
-                raise
-        except (Exception, CancelledError) as error:  # noqa: BLE001 (logged; no thread can be cancelled: the handler raised that)
-            return failed(event, error)
-        return self._settle(event, began)
+            status = yield partial(self._claim, event, holder)
+        except CancelledError:  # the event may be claimed by now
+            yield release
+            raise
+        except Exception as error:  # noqa: BLE001 (logged)
+            return _failed(event, error)
+        if status is not None:
+            return int(status)
+        try:
+            yield "handle"
+        except BaseException as error:
+            yield release
+            if isinstance(error, Exception) or (
+                isinstance(error, CancelledError) and not is_cancelled()
+            ):
+                return _failed(event, error)
+            raise
+        return int((yield partial(self._settle, event, began)))
+
+    def _deliver(self, event: Event, handler: Handler) -> int:
+        """Run all steps of a delivery in this thread, and return the status of the response."""
+        steps = self._delivery(event, time.monotonic(), lambda: False)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = handler(event) if step == "handle" else step()
+                except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return int(end.value)
 
 
-def new_holder() -> str:
-    return random.token_hex(8)
-
-
-def failed(event: Event, error: BaseException) -> int:
-    """Log an error, the handler's or the ledger's, and return the status that answers the event."""
+def _failed(event: Event, error: BaseException) -> int:
+    """Log an error of the handler or the ledger, and return the status of the response."""
     log.error(
-        "%s: the event %s was not handled, and will come again",
+        "%s: the event %s was not handled, and will be delivered again",
         event.event,
         printable(event.id),
         exc_info=error,

@@ -16,7 +16,7 @@ from anyio import from_thread
 from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
 from paychainhq.webhooks import base, signatures
-from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, failed, log, new_holder
+from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, log
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
 from paychainhq.webhooks.signatures import Headers
 from paychainhq.webhooks.threads import Threads
@@ -85,39 +85,31 @@ class Receiver(BaseReceiver):
         )
 
     async def _in_loop(self, event: Event, handler: Handler) -> int:
-        """Claim an event, await its handler and record it as done; returns the status that answers
-        it.
-        """
-        began, holder = time.monotonic(), new_holder()
+        """Run the steps of a delivery: the handler in this task, the others in threads."""
+        began = time.monotonic()
+        steps = self._delivery(event, began, _is_cancelled)
         try:
-            status = await self._threads.write(self._claim, event, holder)
-        except asyncio.CancelledError:  # the event may be claimed by now
-            await self._threads.write(self._give_up, event, holder)
-            raise
-        except Exception as error:  # noqa: BLE001 (logged: the ledger's)
-            return failed(event, error)
-        if status is not None:
-            return status
-        try:
-            async with asyncio.timeout(max(began + WITHIN - time.monotonic(), 0)):
-                await asyncio.sleep(
-                    0
-                )  # a delivery that is cancelled or late by now does not begin its handler
-                result = handler(event)
-                check_result(await result if inspect.isawaitable(result) else result)
-        except BaseException as error:
-            await self._threads.write(self._give_up, event, holder)
-            if isinstance(error, Exception) or _is_stray(error):
-                return failed(event, error)
-            raise
-        return await self._threads.write(self._settle, event, began)
+            step = next(steps)
+            while True:
+                result: object = None
+                try:
+                    if step == "handle":
+                        await _handle(event, handler, began + WITHIN)
+                    else:
+                        result = await self._threads.write(step)
+                except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return int(end.value)
 
     async def _in_thread(self, event: Event, handler: Handler) -> int:
         """Claim an event, run its plain handler and record it as done, all in one thread; returns
         the status that answers it.
         """
-        serve = functools.partial(self._serve, event, functools.partial(_run, handler))
-        answer = await self._threads.handle(serve, WITHIN + SPARE)
+        deliver = functools.partial(self._deliver, event, functools.partial(_run, handler))
+        answer = await self._threads.handle(deliver, WITHIN + SPARE)
         if isinstance(answer, bool):
             state = (
                 "is still running in its thread, and is recorded when it ends"
@@ -173,7 +165,15 @@ async def _within(awaitable: Awaitable[object]) -> object:
         return await awaitable
 
 
-def _is_stray(error: BaseException) -> bool:
-    """Return whether an error is a cancellation that nobody has requested of this task."""
+async def _handle(event: Event, handler: Handler, until: float) -> None:
+    """Await a handler, until a time of `time.monotonic` at the latest."""
+    async with asyncio.timeout(max(until - time.monotonic(), 0)):
+        await asyncio.sleep(0)  # a cancelled or late delivery does not start its handler
+        result = handler(event)
+        check_result(await result if inspect.isawaitable(result) else result)
+
+
+def _is_cancelled() -> bool:
+    """Return whether the cancellation of the current task was requested."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()
+    return task is None or task.cancelling() > 0
