@@ -21,7 +21,7 @@ CLEAN = [
     ),
     *(
         f"paychainhq/{name}/**/*.py"
-        for name in ("_jobs", "emulator", "gateway", "ledger", "models", "resources")
+        for name in ("_jobs", "emulator", "gateway", "ledger", "models", "resources", "webhooks")
     ),
     *(
         f"paychainhq/{name}.py"
@@ -32,6 +32,7 @@ CLEAN = [
             "_frozen",
             "client",
             "operations",
+            "paging",
         )
     ),
     *("paychainhq_sync/gateway/**/*.py", "paychainhq_sync/resources/*.py"),
