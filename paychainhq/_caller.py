@@ -106,9 +106,9 @@ class Caller:
         # Responses about API keys and webhooks hold secrets, which no file may keep.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return await self.transport.send(request)
-        return await self.transport.send(
-            request, LedgerRecord(self.ledger, self.transport.connection.name, self.transport.seals)
-        )
+        transport = self.transport
+        record = LedgerRecord(self.ledger, transport.connection.name, transport.fingerprints)
+        return await transport.send(request, record)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's own id if the operation needs one and the call gives none."""

@@ -17,7 +17,7 @@ from paychainhq._http.deadlines import Deadlines
 from paychainhq._http.messages import Middleware, Next, Request, Response
 from paychainhq._http.sender import Sender
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, RequestTimeoutError
-from paychainhq.ledger.record import LedgerRecord, Seals
+from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
 
@@ -87,7 +87,7 @@ class Transport:
         self.middleware = tuple(middleware)
         self.rate_limits = tuple(limits)
         self.budget = RetryBudget()
-        self.seals = Seals(credentials)
+        self.fingerprints = CredentialFingerprints(credentials)
         self._made_at = _made_at()
         self._wiring: _Wiring | None = None
         self._ending: _Wiring | None = None

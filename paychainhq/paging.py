@@ -1,4 +1,4 @@
-"""Paged lists: one page by `await`, all items by `async for`, page after page by `.pages()`."""
+"""Paged lists: `await` one page, `async for` over all items, `.pages()` for all pages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ log = logging.getLogger("paychainhq")
 
 T = TypeVar("T")
 
-# So many of the last ids are remembered: an item that moves on, or is read again, is given once.
+# The number of remembered ids: an item that moves, or is read again, is yielded once.
 _REMEMBERED = 10_000
-# A list ends after so many pages in a row that bring nothing new.
+# The number of consecutive pages without a new item after which the list ends.
 _STALE_PAGES = 5
 
 
 class Pages(Generic[T]):
-    """A list that has not been fetched yet.
+    """List before its first request.
 
-    `await` it for one `Page`, iterate over it for every item of every page, or call `pages()` for
-    page after page.
+    `await` it for one `Page`, iterate over it for the items of all pages, or call `pages()` for the
+    pages.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Pages(Generic[T]):
         return self._items(None)
 
     def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Give page after page, each fetched when it is asked for.
+        """Yield the pages, each fetched on demand.
 
-        A page is given as it is, so that an item which moves may be on two of them. Where items
-        leave the list, earlier pages are read again, and given if they hold anything new.
+        Pages are unchanged, so that an item that moves may be on two of them. If items leave the
+        list, earlier pages are read again, and yielded if they have a new item.
         """
         return self._pages(None)
 
@@ -58,7 +58,7 @@ class Pages(Generic[T]):
     def _after(
         self, page: Page[T], given: dict[str, Any], cursor: _Cursor
     ) -> dict[str, Any] | None:
-        """Return the arguments that fetch what comes after a page, or None if it was the last."""
+        """Return the arguments of the request after a page, or None after the last one."""
         if "offset" in self._operation.query:
             return (
                 {**given, "offset": (given.get("offset") or 0) + len(page.items)}
@@ -86,7 +86,7 @@ class Pages(Generic[T]):
                 yield page
 
     async def _items(self, begun: tuple[Page[T], dict[str, Any]] | None) -> AsyncGenerator[T, None]:
-        """Give every item once, fetching the next page while the items of this one are taken."""
+        """Yield every item once; the next page is fetched while this one's items are consumed."""
         page, given = begun or (await self._fetch(self._given), self._given)
         cursor, memory = _Cursor(), _Memory[T](self._operation.name)
         ahead: asyncio.Task[Page[T]] | None = None
@@ -124,12 +124,12 @@ class _Place(Generic[T]):
 
 
 class _Cursor:
-    """The way through numbered pages of a list that may shrink meanwhile.
+    """Position in the numbered pages of a list that may shrink between requests.
 
     Each item that leaves the list may have moved all later ones forward by one place, to a page
-    that was read before. So the place up to which everything has been read goes back by as many as
-    the total has lost, and reading goes on from there. A page that was read behind a gap is
-    remembered: once the gap is closed, reading goes on after it.
+    that was already read. So the position up to which all items are read moves back by the decrease
+    of the total, and reading continues from there. The range of a page that was read after the gap
+    is remembered: once the gap is closed, reading continues after it.
 
     Attributes:
         gap: Whether the next page is read to close a gap.
@@ -137,15 +137,13 @@ class _Cursor:
 
     def __init__(self) -> None:
         self.gap = False
-        self._first: int | None = None  # the place where reading began
+        self._first: int | None = None  # the position of the first item read
         self._total = 0
-        self._read = 0  # everything before this place has been read
-        self._apart = (0, 0)  # what has been read behind the gap
+        self._read = 0  # all items before this position have been read
+        self._apart = (0, 0)  # the range that was read after the gap
 
     def after(self, number: int, pagination: Pagination) -> int | None:
-        """Record that a page has been read, and return the number of the page to read next, or None
-        at the end.
-        """
+        """Record a read page, and return the number of the next page, or None at the end."""
         limit = max(1, pagination.limit)
         begin, end = (number - 1) * limit, number * limit
         if self._first is None:
@@ -169,9 +167,7 @@ class _Cursor:
 
 
 class _Memory(Generic[T]):
-    """The ids of the last items: items move between pages while they are read, and a server may
-    repeat itself.
-    """
+    """Memory of the last ids, which detects items on two pages, and repeated pages."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -182,12 +178,11 @@ class _Memory(Generic[T]):
         self._most_again = 0
 
     def new_items(self, page: Page[T], *, again: bool = False) -> list[T] | None:
-        """Return the items that are new, or None if nothing new has come for so long that nothing
-        will.
+        """Return the new items of a page, or None after too many pages without a new item.
 
         Args:
-            page: The page that was read.
-            again: Whether it was read to close a gap, so that it need not bring anything new.
+            page: The page.
+            again: Whether it was read to close a gap, where a page without a new item is expected.
         """
         self._pages += 1
         new = self._unknown(page)
@@ -199,7 +194,7 @@ class _Memory(Generic[T]):
             self._stale += 1
         if self._stale < _STALE_PAGES and self._again <= self._most_again:
             return new
-        log.warning("%s: the server repeats its pages; the list ends here", self._name)
+        log.warning("%s: the list ends early, because the server repeats its pages", self._name)
         return None
 
     def _unknown(self, page: Page[T]) -> list[T]:

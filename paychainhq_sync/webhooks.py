@@ -1,6 +1,4 @@
-"""Webhooks without async and await: the same events, and a receiver whose handlers are plain
-functions.
-"""
+"""Webhooks without async and await: the same events, and a receiver with plain handlers."""
 
 from __future__ import annotations
 
@@ -22,51 +20,48 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventData", "EventName", "Receiver", "parse", "sign"]
 
-_ADVICE = (
-    "nothing awaits it here; give it to paychainhq.webhooks.Receiver, or make it a plain function"
-)
+_ADVICE = "nothing awaits it here; use paychainhq.webhooks.Receiver, or make it a plain function"
 
 
 class Receiver(BaseReceiver):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx
-    to what was not.
+    """Receiver of webhooks: 400 for an unverified one, 2xx for a handled one, otherwise 5xx.
 
-    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then
+    An event with a handler is claimed in the ledger, handled, recorded as done, and only then
     acknowledged. So each event is handled at least once, and exactly once unless a process dies in
-    a handler; several processes may share the ledger's file. An event that another process is
-    handling is answered with 503: it comes again.
+    a handler. Several processes may share the ledger's file. The response to an event that another
+    process is handling is 503: the API repeats it.
 
-    A handler is a plain function. When it returns, its work must be committed.
+    A handler is a plain function. It must commit its work before it returns.
 
     Args:
-        secrets: The webhook secret, or several while it is being changed.
-        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
+        secrets: The webhook secret, or several during a rotation.
+        ledger: The storage of claims: an `SQLiteLedger`, which processes may share and which
             survives them, or a `MemoryLedger`.
-        bearer: The token that the API sends along, if you have set one.
-        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed
+        bearer: The bearer token of the webhooks, if you have set one.
+        max_age: The largest accepted difference between the unsigned timestamp and now, in seconds
             (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out; more than the 25 s
-            that a handler has. No thread can be interrupted, so a handler that takes longer than
-            its lease may be run a second time meanwhile.
+        lease: Seconds until the claim of a dead process ends; more than the 25 s of a handler. A
+            thread cannot be interrupted, so a handler that takes longer than the lease may run
+            twice at the same time.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
 
     Raises:
-        ConfigurationError: The settings cannot work.
+        ConfigurationError: A setting is invalid.
 
     Source: reference/webhooks-events.
     """
 
     def receive(self, body: bytes, headers: Headers) -> int:
-        """Handle one webhook, in this thread, and return the HTTP status that answers it.
+        """Handle one webhook in this thread, and return the HTTP status of the response.
 
         Args:
             body: The raw body.
             headers: The headers, as a mapping or as pairs; their names may be in any case.
 
         Raises:
-            InvalidArgumentError: The body is not bytes, or the headers cannot be any.
-            ConfigurationError: A transaction of Django's surrounds this call.
+            InvalidArgumentError: The body is not bytes, or the headers are invalid.
+            ConfigurationError: The call is inside a transaction of Django.
         """
         _refuse_transactions()
         headers = concealed_headers(headers)
@@ -74,7 +69,7 @@ class Receiver(BaseReceiver):
         if isinstance(opened, int):
             return opened
         event, handler = opened
-        return self._serve(event, partial(_run, handler))
+        return self._deliver(event, partial(_run, handler))
 
     def _check(self, handler: Handler) -> None:
         check_handler(handler)
@@ -85,12 +80,11 @@ class Receiver(BaseReceiver):
 
     @property
     def django(self) -> Callable[[HttpRequest], HttpResponse]:
-        """A view of Django: `path("webhooks", receiver.django)`. Each of Django's decorators
-        accepts it.
+        """View of Django: `path("webhooks", receiver.django)`; Django's decorators accept it.
 
-        It needs no CSRF token, since the signature is its proof, and runs outside the transactions
-        of `ATOMIC_REQUESTS`: an event is recorded as done when its handler returns, and a
-        transaction around that could still fail.
+        It requires no CSRF token, since the signature is the proof, and runs outside the
+        transactions of `ATOMIC_REQUESTS`: an event is recorded as done when its handler returns,
+        and a surrounding transaction could still fail.
         """
 
         def webhook(request: HttpRequest) -> HttpResponse:
@@ -104,8 +98,9 @@ class Receiver(BaseReceiver):
         return webhook
 
     def flask(self) -> Response:
-        """Serve as a view of Flask: `app.add_url_rule("/webhooks", view_func=receiver.flask,
-        methods=["POST"])`.
+        """Serve as a view of Flask.
+
+        `app.add_url_rule("/webhooks", view_func=receiver.flask, methods=["POST"])`.
         """
         from flask import Response, request
 
@@ -113,28 +108,23 @@ class Receiver(BaseReceiver):
 
 
 class _EveryDatabase(set[str]):
-    """The aliases of all databases, in the form that Django's `non_atomic_requests` adds to and
-    `ATOMIC_REQUESTS` reads.
-    """
+    """Aliases of all databases, as a set that Django's `non_atomic_requests` can extend."""
 
     def __contains__(self, alias: object) -> bool:
         return True
 
 
 def _refuse_transactions() -> None:
-    """Raise `ConfigurationError` inside a transaction of Django's, but for those that a `TestCase`
-    opens around each test.
-    """
+    """Raise `ConfigurationError` inside a transaction of Django, unless of a `TestCase`."""
     django = sys.modules.get("django.db")
     if django is None or not sys.modules["django.conf"].settings.configured:
         return
     for connection in django.connections.all(initialized_only=True):
         if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
             raise ConfigurationError(
-                "a webhook is received in a transaction of Django's, which could roll back what "
-                "its handler does after that was"
-                " recorded as done: mark the view that calls receiver.django or receive with "
-                "transaction.non_atomic_requests"
+                "a webhook is received inside a transaction of Django, which could roll back the "
+                "work of its handler after the event is recorded as done: mark the view that calls "
+                "receiver.django or receive with transaction.non_atomic_requests"
             )
 
 

@@ -56,14 +56,12 @@ VOICE = {
     r"Your own `aiohttp\.ClientSession`, which you close\.": (
         "Not for this client: a session belongs to a loop."
     ),
-    r": `await` one page, or iterate over all\.": (
-        "; iterating over the page goes on through all later ones."
+    r": `await` one page, or iterate over all\.": "; a page iterates over all later ones too.",
+    r"any iterable or async iterable, read on demand": (
+        "any iterable, read on demand in this thread"
     ),
-    r"any iterable or async iterable, read as it is needed": (
-        "any iterable, read in this thread as it is needed"
-    ),
-    r"they are looked at at once\.": (
-        "they are looked at at once. It is read in the background thread."
+    r"these are read at once\.": (
+        "these are read at once. The iterable is read in the background thread."
     ),
     r"which is an async iterator and an async context manager": (
         "which is an iterator and a context manager"
@@ -136,7 +134,7 @@ def parameter(arg: ast.arg, default: ast.expr | None) -> str:
 def passed_on(function: ast.FunctionDef | ast.AsyncFunctionDef, leave_out: str = "") -> str:
     """Return the arguments of a call that passes on all parameters.
 
-    Lazy iterables are read first, in the caller's thread.
+    Lazy iterables are read before the call, in the caller's thread.
     """
 
     def value(arg: ast.arg) -> str:
@@ -236,7 +234,7 @@ def client_method(function: ast.FunctionDef | ast.AsyncFunctionDef, cls: str) ->
     decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
     if name == "__init__":
         if len(hiding(function)) != 2:
-            raise SystemExit("__init__ no longer begins with two lines that conceal its secrets")
+            raise SystemExit("__init__ must begin with two lines that conceal its secrets")
         lines = [
             *hiding(function),
             f"self._async = {cls}({passed_on(function)})",
@@ -272,7 +270,7 @@ OURS = {
 
 
 def module(path: Path, tree: ast.Module, body: str, extra: list[str]) -> str:
-    """Return a whole module: the necessary imports, and the class."""
+    """Return a module: the used imports of the source, those of the engine, and the class."""
     code = re.sub(r'""".*?"""', "", body, flags=re.DOTALL)
     words = set(re.findall(r"\w+", code))
     lines = [line for node in tree.body if (line := needed(node, words))]
@@ -326,10 +324,7 @@ def needed(node: ast.stmt, words: set[str]) -> str:
 
 
 def same_objects(name: str) -> str:
-    """Return a module that re-exports the objects of the async package.
-
-    Only `Page` differs, since it iterates.
-    """
+    """Return a module that re-exports the objects of the async package, except for `Page`."""
     path = SOURCE / name.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     tree = ast.parse(path.read_text())
@@ -341,8 +336,8 @@ def same_objects(name: str) -> str:
     lines = [f'"""Objects of `paychainhq.{name}`, re-exported."""', ""]
     if "Page" in names:
         lines[0] = (
-            f'"""Objects of `paychainhq.{name}`, re-exported; only `Page` differs: it iterates '
-            'without `async`."""'
+            f'"""Objects of `paychainhq.{name}`, re-exported, with a `Page` that iterates without '
+            '`async`."""'
         )
         lines.append("from paychainhq_sync._iteration import Page")
     others = [public for public in names if public != "Page"]
@@ -412,7 +407,7 @@ def generate() -> dict[str, str]:
                 files[f"{to / 'resources' / path.name}"] = resource(path)
     unused = [pattern for pattern in [*VOICE, *TYPES] if not used[pattern]]
     if unused:
-        raise SystemExit(f"rules that match nothing any more: {unused}")
+        raise SystemExit(f"rules that match nothing: {unused}")
     return formatted(files)
 
 

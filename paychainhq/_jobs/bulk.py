@@ -1,4 +1,4 @@
-"""Jobs that create many things: concurrently, with an outcome for each, through outages."""
+"""Bulk creation: concurrent requests, an outcome for each, retries through outages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from copy import copy
-from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import attrs
@@ -16,11 +15,12 @@ import attrs
 from paychainhq._attempts import Sent
 from paychainhq._caller import Caller
 from paychainhq._core import validators
-from paychainhq._core.idempotency import key_for_reference
 from paychainhq._core.operation import Operation
 from paychainhq._http.transient import is_transient
+from paychainhq._jobs.arguments import RequestArguments
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq._jobs.intake import ENDED, NOT_YET, Intake
+from paychainhq._jobs.progress import ProgressCounter
 from paychainhq._jobs.requests import Failure, Outcome, Progress, Success
 from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
 from paychainhq._jobs.streams import Stream
@@ -44,17 +44,17 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _SHORTEST_PROBE = 0.1
-_BETWEEN_REPORTS = 1.0
-_RECORDING = 32  # more at once make a transaction cheaper by little, and a job's memory larger
+# Workers that only write to the ledger. More of them hardly reduce the cost of a batch.
+_MOST_WRITERS = 32
 _LONGEST_WAIT = 1.0
-_READ_FOR_A_PROBE = 0.1  # a held request probes where no new one is at hand after so many seconds
-# A 429 is repeated by its worker, so that fewer are under way; so many in a row are a failure of
-# the request.
-_MOST_REFUSALS = 6
+# Seconds to wait for a new request to probe with, before a held request is the probe.
+_READ_FOR_PROBE = 0.1
+# A worker retries a 429 itself, which lowers the concurrency. More in a row are a failure of the
+# request.
+_MOST_429S = 6
 _LONGEST_RETRY_AFTER = 60.0
-_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # between two tries for a turn
-# The key, or the client, is no good for any other request either.
-_ENDS_JOB = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds between two calls that time out before an attempt
+_OF_ANY_REQUEST = (AuthenticationError, PermissionDeniedError, ConfigurationError)
 _SENT: list[Sent] = ["no", "unknown", "yes"]
 
 
@@ -75,22 +75,22 @@ def create_many(
 ) -> Stream[Outcome[R, T]]:
     """Return the outcomes of a job; the arguments are those of `pay.invoices.create_many`."""
     if concurrency == "auto":
-        level = AdaptiveConcurrency(caller.transport.connection.max_connections)
+        limit = AdaptiveConcurrency(caller.transport.connection.max_connections)
     else:
-        level = AdaptiveConcurrency(validators.at_least(1, "concurrency", concurrency), fixed=True)
+        limit = AdaptiveConcurrency(validators.at_least(1, "concurrency", concurrency), fixed=True)
     validators.seconds("give_up_after", give_up_after, zero=True)
     ledger = caller.ledger if ledger is None else ledger
     caller = attrs.evolve(caller, business_id=business_id or caller.business_id, ledger=ledger)
     caller.complete(operation, {})
-    job = _Job(caller, operation, request_type, level, give_up_after)
+    job = _Job(caller, operation, request_type, limit, give_up_after)
     return Stream(job.run(requests, progress), job.done)
 
 
 class _Job(Generic[R, T]):
-    """One run of `create_many`: workers that share an intake and a retry queue.
+    """Run of `create_many`: workers that share an intake and a retry queue.
 
-    A call of a worker is one attempt: repeats are the queue's, so that no worker waits for a
-    request that fails.
+    A worker's call makes one attempt. The retry queue schedules the others, so that no worker waits
+    for a request that fails.
     """
 
     def __init__(
@@ -98,28 +98,26 @@ class _Job(Generic[R, T]):
         caller: Caller,
         operation: Operation[T],
         request_type: type[R],
-        level: AdaptiveConcurrency,
+        concurrency: AdaptiveConcurrency,
         give_up_after: float,
     ) -> None:
-        self._gate = (
-            None if caller.ledger is None else SendSlots(caller.ledger, lambda: level.value)
+        self._slots = (
+            None if caller.ledger is None else SendSlots(caller.ledger, lambda: concurrency.value)
         )
         once = None if caller.retry is None else attrs.evolve(caller.retry, attempts=1)
-        self._caller = attrs.evolve(caller, ledger=self._gate, retry=once)
+        self._caller = attrs.evolve(caller, ledger=self._slots, retry=once)
         self._operation = operation
-        self._request_type = request_type
-        self._fields = attrs.fields_dict(request_type)  # type: ignore[arg-type]
-        self._values = attrgetter(*self._fields)
-        self._level = level
+        self._arguments = RequestArguments(request_type, operation.name, caller.business_id)
+        self._concurrency = concurrency
         self._give_up_after = give_up_after
         self._queue: RetryQueue[R] = RetryQueue(give_up_after)
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
         self.done: deque[Outcome[R, T]] = deque()
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
+        self._has_outcome = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._changed = asyncio.Event()
-        self._reported: float | None = None  # the outage that the log has
+        self._logged_outage: float | None = None
         self._is_closing = False
 
     async def run(
@@ -127,21 +125,21 @@ class _Job(Generic[R, T]):
     ) -> AsyncGenerator[Outcome[R, T], None]:
         self._now = asyncio.get_running_loop().time
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
-        count = _Count(progress)
-        self._hire()
+        counter = ProgressCounter(progress)
+        self._start_workers()
         try:
             while self._workers or self.done:
                 while self.done:
                     outcome = self.done.popleft()
-                    self._room.set()
+                    self._has_room.set()
                     yield outcome
                     try:
-                        count.add(outcome.ok, min(len(self._workers), self._level.value))
-                    except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
+                        counter.add(outcome.ok, min(len(self._workers), self._concurrency.value))
+                    except Exception as error:  # noqa: BLE001 (the callback's: raised after the requests in progress)
                         self._intake.end(error)
-                self._news.clear()
+                self._has_outcome.clear()
                 if self._workers and not self.done:
-                    await self._news.wait()
+                    await self._has_outcome.wait()
         finally:
             self._is_closing = True
             for worker in self._workers:
@@ -149,52 +147,56 @@ class _Job(Generic[R, T]):
             await asyncio.gather(*self._workers, return_exceptions=True)
             await self._intake.close()
         if self._intake.failure is None:
-            count.report(0)
+            counter.report(0)
             return
-        self._intake.failure.add_note(f"{self._operation.name}: the job ended early, after {count}")
+        self._intake.failure.add_note(
+            f"{self._operation.name}: the job ended early, after {counter}"
+        )
         raise self._intake.failure
 
     # --- workers ---
 
-    def _hire(self) -> None:
-        while len(self._workers) < self._wanted() and not self._intake.ended:
+    def _start_workers(self) -> None:
+        while len(self._workers) < self._most_workers() and not self._intake.ended:
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._note_end)
+            worker.add_done_callback(self._remove_worker)
 
-    def _wanted(self) -> int:
-        """Return how many workers there should be: those that record do not keep others from
-        sending; one alone keeps the order.
+    def _most_workers(self) -> int:
+        """Return the number of workers: send slots, and up to 32 that only write to the ledger.
+
+        A single worker preserves the order of the requests.
         """
-        sending = self._level.value
-        return sending if self._gate is None else sending + min(2 * (sending - 1), _RECORDING)
+        sending = self._concurrency.value
+        return sending if self._slots is None else sending + min(2 * (sending - 1), _MOST_WRITERS)
 
-    def _note_end(self, worker: asyncio.Task[None]) -> None:
+    def _remove_worker(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and (error := worker.exception()) is not None:
-            self._end(error)  # the ledger, or a middleware of the caller's, failed
+            self._end(error)  # of the ledger, or of a middleware of the caller
         elif worker.cancelled() and not self._is_closing:
             self._end(
                 ConnectionFailedError(
-                    "a worker of the job was cancelled, and not by the job",
+                    "a worker of the job was cancelled from outside the job",
                     operation=self._operation.name,
                 )
             )
         if not self._workers:
             self.done.extend(Failure(repeat.request, repeat.error) for repeat in self._queue.held())
-        self._news.set()
+        self._has_outcome.set()
 
     def _end(self, failure: BaseException) -> None:
-        """Begin nothing more; what is under way is finished, what is held has its last error as its
-        outcome.
+        """Start no more requests.
+
+        Requests in progress finish; held requests end with their last error.
         """
         self._intake.end(failure)
         self._queue.give_up(ConnectionFailedError("the job has ended"))
         self._changed.set()
-        self._room.set()
+        self._has_room.set()
 
     async def _work(self) -> None:
-        await asyncio.sleep(0)  # under an eager task factory, it would begin before it is counted
+        await asyncio.sleep(0)  # an eager task factory would run it before it is in `_workers`
         while True:
             if self._queue.is_calm:
                 request = await self._intake.read()
@@ -204,7 +206,7 @@ class _Job(Generic[R, T]):
                 else:
                     outcome = await self._first(request)
             elif (step := self._queue.step(self._now())) is not None:
-                outcome = await self._take(step)
+                outcome = await self._execute(step)
             else:
                 return
             if outcome is None:
@@ -212,30 +214,29 @@ class _Job(Generic[R, T]):
                     return
                 continue
             self.done.append(outcome)
-            self._news.set()
-            # A caller that takes no outcomes holds up the workers, and these the intake.
-            while len(self.done) >= self._level.most and self._intake.failure is None:
-                self._room.clear()
-                await self._room.wait()
-            wanted = self._wanted()
-            if len(self._workers) > wanted:
-                self._workers.discard(
-                    cast("asyncio.Task[None]", asyncio.current_task())
-                )  # at once: others are not to leave as well
+            self._has_outcome.set()
+            # Backpressure: workers, and so the intake, pause until outcomes are consumed.
+            while len(self.done) >= self._concurrency.most and self._intake.failure is None:
+                self._has_room.clear()
+                await self._has_room.wait()
+            most = self._most_workers()
+            if len(self._workers) > most:
+                # Removed before the end of the task, so that no other worker leaves in its place.
+                self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
                 return
-            if len(self._workers) < wanted:
-                self._hire()
+            if len(self._workers) < most:
+                self._start_workers()
 
     def _end_intake(self) -> None:
         self._queue.end_intake(self._now())
         self._changed.set()
 
-    async def _take(self, step: Step[R]) -> Outcome[R, T] | None:
-        """Take a step of the retry queue."""
+    async def _execute(self, step: Step[R]) -> Outcome[R, T] | None:
+        """Execute a step of the retry queue."""
         repeat = step.repeat
         try:
             if step.reads:
-                request = await self._intake.read(_READ_FOR_A_PROBE if step.is_probe else step.wait)
+                request = await self._intake.read(_READ_FOR_PROBE if step.is_probe else step.wait)
                 if request is ENDED:
                     self._end_intake()
                     return None
@@ -266,7 +267,7 @@ class _Job(Generic[R, T]):
     async def _first(
         self, request: R | Mapping[str, Any], *, is_probe: bool = False
     ) -> Outcome[R, T] | None:
-        """Send a new request; None if it is held to be sent again."""
+        """Send a new request; return None if the retry queue holds it."""
         try:
             given, key = self._arguments(request)
         except PayChainError as error:
@@ -279,14 +280,15 @@ class _Job(Generic[R, T]):
             return Failure(request, failure)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        found = await self._call(request, given, key, number, is_probe=is_probe)
-        if not isinstance(found, PayChainError):
-            return found
+        result = await self._call(request, given, key, number, is_probe=is_probe)
+        if not isinstance(result, PayChainError):
+            return result
         return self._judge(
-            Repeat(request, given, key, number, found), number, started, is_probe=is_probe
+            Repeat(request, given, key, number, result), number, started, is_probe=is_probe
         )
 
     async def _again(self, repeat: Repeat[R], *, is_probe: bool) -> Outcome[R, T] | None:
+        """Send a held request; return None if the retry queue holds it again."""
         if self._queue.given_up is not None:
             return Failure(repeat.request, repeat.error)
         self._queue.sent = number = self._queue.sent + 1
@@ -310,11 +312,12 @@ class _Job(Generic[R, T]):
         *,
         is_probe: bool,
     ) -> Success[R, T] | Failure[R] | PayChainError:
-        """Return the outcome of a request, or the transient failure that it met; one that gets no
-        turn waits for the next.
+        """Return the outcome of a request, or its transient failure.
+
+        A 429 and a deadline without an attempt are retried here.
         """
-        caller = self._prober() if is_probe else self._caller
-        refusals, delay = 0, _FIRST_DELAY
+        caller = self._probe_caller() if is_probe else self._caller
+        refused, delay = 0, _FIRST_DELAY
         while True:
             started = self._now()
             try:
@@ -325,7 +328,7 @@ class _Job(Generic[R, T]):
                 if self._is_closing:
                     raise
                 failure = ConnectionFailedError(
-                    "the call was cancelled, and not by the job",
+                    "the call was cancelled from outside the job",
                     operation=self._operation.name,
                     idempotency_key=key,
                     sent="unknown",
@@ -333,28 +336,25 @@ class _Job(Generic[R, T]):
                 self._end(failure)
                 return Failure(request, failure)
             else:
-                self._note_answer(number, started)
+                self._note_response(number, started)
                 return Success(request, result)
             finally:
-                if self._gate is not None:
-                    self._gate.leave()
+                if self._slots is not None:
+                    self._slots.leave()
             failure.operation = self._operation.name
             if isinstance(failure, LedgerError):
-                # this is no answer about the request: the job ends, and nothing that was recorded
-                # is lost
+                # The failure is not about the request: the job ends, and its ledger entries stay.
                 raise failure
-            if isinstance(failure, _ENDS_JOB) and not isinstance(failure, InvalidArgumentError):
-                self._end(failure)
-                return Failure(request, failure)
-            if isinstance(failure.__cause__, asyncio.CancelledError):  # of a middleware, for one
+            # A cancellation from outside the job, such as a middleware's, ends it too.
+            if _ends_job(failure) or isinstance(failure.__cause__, asyncio.CancelledError):
                 self._end(failure)
                 return Failure(request, failure)
             if not is_transient(failure):
                 if failure.sent == "yes":
-                    self._note_answer(number, started)
+                    self._note_response(number, started)
                 return Failure(request, failure)
-            if isinstance(failure, RateLimitError) and refusals < _MOST_REFUSALS:
-                refusals += 1
+            if isinstance(failure, RateLimitError) and refused < _MOST_429S:
+                refused += 1
                 pause = min(failure.retry_after or 0.0, _LONGEST_RETRY_AFTER)
             elif isinstance(failure, RequestTimeoutError) and not failure.attempts:
                 pause, delay = delay, min(2 * delay, _LONGEST_DELAY)
@@ -367,87 +367,42 @@ class _Job(Generic[R, T]):
             if self._queue.given_up is not None:
                 return failure
 
-    def _prober(self) -> Caller:
-        """Return what probes with: a probe ends when the job is given up at the latest."""
+    def _probe_caller(self) -> Caller:
+        """Return the caller of a probe, whose deadline is the end of `give_up_after`."""
         now = self._now()
         left = self._give_up_after - (now - (self._queue.down_since or now))
         return attrs.evolve(
             self._caller, timeout=min(self._caller.timeout, max(left, _SHORTEST_PROBE))
         )
 
-    def _note_answer(self, number: int, started: float) -> None:
-        """Note a definite answer."""
+    def _note_response(self, number: int, started: float) -> None:
+        """Note a definite response."""
         now = self._now()
         if not self._queue.is_calm:
             self._changed.set()
         self._queue.succeeded(number)
-        self._level.note(now, now - started, trouble=False)
+        self._concurrency.note(now, now - started, trouble=False)
 
     def _judge(
         self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool
     ) -> Failure[R] | None:
-        """Hold a request that has met a transient failure, or give it up."""
+        """Add a request with a transient failure to the retry queue, or return its outcome."""
         now, error = self._now(), repeat.error
-        if repeat.rounds == 0:  # what is known to fail is no trouble of the server
-            # Nor is a 429: the limiter answers it with a slower pace, and fewer at once would only
-            # halve that again.
-            self._level.note(now, now - started, trouble=not isinstance(error, RateLimitError))
+        if repeat.rounds == 0:  # further failures of the same request do not describe the server
+            # The rate limiter handles a 429: a lower concurrency would slow the job down twice.
+            self._concurrency.note(
+                now, now - started, trouble=not isinstance(error, RateLimitError)
+            )
         is_held = self._queue.failed(repeat, number, now, now - started, is_probe=is_probe)
         self._changed.set()
-        if is_probe and self._reported != self._queue.down_since:
-            self._reported = self._queue.down_since
+        if is_probe and self._logged_outage != self._queue.down_since:
+            self._logged_outage = self._queue.down_since
             log.warning(
-                "%s: intake pauses until the server answers again: %s", self._operation.name, error
+                "%s: the intake pauses until a request succeeds: %s", self._operation.name, error
             )
         return None if is_held else Failure(repeat.request, error)
 
-    def _arguments(self, request: object) -> tuple[dict[str, Any], str]:
-        """Return the arguments of a request, and the key that its reference gives."""
-        if not isinstance(request, self._request_type):
-            request = self._from_mapping(request)
-        given = dict(zip(self._fields, self._values(request), strict=True))
-        reference = validators.reference("reference", given.pop("reference"))
-        given["business_id"] = business_id = self._caller.business_id
-        return given, key_for_reference(self._operation.name, business_id or "", reference)
 
-    def _from_mapping(self, request: object) -> R:
-        if not isinstance(request, Mapping):
-            validators.invalid(
-                "request",
-                f"must be {self._request_type.__name__} or a mapping, not {type(request).__name__}",
-            )
-        for name in request:
-            if name not in self._fields:
-                validators.invalid(
-                    str(name), f"is not known; the names are {', '.join(self._fields)}"
-                )
-        for name, field in self._fields.items():
-            if field.default is attrs.NOTHING and name not in request:
-                validators.invalid(name, "is missing")
-        return self._request_type(**request)
-
-
-class _Count:
-    """Counts of outcomes, reported to the caller about once a second."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
-        self._progress = progress
-        self._started = self._reported = time.monotonic()
-        self._ok = self._failed = 0
-
-    def __str__(self) -> str:
-        return f"{self._ok} results and {self._failed} errors"
-
-    def add(self, ok: bool, concurrency: int) -> None:
-        self._ok += ok
-        self._failed += not ok
-        if self._progress is not None and time.monotonic() - self._reported >= _BETWEEN_REPORTS:
-            self.report(concurrency)
-
-    def report(self, concurrency: int) -> None:
-        """Call the callback; one that has raised is not called again."""
-        progress, self._progress = self._progress, None
-        if progress is not None:
-            self._reported = time.monotonic()
-            progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))
-            self._progress = progress
+def _ends_job(error: PayChainError) -> bool:
+    """Return whether an error is about the credential or the client, and so every request."""
+    return isinstance(error, _OF_ANY_REQUEST) and not isinstance(error, InvalidArgumentError)

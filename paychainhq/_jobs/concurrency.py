@@ -1,4 +1,4 @@
-"""How many requests a job has under way: as many as pay."""
+"""Adaptive concurrency of a job: grows while throughput grows."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import math
 
 _FIRST = 8
 _GROWTH = 1.5
-_PAYS = 1.05  # more concurrency must bring that much more throughput to be kept
+_GAIN = 1.05  # the least growth of throughput that justifies a higher concurrency
 _SLOWER = 2.0
-_TROUBLE = 0.1  # the share of failures in a round that is trouble; fewer are the requests' own
-_RETREAT = 0.6  # after trouble
-_STEP_BACK = 0.8  # where it has become slow
+_TROUBLE = 0.1  # the share of failures that reduces the concurrency; fewer are the requests' own
+_DECREASE_AFTER_TROUBLE = 0.6
+_DECREASE_WHEN_SLOWER = 0.8
 _ROUNDS_OF_REST = 20
 _SHORTEST_ROUND = 0.1
 
 
 class AdaptiveConcurrency:
-    """A number of concurrent requests that finds its own level, by rounds.
+    """Number of concurrent requests, adjusted after each round of requests.
 
-    After each round in which all went well it rises, as long as that brings throughput; where it
-    does not, it goes back and rests there, and tries again later. Trouble in a round (more than one
-    in ten fail), or the same work taking much longer, lets it fall.
+    It rises after a round without trouble while throughput grows with it. Without a gain it returns
+    to the previous value, and rises again 20 rounds later. It falls after trouble (more than one
+    failure in ten requests), and after latency has doubled.
 
     Args:
-        most: The bound; it begins at 8, or at the bound.
-        fixed: Begin at the bound and stay there.
+        most: The upper bound. The first value is 8, or the bound if that is lower.
+        fixed: Stay at the bound.
     """
 
     def __init__(self, most: int, *, fixed: bool = False) -> None:
         self.value = most if fixed else min(_FIRST, most)
         self.most = most
         self._fixed = fixed
-        self._kept = self.value  # the last value that paid, and its throughput and latency
+        self._kept = self.value  # the last justified value, with its throughput and latency
         self._rate = 0.0
         self._latency = math.inf
         self._rest = 0
@@ -45,16 +45,19 @@ class AdaptiveConcurrency:
         self._waited = 0.0
 
     def note(self, now: float, took: float, *, trouble: bool) -> None:
-        """Note that a request has ended: at which time, after how many seconds, and whether it met
-        trouble.
+        """Record the end of a request.
+
+        Args:
+            now: The time.
+            took: The seconds that the request took.
+            trouble: Whether it failed because of the server or the network.
         """
         if self._fixed:
             return
         if self._begin is None:
             self._begin = now - took
-        if (
-            trouble and now - took >= self._fell
-        ):  # what was under way when it fell says nothing of the new level
+        # Requests that started before the last decrease do not count against the new value.
+        if trouble and now - took >= self._fell:
             self._failed += 1
         else:
             self._done += 1
@@ -65,16 +68,16 @@ class AdaptiveConcurrency:
             self._start_round(now)
 
     def _judge(self, now: float, rate: float, latency: float) -> None:
-        pays = rate > self._rate * _PAYS
+        has_gain = rate > self._rate * _GAIN
         if self._failed > _TROUBLE * (self._done + self._failed):
-            self._keep(max(1, int(self.value * _RETREAT)), 0.0, math.inf)
+            self._keep(max(1, int(self.value * _DECREASE_AFTER_TROUBLE)), 0.0, math.inf)
             self._rest = _ROUNDS_OF_REST
             self._fell = now
-        elif self.value > self._kept and not pays:
+        elif self.value > self._kept and not has_gain:
             self.value = self._kept
             self._rest = _ROUNDS_OF_REST
-        elif latency > self._latency * _SLOWER and not pays:
-            self._keep(max(1, int(self.value * _STEP_BACK)), rate, self._latency)
+        elif latency > self._latency * _SLOWER and not has_gain:
+            self._keep(max(1, int(self.value * _DECREASE_WHEN_SLOWER)), rate, self._latency)
         elif self._rest > 0:
             self._rest -= 1
         else:

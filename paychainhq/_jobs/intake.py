@@ -1,4 +1,4 @@
-"""Intake of a job: the requests, read one at a time as they are needed."""
+"""Intake of a job: reads the requests one at a time, on demand."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Generic, TypeVar
 R = TypeVar("R")
 
 ENDED: Any = object()
-"""Returned by `Intake.read` where there is no further request."""
+"""Result of `Intake.read` without a further request."""
 NOT_YET: Any = object()
-"""Returned by `Intake.read` where none came in time."""
+"""Result of `Intake.read` without a request in time."""
 
 
 class Intake(Generic[R]):
-    """The requests, read one at a time by any worker that is free.
+    """Requests of a job, read by any free worker.
 
     Attributes:
-        ended: Whether nothing more is read.
+        ended: Whether there is no further request.
         failure: The first exception that ended it, or None.
     """
 
@@ -37,8 +37,8 @@ class Intake(Generic[R]):
         """Return the next request, `ENDED`, or `NOT_YET`.
 
         Args:
-            seconds: How long to wait for it, or None. A read that takes longer goes on, and its
-                request is for the next caller.
+            seconds: The longest wait in seconds, or None for no limit. A slower read continues,
+                and the next call returns its request.
         """
         request: R = ENDED
         try:
@@ -47,7 +47,7 @@ class Intake(Generic[R]):
             request = self._next() if self._next is not None else await self._read_later(seconds)
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
+        except Exception as error:  # noqa: BLE001 (the caller's: raised after the requests in progress)
             self.end(error)
         if request is ENDED:
             self.ended = True
@@ -78,12 +78,12 @@ class Intake(Generic[R]):
         return ENDED if self.ended else await anext(self._later, ENDED)
 
     def end(self, failure: BaseException) -> None:
-        """Read nothing more; the first failure is kept."""
+        """Stop reading. The first failure is kept."""
         self.ended = True
         self.failure = self.failure or failure
 
     async def close(self) -> None:
-        """End a read that is under way."""
+        """Cancel a read in progress."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait([self._reading])

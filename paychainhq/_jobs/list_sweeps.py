@@ -1,4 +1,4 @@
-"""Sweeps: what the list of one status says of many invoices, for the price of a few requests."""
+"""Sweeps: many invoices by pages of the list of a status, instead of single reads."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from paychainhq.operations import INVOICES_LIST
 T = TypeVar("T")
 
 Row = dict[str, Any]
-"""An invoice as the list has it: most have not changed, and need not become models."""
+"""Invoice as the list returns it. Most have not changed, and need not become models."""
 
 _LIST: Operation[Page[Row]] = cast(Any, attrs.evolve(INVOICES_LIST, response=lambda: Page[Any]))
 
-# Assumption: no document gives the largest page; a server that grants less says so, and its pages
-# are taken as they come.
+# Assumption: no document gives the largest page size. A server that grants less returns the size in
+# its pagination.
 _LARGEST_PAGE = 100
-# How fast it is forgotten that there were many pages: now and then one is read to see.
-_FORGETTING = 0.9
-_MANY = 1e6
+# Decay of the remembered page count, so that the list is probed again occasionally.
+_PAGE_COUNT_DECAY = 0.9
+_MANY_PAGES = 1e6
 
 
 class Sweeps:
-    """Reads the lists of the statuses that are open, where that is cheaper than reading each
-    invoice.
+    """Reader of the lists of open statuses, if that takes fewer requests than single reads.
+
+    Attributes:
+        is_complete: Whether the last sweep read all pages.
     """
 
     def __init__(self, caller: Caller, concurrency: int) -> None:
@@ -39,9 +41,10 @@ class Sweeps:
         self._pages: dict[str, float] = {}
         self.is_complete = False
 
-    def pay(self, statuses: Iterable[str], reads: int) -> bool:
-        """Whether to sweep these statuses rather than make so many single reads, as far as it is
-        known how long they are.
+    def are_cheaper(self, statuses: Iterable[str], reads: int) -> bool:
+        """Return whether sweeps of these statuses take fewer requests than `reads` single reads.
+
+        The estimate is the page count of the last sweep, or one page before the first.
         """
         if self._caller.business_id is None:  # a single read needs none, a list does
             return False
@@ -49,22 +52,21 @@ class Sweeps:
         if sum(known.values()) < reads:
             return True
         self._pages.update(
-            (status, pages * _FORGETTING)
+            (status, pages * _PAGE_COUNT_DECAY)
             for status, pages in known.items()
             if status in self._pages
         )
         return False
 
     def avoid(self, status: str) -> None:
-        """Sweep a status less often, since one of its pages could not be decoded."""
-        self._pages[status] = _MANY
+        """Sweep a status less often, after a page that could not be decoded."""
+        self._pages[status] = _MANY_PAGES
 
     async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Row]], None]:
-        """Give the pages of a status, several at a time; afterwards `is_complete` says whether that
-        were all.
+        """Yield the pages of a status in batches, and set `is_complete`.
 
-        It stops after the first one if that shows that so many single reads are cheaper than the
-        others.
+        The sweep ends after the first page if the others would take more requests than `reads`
+        single reads.
         """
         self.is_complete = False
         first = await self._page(status, 1)
@@ -75,13 +77,14 @@ class Sweeps:
         if total - 1 > reads:
             return
         last = first
-        while _goes_on(last):
-            # All that there should be; where the list has grown meanwhile, one after the other.
-            upto = max(min(total, number + self._concurrency), number + 1)
-            batch = await together(self._page(status, page) for page in range(number + 1, upto + 1))
-            number = upto
+        while _has_more(last):
+            # Concurrently up to the first page count; later pages of a growing list one by one.
+            last_number = max(min(total, number + self._concurrency), number + 1)
+            numbers = range(number + 1, last_number + 1)
+            batch = await gather_all(self._page(status, page) for page in numbers)
+            number = last_number
             if batch[-1].items == last.items:
-                break  # a server that repeats itself
+                break  # the server repeats a page
             last = batch[-1]
             yield batch
         self.is_complete = True
@@ -92,15 +95,16 @@ class Sweeps:
         )
 
 
-def _goes_on(page: Page[Row]) -> bool:
+def _has_more(page: Page[Row]) -> bool:
     return bool(page.items) and page.pagination is not None and page.pagination.has_more
 
 
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do several things at once; the first failure cancels the others and is raised as it is, not
-    in a group.
+async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines concurrently and return their results.
+
+    The first failure cancels the others, and is raised without an exception group.
     """
-    tasks = [asyncio.create_task(one) for one in work]
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
     finally:

@@ -1,4 +1,4 @@
-"""Looking at one thing again and again, until it has come to its end or the time is up."""
+"""Polling of one resource until its status is terminal or a timeout has passed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ T = TypeVar("T")
 
 async def poll(
     caller: Caller,
-    look: Callable[[Caller], Awaitable[tuple[T, bool]]],
+    read: Callable[[Caller], Awaitable[tuple[T, bool]]],
     timeout: float,
     interval: float,
 ) -> tuple[T | None, bool]:
-    """Return what was last seen, and whether that is the end; failures that may pass are waited
-    out.
+    """Return the last result (None before the first), and whether it is terminal.
+
+    A transient failure counts as a read without a result.
 
     Args:
-        caller: What is looked with; each look ends with the wait at the latest.
-        look: Returns what it sees, and whether that is the end.
-        timeout: Seconds to wait; 0 is one look, with the deadline of any other call.
-        interval: Seconds between two looks.
+        caller: The caller of the reads. The deadline of each is the end of the timeout at the
+            latest.
+        read: A function that returns a result, and whether it is terminal.
+        timeout: Seconds to wait; 0 makes one read with the usual deadline of a call.
+        interval: Seconds between two reads.
     """
     validators.seconds("timeout", timeout, zero=True)
     validators.seconds("interval", interval)
@@ -39,7 +41,7 @@ async def poll(
     left = timeout
     while True:
         try:
-            last, ended = await look(
+            last, ended = await read(
                 attrs.evolve(caller, timeout=min(caller.timeout, left)) if timeout else caller
             )
         except PayChainError as error:

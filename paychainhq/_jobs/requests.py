@@ -1,19 +1,14 @@
-"""What goes into a job and comes out of it: requests and outcomes, and the changes of what is
-watched.
-"""
+"""Requests, outcomes and progress of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 
 import attrs
 
 from paychainhq._core.validators import Money
 from paychainhq.errors import PayChainError
-
-if TYPE_CHECKING:
-    pass
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -21,8 +16,9 @@ T = TypeVar("T")
 
 @attrs.frozen
 class InvoiceRequest:
-    """What `invoices.create` takes, and `reference`: the caller's own name for it, from which its
-    idempotency key is derived.
+    """Arguments of `invoices.create`, and a `reference`.
+
+    The reference is the caller's own name for the request; its idempotency key is derived from it.
     """
 
     amount: Money
@@ -40,7 +36,7 @@ class InvoiceRequest:
 
 @attrs.frozen
 class CustomerRequest:
-    """What `customers.create` takes, and `reference`, as in `InvoiceRequest`."""
+    """Arguments of `customers.create`, and a `reference` as in `InvoiceRequest`."""
 
     external_ref: str
     email: str | None = None
@@ -49,11 +45,11 @@ class CustomerRequest:
 
 @attrs.frozen
 class Success(Generic[R, T]):
-    """Outcome of a request that was done.
+    """Outcome of a request that succeeded.
 
     Attributes:
         request: The request, as it was given.
-        result: The object that was created.
+        result: The created object.
     """
 
     request: R | Mapping[str, Any]
@@ -73,12 +69,12 @@ class Success(Generic[R, T]):
 
 @attrs.frozen
 class Failure(Generic[R]):
-    """Outcome of a request that was not done, or of which that is not known: `error.sent` says so.
+    """Outcome of a request that failed.
 
     Attributes:
         request: The request, as it was given.
-        error: The reason. Where the request failed again and again, or the job was given up, it is
-            the last transient failure.
+        error: The error; the last transient failure if the request was set aside or the job gave
+            up. `error.sent` is `"unknown"` if the request may have been executed.
     """
 
     request: R | Mapping[str, Any]
@@ -106,18 +102,18 @@ def _reference(request: object) -> str | None:
 
 
 Outcome = Success[R, T] | Failure[R]
-"""The final result of one request: `if outcome.ok` tells type checkers which of the two it is."""
+"""Outcome of one request. `if outcome.ok` narrows its type for type checkers."""
 
 
 @attrs.frozen
 class Progress:
-    """How far a job has come.
+    """Progress of a job.
 
     Attributes:
-        ok: How many outcomes are results.
-        failed: How many are errors.
-        concurrency: How many requests may be under way at once at the moment.
-        elapsed: Seconds since the job began.
+        ok: The number of results.
+        failed: The number of errors.
+        concurrency: The current limit of concurrent requests.
+        elapsed: Seconds since the start of the job.
     """
 
     ok: int

@@ -1,18 +1,18 @@
 """Retry queue of a job: failures and successes in, decisions out.
 
-A transient failure is the failure of one request if a request that was sent later succeeds, and an
-outage if nothing succeeds:
+A transient failure is specific to its request if a request that was sent later succeeds, and an
+outage if no request succeeds:
 
-- Others succeed: the request is sent again after a pause. After three such failures, or one
-  timeout, it is set aside until the intake has ended, then sent again, and after three further
-  failures, or one timeout, its error is its outcome.
-- Nothing succeeds: the server is down. One request at a time probes, each time another one, so that
-  no request stands for the server. The first success ends the outage. After `give_up_after` seconds
-  without one, the job is given up.
-- Where the intake has ended, others have succeeded, and only failing requests are left, time alone
-  can tell the two apart: the job is given up after 10 s for one such request, and 5 s more for each
-  further one. A 500, or a key in progress, is taken for the failure of its request then, if twenty
-  times as many requests have succeeded.
+- Specific: the request is sent again after a delay. After three such failures, or one timeout, it
+  is set aside until the intake has ended, then sent again. After three further failures, or one
+  timeout, its error is its outcome.
+- Outage: one request at a time is a probe, each time another one, so that a request that always
+  fails does not prolong the outage. The first success ends the outage. After `give_up_after`
+  seconds without a success, the job gives up.
+- After the end of the intake, if other requests have succeeded and only failing ones are left, both
+  cases look the same: the job gives up after 10 s for one such request, and 5 s more for each
+  further one. A 500, or a key in progress, is then specific to its request if twenty times as many
+  requests have succeeded.
 
 The queue has no clock, no tasks and no I/O: times are arguments.
 """
@@ -38,34 +38,34 @@ R = TypeVar("R")
 
 _ROUNDS = 3
 _ROUNDING = 1e-6  # sums and differences of times are not exact
-# A repeat is due after as long as the failure took: three such repeats are cheap, and soon show
-# whose failure it is. After a timeout it is ten times as long, so that repeats take a tenth of a
-# worker's time at most.
-_REST, _REST_AFTER_TIMEOUT = 1.0, 10.0
-_SHORTEST_REST = 0.01
-# Once the intake has ended, a rest is a share of the time since the first failure: a long job waits
-# longer for its last requests.
-_LAST_REST, _LAST_REST_SHARE, _LONGEST_LAST_REST = 0.1, 0.05, 2.0
-_MOSTLY_GOOD = 20  # so many successes for each failing request show a server that works
-_PAUSE_SHARE = 0.25  # a pause between two probes, as a share of how long the outage has lasted
-_SHORTEST_PAUSE = 0.01
-_LONGEST_PAUSE = 2.0
-_PATIENCE = 5.0
+# The delay of a repeat, as a multiple of the duration of the failed call: three quick repeats are
+# cheap, and distinguish specific failures from an outage. After a timeout the delay is longer, so
+# that repeats take a tenth of a worker's time at most.
+_DELAY, _DELAY_AFTER_TIMEOUT = 1.0, 10.0
+_SHORTEST_DELAY = 0.01
+# After the end of the intake, a delay is a share of the time since the first failure: a long job
+# waits longer for its last requests.
+_LAST_DELAY, _LAST_DELAY_SHARE, _LONGEST_LAST_DELAY = 0.1, 0.05, 2.0
+_MOSTLY_GOOD = 20  # successes for each failing request that prove a working server
+_PROBE_DELAY_SHARE = 0.25  # the delay between two probes, as a share of the outage's duration
+_SHORTEST_PROBE_DELAY = 0.01
+_LONGEST_PROBE_DELAY = 2.0
+_GIVE_UP_PER_REQUEST = 5.0
 _MOST_HELD = 10_000  # some ten megabytes
 
 
 @attrs.define(eq=False)
 class Repeat(Generic[R]):
-    """A request that has failed, and is to be sent again under its key.
+    """Failed request that will be sent again under its key.
 
     Attributes:
         request: The request, as it was given.
-        arguments: What the call takes.
+        arguments: The arguments of the call.
         key: Its idempotency key.
-        number: The number of its last call: calls are numbered in the order in which they are sent.
+        number: The number of its last call. Calls are numbered in the order in which they are sent.
         error: Its last failure.
-        rounds: How often it has failed while others succeeded.
-        failed_at: When it last failed.
+        rounds: The number of its failures while others succeeded.
+        failed_at: The time of its last failure.
     """
 
     request: R | Mapping[str, Any]
@@ -78,22 +78,20 @@ class Repeat(Generic[R]):
 
     @property
     def is_proven(self) -> bool:
-        """Return whether the failures are its own, so that they say nothing about the server any
-        more.
-        """
+        """Return whether the failures are specific to the request."""
         return self.rounds >= _ROUNDS
 
 
 @attrs.frozen
 class Step(Generic[R]):
-    """One decision: send `repeat`, read a new request, or wait.
+    """Decision for a worker: send `repeat`, read a new request, or wait.
 
     Attributes:
         repeat: The request to send again, or None.
-        reads: Whether a new request is to be read and sent.
-        wait: Seconds until there may be something to do, or None where only a change can bring it.
-        is_probe: Whether it is the probe of an outage; `RetryQueue.is_probing` holds until it has
-            ended.
+        reads: Whether to read and send a new request.
+        wait: Seconds until the next decision, or None until an event.
+        is_probe: Whether it is the probe of an outage: `RetryQueue.is_probing` is true until the
+            probe has ended.
     """
 
     repeat: Repeat[R] | None = None
@@ -106,14 +104,14 @@ class RetryQueue(Generic[R]):
     """Failed requests of a job, and the state of the server.
 
     Args:
-        give_up_after: Seconds without any success after which the job is given up.
+        give_up_after: Seconds without any success after which the job gives up.
 
     Attributes:
         sent: The number of the last call.
-        is_calm: Whether there is nothing to decide: no request is held, and the server is not down.
-        down_since: When the outage began, or None.
-        given_up: The failure that the job was given up with, or None.
-        is_probing: Whether a probe is under way.
+        is_calm: Whether no decision is due: no request is held, and there is no outage.
+        down_since: The start of the outage, or None.
+        given_up: The failure that made the job give up, or None.
+        is_probing: Whether a probe is in progress.
     """
 
     def __init__(self, give_up_after: float) -> None:
@@ -123,16 +121,15 @@ class RetryQueue(Generic[R]):
         self.given_up: PayChainError | None = None
         self.is_probing = False
         self._give_up_after = give_up_after
-        self._last_good = 0  # the highest number of a call that was answered for good
+        self._last_good = 0  # the highest number of a call with a definite response
         self._good = 0
         self._first_failure = math.inf
         self._next_probe = 0.0
         self._stuck_since: float | None = None
         self._ended = False
         self._count = 0
-        self._heap: list[
-            tuple[bool, float, int, Repeat[R]]
-        ] = []  # what is proven first, then by when it is due
+        # Proven requests first, then by due time.
+        self._heap: list[tuple[bool, float, int, Repeat[R]]] = []
         self._aside: deque[Repeat[R]] = deque()
 
     def __len__(self) -> int:
@@ -141,7 +138,7 @@ class RetryQueue(Generic[R]):
     # --- events ---
 
     def succeeded(self, number: int) -> None:
-        """Note that a call had a definite answer: the server works."""
+        """Record a definite response, which proves that the server works."""
         self._last_good = max(self._last_good, number)
         self._good += 1
         if self._stuck_since is not None:
@@ -151,16 +148,17 @@ class RetryQueue(Generic[R]):
     def failed(
         self, repeat: Repeat[R], number: int, now: float, took: float, *, is_probe: bool = False
     ) -> bool:
-        """Note a transient failure; return whether the request is held to be sent again, or else
-        its error is its outcome.
+        """Record a transient failure, and return whether the queue holds the request.
+
+        If it does not, the error is the outcome of the request.
 
         Args:
-            repeat: The request, with the error that it met, and the number of the call before, or
-                of this one if it is the first.
+            repeat: The request with its error, and the number of its previous call, or of this one
+                if it is the first.
             number: The number of the call.
             now: The time.
-            took: How long the call took, in seconds.
-            is_probe: Whether it was the probe of an outage.
+            took: The duration of the call in seconds.
+            is_probe: Whether the call was the probe of an outage.
         """
         is_own = (
             self._last_good > repeat.number or repeat.is_proven or self._is_specific(repeat.error)
@@ -169,7 +167,7 @@ class RetryQueue(Generic[R]):
         self._first_failure = min(self._first_failure, now)
         timed_out = isinstance(repeat.error, RequestTimeoutError)
         if is_own:
-            # A timeout has held a worker for long: it counts as three failures.
+            # A timeout occupies a worker for a long time, so it counts as three failures.
             repeat.rounds += _ROUNDS if timed_out else 1
             if repeat.rounds >= 2 * _ROUNDS or len(self) >= _MOST_HELD:
                 return False
@@ -180,21 +178,21 @@ class RetryQueue(Generic[R]):
         if repeat.is_proven and not self._ended:
             self._aside.append(repeat)
         elif self._ended:
-            rest = min(
-                max(_LAST_REST, _LAST_REST_SHARE * (now - self._first_failure)), _LONGEST_LAST_REST
+            delay = min(
+                max(_LAST_DELAY, _LAST_DELAY_SHARE * (now - self._first_failure)),
+                _LONGEST_LAST_DELAY,
             )
-            self._push(repeat, now + rest * (repeat.rounds % _ROUNDS))
+            self._push(repeat, now + delay * (repeat.rounds % _ROUNDS))
         else:
-            self._push(
-                repeat,
-                now + max((_REST_AFTER_TIMEOUT if timed_out else _REST) * took, _SHORTEST_REST),
-            )
+            delay = (_DELAY_AFTER_TIMEOUT if timed_out else _DELAY) * took
+            self._push(repeat, now + max(delay, _SHORTEST_DELAY))
         self.is_calm = False
         return True
 
     def delayed(self, error: PayChainError, now: float) -> None:
-        """Note that a request got no turn: no failure and no outage, but after too long without a
-        success the job is given up.
+        """Record that a request waits without a failure.
+
+        The job gives up after `give_up_after` seconds without a success.
         """
         if self._stuck_since is None:
             self._stuck_since = now
@@ -202,7 +200,7 @@ class RetryQueue(Generic[R]):
             self.give_up(error)
 
     def end_intake(self, now: float) -> None:
-        """Note that there are no new requests: what was set aside is due now, and the rest soon."""
+        """Record the end of the intake: set-aside requests are due now, other held ones soon."""
         if self._ended:
             return
         self._ended = True
@@ -210,24 +208,23 @@ class RetryQueue(Generic[R]):
         self._heap.clear()
         self._aside.clear()
         for repeat in held:
-            self._push(repeat, now if repeat.is_proven else min(now, repeat.failed_at) + _LAST_REST)
+            soon = min(now, repeat.failed_at) + _LAST_DELAY
+            self._push(repeat, now if repeat.is_proven else soon)
         self._settle()
 
     def give_up(self, error: PayChainError) -> None:
-        """End all that is held with the errors that were met, and all that is not sent yet with
-        this one.
-        """
+        """End held requests with their last errors, and all other ones with this error."""
         self.given_up = self.given_up or error
         self.is_calm = False
 
     # --- decisions ---
 
     def step(self, now: float, *, at_hand: bool = True) -> Step[R] | None:
-        """Return what a free worker does next, or None if nothing is left for it.
+        """Return the next step of a free worker, or None if its work is done.
 
         Args:
             now: The time.
-            at_hand: Whether a new request can be read now; False after a read that took too long.
+            at_hand: Whether a new request can be read now: False after a read that took too long.
         """
         reads = at_hand and not self._ended
         if self.given_up is not None:
@@ -245,16 +242,15 @@ class RetryQueue(Generic[R]):
             and self._aside
             and now - self._aside[0].failed_at >= self._give_up_after
         ):
-            return Step(
-                repeat=self._aside.popleft()
-            )  # a stream of requests that never ends does not hold it for ever
+            # An endless intake does not delay a set-aside request for ever.
+            return Step(repeat=self._aside.popleft())
         wait = self._until_due(now)
         if self.down_since is not None:
             if self.is_probing or (not reads and not self._heap):
                 return Step(wait=wait) if self or self.is_probing or not self._ended else None
-            pause = self._next_probe - now
-            if pause > _ROUNDING:
-                return Step(wait=pause if wait is None else min(pause, wait))
+            delay = self._next_probe - now
+            if delay > _ROUNDING:
+                return Step(wait=delay if wait is None else min(delay, wait))
             self.is_probing = True
             if reads and (len(self) < _MOST_HELD or not self._heap):
                 return Step(reads=True, wait=wait, is_probe=True)
@@ -264,7 +260,7 @@ class RetryQueue(Generic[R]):
         return Step(wait=wait) if self or not self._ended else None
 
     def pop(self) -> Repeat[R] | None:
-        """Return the next of the held requests, due or not."""
+        """Remove and return the next held request, due or not."""
         held = (
             heapq.heappop(self._heap)[-1]
             if self._heap
@@ -276,14 +272,14 @@ class RetryQueue(Generic[R]):
         return held
 
     def held(self) -> Iterator[Repeat[R]]:
-        """Give all that is held, and hold it no longer."""
+        """Remove and yield all held requests."""
         while (repeat := self.pop()) is not None:
             yield repeat
 
-    # --- how ---
+    # --- rules ---
 
     def _is_specific(self, error: PayChainError) -> bool:
-        """Return whether a failure describes its request, and not the server."""
+        """Return whether a failure after the end of the intake is specific to its request."""
         if (
             not self._ended
             or self.down_since is not None
@@ -300,13 +296,13 @@ class RetryQueue(Generic[R]):
         if self.down_since is None:
             self.down_since = self._next_probe = now
         elif is_probe:
-            pause = (now - self.down_since) * _PAUSE_SHARE
-            self._next_probe = now + min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-        patience = self._give_up_after
+            delay = (now - self.down_since) * _PROBE_DELAY_SHARE
+            self._next_probe = now + min(max(delay, _SHORTEST_PROBE_DELAY), _LONGEST_PROBE_DELAY)
+        give_up_after = self._give_up_after
         if self._ended and self._last_good:
             unproven = 1 + sum(entry[0] for entry in self._heap)
-            patience = min(patience, _PATIENCE * (1 + unproven))
-        if now - self._stuck_since >= patience:
+            give_up_after = min(give_up_after, _GIVE_UP_PER_REQUEST * (1 + unproven))
+        if now - self._stuck_since >= give_up_after:
             self.give_up(repeat.error)
 
     def _push(self, repeat: Repeat[R], due: float) -> None:
@@ -320,9 +316,7 @@ class RetryQueue(Generic[R]):
         return entry[-1]
 
     def _is_due(self, now: float) -> bool:
-        """Return whether the first of the heap is due; in an outage the others are for the
-        probes.
-        """
+        """Return whether the first request is due; in an outage, only proven ones are."""
         if not self._heap:
             return False
         unproven, due, *_ = self._heap[0]

@@ -1,4 +1,4 @@
-"""Streams: async iterators that end what produces them."""
+"""Streams: async iterators that end the work behind them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Stream(Generic[T_co]):
-    """An async iterator that is an async context manager too.
+    """Async iterator that is an async context manager too.
 
-    `async for` over it is enough where the loop runs to its end. `async with` also ends the work
-    behind it when the block is left early, by an exception for instance.
+    `async for` suffices for a loop that runs to its end. `async with` also ends the work behind the
+    stream if the block is left early, for instance by an exception.
     """
 
     def __init__(self, items: AsyncGenerator[T_co, None], ready: deque[Any] | None = None) -> None:
         self._items = items
-        self._ready = deque[Any]() if ready is None else ready  # what `items` has yet to give
+        # Produced, and not yielded by `items` yet.
+        self._ready = deque[Any]() if ready is None else ready
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return self._items
@@ -28,7 +29,7 @@ class Stream(Generic[T_co]):
         return await anext(self._items)
 
     async def aclose(self) -> None:
-        """End the work behind it; nothing of it is under way afterwards."""
+        """End the work behind the stream, and wait until nothing of it is in progress."""
         await self._items.aclose()
 
     async def __aenter__(self) -> Self:

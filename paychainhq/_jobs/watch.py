@@ -1,4 +1,4 @@
-"""Following invoices to their end."""
+"""Watching of invoices until their statuses are terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paychainhq._caller import Caller
 from paychainhq._core import validators
 from paychainhq._http import responses
 from paychainhq._http.transient import is_transient
-from paychainhq._jobs.list_sweeps import Row, Sweeps, together
+from paychainhq._jobs.list_sweeps import Row, Sweeps, gather_all
 from paychainhq._jobs.polling import poll
 from paychainhq._jobs.streams import Stream
 from paychainhq._jobs.watch_state import Change, Watched, WatchState
@@ -24,32 +24,33 @@ from paychainhq.errors import DecodeError, NotFoundError, PayChainError, WaitTim
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
 
-# A pending invoice that does not change is asked for less and less often, down to one time in so
-# many intervals.
+# The interval of a pending invoice without changes grows by this factor, up to this multiple.
 _GROWTH = 1.25
 _LONGEST_INTERVAL = 12
-# Who is due within this part of the interval is served along with the others.
-_ALONG = 0.1
-# Seconds: the server's `Date` is no finer.
-_TICK = 1.0
+# Invoices that are due within this fraction of the interval belong to the same round.
+_EARLY_SHARE = 0.1
+# The resolution of the server's `Date` in seconds.
+_DATE_RESOLUTION = 1.0
 
 
 async def wait(
     caller: Caller, invoice_id: str | Invoice, timeout: float, interval: float
 ) -> Invoice:
+    """Return an invoice with a terminal status; the arguments are those of `pay.invoices.wait`."""
     id_, watched = _watched(invoice_id)
 
-    async def look(caller: Caller) -> tuple[Invoice, bool]:
+    async def read(caller: Caller) -> tuple[Invoice, bool]:
         invoice = await _read(caller, id_)
-        invoice, status = _judged(invoice, watched, _server_time(invoice))
+        invoice, status = _effective(invoice, watched, _server_time(invoice))
         return invoice, status in TERMINAL
 
-    invoice, ended = await poll(caller, look, timeout, interval)
+    invoice, ended = await poll(caller, read, timeout, interval)
     if invoice is not None and ended:
         return invoice
-    seen = f"it was last seen {invoice.status}" if invoice is not None else "it was never seen"
+    last = "no successful read" if invoice is None else f"last status {invoice.status}"
     raise WaitTimeoutError(
-        f"invoice {id_} did not come to its end within {timeout:g} s: {seen}", invoice=invoice
+        f"the status of invoice {id_} is not terminal after {timeout:g} s ({last})",
+        invoice=invoice,
     )
 
 
@@ -78,36 +79,35 @@ async def _changes(
     concurrency: int,
     seen: AsyncIterable[str | Invoice] | None,
 ) -> AsyncGenerator[Change, None]:
-    looks = _Looks(caller, watching, interval, concurrency)
-    listener = None if seen is None else asyncio.create_task(looks.listen(seen))
+    rounds = _Rounds(caller, watching, interval, concurrency)
+    listener = None if seen is None else asyncio.create_task(rounds.listen(seen))
     try:
         while watching:
-            async with aclosing(looks.look()) as batches:
+            async with aclosing(rounds.run()) as batches:
                 async for changes in batches:
                     for change in changes:
-                        _tell(watching, change)
+                        _mark_reported(watching, change)
                         yield change
-            await looks.rest()
+            await rounds.sleep()
     finally:
         if listener is not None:
             listener.cancel()
             await asyncio.wait([listener])
 
 
-def _tell(watching: dict[str, Watched], change: Change) -> None:
-    """A change counts as told from now on, and what has ended is not watched any more."""
+def _mark_reported(watching: dict[str, Watched], change: Change) -> None:
+    """Record the reported status, and stop watching an invoice with a terminal one."""
     if change.error is not None or change.current in TERMINAL:
         del watching[change.invoice_id]
     else:
-        watching[change.invoice_id].told = change.current
+        watching[change.invoice_id].last_reported = change.current
 
 
-class _Looks:
-    """Looks at invoices when they are due: by sweeps of the lists, or by single reads, whichever is
-    fewer requests.
+class _Rounds:
+    """Rounds of a watch: sweeps of the lists or single reads of due invoices, the fewer requests.
 
-    All that is learned is learned in order: requests that tell of the same invoice are never under
-    way at the same time.
+    Two requests that may return the same invoice are never in progress at the same time, so that
+    its changes are observed in order.
     """
 
     def __init__(
@@ -118,27 +118,27 @@ class _Looks:
         self._interval = interval
         self._concurrency = concurrency
         self._sweeps = Sweeps(caller, concurrency)
-        self._number = 0
+        self._round = 0
         self._seen: set[str] = set()
         self._failure: Exception | None = None
         self._failed = False
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
 
-    # --- when ---
+    # --- schedule ---
 
     async def listen(self, seen: AsyncIterable[str | Invoice]) -> None:
-        """Note the ids that something else has seen change; a failure of it ends the watch."""
+        """Collect the ids that `seen` yields. Its failure ends the watch."""
         try:
             async for invoice in seen:
                 self._seen.add(invoice.id if isinstance(invoice, Invoice) else invoice)
                 self._wake.set()
-        except Exception as error:  # noqa: BLE001 (the caller's own, raised by `rest`)
+        except Exception as error:  # noqa: BLE001 (the caller's: `sleep` raises it)
             self._failure = error
             self._wake.set()
 
-    async def rest(self) -> None:
-        """Wait until somebody is due, or was seen; after a failure, one interval."""
+    async def sleep(self) -> None:
+        """Wait until an invoice is due or seen; at least one interval after a failure."""
         if self._watching:
             next_due = min(watched.due for watched in self._watching.values())
             if self._failed:
@@ -154,8 +154,9 @@ class _Looks:
     def _schedule(
         self, watched: Watched, status: str, now: datetime | None, at: float, *, changed: bool
     ) -> None:
-        """Set when to look again, counted from `at`: less often at what stays pending, and right
-        after it expires.
+        """Set the time of the next read, counted from `at`.
+
+        A pending invoice without changes is read less and less often, and right after its expiry.
         """
         grown = min(watched.interval * _GROWTH, self._interval * _LONGEST_INTERVAL)
         watched.interval = (
@@ -166,26 +167,26 @@ class _Looks:
         wait = watched.interval
         if watched.expires_at is not None and now is not None and status == InvoiceStatus.PENDING:
             left = (watched.expires_at - now).total_seconds()
-            wait = min(wait, max(left, min(_TICK, self._interval)))
+            wait = min(wait, max(left, min(_DATE_RESOLUTION, self._interval)))
         watched.due = at + wait
 
-    # --- looking ---
+    # --- reads ---
 
-    async def look(self) -> AsyncGenerator[list[Change], None]:
-        """Look at all that are due, and give what has changed, as it is found."""
-        self._number += 1
-        self._take_seen()
-        until = self._now() + self._interval * _ALONG
+    async def run(self) -> AsyncGenerator[list[Change], None]:
+        """Run one round over all due invoices, and yield their changes in batches."""
+        self._round += 1
+        self._schedule_seen()
+        until = self._now() + self._interval * _EARLY_SHARE
         due: Counter[str | None] = Counter(
-            watched.told for watched in self._watching.values() if watched.due <= until
+            watched.last_reported for watched in self._watching.values() if watched.due <= until
         )
         unseen = due.pop(None, 0)
         statuses = {
             status
             for status, reads in due.items()
-            if status is not None and self._sweeps.pay([status], reads)
+            if status is not None and self._sweeps.are_cheaper([status], reads)
         }
-        if unseen and self._sweeps.pay(_OPEN, unseen):
+        if unseen and self._sweeps.are_cheaper(_OPEN, unseen):
             statuses |= set(_OPEN)
         for status in sorted(statuses, key=_by_progress):
             async with aclosing(self._sweep(status, due[status] + unseen)) as batches:
@@ -194,22 +195,23 @@ class _Looks:
         reads = [
             id_
             for id_, watched in self._watching.items()
-            if watched.look != self._number and watched.due <= until
+            if watched.last_round != self._round and watched.due <= until
         ]
         async with aclosing(self._read_all(reads)) as batches:
             async for changes in batches:
                 yield changes
 
-    def _take_seen(self) -> list[str]:
-        """Whoever was seen is due at once."""
+    def _schedule_seen(self) -> list[str]:
+        """Make the seen invoices due at once, and return their ids."""
         seen, self._seen = [id_ for id_ in self._seen if id_ in self._watching], set()
         for id_ in seen:
             self._watching[id_].due = 0.0
         return seen
 
     async def _sweep(self, status: str, reads: int) -> AsyncGenerator[list[Change], None]:
-        """Look at the list of a status. Whoever should be in it and is not has left it, and is due
-        at once.
+        """Sweep the list of a status.
+
+        An invoice that a complete sweep does not find has changed its status, and is due at once.
         """
         try:
             async with aclosing(self._sweeps.pages(status, reads)) as batches:
@@ -221,7 +223,7 @@ class _Looks:
                     }
                     yield list(changes.values())
                     if self._seen:
-                        async with aclosing(self._read_all(self._take_seen())) as more:
+                        async with aclosing(self._read_all(self._schedule_seen())) as more:
                             async for seen in more:
                                 yield seen
         except DecodeError:
@@ -234,7 +236,7 @@ class _Looks:
             return
         if self._sweeps.is_complete:
             for watched in self._watching.values():
-                if watched.told == status and watched.look != self._number:
+                if watched.last_reported == status and watched.last_round != self._round:
                     watched.due = 0.0
 
     def _on_page(self, page: Page[Row]) -> Iterable[Change]:
@@ -245,73 +247,78 @@ class _Looks:
             watched = self._watching.get(id_) if isinstance(id_, str) else None
             if watched is None:
                 continue
-            told, expires_at = watched.told, watched.expires_at
+            reported, expires_at = watched.last_reported, watched.expires_at
             if (
-                row.get("status") == told
-                and told is not None
+                row.get("status") == reported
+                and reported is not None
                 and now is not None
                 and expires_at is not None
                 and now < expires_at
             ):
-                watched.look = self._number
-                self._schedule(watched, told, now, at, changed=False)
+                watched.last_round = self._round
+                self._schedule(watched, reported, now, at, changed=False)
                 continue
             try:
-                invoice, status = _judged(from_json(Invoice, row), watched, now)
+                invoice, status = _effective(from_json(Invoice, row), watched, now)
             except DecodeError:
-                watched.due = 0.0  # a read of its own shows whether the invoice can be decoded
+                watched.due = 0.0  # a single read may return a body that can be decoded
                 continue
             if status != invoice.status:
-                watched.due = (
-                    0.0  # it has expired by the server's clock: a look of its own makes sure
-                )
+                watched.due = 0.0  # expired by the server's clock: a single read confirms it
                 continue
-            watched.look = self._number
-            self._schedule(watched, status, now, at, changed=status != watched.told)
-            if status != watched.told:
+            watched.last_round = self._round
+            self._schedule(watched, status, now, at, changed=status != watched.last_reported)
+            if status != watched.last_reported:
                 yield Change(
-                    invoice_id=invoice.id, invoice=invoice, previous=watched.told, current=status
+                    invoice_id=invoice.id,
+                    invoice=invoice,
+                    previous=watched.last_reported,
+                    current=status,
                 )
 
     async def _read_all(self, ids: Sequence[str]) -> AsyncGenerator[list[Change], None]:
         for start in range(0, len(ids), self._concurrency):
             batch = [id_ for id_ in ids[start : start + self._concurrency] if id_ in self._watching]
-            if self._failed:  # the server or the network is away: not to be asked for each
+            if self._failed:  # an outage: further reads would fail too
                 return
             if batch:
                 yield [
                     change
-                    for change in await together(self._change(id_) for id_ in batch)
+                    for change in await gather_all(self._change(id_) for id_ in batch)
                     if change is not None
                 ]
 
     async def _change(self, id_: str) -> Change | None:
-        """Look at one invoice."""
+        """Read one invoice, and return its change or None."""
         watched = self._watching[id_]
-        watched.look = self._number
+        watched.last_round = self._round
         try:
             invoice = await _read(self._caller, id_)
         except (NotFoundError, DecodeError) as error:
-            return Change(invoice_id=id_, previous=watched.told, error=error)
+            return Change(invoice_id=id_, previous=watched.last_reported, error=error)
         except PayChainError as error:
             if not is_transient(error):
                 raise
             self._failed = True
             return None
         now = _server_time(invoice)
-        invoice, status = _judged(invoice, watched, now)
-        self._schedule(watched, status, now, self._now(), changed=status != watched.told)
-        if status == watched.told:
+        invoice, status = _effective(invoice, watched, now)
+        changed = status != watched.last_reported
+        self._schedule(watched, status, now, self._now(), changed=changed)
+        if not changed:
             return None
-        return Change(invoice_id=id_, invoice=invoice, previous=watched.told, current=status)
+        return Change(
+            invoice_id=id_, invoice=invoice, previous=watched.last_reported, current=status
+        )
 
 
 _OPEN = tuple(status for status in InvoiceStatus if status not in TERMINAL)
 
 
 def _by_progress(status: str) -> int:
-    """In the order of an invoice's life: who moves on while its list is read is met in the next
-    one.
+    """Return the sort key of a status in the order of an invoice's life.
+
+    In this order, an invoice that changes its status during a sweep is in the next list.
     """
     return _OPEN.index(InvoiceStatus(status)) if status in _OPEN else len(_OPEN)
 
@@ -324,11 +331,12 @@ def _server_time(invoice: Invoice) -> datetime | None:
     return responses.server_time(invoice.response.headers) if invoice.response else None
 
 
-def _judged(
+def _effective(
     invoice: Invoice, watched: Watched, now: datetime | None
 ) -> tuple[Invoice, InvoiceStatus | str]:
-    """Judge an invoice by the server's clock. `expires_at` is kept from where it was seen: a single
-    read does not give it.
+    """Return an invoice with its known `expires_at`, and its status by the server's clock.
+
+    A single read does not return `expires_at`, so an earlier value is kept.
     """
     if invoice.expires_at is None and watched.expires_at is not None:
         invoice = attrs.evolve(invoice, expires_at=watched.expires_at)

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Watched:
-    """What is kept of an invoice between two looks: a hundred thousand of them are to be cheap."""
+    """State of a watched invoice, small enough for a hundred thousand of them."""
 
-    told: InvoiceStatus | str | None = None
+    last_reported: InvoiceStatus | str | None = None
     expires_at: datetime | None = None
     interval: float = 0.0
     due: float = 0.0
-    look: int = 0
+    last_round: int = 0
 
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """An invoice as it was first seen, or a change of its status.
+    """First status of an invoice, or a change of its status.
 
     Attributes:
-        invoice_id: Which invoice.
-        invoice: The invoice as it is now, or None if it cannot be read.
-        previous: Its status before, or None at the first sighting.
-        current: Its status now, with expiry taken into account.
-        error: Why it cannot be read, or None.
+        invoice_id: The invoice's id.
+        invoice: The current invoice, or None if it cannot be read.
+        previous: The previous status, or None for the first one.
+        current: The current status, with expiry taken into account.
+        error: The error of the read, or None.
     """
 
     invoice_id: str
@@ -46,42 +46,41 @@ class Change:
 
 
 class WatchState:
-    """What a watch knows: give one to `invoices.watch`, and its token lets another watch go on from
-    there.
+    """State of a watch: pass one to `invoices.watch`, and continue later from its token.
 
-    It holds the invoices that have not come to their end, each with the status that was told last.
-    A change counts as told once it has been handed out.
+    It holds the invoices without a terminal status, each with its last reported status. A change
+    counts as reported once the stream has yielded it.
     """
 
     def __init__(self) -> None:
         self._watched: dict[str, Watched] = {}
 
     def token(self) -> str:
-        """Return all of it as text, to be kept in a file or a database."""
+        """Return the state as text, to store in a file or a database."""
         kept = [
-            [id_, watched.told, watched.expires_at and watched.expires_at.isoformat()]
+            [id_, watched.last_reported, watched.expires_at and watched.expires_at.isoformat()]
             for id_, watched in self._watched.items()
         ]
         return json.dumps({"watching": kept}, separators=(",", ":"))
 
     @classmethod
     def from_token(cls, token: str) -> WatchState:
-        """Make the state that a token was taken of.
+        """Return the state of a token.
 
         Raises:
-            InvalidArgumentError: It is not such a token.
+            InvalidArgumentError: The token is invalid.
         """
         state = cls()
         try:
-            for id_, told, expires_at in json.loads(token)["watching"]:
+            for id_, reported, expires_at in json.loads(token)["watching"]:
                 moment = None if expires_at is None else datetime.fromisoformat(expires_at)
-                if not isinstance(told, str | None) or (
+                if not isinstance(reported, str | None) or (
                     moment is not None and moment.tzinfo is None
                 ):
                     raise ValueError
-                state._watched[path_segment("token", id_)] = Watched(told, moment)
+                state._watched[path_segment("token", id_)] = Watched(reported, moment)
         except (ValueError, TypeError, KeyError):
             sound = False
         else:
             sound = True
-        return state if sound else invalid("token", "is not what WatchState.token() returned")
+        return state if sound else invalid("token", "is not a result of WatchState.token()")

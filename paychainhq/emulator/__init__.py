@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paychainhq.emulator.emulator import Emulator
-    from paychainhq.emulator.request_log import ReceivedRequest
-    from paychainhq.emulator.seed import (
+    from paychainhq.emulator.keys import (
         API_KEY,
         BUSINESS_ID,
         CONTRACT_KEY,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         PAYOUT_KEY,
         TEST_API_KEY,
     )
+    from paychainhq.emulator.request_log import ReceivedRequest
 
 __all__ = [
     "API_KEY",
@@ -45,4 +45,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'seed')}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'keys')}"), name)

@@ -1,4 +1,4 @@
-"""`python -m paychainhq.emulator`: run the emulator until Ctrl-C or SIGTERM."""
+"""Command `python -m paychainhq.emulator`: runs the emulator until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--port",
         type=int,
         default=8787,
-        help="the port to listen on (default: 8787; 0 takes a free one)",
+        help="the port to listen on (default: 8787; 0 selects a free one)",
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)"
@@ -39,13 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--state", metavar="FILE", help="keep the state in this SQLite file (default: in memory)"
     )
-    parser.add_argument("--allow-remote", action="store_true", help="take a --host beyond loopback")
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="accept a --host beyond loopback"
+    )
     parser.add_argument(
         "--allow-host",
         metavar="HOST",
         action="append",
         default=[],
-        help="take requests to this host too: name, or name:port",
+        help="accept requests to this host too: name, or name:port",
     )
     options = parser.parse_args(arguments)
 

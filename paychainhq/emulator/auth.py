@@ -8,7 +8,7 @@ from typing import Any
 
 from paychainhq._core.operation import Operation
 from paychainhq.emulator.errors import RefusedError, not_found
-from paychainhq.emulator.seed import BUSINESS_ID, digest
+from paychainhq.emulator.keys import BUSINESS_ID, digest
 from paychainhq.emulator.state import State
 
 # Assumption: no public page names the header of a dashboard session. These two names are the

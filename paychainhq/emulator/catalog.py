@@ -1,5 +1,4 @@
-"""Reference data: networks, tokens, prices, plans and the contract integration of the documents'
-samples, plus a few more.
+"""Reference data: networks, tokens, prices, plans and the contract integration of the documents.
 
 Assumption: all rows but the samples' own (USDC on Base, the first three plans, the counter program)
 are invented, or from the vendor's pricing page. Prices never change, and a token has the same
@@ -18,6 +17,7 @@ PRICES = {
     "SOL": "160.000000000000000000",
     "BTC": "90000.000000000000000000",
 }
+GATEWAY_CURRENCIES = ["BTC", "ETH", "USDT"]
 TOKEN_NAMES = {"USDC": "USD Coin", "ETH": "Ether", "SOL": "Solana", "BTC": "Bitcoin"}
 DECIMALS = {"USDC": 6, "ETH": 18, "SOL": 9, "BTC": 8}
 

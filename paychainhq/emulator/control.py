@@ -1,5 +1,6 @@
-"""What drives the emulator: payments, confirmations, time and faults; for `Emulator`, and over HTTP
-for other processes.
+"""Controls of the emulator: payments, confirmations, time and faults.
+
+`Emulator` calls them directly, other processes over HTTP.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import attrs
 from paychainhq._core import validators as check
 from paychainhq._core.secrets import Secret
 from paychainhq.emulator import lifecycle, outbox
+from paychainhq.emulator.endpoints import add_endpoint
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import lifecycle as gateway
-from paychainhq.emulator.request_log import ReceivedRequest, Recording
+from paychainhq.emulator.request_log import ReceivedRequest, RequestLog
 from paychainhq.emulator.state import State
 from paychainhq.webhooks import signatures
 
@@ -28,13 +30,11 @@ _LONGEST_JITTER = 86_400
 
 @attrs.frozen
 class Control:
-    """The controls. What cannot be meant is a ValueError, an invoice that does not exist a
-    LookupError.
-    """
+    """Controls. They raise ValueError for an invalid argument, LookupError for an unknown id."""
 
     state: State
     faults: Faults
-    recording: Recording
+    request_log: RequestLog
 
     def pay(
         self, invoice_id: str, amount: check.Money | None = None, token: str | None = None
@@ -81,7 +81,7 @@ class Control:
         bearer = signatures.checked_bearer(bearer)
         (secret,) = signatures.checked_secrets(check.text("secret", secret))
         with self.state.transaction():
-            return outbox.add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
+            return add_endpoint(self.state, parts.geturl(), secret, bearer, number, jitter)
 
     def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
         minor = None if amount is None else check.positive_int("amount", amount)
@@ -138,7 +138,7 @@ def _deliveries(control: Control, body: Mapping[str, Any]) -> object:
 
 
 def _gateway(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
-    """The control of this name, which is about a payment of the gateway."""
+    """Return the handler of a control of a gateway payment."""
 
     def act(control: Control, body: Mapping[str, Any]) -> object:
         payment_id = check.text("paymentId", body.get("paymentId"))
@@ -149,7 +149,7 @@ def _gateway(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
 
 
 def _requests(control: Control, body: Mapping[str, Any]) -> object:
-    return {"data": [_shown(request) for request in control.recording.all()]}
+    return {"data": [_shown(request) for request in control.request_log.all()]}
 
 
 def _shown(request: ReceivedRequest) -> dict[str, object]:
@@ -183,8 +183,8 @@ _ROUTES: dict[tuple[str, str], Callable[[Control, Mapping[str, Any]], object]] =
 }
 
 
-def answer(control: Control, method: str, path: str, body: object) -> object:
-    """Carry out a request to a path below `/_emulator/`."""
+def execute(control: Control, method: str, path: str, body: object) -> object:
+    """Execute a request to a path below `/_emulator/`, and return the JSON of its response."""
     route = _ROUTES.get((method, path.removeprefix(PREFIX)))
     if route is None:
         raise RefusedError(404, "NOT_FOUND", f"there is no {method} {path}")

@@ -1,6 +1,4 @@
-"""Access check of the emulator: a web page in a browser on the same machine can neither drive it
-nor read from it.
-"""
+"""Access check of the emulator: refuses requests that a web page in a browser may have sent."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ from aiohttp import web
 from paychainhq.emulator.errors import RefusedError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_DEFAULT_PORT = 80  # what a client leaves out of `Host`
+_DEFAULT_PORT = 80  # clients omit it from `Host`
 
 
 class Door:
-    """The hosts under which one emulator is reached.
+    """Hosts that the requests of one emulator may name.
 
     Args:
         host: The address that the emulator listens on.
@@ -38,13 +36,13 @@ class Door:
         host = request.headers.get("Host", "").lower()
         if not self._is_known(host, request):
             _refuse(
-                f"the emulator is not reached as {host[:100]!r}; --allow-host (allowed_hosts=) "
-                "allows a host"
+                f"the host {host[:100]!r} is not allowed; --allow-host (allowed_hosts=) allows a "
+                "host"
             )
         if any(
             origin.lower() != f"http://{host}" for origin in request.headers.getall("Origin", ())
         ):
-            _refuse("the emulator takes no requests from pages of another origin")
+            _refuse("the emulator accepts no requests from pages of another origin")
         if control and request.method != "GET" and request.content_type != "application/json":
             _refuse("a control request must have the Content-Type application/json")
 
@@ -56,8 +54,8 @@ class Door:
             or f"{name}:{port}" in self._allowed
         ):
             return True
-        # Bound to all addresses, the emulator is reached under each of them; an address cannot be
-        # rebound as a name can.
+        # An emulator bound to all addresses accepts each of them: an address cannot be rebound as a
+        # name can.
         address = (
             None if request.transport is None else request.transport.get_extra_info("sockname")
         )

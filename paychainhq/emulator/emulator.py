@@ -1,4 +1,4 @@
-"""`Emulator`: the server on a thread of its own, for programs and tests."""
+"""Emulator for programs and tests: the server on a thread of its own."""
 
 from __future__ import annotations
 
@@ -27,33 +27,31 @@ T = TypeVar("T")
 
 
 class Emulator:
-    """A local PayChainHQ on a real socket, from entering its `with` (or `async with`) block to
-    leaving it.
+    """Local PayChainHQ on a real socket, which runs inside its `with` (or `async with`) block.
 
-    It has a thread and an event loop of its own, so that async and blocking clients can use it
-    alike, and so that its methods can be called from any thread.
+    The server has a thread and an event loop of its own: async and blocking clients can use it, and
+    its methods can be called from any thread.
 
     Args:
-        state: A SQLite file that keeps the state, and is created if it does not exist; None keeps
-            it in memory.
-        port: The port to listen on; 0 takes a free one.
+        state: A SQLite file for the state, created if missing; None keeps the state in memory.
+        port: The port to listen on; 0 selects a free one.
         host: The address to listen on.
-        allow_remote: Take a `host` beyond loopback. Whoever reaches the emulator can do everything
-            with it.
-        allowed_hosts: Further hosts under which the emulator is reached, such as the name of its
-            container: `"name"` (with any port) or `"name:port"`. Requests to any other `Host` are
-                refused, as are those of web pages of another origin.
+        allow_remote: Accept a `host` beyond loopback. The emulator does not restrict any caller
+            that reaches it.
+        allowed_hosts: Further hosts that requests may name, such as the name of its container:
+            `"name"` (with any port) or `"name:port"`. Requests with any other `Host` are refused,
+            as are those of web pages of another origin.
 
     Attributes:
-        dashboard: A session that the emulator takes for `PayChainHQ(dashboard=...)`. Assumption:
-            its header is the emulator's own.
+        dashboard: A valid session for `PayChainHQ(dashboard=...)`. Assumption: its header is the
+            emulator's own.
 
     Raises:
         ValueError: `host` is not loopback, or (on entering) the file was written by another version
             of the emulator.
-        sqlite3.Error: The file is no database (on entering).
-        OSError: The port is taken (on entering).
-        OverflowError: The port is no port (on entering).
+        sqlite3.Error: The file is not a database (on entering).
+        OSError: The port is in use (on entering).
+        OverflowError: The port is out of range (on entering).
     """
 
     def __init__(
@@ -66,9 +64,7 @@ class Emulator:
         allowed_hosts: Iterable[str] = (),
     ) -> None:
         if not allow_remote and not is_loopback(host):
-            raise ValueError(
-                f"{host} is not loopback: the emulator listens beyond it only with allow_remote"
-            )
+            raise ValueError(f"{host} is not loopback: listening on it requires allow_remote=True")
         self.dashboard = DashboardSession({DASHBOARD_HEADER: DASHBOARD_SESSION})
         self._state_path = state
         self._host = host
@@ -80,11 +76,11 @@ class Emulator:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
 
-    # --- its life ---
+    # --- start and stop ---
 
     def __enter__(self) -> Self:
         if self._thread is not None:
-            raise RuntimeError("this emulator is running already")
+            raise RuntimeError("this emulator is already running")
         listening: Future[int] = Future()
         thread = threading.Thread(
             target=self._serve, args=(listening,), name="paychainhq-emulator", daemon=True
@@ -108,8 +104,8 @@ class Emulator:
             self._thread.join()
             self._thread = None
 
-    # Starting and stopping take milliseconds and need nothing of the caller's loop, so it may wait
-    # for them.
+    # Starting and stopping take milliseconds and do not use the caller's loop, so blocking it is
+    # acceptable.
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
@@ -142,105 +138,99 @@ class Emulator:
             finally:
                 await self._server.stop()
 
-    # --- what it is asked ---
+    # --- controls ---
 
     @property
     def url(self) -> str:
-        """The base URL, such as `http://127.0.0.1:43121`."""
+        """Base URL, such as `http://127.0.0.1:43121`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._bound_port}"
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """What was received but for the control requests, oldest first (the latest 20,000)."""
-        return self._ask(lambda control: control.recording.all())
+        """Received requests without control requests, oldest first (the latest 20,000)."""
+        return self._run_control(lambda control: control.request_log.all())
 
     def pay(self, invoice_id: str, amount: Money | None = None, token: str | None = None) -> str:
-        """Let a payer's transaction be seen on chain.
+        """Record a payment of an invoice, as seen on chain.
 
         Args:
-            invoice_id: The invoice that is paid.
-            amount: How much, in display units of the token; what is missing if left out.
-            token: Which token; the invoice's own if left out. Another one never settles the
-                invoice.
+            invoice_id: The invoice.
+            amount: The amount in display units of the token; by default the remaining amount.
+            token: The token; by default the invoice's own. Another one never settles the invoice.
 
-        Returns the invoice's status: `"confirming"`, if the payment counts.
+        Returns:
+            The invoice's status: `"confirming"` if the payment counts.
 
         Raises:
             LookupError: There is no such invoice.
-            ValueError: The amount cannot be meant.
+            ValueError: The amount is invalid.
         """
-        return self._ask(lambda control: control.pay(invoice_id, amount, token))
+        return self._run_control(lambda control: control.pay(invoice_id, amount, token))
 
     def confirm(self, invoice_id: str) -> str:
-        """Complete the confirmations of all that was paid, and return the status that the invoice
-        settles in.
+        """Confirm the payments of an invoice, and return the status that it settles in.
 
         Raises:
             LookupError: There is no such invoice.
         """
-        return self._ask(lambda control: control.confirm(invoice_id))
+        return self._run_control(lambda control: control.confirm(invoice_id))
 
     def advance(self, seconds: float) -> None:
-        """Set the emulator's clock forward by `seconds`. Its answers carry this clock's time as
-        their `Date`.
-        """
-        self._ask(lambda control: control.advance(seconds))
+        """Advance the emulator's clock, which is also the `Date` of its responses, by `seconds`."""
+        self._run_control(lambda control: control.advance(seconds))
 
     def fault(self, operation: str, kind: str | int, times: int = 1) -> None:
-        """Let the next requests fail.
+        """Inject a fault into the next requests.
 
         Args:
-            operation: Which requests: an operation's name such as `"invoices.create"`, or `"*"` for
-                any.
-            kind: What goes wrong: a status (`503`), a status with `Retry-After` in seconds
-                (`"429:1"`), `"slow:2.5"`, `"drop"`, `"reset"`, `"truncate"`, `"bad_json"`,
-                `"html"`, `"empty"`, `"silence"` or `"in_progress"`.
-            times: How many requests it meets.
+            operation: The operation's name, such as `"invoices.create"`, or `"*"` for any.
+            kind: The fault: a status (`503`), a status with `Retry-After` in seconds (`"429:1"`),
+                `"slow:2.5"`, `"drop"`, `"reset"`, `"truncate"`, `"bad_json"`, `"html"`, `"empty"`,
+                `"silence"` or `"in_progress"`.
+            times: The number of requests that fail.
 
         Raises:
             ValueError: There is no such operation or kind.
         """
-        self._ask(lambda control: control.fault(operation, kind, times))
+        self._run_control(lambda control: control.fault(operation, kind, times))
 
     @property
     def gateway_url(self) -> str:
-        """The base URL of the payment gateway of seed 004, for `paychainhq.gateway.Gateway`."""
+        """Base URL of the payment gateway of seed 004, for `paychainhq.gateway.Gateway`."""
         return f"{self.url}{GATEWAY}"
 
     def pay_gateway(self, payment_id: str, amount: int | None = None) -> str:
-        """Let a payer's transaction for a payment of the gateway be seen on chain, and return the
-        payment's status.
+        """Record a transaction for a gateway payment, as seen on chain, and return its status.
 
         Args:
             payment_id: The payment.
-            amount: How much, in minor units of its currency; what is missing if left out.
+            amount: The amount in minor units of its currency; by default the remaining amount.
 
         Raises:
             LookupError: There is no such payment.
-            ValueError: The amount cannot be meant.
+            ValueError: The amount is invalid.
         """
-        return self._ask(lambda control: control.pay_gateway(payment_id, amount))
+        return self._run_control(lambda control: control.pay_gateway(payment_id, amount))
 
     def confirm_gateway(self, payment_id: str) -> str:
-        """Complete the confirmations of what was paid, and return the payment's status:
-        `"RECEIVED"` or `"UNDERPAID"`.
+        """Confirm a gateway payment, and return its status: `"RECEIVED"` or `"UNDERPAID"`.
 
-        Webhooks go to the application's `callbackUrl`; once it has answered, what was received
-        becomes `"CONFIRMED"`.
+        Webhooks go to the application's `callbackUrl`; its acknowledgement changes `"RECEIVED"` to
+        `"CONFIRMED"`.
 
         Raises:
             LookupError: There is no such payment.
         """
-        return self._ask(lambda control: control.confirm_gateway(payment_id))
+        return self._run_control(lambda control: control.confirm_gateway(payment_id))
 
     def refund_gateway(self, payment_id: str) -> str:
-        """Approve and carry out the refund that was asked for, and return the payment's status.
+        """Execute the requested refund of a gateway payment, and return the payment's status.
 
         Raises:
-            LookupError: There is no such payment, or no refund of it was asked for.
+            LookupError: There is no such payment, or no refund of it was requested.
         """
-        return self._ask(lambda control: control.refund_gateway(payment_id))
+        return self._run_control(lambda control: control.refund_gateway(payment_id))
 
     def add_webhook(
         self,
@@ -251,39 +241,41 @@ class Emulator:
         copies: int = 1,
         jitter: float = 0.0,
     ) -> str:
-        """Send signed webhooks to an endpoint from now on: an event for each change of an invoice's
-        status.
+        """Add an endpoint, which receives a signed event for each change of an invoice's status.
 
-        What is not answered with 2xx within 30 s is sent again after 1, 5, 15 minutes, 1 and 6
+        A delivery without a 2xx response within 30 s is repeated after 1, 5, 15 minutes, 1 and 6
         hours of the emulator's clock.
 
         Args:
-            url: Where they go.
-            secret: What they are signed with.
-            bearer: A token that is sent along.
-            copies: How often each event is delivered.
-            jitter: Each delivery waits up to so many seconds of the emulator's clock, at random, so
-                that they come in any order.
+            url: The endpoint's URL.
+            secret: The secret that signs the events.
+            bearer: A bearer token to send along.
+            copies: The number of deliveries of each event.
+            jitter: The longest random delay of a delivery, in seconds of the emulator's clock, so
+                that events arrive in any order.
 
-        Returns the endpoint's id.
+        Returns:
+            The endpoint's id.
 
         Raises:
-            ValueError: An argument cannot be meant.
+            ValueError: An argument is invalid.
         """
-        return self._ask(lambda control: control.add_webhook(url, secret, bearer, copies, jitter))
+        return self._run_control(
+            lambda control: control.add_webhook(url, secret, bearer, copies, jitter)
+        )
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """What became of each webhook, oldest first."""
-        return self._ask(lambda control: outbox.deliveries(control.state))
+        """Deliveries of webhooks with their states, oldest first."""
+        return self._run_control(lambda control: outbox.deliveries(control.state))
 
-    def _ask(self, question: Callable[[Control], T]) -> T:
-        """Have the server's own thread answer: its state belongs to it."""
+    def _run_control(self, call: Callable[[Control], T]) -> T:
+        """Run a control on the server's thread, which alone may use the state."""
         if self._thread is None:
             raise RuntimeError("this emulator is not running: use it inside its with block")
 
-        async def answer() -> T:
+        async def run() -> T:
             self._server.outbox.wake()
-            return question(self._server.control)
+            return call(self._server.control)
 
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class RefusedError(Exception):
-    """Request that is refused with the error envelope and leaves the state unchanged."""
+    """Refusal of a request, with an error envelope. The state stays unchanged."""
 
     def __init__(
         self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()
@@ -28,9 +28,7 @@ class RefusedError(Exception):
         return {"error": error}
 
     def as_gateway(self) -> tuple[int, dict[str, object]]:
-        """Return the status and the body of the same refusal in the gateway's (Laravel's)
-        format.
-        """
+        """Return the status and the body of the refusal in the gateway's (Laravel's) format."""
         if not self.details:
             return self.status, {"message": self.message}
         errors: dict[str, list[str]] = {}

@@ -13,11 +13,11 @@ from aiohttp import web
 from paychainhq.emulator import idempotency
 from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.idempotency import Scope
-from paychainhq.emulator.request_context import Exchange
+from paychainhq.emulator.request_context import RequestContext
 from paychainhq.gateway.operations import OPERATIONS as GATEWAY_OPERATIONS
 from paychainhq.operations import OPERATIONS
 
-Fault = Callable[[Exchange], Awaitable[web.StreamResponse | None]]
+Fault = Callable[[RequestContext], Awaitable[web.StreamResponse | None]]
 """Function that produces one fault. It returns the response, or None if the request never gets one.
 """
 
@@ -33,13 +33,13 @@ _CODES = {
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-async def _drop(exchange: Exchange) -> None:
-    _close(exchange)
+async def _drop(context: RequestContext) -> None:
+    _close(context)
 
 
-async def _reset(exchange: Exchange) -> None:
-    exchange.handle()
-    transport = exchange.request.transport
+async def _reset(context: RequestContext) -> None:
+    context.handle()
+    transport = context.request.transport
     if transport is not None:
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT
@@ -47,61 +47,61 @@ async def _reset(exchange: Exchange) -> None:
         transport.abort()
 
 
-async def _truncate(exchange: Exchange) -> web.StreamResponse:
-    reply = exchange.handle()
-    response = web.StreamResponse(status=reply.status, headers=exchange.headers())
+async def _truncate(context: RequestContext) -> web.StreamResponse:
+    reply = context.handle()
+    response = web.StreamResponse(status=reply.status, headers=context.headers())
     response.content_length = len(reply.body)
-    await response.prepare(exchange.request)
+    await response.prepare(context.request)
     await response.write(reply.body[: len(reply.body) // 2])
-    _close(exchange)
+    _close(context)
     return response
 
 
-async def _bad_json(exchange: Exchange) -> web.StreamResponse:
-    reply = exchange.handle()
-    return web.Response(body=reply.body[:-1], headers=exchange.headers())
+async def _bad_json(context: RequestContext) -> web.StreamResponse:
+    reply = context.handle()
+    return web.Response(body=reply.body[:-1], headers=context.headers())
 
 
-async def _html(exchange: Exchange) -> web.StreamResponse:
-    exchange.handle()
+async def _html(context: RequestContext) -> web.StreamResponse:
+    context.handle()
     return web.Response(
-        body=b"<html><body><h1>It works</h1></body></html>", headers=exchange.headers("text/html")
+        body=b"<html><body><h1>It works</h1></body></html>", headers=context.headers("text/html")
     )
 
 
-async def _empty(exchange: Exchange) -> web.StreamResponse:
-    exchange.handle()
-    return web.Response(headers=exchange.headers())
+async def _empty(context: RequestContext) -> web.StreamResponse:
+    context.handle()
+    return web.Response(headers=context.headers())
 
 
-async def _silence(exchange: Exchange) -> None:
-    await exchange.wait(None)
-    _close(exchange)
+async def _silence(context: RequestContext) -> None:
+    await context.wait(None)
+    _close(context)
 
 
-async def _in_progress(exchange: Exchange) -> web.StreamResponse:
-    return exchange.respond(exchange.refusal(idempotency.in_progress()))
+async def _in_progress(context: RequestContext) -> web.StreamResponse:
+    return context.respond(context.refusal(idempotency.in_progress()))
 
 
 def _slow(argument: str) -> Fault:
     seconds = _number(argument)
 
-    async def slow(exchange: Exchange) -> web.StreamResponse:
-        reply = exchange.handle()
+    async def slow(context: RequestContext) -> web.StreamResponse:
+        reply = context.handle()
         # A repeat that overlaps with this request does not own the key, and must not release it.
-        owned: set[Scope] = {exchange.scope} - exchange.in_flight if exchange.scope else set()
-        exchange.in_flight |= owned
+        owned: set[Scope] = {context.scope} - context.in_flight if context.scope else set()
+        context.in_flight |= owned
         try:
-            await exchange.wait(seconds)
+            await context.wait(seconds)
         finally:
-            exchange.in_flight -= owned
-        return exchange.respond(reply)
+            context.in_flight -= owned
+        return context.respond(reply)
 
     return slow
 
 
 def _status(status: int, retry_after: str) -> Fault:
-    """Return a fault that answers with an error and changes nothing.
+    """Return a fault that responds with an error and changes nothing.
 
     Assumption: a status without a documented code, such as 503, has the code `INTERNAL_ERROR`.
     """
@@ -110,8 +110,8 @@ def _status(status: int, retry_after: str) -> Fault:
         status, _CODES.get(status, "INTERNAL_ERROR"), f"the emulator injected the status {status}"
     )
 
-    async def refuse(exchange: Exchange) -> web.StreamResponse:
-        response = exchange.respond(exchange.refusal(refused))
+    async def refuse(context: RequestContext) -> web.StreamResponse:
+        response = context.respond(context.refusal(refused))
         response.headers.update(headers)
         return response
 
@@ -189,6 +189,6 @@ def _number(text: str) -> float:
     return number
 
 
-def _close(exchange: Exchange) -> None:
-    if exchange.request.transport is not None:
-        exchange.request.transport.close()
+def _close(context: RequestContext) -> None:
+    if context.request.transport is not None:
+        context.request.transport.close()

@@ -19,8 +19,9 @@ HEADER = "Idempotency-Key"
 
 @attrs.frozen
 class Scope:
-    """Scope of a key. The documents use one key for six operations, so the scope is narrower than
-    the business.
+    """Scope of a key.
+
+    The documents use one key for six operations, so the scope is narrower than the business.
     """
 
     credential: str
@@ -40,9 +41,7 @@ class Reply:
 def scope_of(
     operation: Operation[Any], credential: str, path: str, key: str | None
 ) -> Scope | None:
-    """Return the scope of a request's key, or None without a key or for an operation that accepts
-    none.
-    """
+    """Return the scope of a request's key, or None if the request or the operation has none."""
     if operation.idempotency == "unsupported":
         return None
     if key is None:
@@ -69,10 +68,8 @@ def in_progress() -> RefusedError:
     )
 
 
-def recall(state: State, scope: Scope, body: object) -> Reply | None:
-    """Return the stored response, None if there is none, or refuse the key if another body used
-    it.
-    """
+def find_reply(state: State, scope: Scope, body: object) -> Reply | None:
+    """Return the stored response, or None; refuse a key that was used with another body."""
     row = state.find(
         "SELECT fingerprint, status, body FROM replies WHERE credential = ? AND method = ? AND "
         "path = ? AND idempotency_key = ?",
@@ -87,7 +84,7 @@ def recall(state: State, scope: Scope, body: object) -> Reply | None:
     return Reply(row["status"], row["body"])
 
 
-def remember(state: State, scope: Scope, body: object, reply: Reply) -> None:
+def store_reply(state: State, scope: Scope, body: object, reply: Reply) -> None:
     """Store a response, in the transaction of its effect.
 
     Assumption: only successes are stored, without expiry. A refused request can be corrected and

@@ -117,8 +117,9 @@ def confirm(state: State, invoice_id: str) -> str:
 
 
 def cancel(state: State, invoice_id: str) -> int:
-    """Cancel an invoice and return the number of cancelled invoices. Assumption: 0 once a payment
-    was seen.
+    """Cancel an invoice and return the number of cancelled invoices.
+
+    Assumption: 0 once a payment was seen.
     """
     return state.run(
         "UPDATE invoices SET status = 'cancelled' WHERE id = ? AND status = 'pending'", invoice_id

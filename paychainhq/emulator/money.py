@@ -1,6 +1,4 @@
-"""Exact amounts: conversion between display units and a token's smallest unit, tolerance,
-percentages.
-"""
+"""Exact amounts: conversion between display and smallest units, tolerance, percentages."""
 
 from __future__ import annotations
 
@@ -10,8 +8,10 @@ from paychainhq.emulator.state import Row
 
 
 def to_raw(amount: str, decimals: int) -> int:
-    """Convert a display amount into the smallest unit; raise ValueError for more decimal places
-    than the token has.
+    """Convert a display amount into the smallest unit.
+
+    Raises:
+        ValueError: The amount has more decimal places than the token.
     """
     whole, _, places = amount.partition(".")
     places = places.rstrip("0")
@@ -28,24 +28,21 @@ def display(raw: int, decimals: int) -> str:
 
 
 def tolerance_raw(raw: int, decimals: int, bps: int, max_usd: str, price_usd: str) -> int:
-    """Return the largest shortfall that still settles: `bps` of the amount, at most `max_usd`,
-    rounded down.
-    """
+    """Return the largest accepted shortfall: `bps` of the amount up to `max_usd`, rounded down."""
     cap = Fraction(max_usd) / Fraction(price_usd) * 10**decimals
     return min(raw * bps // 10_000, int(cap))
 
 
 def percent(part: int, whole: int) -> str:
-    """Format a percentage such as `"99.83"`, rounded down, so that a partial amount never appears
-    as 100.
-    """
+    """Format a percentage such as `"99.83"`, rounded down: a partial amount never becomes 100."""
     hundredths = part * 10_000 // whole
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def json_number(value: Fraction) -> int | float:
-    """Return a JSON number for the one response that writes money as JSON numbers: exact within the
-    15 digits of a float.
+    """Return an amount as a JSON number, exact within the 15 digits of a float.
+
+    One response writes money as JSON numbers.
     """
     return int(value) if value.denominator == 1 else float(value)
 

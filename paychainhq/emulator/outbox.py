@@ -1,6 +1,4 @@
-"""The webhooks that the emulator sends, by its clock: one for each change of an invoice's status,
-and those of the gateway.
-"""
+"""Outbox: webhooks for changes of invoices and gateway payments, sent by the emulator's clock."""
 
 from __future__ import annotations
 
@@ -19,25 +17,25 @@ from paychainhq.emulator.handlers.call import new_id
 from paychainhq.emulator.state import Row, State, iso
 from paychainhq.emulator.webhook_schemes import SCHEMES
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _MASKED = {"X-Webhook-Signature", "Authorization", "X-PaymentService-Signature"}
 
 
 @attrs.frozen
 class Delivery:
-    """What became of one event at one endpoint.
+    """Delivery of one event to one endpoint.
 
     Attributes:
         id: The delivery's id, which is sent as `X-Webhook-ID`.
         event_type: The event's name.
-        url: Where it goes.
-        status: Whether it has been acknowledged.
-        attempts: How many there were.
-        max_attempts: How many there are at most.
-        failure_reason: Why the last one failed, or None.
-        latest_request_headers: The headers of the last one as JSON, without what is secret, or
+        url: The endpoint's URL.
+        status: The state of the delivery.
+        attempts: The number of attempts.
+        max_attempts: The largest number of attempts.
+        failure_reason: The reason of the last attempt's failure, or None.
+        latest_request_headers: The headers of the last attempt as JSON with masked secrets, or
             None.
-        body: What is sent.
+        body: The body.
 
     Source: the schema `WebhookEvent` of reference/openapi.
     """
@@ -53,34 +51,8 @@ class Delivery:
     body: str
 
 
-def add_endpoint(
-    state: State,
-    url: str,
-    secret: str,
-    bearer: str | None = None,
-    copies: int = 1,
-    jitter: float = 0.0,
-    *,
-    endpoint_id: str = "",
-    scheme: str = "paychain",
-) -> str:
-    """Record where events go from now on, and return the endpoint's id."""
-    endpoint_id = endpoint_id or new_id("whe")
-    state.insert(
-        "webhook_endpoints",
-        id=endpoint_id,
-        url=url,
-        secret=secret,
-        bearer=bearer,
-        copies=copies,
-        jitter_ms=round(jitter * 1000),
-        scheme=scheme,
-    )
-    return endpoint_id
-
-
 def deliveries(state: State) -> tuple[Delivery, ...]:
-    """All deliveries, oldest first."""
+    """Return all deliveries, oldest first."""
     rows = state.all(
         "SELECT d.*, e.url, e.scheme FROM webhook_deliveries d JOIN webhook_endpoints e ON e.id = "
         "d.endpoint_id ORDER BY d.seq"
@@ -100,39 +72,39 @@ def _delivery(row: Row) -> Delivery:
 
 
 class Outbox:
-    """Sends what is due, as long as `run` runs."""
+    """Sender of the deliveries that are due, while `run` runs."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._news = asyncio.Event()
-        with state.transaction():  # what was on its way when the process died goes again
+        self._wake = asyncio.Event()
+        with state.transaction():  # an attempt that a dead process had in progress is repeated
             state.run("UPDATE webhook_deliveries SET status = 'retrying' WHERE status = 'sending'")
 
     def wake(self) -> None:
-        """Look at once whether something is due."""
-        self._news.set()
+        """Send the deliveries that are due at once."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Send until cancelled."""
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as sending:
             while True:
-                self._news.clear()
-                somebody = self._state.find("SELECT 1 FROM webhook_endpoints") is not None
-                for delivery_id in self._due() if somebody else ():
+                self._wake.clear()
+                has_endpoint = self._state.find("SELECT 1 FROM webhook_endpoints") is not None
+                for delivery_id in self._due() if has_endpoint else ():
                     sending.create_task(self._send(session, delivery_id))
-                # Invoices expire by themselves, so where there is somebody to be told there is
-                # always a next look. `asyncio.wait_for` can lose a cancellation that comes together
-                # with the event (Python 3.11).
+                # Invoices expire without a request, so an endpoint requires polling.
+                # `asyncio.wait_for` can lose a cancellation that coincides with the event
+                # (Python 3.11).
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S if somebody else None):
-                        await self._news.wait()
+                    async with asyncio.timeout(_POLL_S if has_endpoint else None):
+                        await self._wake.wait()
 
     def _due(self) -> list[str]:
         state = self._state
         with state.transaction():
             lifecycle.expire(state)
             for change in state.all("SELECT * FROM status_changes ORDER BY seq"):
-                _announce(state, change)
+                _insert_deliveries(state, change)
             state.run("DELETE FROM status_changes")
             due = state.all(
                 "UPDATE webhook_deliveries SET status = 'sending', attempts = attempts + 1"
@@ -150,7 +122,7 @@ class Outbox:
         scheme = SCHEMES[row["scheme"]]
         headers, timeout = (
             scheme.sign(row, self._state.now() / 1000),
-            aiohttp.ClientTimeout(total=scheme.patience),
+            aiohttp.ClientTimeout(total=scheme.timeout),
         )
         options = {
             "data": row["body"],
@@ -163,10 +135,10 @@ class Outbox:
                 failure = (
                     None
                     if 200 <= response.status < 300
-                    else f"the endpoint answered {response.status}"
+                    else f"the endpoint returned {response.status}"
                 )
         except TimeoutError:
-            failure = f"the endpoint did not answer within {scheme.patience:.0f} s"
+            failure = f"the endpoint did not respond within {scheme.timeout:.0f} s"
         except (aiohttp.ClientError, OSError) as error:
             failure = f"the endpoint could not be reached: {type(error).__name__}"
         shown = json.dumps(
@@ -196,9 +168,10 @@ class Outbox:
             )
 
 
-def _announce(state: State, change: Row) -> None:
-    """Write the deliveries of an event. Assumption: but for `invoice.paid`, no page names the
-    events of an invoice.
+def _insert_deliveries(state: State, change: Row) -> None:
+    """Insert the deliveries of an event.
+
+    Assumption: no page names the events of an invoice, except `invoice.paid`.
     """
     event = {
         "id": new_id("evt"),

@@ -1,5 +1,6 @@
-"""Pytest fixture `paychain_emulator`. Every pytest run loads this module, so its imports are
-deferred.
+"""Pytest fixture `paychain_emulator`.
+
+Every pytest run loads this module, so its imports are deferred.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Request in progress in the emulator, with its response."""
+"""Context of a request in progress, with its response."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def dump(value: object) -> bytes:
 
 
 @attrs.define(eq=False)
-class Exchange:
-    """Request as a fault handles it: a fault can execute it, respond, wait, or break the
-    connection.
+class RequestContext:
+    """Request in progress: a fault can execute it, respond, wait, or break the connection.
 
     Attributes:
         request: The request, as an aiohttp object.
@@ -50,7 +49,7 @@ class Exchange:
     state: State
     in_flight: set[Scope]
     closing: asyncio.Event
-    perform: Callable[[Exchange], Reply]
+    perform: Callable[[RequestContext], Reply]
     scope: Scope | None = None
 
     def handle(self) -> Reply:

@@ -50,7 +50,7 @@ def mask(headers: Mapping[str, str]) -> Mapping[str, str]:
     )
 
 
-class Recording:
+class RequestLog:
     """Latest requests, oldest first."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Recording:
         if len(self._requests) > _KEPT:
             del self._requests[next(iter(self._requests))]
 
-    def answered(self, request_id: str, status: int) -> None:
+    def set_status(self, request_id: str, status: int) -> None:
         if request_id in self._requests:
             self._requests[request_id] = attrs.evolve(self._requests[request_id], status=status)
 

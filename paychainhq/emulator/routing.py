@@ -40,18 +40,16 @@ _ROUTES = _routes()
 
 
 def find_route(method: str, raw_path: str) -> Route | None:
-    """Return the operation of a request and the values in its path, or None without such a
-    route.
-    """
+    """Return the operation of a request and the values in its path, or None without a route."""
     given = raw_path.split("/")
     for segments, operation in _ROUTES.get((method, len(given)), ()):
         if all(
-            there if _is_placeholder(expected) else there == expected
-            for expected, there in zip(segments, given, strict=True)
+            segment if _is_placeholder(expected) else segment == expected
+            for expected, segment in zip(segments, given, strict=True)
         ):
             return operation, {
-                expected[1:-1]: unquote(there)
-                for expected, there in zip(segments, given, strict=True)
+                expected[1:-1]: unquote(segment)
+                for expected, segment in zip(segments, given, strict=True)
                 if _is_placeholder(expected)
             }
     return None

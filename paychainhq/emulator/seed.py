@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from paychainhq.emulator.state import State
-
-BUSINESS_ID = "biz_123"
-API_KEY = "pk_live_your_business_key"
-TEST_API_KEY = "pk_test_emulator_key"
-"""Second standard key, without the prefix of a live one, for clients with `environment="sandbox"`.
-"""
-PAYOUT_KEY = "pk_test_emulator_payout_key"
-CONTRACT_KEY = "pk_test_emulator_contract_key"
-GATEWAY_CLIENT_ID = "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
-GATEWAY_CLIENT_TOKEN = "emulator-client-token"  # noqa: S105 (it opens nothing but the emulator)
-GATEWAY_READ_TOKEN = "emulator-read-token"  # noqa: S105
-"""Client token with the scope `payments.get` only."""
-GATEWAY_OAUTH_TOKEN = "emulator-oauth-token"  # noqa: S105
-
-STANDARD_PERMISSIONS = [
-    "business:read",
-    "customers:*",
-    "invoices:*",
-    "payments:read",
-    "events:read",
-]
-PAYOUT_PERMISSIONS = ["payouts:create", "payouts:read"]
-CONTRACT_PERMISSIONS = ["contracts:sign", "contracts:read"]
+from paychainhq.emulator.catalog import GATEWAY_CURRENCIES
+from paychainhq.emulator.keys import (
+    API_KEY,
+    BUSINESS_ID,
+    CONTRACT_KEY,
+    CONTRACT_PERMISSIONS,
+    GATEWAY_CLIENT_ID,
+    GATEWAY_CLIENT_TOKEN,
+    GATEWAY_OAUTH_TOKEN,
+    GATEWAY_READ_TOKEN,
+    PAYOUT_KEY,
+    PAYOUT_PERMISSIONS,
+    STANDARD_PERMISSIONS,
+    TEST_API_KEY,
+    digest,
+)
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -58,15 +48,16 @@ _PAYOUT_POLICY = {
 }
 
 
-def digest(key: str) -> str:
-    """Return the digest that is stored instead of a key, so that a state file reveals no key."""
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+class Tables(Protocol):
+    """Database and clock that receive the initial data."""
+
+    def now(self) -> int: ...
+
+    def insert(self, table: str, **values: str | int | bytes | None) -> None: ...
 
 
-def plant(state: State) -> None:
+def plant(state: Tables) -> None:
     """Insert the initial data into an empty database."""
-    from paychainhq.emulator.gateway import tables
-
     now = state.now()
     state.insert("clock", ahead=0)
     state.insert(
@@ -85,7 +76,7 @@ def plant(state: State) -> None:
         cycle_start=now - DAY,
     )
     _plant_keys(state, now)
-    tables.plant(state)
+    _plant_gateway(state, now)
     state.insert(
         "customers",
         id="cus_123",
@@ -119,7 +110,7 @@ def plant(state: State) -> None:
     )
 
 
-def _plant_keys(state: State, now: int) -> None:
+def _plant_keys(state: Tables, now: int) -> None:
     # key_123 is not the key of the documented commands, so a command that revokes key_123 leaves
     # the other commands working.
     keys: list[tuple[str, str, str, str, list[str], object]] = [
@@ -169,3 +160,25 @@ def _plant_keys(state: State, now: int) -> None:
             created_at=now - 2 * DAY,
             expires_at=now + 90 * DAY if key_id.endswith("_123") else None,
         )
+
+
+def _plant_gateway(state: Tables, now: int) -> None:
+    for token, kind, scopes in (
+        (GATEWAY_CLIENT_TOKEN, "client", ["*"]),
+        (GATEWAY_READ_TOKEN, "client", ["payments.get"]),
+        (GATEWAY_OAUTH_TOKEN, "oauth", []),
+    ):
+        state.insert("gateway_tokens", digest=digest(token), kind=kind, scopes=json.dumps(scopes))
+    state.insert(
+        "gateway_applications",
+        id="550e8400-e29b-41d4-a716-446655440000",
+        client_id=GATEWAY_CLIENT_ID,
+        site_id="7d2f9a4c-52d1-4f0e-8a3b-9c1d2e3f4a5b",
+        name="My E-commerce Store",
+        url="https://mystore.com",
+        callback_url=None,
+        currency_whitelist=json.dumps(GATEWAY_CURRENCIES),
+        allow_underpay=False,
+        allow_overpay=True,
+        created_at=now,
+    )

@@ -1,6 +1,4 @@
-"""HTTP server of the emulator: takes a request, finds its operation and its credential, and
-answers.
-"""
+"""HTTP server of the emulator: authorization, validation, execution, response."""
 
 from __future__ import annotations
 
@@ -21,21 +19,21 @@ from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
 from paychainhq.emulator.outbox import Outbox
-from paychainhq.emulator.request_context import BROKEN, Exchange, dump
-from paychainhq.emulator.request_log import ReceivedRequest, Recording, mask
+from paychainhq.emulator.request_context import BROKEN, RequestContext, dump
+from paychainhq.emulator.request_log import ReceivedRequest, RequestLog, mask
 from paychainhq.emulator.routing import GATEWAY, find_route
 from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body, check_query
 
 _GRACE = 1.0
-_TURNS_OF_AN_ACCEPT = 5
+_ACCEPT_ITERATIONS = 5
 
 
 class Server:
-    """The emulator's whole behaviour behind one request handler, on one event loop."""
+    """Request handler with the whole behaviour of the emulator, on one event loop."""
 
     def __init__(self, state: State, allowed_hosts: Iterable[str] = ()) -> None:
-        self.control = control.Control(state, Faults(), Recording())
+        self.control = control.Control(state, Faults(), RequestLog())
         self._state = state
         self._allowed_hosts = tuple(allowed_hosts)
         self._door: Door
@@ -45,7 +43,7 @@ class Server:
         self.outbox = Outbox(state)
         self._sending: asyncio.Task[None] | None = None
         self._runner = web.ServerRunner(
-            web.Server(self._answer, access_log=None), shutdown_timeout=_GRACE
+            web.Server(self._respond, access_log=None), shutdown_timeout=_GRACE
         )
 
     async def start(self, host: str, port: int) -> int:
@@ -61,7 +59,7 @@ class Server:
         return bound
 
     async def stop(self) -> None:
-        # Whoever is kept waiting by a fault is let go first.
+        # Faults that delay a response end first.
         self._closing.set()
         if self._sending is not None:
             self._sending.cancel()
@@ -69,18 +67,18 @@ class Server:
         if self._listening is not None:
             await stop_listening(self._listening)
         await self._runner.cleanup()
-        await asyncio.sleep(0)  # connections close themselves one turn later
+        await asyncio.sleep(0)  # connections close one iteration of the loop later
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             body = await _read_json(request)
         except ConnectionError:
-            # Who hung up in the middle of a request is not there to be answered.
+            # The client has disconnected before the end of its request.
             return web.Response()
         path = request.rel_url.raw_path
-        controlled = path.startswith(control.PREFIX)
-        perform = gateway.operate if path.startswith(GATEWAY) else self._operate
-        exchange = Exchange(
+        is_control = path.startswith(control.PREFIX)
+        perform = gateway.dispatch if path.startswith(GATEWAY) else self._dispatch
+        context = RequestContext(
             request=request,
             path=path,
             body=body,
@@ -89,54 +87,50 @@ class Server:
             state=self._state,
             in_flight=self._in_flight,
             closing=self._closing,
-            perform=self._control if controlled else perform,
+            perform=self._control if is_control else perform,
         )
         try:
-            self._door.check(request, control=controlled)
+            self._door.check(request, control=is_control)
         except RefusedError as refused:
-            return exchange.respond(exchange.refusal(refused))
-        if controlled:
+            return context.respond(context.refusal(refused))
+        if is_control:
             self.outbox.wake()
-            return exchange.respond(exchange.handle())
-        operation = exchange.route[0].name if exchange.route else None
-        self._record(exchange, operation)
+            return context.respond(context.handle())
+        operation = context.route[0].name if context.route else None
+        self._record(context, operation)
         fault = self.control.faults.take(operation)
-        response = exchange.respond(exchange.handle()) if fault is None else await fault(exchange)
+        response = context.respond(context.handle()) if fault is None else await fault(context)
         self.outbox.wake()
         if response is None:
-            # The connection is gone, so aiohttp throws this away.
+            # The connection is closed: aiohttp discards this response.
             return web.Response()
-        self.control.recording.answered(exchange.request_id, response.status)
+        self.control.request_log.set_status(context.request_id, response.status)
         return response
 
-    def _record(self, exchange: Exchange, operation: str | None) -> None:
+    def _record(self, context: RequestContext, operation: str | None) -> None:
         received = ReceivedRequest(
-            request_id=exchange.request_id,
-            method=exchange.request.method,
-            path=exchange.path,
-            query=dict(exchange.request.query),
-            headers=mask(exchange.request.headers),
-            body=None if exchange.body is BROKEN else exchange.body,
+            request_id=context.request_id,
+            method=context.request.method,
+            path=context.path,
+            query=dict(context.request.query),
+            headers=mask(context.request.headers),
+            body=None if context.body is BROKEN else context.body,
             operation=operation,
         )
-        self.control.recording.add(received)
+        self.control.request_log.add(received)
 
-    def _control(self, exchange: Exchange) -> Reply:
+    def _control(self, context: RequestContext) -> Reply:
         return Reply(
             200,
-            dump(
-                control.answer(self.control, exchange.request.method, exchange.path, exchange.body)
-            ),
+            dump(control.execute(self.control, context.request.method, context.path, context.body)),
         )
 
-    def _operate(self, exchange: Exchange) -> Reply:
-        """Carry out an operation: its effect and the reply that is stored for its idempotency key
-        are one transaction.
-        """
-        request, path, body = exchange.request, exchange.path, exchange.body
-        if exchange.route is None:
+    def _dispatch(self, context: RequestContext) -> Reply:
+        """Execute an operation, and store the reply for its idempotency key in one transaction."""
+        request, path, body = context.request, context.path, context.body
+        if context.route is None:
             raise RefusedError(404, "NOT_FOUND", f"there is no {request.method} {path}")
-        operation, values = exchange.route
+        operation, values = context.route
         with self._state.transaction():
             lifecycle.expire(self._state)
             credential = auth.authenticate(self._state, operation, request.headers, values)
@@ -145,11 +139,11 @@ class Server:
             scope = idempotency.scope_of(
                 operation, credential, path, request.headers.get(idempotency.HEADER)
             )
-            exchange.scope = scope
+            context.scope = scope
             if scope is not None:
                 if scope in self._in_flight:
                     raise idempotency.in_progress()
-                stored = idempotency.recall(self._state, scope, body)
+                stored = idempotency.find_reply(self._state, scope, body)
                 if stored is not None:
                     return stored
             query = check_query(operation.query, request.query)
@@ -157,18 +151,19 @@ class Server:
             # Assumption: the documents give no status of success; it is 200 throughout.
             reply = Reply(200, dump(HANDLERS[operation.name](call)))
             if scope is not None:
-                idempotency.remember(self._state, scope, body, reply)
+                idempotency.store_reply(self._state, scope, body, reply)
             return reply
 
 
 async def stop_listening(server: asyncio.Server) -> None:
-    """Close a listening server such that what it accepts at this very moment is a connection first,
-    and not a lost socket.
+    """Close a listening server after the connections that are being accepted.
+
+    asyncio would lose the socket of a connection that it accepts at the same moment.
     """
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
         loop.remove_reader(listening)
-    for _ in range(_TURNS_OF_AN_ACCEPT):
+    for _ in range(_ACCEPT_ITERATIONS):
         await asyncio.sleep(0)
     server.close()
 

@@ -1,6 +1,4 @@
-"""Validation of requests, with the same parameter descriptions that the client uses for its
-arguments.
-"""
+"""Validation of requests by the parameters that the client validates its arguments by."""
 
 from __future__ import annotations
 
@@ -14,8 +12,9 @@ from paychainhq.errors import InvalidArgumentError
 
 
 def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, Any]:
-    """Return the known fields of a body under their wire names. Assumption: unknown fields are
-    ignored.
+    """Return the known fields of a body under their wire names.
+
+    Assumption: unknown fields are ignored.
     """
     if not parameters:
         return {}
@@ -25,8 +24,9 @@ def check_body(parameters: Mapping[str, Parameter], body: object) -> dict[str, A
 
 
 def check_query(parameters: Mapping[str, Parameter], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the known fields of a query under their wire names, with numbers and booleans parsed
-    from text.
+    """Return the known fields of a query under their wire names.
+
+    Numbers and booleans are parsed from text.
     """
     return _check(parameters, query, _check_text)
 

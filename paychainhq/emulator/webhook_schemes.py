@@ -23,8 +23,9 @@ def _signed(row: Row, seconds: float) -> dict[str, str]:
 
 
 def _signed_by_gateway(row: Row, seconds: float) -> dict[str, str]:
-    """Return the headers. Assumption: no page says whether a repeated webhook has a new timestamp.
-    Here it has.
+    """Return the headers.
+
+    Assumption: no page says whether a repeated webhook has a new timestamp. Here it has.
     """
     return gateway_webhooks.sign(
         row["body"], secret=row["secret"], event=row["event_type"], timestamp=seconds
@@ -37,12 +38,12 @@ class Scheme:
 
     Attributes:
         schedule: Seconds before each repeat, counted from the attempt before it.
-        patience: Seconds until an attempt without a response has failed.
+        timeout: Seconds until an attempt without a response has failed.
         sign: The function that returns the headers.
     """
 
     schedule: Sequence[int]
-    patience: float
+    timeout: float
     sign: Callable[[Row, float], dict[str, str]]
 
 

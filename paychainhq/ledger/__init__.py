@@ -1,4 +1,4 @@
-"""Ledgers: records of requests and their answers, from which a job that died goes on."""
+"""Ledgers: durable records of requests and responses, from which an interrupted job continues."""
 
 from __future__ import annotations
 

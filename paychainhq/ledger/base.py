@@ -1,6 +1,4 @@
-"""Parts of every ledger: intents, which are written before anything is sent, entries, and the
-answers to them.
-"""
+"""Parts of every ledger: intents, answers, entries, and the protocol of a ledger."""
 
 from __future__ import annotations
 
@@ -15,14 +13,14 @@ State = Literal["unfinished", "finished", "refused"]
 
 @attrs.frozen(weakref_slot=False)
 class Intent:
-    """One call that is about to be sent, and by which its answer is recorded.
+    """Intent of a call, written before the request is sent.
 
     Attributes:
         operation: The operation's name, such as `"invoices.create"`.
-        key: The idempotency key. Two operations may use the same key for different things.
-        fingerprint: A digest of what is sent; the same key never stands for two different requests.
-        credential: A salted digest of the credential that the call is sent with.
-        attempt: An id that no other call has, not even one under the same key.
+        key: The idempotency key. Two operations may use the same key for different requests.
+        fingerprint: A digest of the request. One key never stands for two different requests.
+        credential: A salted digest of the request's credential.
+        attempt: The unique id of the call; two calls with the same key have different ids.
     """
 
     operation: str
@@ -37,12 +35,12 @@ make_intent = maker(Intent)
 
 @attrs.frozen
 class Answer:
-    """The server's definite answer to a request.
+    """Definite response of the server to a request.
 
     Attributes:
         status: The HTTP status.
-        request_id: The server's id of the exchange, or None.
-        body: The body as it came.
+        request_id: The server's id of the request, or None.
+        body: The raw body.
     """
 
     status: int
@@ -51,25 +49,22 @@ class Answer:
 
     @property
     def state(self) -> Literal["finished", "refused"]:
-        """The state of an entry that has this answer: `"finished"` for a 2xx, `"refused"` for any
-        other status.
-        """
+        """State of an entry with this answer: `"finished"` for a 2xx, `"refused"` otherwise."""
         return "finished" if 200 <= self.status < 300 else "refused"
 
 
 @attrs.frozen
 class Entry:
-    """One request as a ledger has it.
+    """Ledger entry: the state of one idempotency key.
 
     Attributes:
         operation: The operation's name, such as `"invoices.create"`.
         key: The idempotency key.
-        fingerprint: A digest of what is sent.
-        started_at: When it was begun first, in seconds since 1970.
-        answer: The server's answer, or None as long as that is not known.
-        credential: A salted digest of the credential that it was begun with, or None if that was
-            not recorded.
-        attempt: The id of the call that sent it last, or None if that was not recorded.
+        fingerprint: A digest of the request.
+        started_at: The time of the first intent, in seconds since 1970.
+        answer: The server's answer, or None if it is unknown.
+        credential: A salted digest of the first call's credential, or None if it was not recorded.
+        attempt: The id of the last call, or None if it was not recorded.
     """
 
     operation: str
@@ -82,38 +77,42 @@ class Entry:
 
     @property
     def state(self) -> State:
-        """`"unfinished"`: the outcome is not known. `"finished"`: it was done. `"refused"`: it was
-        not, and may begin anew.
+        """State of the entry.
+
+        `"unfinished"`: the outcome is unknown. `"finished"`: the request was executed. `"refused"`:
+        it was not, and may start again.
         """
         return "unfinished" if self.answer is None else self.answer.state
 
 
 class Ledger(Protocol):
-    """Record of intents and answers, by which each request is done once. Any failure of its own is
-    a `LedgerError`.
+    """Storage of intents and answers, by which each request is executed once.
 
-    The rules of what replaces what are those of `paychainhq.ledger.rules`.
+    `paychainhq.ledger.rules` defines the changes of an entry. The methods raise `LedgerError`.
 
     Attributes:
-        resend_within: An unfinished request that is older than this many seconds is not sent again.
+        resend_within: The age in seconds up to which an unfinished request is sent again.
     """
 
     resend_within: float
 
     async def begin(self, intent: Intent) -> Entry | None:
-        """Record an intent, for good, before anything is sent.
+        """Write an intent durably, before the request is sent.
 
-        Returns None if it is a new one, or one that was refused before, which begins anew; else the
-        entry as it was found. An unfinished entry of the same fingerprint and credential is taken
-        over: from then on it is that of this attempt.
+        An unfinished entry with the same fingerprint and credential is taken over: it belongs to
+        this attempt from then on.
+
+        Returns:
+            None for a new entry, or a refused one, which starts again; otherwise the entry as it
+            was before.
         """
         ...
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
-        """Record the server's answer to an intent; returns once that is written.
+        """Write the server's answer to an intent, and return once it is written.
 
-        A 2xx is recorded unless the entry is finished already, or stands for another fingerprint.
-        Any other answer is recorded only if the entry is unfinished and still that of this attempt.
-        A key that was not begun is ignored.
+        A 2xx is recorded unless the entry is already finished, or has another fingerprint. Any
+        other answer is recorded only if the entry is unfinished and belongs to this attempt. A key
+        without an intent is ignored.
         """
         ...

@@ -1,6 +1,4 @@
-"""Claims: which of several processes handles something, such as a webhook event, and whether it has
-been done.
-"""
+"""Claims: exclusive rights of one process to handle a name, such as a webhook event."""
 
 from __future__ import annotations
 
@@ -10,33 +8,31 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from paychainhq.ledger.file import LedgerFile
-    from paychainhq.ledger.sqlite import SQLiteLedger
 
 Claimed = Literal["claimed", "done", "held"]
 
 
 class Claims(Protocol):
-    """What keeps claims. Its methods may be called in any thread, and may wait for the disk; a
-    failure is a `LedgerError`.
+    """Storage of claims.
+
+    Its methods may be called in any thread, may wait for the disk, and raise `LedgerError`.
     """
 
     def claim(self, name: str, holder: str, lease: float) -> Claimed:
-        """Claim a name for `lease` seconds, unless it is done, or another holder's lease has not
-        run out.
-        """
+        """Claim a name for `lease` seconds, unless it is done or has a valid lease."""
         ...
 
     def settle(self, name: str) -> None:
-        """Record, for good, that it is done, whether it is claimed, by anybody, or not."""
+        """Record durably that a name is done, with or without a claim."""
         ...
 
     def release(self, name: str, holder: str) -> None:
-        """Give a claim up, if it is still this holder's."""
+        """Release a claim of this holder."""
         ...
 
 
 class MemoryClaims:
-    """Claims that live as long as this object."""
+    """Claims in memory."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, float]] = {}
@@ -71,15 +67,14 @@ class MemoryClaims:
 
 
 class FileClaims:
-    """Claims in a ledger's file.
+    """Claims in the file of a ledger.
 
     Args:
         file: The file.
-        ledger: The ledger, kept alive as long as its claims are used: it closes the file when it is
-            collected.
+        ledger: The ledger. This reference keeps it alive, since a collected ledger closes its file.
     """
 
-    def __init__(self, file: LedgerFile, ledger: SQLiteLedger) -> None:
+    def __init__(self, file: LedgerFile, ledger: object) -> None:
         self._file = file
         self._ledger = ledger
 

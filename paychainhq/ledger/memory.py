@@ -1,6 +1,4 @@
-"""Ledger in memory: it refuses a key that comes back with another body, and answers what is
-finished, as long as it lives.
-"""
+"""Ledger in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +13,13 @@ from paychainhq.ledger.rules import changed
 
 
 class MemoryLedger:
-    """Ledger that lives as long as this object, and keeps all answers in memory.
+    """Ledger in memory: entries and answers end with this object.
 
     Args:
-        resend_within: An unfinished request that is older than this many seconds is not sent again.
+        resend_within: The age in seconds up to which an unfinished request is sent again.
 
     Attributes:
-        claims: What a webhook `Receiver` keeps here.
+        claims: The claims of a webhook `Receiver`.
     """
 
     # Assumption: no document says how long the server keeps a key.
@@ -33,7 +31,7 @@ class MemoryLedger:
         self.claims = MemoryClaims()
 
     async def begin(self, intent: Intent) -> Entry | None:
-        """Record an intent; returns the entry if there is one that was not refused."""
+        """Record an intent; return a previous entry that was not refused, or None."""
         name = (intent.operation, intent.key)
         with self._lock:
             known = self._entries.get(name)
@@ -43,7 +41,7 @@ class MemoryLedger:
             return None if known is None or known.state == "refused" else known
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
-        """Record the answer to an intent, unless the rules say that it changes nothing."""
+        """Record the answer to an intent if the rules define a change."""
         name = (intent.operation, intent.key)
         with self._lock:
             known = self._entries.get(name)
@@ -59,8 +57,10 @@ class MemoryLedger:
         return iter([entry for entry in found if state in (None, entry.state)])
 
     def compact(self, *, older_than: float) -> int:
-        """Remove what was answered, or done, longer ago than `older_than` seconds, and return how
-        many entries that were.
+        """Remove answered entries and settled claims older than `older_than` seconds.
+
+        Returns:
+            The number of removed entries.
         """
         before = time.time() - validators.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
@@ -75,10 +75,10 @@ class MemoryLedger:
         return len(old)
 
     def forget(self, operation: str, key: str) -> None:
-        """Remove an entry, once a person has made sure that the request was not taken.
+        """Remove an entry, after a person has verified that the request was not executed.
 
         Raises:
-            LookupError: There is none.
+            LookupError: There is no such entry.
         """
         with self._lock:
             if self._entries.pop((operation, key), None) is None:

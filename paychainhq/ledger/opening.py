@@ -1,6 +1,4 @@
-"""Opening of a ledger's file: its format, how it is made, and how one of an earlier format is
-brought up to date.
-"""
+"""Opening of a ledger's file: format, creation, migration."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 from paychainhq.errors import LedgerError
 
-PATIENCE = 10.0
-"""Seconds that a transaction waits for another process to end its own."""
+BUSY_TIMEOUT = 10.0
+"""Seconds that a transaction waits for another process's transaction."""
 
 _APPLICATION = 0x70633031  # "pc01"
 _VERSION = 2
@@ -29,25 +27,23 @@ CREATE VIEW entries AS
            status, request_id, datetime(answered_at, 'unixepoch') AS answered_at, CAST(body AS TEXT) AS body
     FROM intents LEFT JOIN answers USING (id);
 """  # noqa: E501
-# By the format from which they lead to the next one.
+# By format: the statements that lead to the next one.
 _MIGRATIONS = {
     1: "ALTER TABLE intents ADD COLUMN credential TEXT; ALTER TABLE intents ADD COLUMN attempt TEXT"
 }
 
 
 def open_file(path: str, *, durable: bool) -> sqlite3.Connection:
-    """Open a ledger's file; make it if it is not there, and bring it up to date if it is of an
-    earlier format.
+    """Open a ledger's file; create it if missing, migrate an earlier format.
 
     Raises:
-        LedgerError: It is no ledger, or of a later format.
+        LedgerError: The file is not a ledger, or of a later format.
     """
-    with suppress(
-        FileExistsError
-    ):  # never opened by hand if it is there: closing it again would end SQLite's locks on it
+    # An existing file is not opened here: closing it would release SQLite's locks on it.
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
-        path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     try:
         _prepare(connection, path)
@@ -62,35 +58,32 @@ def open_file(path: str, *, durable: bool) -> sqlite3.Connection:
 
 @contextmanager
 def committed(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """Run a block as one transaction: all of it is written, or nothing is."""
+    """Run a block as one transaction, and roll it back on an exception."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # SQLite rolls some failures back by itself
+        with suppress(sqlite3.Error):  # SQLite has rolled back some failures itself
             connection.execute("ROLLBACK")
         raise
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    with committed(
-        connection, "DEFERRED"
-    ):  # another process may be making the file: it is seen before that, or after
+    # A transaction reads the header before or after another process creates the tables.
+    with committed(connection, "DEFERRED"):
         is_empty, application, version = _header(connection)
     if is_empty:
-        os.chmod(
-            path, 0o600
-        )  # the file may have been made by something else, for everybody to read
+        os.chmod(path, 0o600)  # another program may have created the file, readable by everybody
         _persist(connection, "PRAGMA journal_mode = WAL")
         with committed(connection):
-            if _header(connection)[0]:  # another process may have been faster
+            if _header(connection)[0]:  # not if another process was faster
                 _execute(connection, _SCHEMA)
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
         return
     if application != _APPLICATION:
-        raise LedgerError(f"{path} is an SQLite file of something else: give another path")
+        raise LedgerError(f"{path} is an SQLite file of another program: use another path")
     while version in _MIGRATIONS:
         with committed(connection):
             if _header(connection)[2] == version:  # as above
@@ -99,8 +92,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         version += 1
     if version != _VERSION:
         raise LedgerError(
-            f"the ledger {path} has the format {version}, and this version of the package reads "
-            f"{_VERSION}"
+            f"the ledger {path} has format {version}, but this version of the package reads "
+            f"format {_VERSION}"
         )
 
 
@@ -113,14 +106,14 @@ def _header(connection: sqlite3.Connection) -> tuple[bool, int, int]:
 
 
 def _execute(connection: sqlite3.Connection, statements: str) -> None:
-    """Execute statements without ending the transaction, as `executescript` would."""
+    """Execute statements within the transaction, which `executescript` would commit."""
     for statement in filter(str.strip, statements.split(";")):
         connection.execute(statement)
 
 
 def _persist(connection: sqlite3.Connection, statement: str) -> None:
-    """Execute a statement with which SQLite does not wait for other connections."""
-    until = time.monotonic() + PATIENCE
+    """Execute a statement that ignores SQLite's busy timeout; retry while the file is locked."""
+    until = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
             connection.execute(statement)

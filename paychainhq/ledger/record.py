@@ -1,4 +1,4 @@
-"""Records of calls in a ledger: the intent before a call is sent, and its answer."""
+"""Ledger record of a call: its intent and its answer."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from paychainhq.ledger.send_slots import SendSlots
 
 log = logging.getLogger("paychainhq")
 
-# What these refuse may succeed, or may have been done by an earlier request under the key.
+# Not definite: a retry may succeed, or an earlier request with the key may have.
 _NOT_DEFINITE = frozenset({408, 409, 425, 429})
 # Seconds by which a clock may be set back without making the age of an entry doubtful.
 _CLOCK_STEP = 300.0
-_LOOK = "Look whether it was done; if it was not, make the ledger forget it"
+_ADVICE = "Check whether it was executed; if it was not, remove the entry with `forget`"
 
 
-class Seals:
-    """Salted digests of the credentials of one client, of which a ledger keeps no other trace.
+class CredentialFingerprints:
+    """Salted digests of one client's credentials. A ledger stores nothing else of a credential.
 
     Args:
         credentials: The client's keys.
@@ -45,10 +45,8 @@ class Seals:
         self._credentials = credentials
         self._digests: dict[Auth | None, bytes] = {}
 
-    def seal(self, request: Request) -> str:
-        """Return the digest of the credential that a request is sent with, salted with its
-        idempotency key.
-        """
+    def of(self, request: Request) -> str:
+        """Return the digest of a request's credential, salted with its idempotency key."""
         operation = request.operation
         digest = self._digests.get(operation.auth)
         if digest is None:
@@ -66,37 +64,37 @@ class Seals:
 
 @attrs.define
 class LedgerRecord:
-    """The entry of one call in a ledger.
+    """Ledger entry of one call.
 
     Attributes:
         ledger: The ledger.
-        server: Where the request goes, if that is to be told apart: a key that was used at one
-            server is not answered for another.
-        seals: The digests of the client's credentials.
+        server: The server's name, part of the fingerprint: a key of one server is not answered for
+            another. Empty for the usual server.
+        credentials: The digests of the client's credentials.
     """
 
     ledger: Ledger
     server: str
-    seals: Seals
+    credentials: CredentialFingerprints
     _intent: Intent | None = None
     _is_recorded: bool = False
     _is_open: bool = False
-    _may_have_been_taken: bool = False
+    _may_have_been_sent: bool = False
 
     async def begin(self, request: Request) -> Response | None:
-        """Record the intent, and wait for the turn of a job; returns the answer if it is known
-        already.
+        """Record the intent, and wait for a send slot of a job; return a known response, or None.
 
         Raises:
-            LedgerError: It cannot be recorded; nothing was sent.
+            LedgerError: The intent cannot be recorded; nothing was sent.
             IdempotencyKeyMismatchError: The key stands for another request; nothing was sent.
-            OutcomeUnknownError: It was sent before, and sending it again may do it twice.
+            OutcomeUnknownError: The request was sent before, and another attempt may execute it
+                twice.
         """
         intent = self._intent = make_intent(
             request.operation.name,
             request.idempotency_key,
             self._fingerprint(request),
-            self.seals.seal(request),
+            self.credentials.of(request),
             os.urandom(8).hex(),
         )
         try:
@@ -107,7 +105,7 @@ class LedgerRecord:
         if entry is not None:
             if entry.fingerprint != intent.fingerprint:
                 raise IdempotencyKeyMismatchError(
-                    "the ledger has this key from a request with other arguments: a key stands for "
+                    "the ledger has this key from a request with other arguments; a key stands for "
                     "one request",
                     **request.facts() | {"known": _known(request, entry)},
                 )
@@ -115,7 +113,7 @@ class LedgerRecord:
                 return _response(entry.answer)
             if problem := self._problem(entry, intent):
                 raise OutcomeUnknownError(problem, **(request.facts() | {"sent": "unknown"}))
-            self._may_have_been_taken = True
+            self._may_have_been_sent = True
         self._is_recorded = True
         if isinstance(self.ledger, SendSlots):
             await self.ledger.enter()
@@ -123,37 +121,31 @@ class LedgerRecord:
         return None
 
     def _problem(self, entry: Entry, intent: Intent) -> str:
-        """Return why an unfinished entry must not be sent again, or nothing."""
-        since = f"it was first sent on {_date(entry.started_at)} and never answered"
+        """Return the reason not to send an unfinished entry again, or an empty string."""
+        since = f"it was first sent on {_date(entry.started_at)}, without a response"
         if entry.credential is None:
-            return (
-                f"{since}, and its entry is of an earlier version, which did not record the "
-                "credential: the server would not"
-                f" recognise its key under another one, so it is not sent again. {_LOOK}"
+            reason = (
+                "an earlier version of the package did not record its credential, and the server "
+                "does not recognise its key under another one"
             )
-        if entry.credential != intent.credential:
+        elif entry.credential != intent.credential:
             return (
-                f"{since}, and its key belonged to another credential: the server would take it "
-                "for a new request under this one,"
-                " so it is not sent again. Run it with the earlier credential, if that is still "
-                f"valid. {_LOOK}"
+                f"{since}; it is not sent again, because the server does not recognise its key "
+                "under another credential. Repeat it with the earlier credential if that is still "
+                f"valid. {_ADVICE}"
             )
-        age = time.time() - entry.started_at
-        if age > self.ledger.resend_within:
-            return (
-                f"{since}: the server may not recognise its key any more, so it is not sent "
-                f"again. {_LOOK}"
-            )
-        if age < -_CLOCK_STEP:
-            return (
-                f"{since}, by a clock that has been set back since: its age is not known, so it "
-                f"is not sent again. {_LOOK}"
-            )
-        return ""
+        elif (age := time.time() - entry.started_at) > self.ledger.resend_within:
+            reason = "the server may not recognise its key any more"
+        elif age < -_CLOCK_STEP:
+            reason = "the clock has been set back since, so that its age is unknown"
+        else:
+            return ""
+        return f"{since}; it is not sent again, because {reason}. {_ADVICE}"
 
     async def finish(self, request: Request, response: Response) -> None:
-        """Record the answer, if it is a definite one; a failure is logged and not raised, since the
-        caller has the result.
+        """Record a definite response.
+
+        A failure of the ledger is logged and not raised, since the caller has a result.
         """
         if (
             self._intent is None
@@ -168,23 +160,23 @@ class LedgerRecord:
             self.warn(request, str(error))
 
     def warn(self, request: Request, problem: str) -> None:
-        """Log that the answer to a request was not recorded."""
+        """Log that the response to a request was not recorded."""
         log.warning(
-            "%s: the outcome could not be recorded, so the entry of key %s stays unfinished: %s",
+            "%s: the response was not recorded, and the entry of key %s stays unfinished: %s",
             request.operation.name,
             request.idempotency_key,
             problem,
         )
 
     def late(self, request: Request) -> PayChainError:
-        """Return the error of a call whose deadline passed before an answer came."""
+        """Return the error of a call whose deadline passed before a response."""
         if self._is_open:
             return RequestTimeoutError(
                 "no response arrived within the deadline of the call", **request.facts()
             )
         if self._is_recorded:
             return RequestTimeoutError(
-                "the deadline of the call passed while it waited for its turn", **request.facts()
+                "the deadline of the call passed while it waited for a send slot", **request.facts()
             )
         return LedgerError(
             "the ledger did not record the intent within the deadline of the call: it is locked or "
@@ -193,13 +185,12 @@ class LedgerRecord:
         )
 
     def _is_refusal(self, request: Request, response: Response) -> bool:
-        """Return whether nothing was done under this key: the server refused, and no earlier
-        attempt may have been taken.
-        """
-        taken = self._may_have_been_taken or any(
+        """Return whether the server refused the key, and no earlier attempt may have left."""
+        may_have_left = self._may_have_been_sent or any(
             attempt.sent != "no" for attempt in request.attempts[:-1]
         )
-        return 400 <= response.status < 500 and response.status not in _NOT_DEFINITE and not taken
+        is_definite = 400 <= response.status < 500 and response.status not in _NOT_DEFINITE
+        return is_definite and not may_have_left
 
     def _fingerprint(self, request: Request) -> str:
         head = f"{self.server} {request.operation.method} {request.path}\n".encode()
@@ -212,14 +203,12 @@ def _response(answer: Answer) -> Response:
 
 
 def _known(request: Request, entry: Entry) -> Any:
-    """Return the result that a finished entry holds, or None if there is none that can be
-    decoded.
-    """
+    """Return the result of a finished entry, or None if it has none that can be decoded."""
     if entry.answer is None:
         return None
     response = _response(entry.answer)
     try:
-        if request.operation.response_type is object:  # not modelled
+        if request.operation.response_type is object:  # without a model
             return plain(request, response)
         return result(request.operation, request, response)
     except PayChainError:
@@ -230,4 +219,4 @@ def _date(moment: float) -> str:
     try:
         return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d at %H:%M:%S} UTC"
     except (ValueError, OverflowError, OSError):
-        return "a date that no calendar has"
+        return "a date outside the calendar"

@@ -1,4 +1,4 @@
-"""Rows of an SQLite ledger: how entries are written, read and removed."""
+"""Rows of an SQLite ledger: statements that write, read and remove entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_STATE: dict[State | None, str] = {
     "finished": "status BETWEEN 200 AND 299",
     "refused": "status NOT BETWEEN 200 AND 299",
 }
-# The usual answer: to an entry without one that is still of its attempt, and so of its fingerprint.
+# The usual answer: the entry has none, and belongs to the same attempt, so has its fingerprint.
 _ANSWER = (
     "INSERT OR IGNORE INTO answers (id, status, request_id, body, answered_at)"
     " SELECT id, ?, ?, ?, ? FROM intents WHERE key = ? AND operation = ? AND attempt = ?"
@@ -39,14 +39,16 @@ _INTENT = (
     "?, ?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
 )
-_AT_ONCE = 500
+_CHUNK = 500
 
 
 def write(
     file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]
 ) -> list[Entry | None] | None:
-    """Record answers and intents in one transaction; returns what was found for each intent, or
-    None if all are new.
+    """Write answers and intents in one transaction.
+
+    Returns:
+        The previous entry of each intent, or None if all intents are new.
     """
     now = time.time()
     with file.transaction() as connection:
@@ -95,14 +97,12 @@ def _row(intent: Intent, answer: Answer, now: float) -> tuple[Any, ...]:
 def _begin(
     connection: sqlite3.Connection, intent: Intent, new: set[int], now: float
 ) -> Entry | None:
-    """Apply the rules to an intent of a group of which some were there before; returns the entry
-    that was found, or None.
-    """
+    """Apply the rules to an intent of a batch with old entries; return the old one, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} WHERE key = ? AND operation = ?", (intent.key, intent.operation)
     ).fetchone()
     id_, entry = row[0], _entry(row[1:])
-    if id_ in new:  # made by the first of this group that names it
+    if id_ in new:  # inserted for the first intent of this batch with the key
         new.remove(id_)
         return None
     change = change_of(entry, intent)
@@ -125,8 +125,7 @@ def read(file: LedgerFile, state: State | None) -> Iterator[Entry]:
     while True:
         with file.connected() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT "
-                f"{_AT_ONCE}",
+                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT {_CHUNK}",
                 (last,),
             ).fetchall()
         if not rows:
@@ -139,9 +138,9 @@ def compact(file: LedgerFile, before: float) -> int:
     """Remove the entries that were answered before a time, and return their number."""
     removed = 0
     while True:
-        with file.transaction() as connection:  # many short ones: others want to write meanwhile
+        with file.transaction() as connection:  # short ones, so that other writers do not wait
             ids = connection.execute(
-                f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_AT_ONCE}",  # noqa: S608  # nosec B608
+                f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_CHUNK}",  # noqa: S608  # nosec B608
                 (before,),
             ).fetchall()
             _remove(connection, ids)
@@ -151,7 +150,7 @@ def compact(file: LedgerFile, before: float) -> int:
 
 
 def forget(file: LedgerFile, operation: str, key: str) -> bool:
-    """Remove an entry; returns whether there was one."""
+    """Remove an entry, and return whether there was one."""
     with file.transaction() as connection:
         ids = connection.execute(
             "SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)

@@ -1,7 +1,7 @@
-"""Rules of an entry: which event changes it, as a table, and what each change is.
+"""Rules of an entry: a table from states and events to changes.
 
-`begin` is an event of the entry's fingerprint and credential, `success` (a 2xx) one of its
-fingerprint, and `refusal` (any other definite answer) one of its fingerprint and attempt; the
+`begin` is an event with the entry's fingerprint and credential, `success` (a 2xx) one with its
+fingerprint, and `refusal` (any other definite answer) one with its fingerprint and attempt. The
 events that end in `_other` differ from the entry in one of these.
 """
 
@@ -43,13 +43,11 @@ RULES: Mapping[tuple[State | None, Event], tuple[State | None, Change]] = Mappin
         ("finished", "refusal_other"): ("finished", "none"),
     }
 )
-"""By the state of an entry (None: there is none) and an event: the state afterwards, and the change
-that leads there.
-"""
+"""New state and change, by the state of an entry (None without an entry) and an event."""
 
 
 def event_of(entry: Entry | None, intent: Intent, answer: Answer | None = None) -> Event:
-    """Return the event that an intent, or the answer to one, is for an entry."""
+    """Return the event of an intent, or of the answer to one, for an entry."""
     same_body = entry is None or entry.fingerprint == intent.fingerprint
     if answer is None:
         return (
@@ -67,13 +65,18 @@ def event_of(entry: Entry | None, intent: Intent, answer: Answer | None = None) 
 
 
 def change_of(entry: Entry | None, intent: Intent, answer: Answer | None = None) -> Change:
-    """Return the change that the table has for an entry and an intent, or the answer to one."""
+    """Return the change of an entry by an intent, or by the answer to one."""
     return RULES[None if entry is None else entry.state, event_of(entry, intent, answer)][1]
 
 
 def changed(entry: Entry | None, intent: Intent, answer: Answer | None, now: float) -> Entry | None:
-    """Return the entry as it is after an intent, or the answer to one, at a time in seconds since
-    1970.
+    """Return the entry after an intent, or after the answer to one.
+
+    Args:
+        entry: The entry before, or None.
+        intent: The intent.
+        answer: The answer to it, or None.
+        now: The time in seconds since 1970.
     """
     change = change_of(entry, intent, answer)
     if change == "start":

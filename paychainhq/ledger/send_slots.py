@@ -1,4 +1,4 @@
-"""Send slots of a job: a ledger that limits the requests in progress, while others are recorded."""
+"""Ledger wrapper that limits concurrent sends while other tasks write their entries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
 class SendSlots:
     """Ledger of a job, in which recorded intents wait for a slot before they are sent.
 
-    Recording an intent takes longer than sending it. A job whose tasks did both in turn would have
-    few requests in progress, and few entries in each transaction.
+    Recording an intent takes longer than sending it. If the same limit held for both, a job would
+    have few requests in progress, and few entries in each batch.
 
     Args:
-        ledger: The ledger that records.
-        size: Returns the number of slots: the tasks that may be between the record of an intent
-            and the response to it.
+        ledger: The ledger that stores the entries.
+        size: A function that returns the number of slots.
     """
 
     def __init__(self, ledger: Ledger, size: Callable[[], int]) -> None:
@@ -29,31 +28,29 @@ class SendSlots:
         self._waiting: deque[tuple[asyncio.Task[object] | None, asyncio.Future[None]]] = deque()
 
     async def begin(self, intent: Intent) -> Entry | None:
-        """Record an intent; what is then to be sent waits for its turn in `enter`."""
+        """Record an intent. Its request waits for a slot in `enter`."""
         return await self._ledger.begin(intent)
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
-        """Give the turn to the next, and record the answer."""
+        """Release the slot of the current task, and record the answer."""
         self.leave()
         await self._ledger.finish(intent, answer)
 
     async def enter(self) -> None:
-        """Wait for the turn of the current task."""
+        """Wait for a slot."""
         task = asyncio.current_task()
         if len(self._inside) < self._size():
             self._inside.add(task)
         else:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((task, turn))
-            await turn
+            slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((task, slot))
+            await slot
 
     def leave(self) -> None:
-        """Give up the turn of the current task, if it has one; a task that was cancelled while it
-        waited gets none.
-        """
+        """Release the slot of the current task, if any. Cancelled waiters receive none."""
         self._inside.discard(asyncio.current_task())
         while self._waiting and len(self._inside) < self._size():
-            task, turn = self._waiting.popleft()
-            if not turn.done():
+            task, slot = self._waiting.popleft()
+            if not slot.done():
                 self._inside.add(task)
-                turn.set_result(None)
+                slot.set_result(None)

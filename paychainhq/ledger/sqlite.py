@@ -1,6 +1,4 @@
-"""Ledger in an SQLite file: what many tasks record at the same time is one transaction, written in
-a thread of its own.
-"""
+"""Ledger in an SQLite file: entries of many tasks form a batch, written in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,26 +20,23 @@ from paychainhq.ledger.base import Answer, Entry, Intent, State
 from paychainhq.ledger.claims import FileClaims
 from paychainhq.ledger.file import LedgerFile
 
-_Job = tuple["_Desk", "_Group"]
+_WriteJob = tuple["_LoopQueue", "_Batch"]
 _Answered = tuple[Intent, Answer]
 
-# Seconds that a group waits for more: a transaction costs as much as ten entries.
-_GATHERING = 0.001
+# Seconds that a batch waits for more entries: a commit costs as much as ten entries.
+BATCH_WINDOW = 0.001
 
 
 class SQLiteLedger:
-    """Ledger in an SQLite file: it survives the death of the process, and several processes may
-    share it.
+    """Ledger in an SQLite file, which survives its process and may be shared by several.
 
-    It may be used by any number of tasks, event loops and threads. Each forked child opens the file
-    anew.
+    Any number of tasks, event loops and threads may use it. A forked child reopens the file.
 
     Args:
-        path: The file; it is made, readable by its owner only, if it is not there. It must be on a
-            disk of this machine.
-        durable: Survive a power cut as well: each group of entries is forced to the disk, which
-            takes milliseconds.
-        resend_within: An unfinished request that is older than this many seconds is not sent again.
+        path: The file, on a local disk. It is created if missing, readable by its owner only.
+        durable: Survive a power cut too: each batch of entries is forced to the disk, which takes
+            milliseconds.
+        resend_within: The age in seconds up to which an unfinished request is sent again.
 
     Raises:
         LedgerError: The file cannot be opened, or is not a ledger.
@@ -57,77 +52,75 @@ class SQLiteLedger:
     ) -> None:
         if os.fspath(path) in ("", ":memory:"):
             raise ConfigurationError(
-                "path must name a file; for a ledger in memory, take MemoryLedger"
+                "path must name a file; for a ledger in memory, use MemoryLedger"
             )
         self.resend_within = validators.seconds("resend_within", resend_within, zero=True)
         self._file = LedgerFile(os.fspath(path), durable=durable)
         self._writer = _Writer(self._file)
-        self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
+        self._queues: dict[asyncio.AbstractEventLoop, _LoopQueue] = {}
         self._finalizer = weakref.finalize(self, self._writer.stop)
 
     @property
     def claims(self) -> FileClaims:
-        """The claims that a webhook `Receiver` keeps in the same file; they keep this ledger
-        alive.
-        """
+        """Claims of a webhook `Receiver` in the same file; they keep this ledger alive."""
         return FileClaims(self._file, self)
 
     async def begin(self, intent: Intent) -> Entry | None:
-        """Record an intent; returns the entry if there is one that was not refused."""
-        return await self._desk().begin(intent)
+        """Record an intent; return a previous entry that was not refused, or None."""
+        return await self._queue().begin(intent)
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
-        """Record the answer to an intent, unless the rules say that it changes nothing; returns
-        once it is written.
+        """Record the answer to an intent if the rules define a change; return once it is written.
 
-        It is written even if the task that waits for it is cancelled meanwhile.
+        A cancellation of the waiting task does not prevent the write.
         """
-        await self._desk().finish((intent, answer))
+        await self._queue().finish((intent, answer))
 
-    def _desk(self) -> _Desk:
+    def _queue(self) -> _LoopQueue:
         loop = asyncio.get_running_loop()
-        desk = self._desks.get(loop)
-        if desk is None or desk.writer.process != os.getpid():
-            if (
-                self._writer.process != os.getpid()
-            ):  # what was under way when this process was forked is the parent's
+        queue = self._queues.get(loop)
+        if queue is None or queue.writer.process != os.getpid():
+            if self._writer.process != os.getpid():  # pending batches of a fork are the parent's
                 self._finalizer.detach()
                 self._writer = _Writer(self._file)
                 self._finalizer = weakref.finalize(self, self._writer.stop)
-            self._desks = {loop: desk for loop, desk in self._desks.items() if not loop.is_closed()}
-            desk = self._desks[loop] = _Desk(loop, self._writer)
-        return desk
+            self._queues = {
+                loop: queue for loop, queue in self._queues.items() if not loop.is_closed()
+            }
+            queue = self._queues[loop] = _LoopQueue(loop, self._writer)
+        return queue
 
     def entries(self, state: State | None = None) -> Iterator[Entry]:
-        """Return all entries, or those in one state, oldest first. This reads the file in the
-        thread that calls it.
-        """
+        """Return all entries, or those in one state, oldest first, read in this thread."""
         yield from rows.read(self._file, state)  # a generator of its own keeps the ledger alive
 
     def compact(self, *, older_than: float) -> int:
-        """Remove what was answered longer ago than `older_than` seconds, and return how many
-        entries that were.
+        """Remove answered entries and settled claims older than `older_than` seconds.
 
-        What is unfinished stays, however old it is. The room is used again; the file does not
-        shrink. Webhook events that were done before that are forgotten too, and would be handled
-        again: the API repeats them for less than a day.
+        Unfinished entries of any age stay. The file does not shrink: later entries reuse the space.
+        A webhook event whose claim is removed would be handled again; the API repeats events for
+        less than a day.
+
+        Returns:
+            The number of removed entries.
         """
         before = time.time() - validators.seconds("older_than", older_than, zero=True)
         self.claims.compact(before)
         return rows.compact(self._file, before)
 
     def forget(self, operation: str, key: str) -> None:
-        """Remove an entry, once a person has made sure that the request was not taken.
+        """Remove an entry, after a person has verified that the request was not executed.
 
         Raises:
-            LookupError: There is none.
+            LookupError: There is no such entry.
         """
         if not rows.forget(self._file, operation, key):
             raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
 
     def close(self) -> None:
-        """Write what is waiting, and close the file; it may be called twice. A ledger that is
-        collected closes by itself.
+        """Write pending batches, and close the file. Closing twice is harmless.
+
+        A ledger that is garbage-collected closes its file too.
         """
         self._finalizer.detach()
         self._writer.stop(wait=True)
@@ -148,19 +141,17 @@ class SQLiteLedger:
 
 
 class _Writer:
-    """Thread that writes groups to the file, one after the other; it does not keep the ledger
-    alive.
-    """
+    """Thread that writes batches to the file. It does not keep the ledger alive."""
 
     def __init__(self, file: LedgerFile) -> None:
         self.process = os.getpid()
         self._file = file
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_WriteJob | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._lock = threading.Lock()
 
-    def put(self, job: _Job) -> None:
+    def put(self, job: _WriteJob) -> None:
         with self._lock:
             if self._stopped:
                 raise LedgerError(f"the ledger {self._file.path} is closed")
@@ -172,15 +163,15 @@ class _Writer:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            desk, group = job
+            queue, batch = job
             outcome: list[Entry | None] | LedgerError | None
             try:
-                outcome = rows.write(self._file, group.intents, group.answers)
+                outcome = rows.write(self._file, batch.intents, batch.answers)
             except LedgerError as error:
                 outcome = error
-            with suppress(RuntimeError):  # its loop is closed: nobody waits
-                desk.loop.call_soon_threadsafe(desk.give, group, outcome)
-            del job, desk, group, outcome
+            with suppress(RuntimeError):  # its loop is closed, with all waiting tasks
+                queue.loop.call_soon_threadsafe(queue.resolve, batch, outcome)
+            del job, queue, batch, outcome
         self._file.close()
 
     def stop(self, *, wait: bool = False) -> None:
@@ -197,10 +188,8 @@ class _Writer:
             self._thread.join()
 
 
-class _Group:
-    """Group of intents and answers that are written in one transaction, and the futures that wait
-    for it.
-    """
+class _Batch:
+    """Batch of intents and answers for one commit, and the futures that wait for it."""
 
     __slots__ = ("answers", "begun", "finished", "intents")
 
@@ -211,62 +200,60 @@ class _Group:
         self.finished: list[asyncio.Future[None]] = []
 
 
-class _Desk:
-    """Desk of one event loop: its tasks hand in intents and answers; what comes while a group is
-    written is the next one.
-    """
+class _LoopQueue:
+    """Write queue of one event loop. Entries that arrive during a commit form the next batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: _Writer) -> None:
         self.loop = loop
         self.writer = writer
-        self._group = _Group()
-        self._busy = False
-        self._crowded = False
+        self._batch = _Batch()
+        self._is_writing = False
+        self._was_shared = False
 
     def begin(self, intent: Intent) -> asyncio.Future[Entry | None]:
         future: asyncio.Future[Entry | None] = self.loop.create_future()
-        self._group.intents.append(intent)
-        self._group.begun.append(future)
-        self._call()
+        self._batch.intents.append(intent)
+        self._batch.begun.append(future)
+        self._schedule()
         return future
 
     def finish(self, answered: _Answered) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self.loop.create_future()
-        self._group.answers.append(answered)
-        self._group.finished.append(future)
-        self._call()
+        self._batch.answers.append(answered)
+        self._batch.finished.append(future)
+        self._schedule()
         return future
 
-    def _call(self) -> None:
-        if not self._busy:
-            self._busy = True
-            # Whoever was alone the last time does not wait for others.
-            self.loop.call_later(_GATHERING if self._crowded else 0, self._hand_over)
+    def _schedule(self) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            # No batch window if the last batch had one entry.
+            self.loop.call_later(BATCH_WINDOW if self._was_shared else 0, self._flush)
 
-    def _hand_over(self) -> None:
-        group, self._group = self._group, _Group()
-        self._crowded = len(group.begun) + len(group.finished) > 1
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, _Batch()
+        self._was_shared = len(batch.begun) + len(batch.finished) > 1
         try:
-            self.writer.put((self, group))
+            self.writer.put((self, batch))
         except LedgerError as error:
-            self.give(group, error)
-        except RuntimeError as error:  # no thread can be started any more
-            self.give(group, LedgerError(f"the ledger cannot be written: {error}"))
+            self.resolve(batch, error)
+        except RuntimeError as error:  # the interpreter starts no more threads
+            self.resolve(batch, LedgerError(f"the ledger is not writable: {error}"))
 
-    def give(self, group: _Group, outcome: list[Entry | None] | LedgerError | None) -> None:
-        """Wake those who wait, but for those that were cancelled."""
+    def resolve(self, batch: _Batch, outcome: list[Entry | None] | LedgerError | None) -> None:
+        """Set the results of the waiting futures that are not cancelled."""
         if isinstance(outcome, LedgerError):
-            waiting: list[asyncio.Future[Any]] = [*group.begun, *group.finished]
+            waiting: list[asyncio.Future[Any]] = [*batch.begun, *batch.finished]
             for future in waiting:
                 if not future.done():
                     future.set_exception(LedgerError(outcome.message))
         else:
-            for begun, known in zip(group.begun, outcome or [None] * len(group.begun), strict=True):
+            for begun, known in zip(batch.begun, outcome or [None] * len(batch.begun), strict=True):
                 if not begun.done():
                     begun.set_result(known)
-            for written in group.finished:
+            for written in batch.finished:
                 if not written.done():
                     written.set_result(None)
-        self._busy = False
-        if self._group.begun or self._group.finished:
-            self._call()
+        self._is_writing = False
+        if self._batch.begun or self._batch.finished:
+            self._schedule()

@@ -58,8 +58,7 @@ class PayoutLimit(Model):
 
 @attrs.frozen(kw_only=True)
 class KeyPolicy(Model):
-    """Policy of a payout or contract execution key; the kind of key determines which fields are
-    set.
+    """Policy of a payout or contract execution key. The kind of key determines the fields.
 
     Attributes:
         destination_policy: Payout: whether `destinations` restricts the addresses that it may pay

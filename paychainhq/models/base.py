@@ -1,4 +1,4 @@
-"""Base of all models, with the source object and the exchange of each."""
+"""Base of all models, with the source object and the response metadata of each."""
 
 from __future__ import annotations
 
@@ -28,16 +28,12 @@ def hidden(alias: str) -> Any:
 
 
 def wire(*names: str, default: Any = None) -> Any:
-    """Return an optional field with other wire names than its own in camelCase; several names are
-    alternative spellings.
-    """
+    """Return an optional field with alternative wire names instead of its own in camelCase."""
     return attrs.field(default=default, metadata={"names": names})
 
 
 def digits() -> Any:
-    """Return an optional integer field that the wire writes as a string of digits, such as a raw
-    amount.
-    """
+    """Return an optional integer field, on the wire a string of digits (such as a raw amount)."""
     return attrs.field(default=None, metadata={"digits": True})
 
 
@@ -71,9 +67,7 @@ class Model:
 
     @property
     def response(self) -> ResponseInfo | None:
-        """Attempts and response metadata of this result; None for a nested value or one that was
-        not fetched.
-        """
+        """Attempts and metadata of the response, or None for a nested or locally made value."""
         return self._response
 
     @property

@@ -12,8 +12,10 @@ from paychainhq.models.base import Model, digits, number, wire
 
 
 class PlanCode(StrEnum):
-    """Plan. Assumption: the codes of Scale and Enterprise, which are named but not shown, are
-    written like the others.
+    """Plan.
+
+    Assumption: the codes of Scale and Enterprise, which are named but not shown, are written like
+    the others.
     """
 
     FREE = "FREE"
@@ -159,8 +161,12 @@ class BillingInvoice(Model):
 
 @attrs.frozen(kw_only=True)
 class PaymentInstructions(Model):
-    """Payment instructions of a billing invoice; `expected_amount_raw` is in the token's smallest
-    unit.
+    """Payment instructions of a billing invoice.
+
+    Attributes:
+        network_id: The network to pay on.
+        token: The token to pay in.
+        expected_amount_raw: The amount in the token's smallest unit.
     """
 
     network_id: str
@@ -170,8 +176,7 @@ class PaymentInstructions(Model):
 
 @attrs.frozen(kw_only=True)
 class SubscriptionChange(Model):
-    """Result of a request for another plan or mode: an invoice to pay, or a downgrade at the end of
-    the cycle.
+    """Result of a plan change: an invoice to pay, or a downgrade at the end of the cycle.
 
     Attributes:
         state: The next step; the documents show `payment_required`.

@@ -16,8 +16,10 @@ from paychainhq.models.chains import Chain
 
 
 class InvoiceStatus(StrEnum):
-    """Status of an invoice: `pending`, `confirming` and `paid` are in the seed documents, the
-    others on other public pages.
+    """Status of an invoice.
+
+    Source: the seed documents have `pending`, `confirming` and `paid`, other public pages the
+    others.
     """
 
     PENDING = "pending"
@@ -62,9 +64,7 @@ class Amount(Model):
 
 @attrs.frozen(kw_only=True)
 class ProviderRegistration(Model):
-    """Registration of the deposit address with the provider; do not share an invoice before it is
-    `ready`.
-    """
+    """Registration of the deposit address; do not share an invoice before it is `ready`."""
 
     status: str
     ready: bool | None = None
@@ -131,24 +131,23 @@ class Invoice(Model):
 
     @property
     def is_shareable(self) -> bool:
-        """Return whether the provider has registered the deposit address, so that a payer may see
-        it.
-        """
+        """Return whether the deposit address is registered, and may be shown to a payer."""
         registration = self.provider_registration
         return registration is not None and (
             registration.status == "ready" or registration.ready is True
         )
 
     def effective_status(self, now: datetime | None = None) -> InvoiceStatus | str:
-        """Return the status with expiry taken into account: an expired invoice can stay raw
-        `pending` for a while.
+        """Return the status with expiry taken into account.
+
+        The raw status of an expired invoice can stay `pending` for a while.
 
         Args:
             now: The time to compare `expires_at` with (aware); by default the local clock. Prefer
                 the server's.
 
         Raises:
-            InvalidArgumentError: `now` is no datetime, or has no zone.
+            InvalidArgumentError: `now` is not a datetime, or has no zone.
         """
         if now is not None and (not isinstance(now, datetime) or now.utcoffset() is None):
             raise InvalidArgumentError(
@@ -197,8 +196,8 @@ class PublicInvoice(Model):
 class Cancellation(Model):
     """Result of a cancellation.
 
-    `count` is the number of cancelled invoices. The documents imply that 0 means none; after a
-    repeat of the request it does not mean even that: read the invoice.
+    `count` is the number of cancelled invoices. After a repeat of the request, 0 does not prove
+    that the invoice is not cancelled: read it.
     """
 
     count: int

@@ -1,6 +1,4 @@
-"""Payment methods: the networks and tokens that can be received, by the platform or by one
-business.
-"""
+"""Payment methods: accepted networks and tokens of the platform or of one business."""
 
 from __future__ import annotations
 

@@ -64,8 +64,9 @@ class EventData(Model):
 
 @attrs.frozen(kw_only=True)
 class Event(Model):
-    """Event of the API. Events may arrive twice, late, and in any order: read the object before you
-    act on it.
+    """Event of the API.
+
+    Events may arrive twice, late, and in any order: read the object before acting on it.
 
     Attributes:
         id: The event's id, the same for each delivery.
@@ -92,7 +93,7 @@ class Event(Model):
         return self.data.withdrawal_id
 
     def fetch(self, pay: _Client[T_co]) -> T_co:
-        """Return the current state of the event's invoice, on which decisions should be based.
+        """Return the current state of the event's invoice, as the basis of decisions.
 
         Args:
             pay: A client. With an async client, await the result.

@@ -20,8 +20,7 @@ from paychainhq.resources.base import Resource
 
 
 class APIKeys(Resource):
-    """API keys: only a dashboard session may list, create or revoke them, after step-up; the
-    response to an API key is 403.
+    """API keys, managed by dashboard sessions after step-up. With an API key, the response is 403.
 
     No document gives these operations an idempotency key: a creation that the server may have
     executed is never retried.
@@ -30,8 +29,7 @@ class APIKeys(Resource):
     __slots__ = ()
 
     async def list(self, *, business_id: str | None = None) -> Listing[ApiKey]:
-        """List the active standard and payout keys of the business, with the payout keys' policies
-        and without secrets.
+        """List the active standard and payout keys, with policies and without secrets.
 
         Args:
             business_id: The business; by default the client's.
@@ -48,10 +46,10 @@ class APIKeys(Resource):
         *,
         business_id: str | None = None,
     ) -> CreatedApiKey:
-        """Create a standard key for invoices, customers and reads; it can neither move funds nor
-        manage keys.
+        """Create a standard key for invoices, customers and reads.
 
-        No later response holds the secret: store `api_key` safely before anything else.
+        It can neither move funds nor manage keys. No later response holds the secret: store
+        `api_key` safely before anything else.
 
         Args:
             name: The operator's name for it.
@@ -163,8 +161,7 @@ class APIKeys(Resource):
         return await self._caller.call(operations.API_KEYS_CREATE_CONTRACT, given)
 
     async def revoke(self, key_id: str, *, business_id: str | None = None) -> Revocation:
-        """Revoke a key: later requests with it are refused at once; withdrawals already in progress
-        continue.
+        """Revoke a key: later requests with it are refused, withdrawals in progress continue.
 
         Args:
             key_id: The key's id, not its secret.

@@ -70,8 +70,7 @@ class Billing(Resource):
     def invoices(
         self, status: str | None = None, limit: int | None = None, offset: int | None = None
     ) -> Pages[BillingInvoice]:
-        """List the past and present billing invoices of the business: `await` one page, or iterate
-        over all.
+        """List the billing invoices of the business: `await` one page, or iterate over all.
 
         These are not the invoices that the business sends to its customers. The response holds no
         total: an empty page is the end.

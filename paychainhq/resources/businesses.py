@@ -29,8 +29,7 @@ class Businesses(Resource):
         return await self._caller.call(operations.BUSINESSES_GET, {"business_id": business_id})
 
     async def lookup(self, id_or_alias: str) -> Business:
-        """Find a business by its id or its billing alias; return only its id, alias, name and
-        status.
+        """Return the id, alias, name and status of a business by its id or billing alias.
 
         Args:
             id_or_alias: The id, or an alias such as `"bill_acme_001"`.
@@ -45,8 +44,7 @@ class Businesses(Resource):
     async def payment_methods(
         self, include_inactive: bool | None = None, *, business_id: str | None = None
     ) -> Listing[PaymentMethod]:
-        """List the networks and tokens in which this business can be paid, in the environment of
-        its key.
+        """List the networks and tokens that this business accepts, in the environment of its key.
 
         Args:
             include_inactive: Include inactive methods; by default not.
@@ -83,8 +81,9 @@ class Businesses(Resource):
         business_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> InvoiceSettings:
-        """Change the default tolerance for underpaid invoices; the smaller of the two bounds
-        applies.
+        """Change the default tolerance for underpaid invoices.
+
+        The smaller of the two bounds applies.
 
         Args:
             invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in

@@ -14,8 +14,7 @@ class ContractIntegrations(Resource):
     __slots__ = ()
 
     async def list(self, *, business_id: str | None = None) -> Listing[ContractIntegration]:
-        """List the contracts and programs that the business has registered, with the operations of
-        each.
+        """List the registered contracts and programs of the business, with their operations.
 
         Args:
             business_id: The business; by default the client's.

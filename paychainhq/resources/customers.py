@@ -60,34 +60,33 @@ class Customers(Resource):
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> Stream[Outcome[CustomerRequest, Customer]]:
-        """Create one customer for each request, and give an outcome for each, in the order in which
-        they are known.
+        """Create one customer for each request, and yield each outcome as soon as it is known.
 
-        It works like `invoices.create_many`: keys derived from references, and outages waited out.
+        Keys, retries and outages are handled as in `invoices.create_many`.
 
         Args:
             requests: `CustomerRequest`s, or mappings with the same names; any iterable or async
-                iterable, read as it is needed.
-            ledger: Where each request is recorded before it is sent, so that a job that died goes
-                on where it was; by default the client's own (`idempotency`), or none. It stays
-                yours to close.
-            concurrency: How many requests are under way at once; `"auto"` finds out how many pay,
-                up to `max_connections`.
-            give_up_after: Seconds without any success after which the rest end with the error that
-                they met.
+                iterable, read on demand.
+            ledger: The ledger that records each request before it is sent, so that an interrupted
+                job can continue; by default the client's own (`idempotency`), or none. The job does
+                not close it.
+            concurrency: The number of concurrent requests; `"auto"` adapts it to the throughput, up
+                to `max_connections`.
+            give_up_after: Seconds without any success after which the remaining requests end with
+                their last errors.
             progress: Called about once a second, and at the end.
-            business_id: Whose customers they are; by default the client's.
+            business_id: The business; by default the client's.
 
         Returns:
             A stream of `Outcome`s, which is an async iterator and an async context manager: closing
-            it, or leaving its block, cancels what is under way.
+            it, or leaving its block, cancels the requests in progress.
 
         Raises:
-            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
-                lost; run it again.
-            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
-            the job ends with the first
-                such error, after the outcomes of what was under way.
+            LedgerError: The ledger is not writable, and the job ends. Recorded entries are not
+                lost: run the job again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is invalid
+                or missing, and the job ends with the first such error, after the outcomes of the
+                requests in progress.
 
         Source: seed 002, "Create customer".
         """

@@ -9,9 +9,7 @@ from paychainhq.resources.base import Resource
 
 
 class Tokens(Resource):
-    """Tokens that the business can use. Unlike other reference data, they require the standard
-    key.
-    """
+    """Tokens that the business can use. They require the standard key."""
 
     __slots__ = ()
 

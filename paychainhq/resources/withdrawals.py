@@ -9,8 +9,9 @@ from paychainhq.resources.base import Resource
 
 
 class Withdrawals(Resource):
-    """Quotes for withdrawals. No document shows how to make a withdrawal, so there is no method for
-    it (use `pay.request`).
+    """Quotes for withdrawals.
+
+    No document shows how to make a withdrawal, so there is no method for it (use `pay.request`).
     """
 
     __slots__ = ()

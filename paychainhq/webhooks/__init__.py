@@ -1,4 +1,4 @@
-"""Webhooks: verified, decoded, and handled once."""
+"""Webhooks: verification, decoding, and handling exactly once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventData", "EventName", "Receiver", "parse", "sign"]
 
-# Loaded on first use: the gateway uses the signatures alone, and only the receiver needs anyio.
+# Loaded on first use: the gateway uses only the signatures, and only the receiver requires anyio.
 _HOMES = {
     "Receiver": "paychainhq.webhooks.receiver",
     "parse": "paychainhq.webhooks.events",

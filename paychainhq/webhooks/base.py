@@ -1,6 +1,4 @@
-"""The part that the async and the blocking receiver of webhooks have in common: settings, handlers,
-and claims.
-"""
+"""Base of both receivers of webhooks: settings, handlers, claims, and the steps of a delivery."""
 
 from __future__ import annotations
 
@@ -9,8 +7,9 @@ import logging
 import secrets as random
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol
 from weakref import WeakSet
 
 from paychainhq._core import validators
@@ -32,16 +31,19 @@ from paychainhq.webhooks.signatures import Headers
 
 log = logging.getLogger("paychainhq")
 
-WITHIN = 25.0  # seconds that a handler has: the API waits 30 for an answer
-SPARE = 3.0  # seconds after that in which the result is recorded
-_LEASE = 60.0  # seconds after which the API sends an event again for the first time
+WITHIN = 25.0  # seconds for a handler: the API waits 30 s for a response
+SPARE = 3.0  # seconds after that for recording the event as done
+_LEASE = 60.0  # seconds until the API's first repeat of an event
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
 
+Step = Callable[[], object] | Literal["handle"]
+"""Step of a delivery: a call that waits for the ledger, or the handler."""
+
 
 class Keeper(Protocol):
-    """A ledger that keeps claims: `SQLiteLedger`, `MemoryLedger`."""
+    """Ledger with claims: `SQLiteLedger`, `MemoryLedger`."""
 
     @property
     def claims(self) -> Claims: ...
@@ -67,15 +69,14 @@ class BaseReceiver:
         )
         if getattr(ledger, "claims", None) is None:
             raise ConfigurationError(
-                "ledger must keep claims, as paychainhq.ledger.SQLiteLedger does"
+                "ledger must have claims, such as a paychainhq.ledger.SQLiteLedger"
             )
         self._ledger = ledger
         self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
         self._lease = validators.seconds("lease", lease)
         if self._lease <= WITHIN:
             raise ConfigurationError(
-                f"lease must be longer than the {WITHIN:g} s that a handler has, or two would run "
-                "at once"
+                f"lease must be longer than the {WITHIN:g} s of a handler, or two could run at once"
             )
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
@@ -84,17 +85,16 @@ class BaseReceiver:
         self._feeds: WeakSet[Feed] = WeakSet()
 
     def on(self, event: str) -> Callable[[H], H]:
-        """Handle the events of a name: `@receiver.on("invoice.paid")`.
+        """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.
 
         Args:
-            event: The name; events of other names are acknowledged, and nothing else is done about
-                them.
+            event: The name of the events. Events without a handler are only acknowledged.
 
         Raises:
-            ConfigurationError: The name has a handler already, or the handler cannot be one.
+            ConfigurationError: The name already has a handler, or the handler is invalid.
         """
         if event in self._handlers:
-            raise ConfigurationError(f"{event} has a handler already")
+            raise ConfigurationError(f"{event} already has a handler")
 
         def register(handler: H) -> H:
             self._check(handler)
@@ -104,9 +104,7 @@ class BaseReceiver:
         return register
 
     def invoice_ids(self) -> Feed:
-        """Return the ids of the invoices that webhooks name from now on, for
-        `pay.invoices.watch(..., seen=...)`.
-        """
+        """Return the invoice ids of later webhooks, for `pay.invoices.watch(..., seen=...)`."""
         feed = Feed(self)
         self._feeds.add(feed)
         return feed
@@ -116,7 +114,7 @@ class BaseReceiver:
         check_handler(handler)
 
     def _opened(self, body: bytes, headers: Headers) -> tuple[Event, Handler] | int:
-        """Return an event and its handler, or the status that answers a webhook without one."""
+        """Return an event and its handler, or the status of the response without one."""
         try:
             event = parse(
                 body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
@@ -125,49 +123,48 @@ class BaseReceiver:
             log.warning("a webhook was refused: %s", error)
             return BAD_REQUEST
         except DecodeError as error:
-            log.warning("a webhook is from the API, and is not understood: %s", error)
+            log.warning("a webhook of the API could not be decoded: %s", error)
             return FAILED
         if event.invoice_id is not None:
             for feed in list(self._feeds):
-                feed.name(event.invoice_id)
+                feed.add(event.invoice_id)
         handler = self._handlers.get(event.event)
         return OK if handler is None else (event, handler)
 
-    # --- claims; these methods wait for the disk ---
+    # --- claims: these methods wait for the disk ---
 
     def _claim_of(self, event: Event) -> str:
-        """Return the name of the claim on an event; without a name of the receiver, it is the
-        event's id.
-        """
+        """Return the name of the claim on an event: its id, with the receiver's name if any."""
         claim = (
             json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":"))
             if self._name
             else event.id
         )
-        return printable(claim)  # a lone surrogate, for one, cannot be stored
+        return printable(claim)  # a lone surrogate, for instance, cannot be stored
 
     def _claim(self, event: Event, holder: str) -> int | None:
-        """Claim an event; returns None, or the status that answers an event that is not to be
-        handled now.
-        """
+        """Claim an event; return None, or the status of the response if it must not be handled."""
         claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
         return None if claimed == "claimed" else OK if claimed == "done" else HELD
 
-    def _give_up(self, event: Event, holder: str) -> None:
+    def _release(self, event: Event, holder: str) -> None:
         try:
             self._ledger.claims.release(self._claim_of(event), holder)
         except LedgerError as error:
             log.warning(
-                "the claim on the event %s stays until it runs out: %s", printable(event.id), error
+                "the claim on the event %s stays until its lease ends: %s",
+                printable(event.id),
+                error,
             )
 
     def _settle(self, event: Event, began: float) -> int:
-        """Record that an event is done, with retries as long as the API waits; returns the status
-        that answers it.
+        """Record an event as done, and return the status of the response.
+
+        A failure is retried while the API waits for the response.
 
         Args:
-            event: The event, whose handler has run.
-            began: When its delivery began, in seconds of `time.monotonic`.
+            event: The event, after its handler.
+            began: The start of the delivery, in seconds of `time.monotonic`.
         """
         pause = _FIRST_PAUSE
         while True:
@@ -177,48 +174,80 @@ class BaseReceiver:
             except Exception as error:
                 if time.monotonic() + pause > began + WITHIN + SPARE:
                     log.exception(
-                        "%s: the handler of the event %s has run, and that could not be recorded: "
-                        "the event will come again,"
-                        " and its handler may run again",
+                        "%s: the handler of the event %s has run, which could not be recorded: the "
+                        "event will be delivered again, and its handler may run again",
                         event.event,
                         printable(event.id),
                     )
                     return FAILED
                 log.info(
-                    "the event %s could not be recorded as done, which is retried: %s",
+                    "retrying: the event %s could not be recorded as done: %s",
                     printable(event.id),
                     error,
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _serve(self, event: Event, handler: Handler) -> int:
-        """Claim an event, run its handler and record it as done, all in this thread; returns the
-        status that answers it.
+    # --- a delivery ---
+
+    def _delivery(
+        self, event: Event, began: float, is_cancelled: Callable[[], bool]
+    ) -> Generator[Step, Any, int]:
+        """Yield the steps of a delivery: claim the event, handle it, record it as done.
+
+        The caller runs each step, and sends its result or throws its exception.
+
+        Args:
+            event: The event.
+            began: The start of the delivery, in seconds of `time.monotonic`.
+            is_cancelled: Returns whether the task of the delivery is cancelled. Otherwise the
+                handler has raised its CancelledError itself.
+
+        Returns:
+            The status of the response.
         """
-        began, holder = time.monotonic(), new_holder()
+        holder = random.token_hex(8)
+        release = partial(self._release, event, holder)
         try:
-            status = self._claim(event, holder)
-            if status is not None:
-                return status
-            try:
-                handler(event)
-            except BaseException:
-                self._give_up(event, holder)
-                raise
-        except (Exception, CancelledError) as error:  # noqa: BLE001 (logged; no thread can be cancelled: the handler raised that)
-            return failed(event, error)
-        return self._settle(event, began)
+            status = yield partial(self._claim, event, holder)
+        except CancelledError:  # the event may be claimed by now
+            yield release
+            raise
+        except Exception as error:  # noqa: BLE001 (logged)
+            return _failed(event, error)
+        if status is not None:
+            return int(status)
+        try:
+            yield "handle"
+        except BaseException as error:
+            yield release
+            if isinstance(error, Exception) or (
+                isinstance(error, CancelledError) and not is_cancelled()
+            ):
+                return _failed(event, error)
+            raise
+        return int((yield partial(self._settle, event, began)))
+
+    def _deliver(self, event: Event, handler: Handler) -> int:
+        """Run all steps of a delivery in this thread, and return the status of the response."""
+        steps = self._delivery(event, time.monotonic(), lambda: False)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    result = handler(event) if step == "handle" else step()
+                except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return int(end.value)
 
 
-def new_holder() -> str:
-    return random.token_hex(8)
-
-
-def failed(event: Event, error: BaseException) -> int:
-    """Log an error, the handler's or the ledger's, and return the status that answers the event."""
+def _failed(event: Event, error: BaseException) -> int:
+    """Log an error of the handler or the ledger, and return the status of the response."""
     log.error(
-        "%s: the event %s was not handled, and will come again",
+        "%s: the event %s was not handled, and will be delivered again",
         event.event,
         printable(event.id),
         exc_info=error,

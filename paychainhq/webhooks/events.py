@@ -1,6 +1,4 @@
-"""Webhooks that are proven to be from the API become events; `sign` writes what the API would
-send.
-"""
+"""Verification, decoding and signing of webhooks."""
 
 from __future__ import annotations
 
@@ -33,23 +31,22 @@ def parse(
 ) -> Event:
     """Verify a webhook and decode it.
 
-    The signature covers the raw body alone. The timestamp is a header that is not signed: with
-    `max_age`, a webhook that was kept and sent again later is refused only if whoever sent it left
-    the header as it was. What protects from replays is to remember the event's id, as `Receiver`
-    does.
+    The signature covers only the raw body. The timestamp is an unsigned header: `max_age` refuses a
+    replay only if its sender did not change the header. Only a record of the event's id, such as
+    `Receiver` keeps, protects against replays.
 
     Args:
-        body: The body as it came, before anything has parsed it.
+        body: The raw body, before any parsing.
         headers: The headers, as a mapping or as pairs; their names may be in any case.
-        secrets: The webhook secret, or several while it is being changed.
-        bearer: The token that the API sends along, if you have set one.
-        max_age: Refuse a timestamp that is more seconds than that away from now, either way.
+        secrets: The webhook secret, or several during a rotation.
+        bearer: The bearer token of the webhooks, if you have set one.
+        max_age: The largest accepted difference between the timestamp and now, in seconds.
 
     Raises:
-        WebhookVerificationError: It is not proven to be from the API.
-        DecodeError: It is, and it does not say what an event says.
-        ConfigurationError: The secrets or the token cannot be any, or (InvalidArgumentError) the
-            body or the headers.
+        WebhookVerificationError: The webhook is not proven to be from the API.
+        DecodeError: The webhook is from the API, but is not a valid event.
+        ConfigurationError: The secrets or the token are invalid, or (InvalidArgumentError) the body
+            or the headers.
 
     Source: reference/webhooks-events.
     """
@@ -75,12 +72,13 @@ def _check_bearer(bearer: str, given: str) -> None:
     if kind.lower() != "bearer" or not compare_digest(
         bearer.encode(), token.strip().encode(errors="surrogateescape")
     ):
-        raise WebhookVerificationError("the bearer token is not the one that was agreed")
+        raise WebhookVerificationError("the bearer token is not the expected one")
 
 
 def _seconds(written: str) -> float:
-    """Read a timestamp. Assumption: no page gives its form, so seconds, milliseconds and ISO 8601
-    are taken.
+    """Return a timestamp in seconds since 1970.
+
+    Assumption: no page gives its format, so seconds, milliseconds and ISO 8601 are accepted.
     """
     try:
         if written.isascii() and written.replace(".", "", 1).isdigit():
@@ -89,7 +87,7 @@ def _seconds(written: str) -> float:
         moment = datetime.fromisoformat(written)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise WebhookVerificationError(f"the header {_TIMESTAMP} is no time") from None
+        raise WebhookVerificationError(f"the header {_TIMESTAMP} is not a time") from None
 
 
 def sign(
@@ -101,18 +99,18 @@ def sign(
     timestamp: float | None = None,
     bearer: str | None = None,
 ) -> dict[str, str]:
-    """Return the headers that the API would send with a body: for tests.
+    """Return the headers that the API would send with a body, for tests.
 
     Args:
         body: The raw body.
         secret: The webhook secret.
         webhook_id: The id of the delivery.
-        attempt: Which attempt this is.
-        timestamp: When it is sent, in seconds since 1970; None is now.
-        bearer: The token to send along.
+        attempt: The number of the attempt.
+        timestamp: The time of sending in seconds since 1970; None is now.
+        bearer: The bearer token to send along.
 
     Raises:
-        ConfigurationError: The secret, the id or the token cannot be any.
+        ConfigurationError: The secret, the id or the token is invalid.
 
     Source: reference/webhooks-events.
     """

@@ -1,4 +1,4 @@
-"""Invoice ids that webhooks have named, for `invoices.watch` to read."""
+"""Feed of the invoice ids of webhooks, for `invoices.watch`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from threading import Lock
 
 
 class Feed:
-    """An async iterable of invoice ids; a slow reader gets each id once, however often webhooks
-    name it meanwhile.
+    """Async iterable of invoice ids, without repeats of an id that is still unread.
 
     Args:
-        source: The object that names the ids, kept alive as long as they are read.
+        source: The object that adds the ids. This reference keeps it alive.
     """
 
     def __init__(self, source: object) -> None:
         self._source = source
-        self._named: dict[str, None] = {}
+        self._unread: dict[str, None] = {}
         self._lock = Lock()
         self._reader: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
-    def name(self, invoice_id: str) -> None:
-        """Name an invoice, from any thread."""
+    def add(self, invoice_id: str) -> None:
+        """Add an id, in any thread."""
         with self._lock:
-            self._named[invoice_id] = None
+            self._unread[invoice_id] = None
             reader, self._reader = self._reader, None
         if reader is not None and not reader[0].is_closed():
             reader[0].call_soon_threadsafe(_wake, reader[1])
@@ -34,16 +33,16 @@ class Feed:
     async def __anext__(self) -> str:
         while True:
             with self._lock:
-                if self._named:
-                    invoice_id = next(iter(self._named))
-                    del self._named[invoice_id]
+                if self._unread:
+                    invoice_id = next(iter(self._unread))
+                    del self._unread[invoice_id]
                     return invoice_id
                 loop = asyncio.get_running_loop()
-                news: asyncio.Future[None] = loop.create_future()
-                self._reader = (loop, news)
-            await news
+                added: asyncio.Future[None] = loop.create_future()
+                self._reader = (loop, added)
+            await added
 
 
-def _wake(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)
+def _wake(added: asyncio.Future[None]) -> None:
+    if not added.done():
+        added.set_result(None)

@@ -1,6 +1,4 @@
-"""Handlers of webhook events: what a receiver accepts, and whether a call of it belongs to the
-event loop.
-"""
+"""Handlers of webhook events: validation, and detection of async ones."""
 
 from __future__ import annotations
 
@@ -13,16 +11,15 @@ from paychainhq.errors import ConfigurationError
 from paychainhq.models.webhooks import Event
 
 Handler = Callable[[Event], object]
-"""A function of an event; an async receiver awaits its result if that is awaitable."""
+"""Function of an event. An async receiver awaits its result if that is awaitable."""
 
 H = TypeVar("H", bound=Handler)
 
 
 def is_async(handler: Handler) -> bool:
-    """Return whether a handler is declared `async`: as a function or method, by its `__call__`, or
-    under `functools.partial`.
+    """Return whether a handler is an `async` function, method, `__call__`, or a partial of one.
 
-    A function that is not declared so may still return an awaitable: its result decides.
+    Any other function may still return an awaitable: its result decides.
     """
     while isinstance(handler, functools.partial):
         handler = handler.func
@@ -31,9 +28,7 @@ def is_async(handler: Handler) -> bool:
 
 
 def check_handler(handler: object) -> None:
-    """Raise `ConfigurationError` for an object that cannot be called, or whose call runs
-    nothing.
-    """
+    """Raise `ConfigurationError` for an object that is not callable, or is a generator."""
     if not callable(handler):
         raise ConfigurationError(
             f"a handler must be a function of an event, not {type(handler).__name__}"
@@ -42,13 +37,11 @@ def check_handler(handler: object) -> None:
         handler = handler.func
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise ConfigurationError(
-            "a handler must not be a generator (it has a `yield`): calling it runs nothing"
+            "a handler must not be a generator (with a `yield`): a call does not run its code"
         )
 
 
 def check_result(result: object) -> None:
-    """Raise `ConfigurationError` for a result that shows that the handler has not run: a
-    generator.
-    """
+    """Raise `ConfigurationError` for a generator: its handler has not run."""
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise ConfigurationError("the handler returned a generator, which runs nothing")
+        raise ConfigurationError("the handler returned a generator, so that its code did not run")

@@ -1,6 +1,4 @@
-"""The async receiver of webhooks: each event is claimed, handled, recorded as done, and only then
-acknowledged.
-"""
+"""Async receiver of webhooks."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from anyio import from_thread
 from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
 from paychainhq.webhooks import base, signatures
-from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, failed, log, new_holder
+from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, log
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
 from paychainhq.webhooks.signatures import Headers
 from paychainhq.webhooks.threads import Threads
@@ -31,32 +29,30 @@ WITHIN: float = base.WITHIN
 
 
 class Receiver(BaseReceiver):
-    """Answers webhooks: 400 to what is not proven to be from the API, 2xx to what was handled, 5xx
-    to what was not.
+    """Receiver of webhooks: 400 for an unverified one, 2xx for a handled one, otherwise 5xx.
 
-    An event that has a handler is claimed in the ledger, handled, recorded as done, and only then
+    An event with a handler is claimed in the ledger, handled, recorded as done, and only then
     acknowledged. So each event is handled at least once, and exactly once unless a process dies in
-    a handler; several processes may share the ledger's file. An event that another process is
-    handling is answered with 503: it comes again.
+    a handler. Several processes may share the ledger's file. The response to an event that another
+    process is handling is 503: the API repeats it.
 
     A handler is an `async def`, or a plain function, which runs in a thread; there,
     `anyio.from_thread.run(event.fetch, pay)` awaits. A cancelled delivery cancels an `async def`,
-    and waits for a plain function. When a handler returns, its work must be committed.
+    and waits for a plain function. A handler must commit its work before it returns.
 
     Args:
-        secrets: The webhook secret, or several while it is being changed.
-        ledger: Where claims are kept: an `SQLiteLedger`, which processes may share and which
+        secrets: The webhook secret, or several during a rotation.
+        ledger: The storage of claims: an `SQLiteLedger`, which processes may share and which
             survives them, or a `MemoryLedger`.
-        bearer: The token that the API sends along, if you have set one.
-        max_age: Refuse a timestamp that is more seconds than that away from now; it is not signed
+        bearer: The bearer token of the webhooks, if you have set one.
+        max_age: The largest accepted difference between the unsigned timestamp and now, in seconds
             (see `parse`).
-        lease: Seconds after which the claim of a process that died runs out; more than the 25 s
-            that a handler has.
+        lease: Seconds until the claim of a dead process ends; more than the 25 s of a handler.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
 
     Raises:
-        ConfigurationError: The settings cannot work.
+        ConfigurationError: A setting is invalid.
 
     Source: reference/webhooks-events.
     """
@@ -66,14 +62,14 @@ class Receiver(BaseReceiver):
         return Threads()
 
     async def receive(self, body: bytes, headers: Headers) -> int:
-        """Handle one webhook and return the HTTP status that answers it.
+        """Handle one webhook and return the HTTP status of the response.
 
         Args:
             body: The raw body.
             headers: The headers, as a mapping or as pairs; their names may be in any case.
 
         Raises:
-            InvalidArgumentError: The body is not bytes, or the headers cannot be any.
+            InvalidArgumentError: The body is not bytes, or the headers are invalid.
         """
         headers = signatures.concealed_headers(headers)
         opened = self._opened(body, headers)
@@ -85,53 +81,43 @@ class Receiver(BaseReceiver):
         )
 
     async def _in_loop(self, event: Event, handler: Handler) -> int:
-        """Claim an event, await its handler and record it as done; returns the status that answers
-        it.
-        """
-        began, holder = time.monotonic(), new_holder()
+        """Run the steps of a delivery: the handler in this task, the others in threads."""
+        began = time.monotonic()
+        steps = self._delivery(event, began, _is_cancelled)
         try:
-            status = await self._threads.write(self._claim, event, holder)
-        except asyncio.CancelledError:  # the event may be claimed by now
-            await self._threads.write(self._give_up, event, holder)
-            raise
-        except Exception as error:  # noqa: BLE001 (logged: the ledger's)
-            return failed(event, error)
-        if status is not None:
-            return status
-        try:
-            async with asyncio.timeout(max(began + WITHIN - time.monotonic(), 0)):
-                await asyncio.sleep(
-                    0
-                )  # a delivery that is cancelled or late by now does not begin its handler
-                result = handler(event)
-                check_result(await result if inspect.isawaitable(result) else result)
-        except BaseException as error:
-            await self._threads.write(self._give_up, event, holder)
-            if isinstance(error, Exception) or _is_stray(error):
-                return failed(event, error)
-            raise
-        return await self._threads.write(self._settle, event, began)
+            step = next(steps)
+            while True:
+                result: object = None
+                try:
+                    if step == "handle":
+                        await _handle(event, handler, began + WITHIN)
+                    else:
+                        result = await self._threads.write(step)
+                except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            return int(end.value)
 
     async def _in_thread(self, event: Event, handler: Handler) -> int:
-        """Claim an event, run its plain handler and record it as done, all in one thread; returns
-        the status that answers it.
-        """
-        serve = functools.partial(self._serve, event, functools.partial(_run, handler))
-        answer = await self._threads.handle(serve, WITHIN + SPARE)
-        if isinstance(answer, bool):
+        """Run the steps of a delivery in one thread."""
+        deliver = functools.partial(self._deliver, event, functools.partial(_run, handler))
+        status = await self._threads.handle(deliver, WITHIN + SPARE)
+        if isinstance(status, bool):
             state = (
                 "is still running in its thread, and is recorded when it ends"
-                if answer
+                if status
                 else "found no free thread in time"
             )
             log.warning(
-                "%s: the handler of the event %s %s; the event will come again",
+                "%s: the handler of the event %s %s; the event will be delivered again",
                 event.event,
                 printable(event.id),
                 state,
             )
             return HELD
-        return answer
+        return status
 
     # --- in a web framework ---
 
@@ -143,16 +129,17 @@ class Receiver(BaseReceiver):
 
     @property
     def starlette(self) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint of Starlette or FastAPI: `Route("/webhooks", receiver.starlette,
-        methods=["POST"])`, `app.post("/webhooks")(receiver.starlette)`.
+        """Endpoint of Starlette or FastAPI.
+
+        `Route("/webhooks", receiver.starlette, methods=["POST"])`, or
+        `app.post("/webhooks")(receiver.starlette)`.
         """
         try:
             from starlette.requests import Request
             from starlette.responses import Response
-        except (
-            ModuleNotFoundError
-        ) as error:  # an AttributeError, since `hasattr` and mocks read properties
-            raise AttributeError(f"receiver.starlette needs Starlette: {error}") from error
+        except ModuleNotFoundError as error:
+            # An AttributeError, since `hasattr` and mocks read properties.
+            raise AttributeError(f"receiver.starlette requires Starlette: {error}") from error
 
         async def webhook(request: Request) -> Response:
             return Response(status_code=await self.receive(await request.body(), request.headers))
@@ -163,7 +150,7 @@ class Receiver(BaseReceiver):
 
 
 def _run(handler: Handler, event: Event) -> None:
-    """Call a handler in this thread; an awaitable that it returns is awaited in the event loop."""
+    """Call a handler in this thread, and await an awaitable result in the event loop."""
     result = handler(event)
     check_result(from_thread.run(_within, result) if inspect.isawaitable(result) else result)
 
@@ -173,7 +160,15 @@ async def _within(awaitable: Awaitable[object]) -> object:
         return await awaitable
 
 
-def _is_stray(error: BaseException) -> bool:
-    """Return whether an error is a cancellation that nobody has requested of this task."""
+async def _handle(event: Event, handler: Handler, until: float) -> None:
+    """Await a handler, until a time of `time.monotonic` at the latest."""
+    async with asyncio.timeout(max(until - time.monotonic(), 0)):
+        await asyncio.sleep(0)  # a cancelled or late delivery does not start its handler
+        result = handler(event)
+        check_result(await result if inspect.isawaitable(result) else result)
+
+
+def _is_cancelled() -> bool:
+    """Return whether the cancellation of the current task was requested."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()
+    return task is None or task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: made, and compared in constant time."""
+"""Signatures of webhooks, compared in constant time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paychainhq.errors import ConfigurationError, InvalidArgumentError, WebhookV
 
 
 class HasItems(Protocol):
-    """A mapping of header names to values: a dict, or the headers of any web framework."""
+    """Mapping of header names to values: a dict, or the headers of any web framework."""
 
     def items(self) -> Iterable[tuple[str, str]]: ...
 
@@ -27,16 +27,15 @@ Headers = HasItems | Iterable[tuple[str, str]]
 
 _HEX_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
-_ADVICE = "; a file, a variable or a form may have added that: pass the secret alone"
+_ADVICE = "; a file, a variable or a form may have added it: pass the secret alone"
 
 
 def checked_secrets(secrets: str | Sequence[str]) -> tuple[Secret, ...]:
-    """Return one secret, or several (the new and the old one during a rotation), each held such
-    that no frame shows it.
+    """Return one secret, or several (during a rotation), concealed.
 
     Raises:
-        ConfigurationError: There is none, or one that is empty, is no text, or has characters
-            around it that no secret has.
+        ConfigurationError: There is none, or one is empty, not text, or has characters around it
+            that do not belong to a secret.
     """
     secrets = masked = conceal(secrets)
     given: tuple[Secret, ...] = tuple(masked) if isinstance(masked, list) else (masked,)
@@ -57,32 +56,29 @@ def _check_secret(secret: Secret) -> None:
         )
     if not secret.isprintable():
         raise InvalidArgumentError(
-            "a webhook secret holds a character that does not print, such as a byte order "
-            f"mark{_ADVICE}",
+            f"a webhook secret has an unprintable character, such as a byte order mark{_ADVICE}",
             argument="secrets",
         )
     if len(secret) > 1 and secret[0] in _QUOTES and secret[-1] in _QUOTES:
-        raise InvalidArgumentError(
-            f"a webhook secret stands in quotes{_ADVICE}", argument="secrets"
-        )
+        raise InvalidArgumentError(f"a webhook secret is in quotes{_ADVICE}", argument="secrets")
 
 
 def checked_bearer(bearer: object) -> str | None:
-    """Hold a token, so that no frame shows it; one that no header can hold would never be met."""
+    """Return a bearer token, concealed and valid in a header."""
     bearer = conceal(bearer)
     return None if bearer is None else header_value("bearer", bearer)
 
 
 def checked_body(body: bytes, headers: ConcealedHeaders | None = None) -> bytes:
-    """Return a raw body; parsed and written again, it would not be the bytes that were signed.
+    """Return the raw body of a webhook.
 
     Args:
         body: The body.
-        headers: The headers that came with it, which may prove that it is not the whole of it.
+        headers: The headers, whose Content-Length may prove that the body is missing.
 
     Raises:
-        InvalidArgumentError: The body is not bytes.
-        WebhookVerificationError: The body is empty, and its headers give it a length.
+        InvalidArgumentError: The body is not bytes: the signature covers the raw bytes.
+        WebhookVerificationError: The body is empty, and its Content-Length is not 0.
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise InvalidArgumentError(
@@ -93,7 +89,7 @@ def checked_body(body: bytes, headers: ConcealedHeaders | None = None) -> bytes:
     for length in [value for name, value in headers or () if str(name).lower() == "content-length"]:
         if not body and str(length).strip("0 "):
             raise WebhookVerificationError(
-                "the body is empty, and its Content-Length is not 0: something, such as a "
+                "the body is empty, but its Content-Length is not 0: other code, such as a "
                 "middleware, has read it before"
             )
     return bytes(body)
@@ -105,8 +101,9 @@ def signature(secret: str, message: bytes) -> str:
 
 
 def verify(secrets: Sequence[Secret], message: bytes, given: str) -> None:
-    """Raise `WebhookVerificationError` unless one of the secrets gives this signature; all are
-    tried, whichever fits.
+    """Raise `WebhookVerificationError` unless one of the secrets yields this signature.
+
+    All secrets are tried, so that the time does not depend on the valid one.
     """
     if not _HEX_SHA256.fullmatch(given):
         raise WebhookVerificationError("the signature is not 64 hexadecimal digits")
@@ -114,19 +111,19 @@ def verify(secrets: Sequence[Secret], message: bytes, given: str) -> None:
         [hmac.compare_digest(signature(secret, message), given.lower()) for secret in secrets]
     ):
         raise WebhookVerificationError(
-            "the signature is not that of this body: another secret, or another body"
+            "the signature does not match: another secret, or another body"
         )
 
 
 class ConcealedHeaders(list[tuple[str, str]]):
-    """Headers that no frame shows."""
+    """Concealed headers."""
 
     def items(self) -> ConcealedHeaders:
         return self
 
 
 def concealed_headers(headers: Headers) -> ConcealedHeaders:
-    """Return a copy of headers that no frame shows: one may be a token.
+    """Return a concealed copy of headers, which may hold a token.
 
     Raises:
         InvalidArgumentError: The headers are neither a mapping nor pairs.
@@ -135,7 +132,7 @@ def concealed_headers(headers: Headers) -> ConcealedHeaders:
         pairs: Any = getattr(headers, "items", lambda: headers)()
         return ConcealedHeaders(_pair(name, value) for name, value in pairs)
     except (TypeError, ValueError):
-        pass  # the error may show a header
+        pass  # the error may contain a header
     raise InvalidArgumentError(
         "headers must be the headers of the request, as a mapping or as pairs, not "
         f"{type(headers).__name__}",
@@ -144,20 +141,20 @@ def concealed_headers(headers: Headers) -> ConcealedHeaders:
 
 
 def _pair(name: Any, value: Any) -> tuple[str, str]:
-    """Hold a header; a pair of bytes is one of an ASGI scope."""
+    """Return a concealed header; a pair of bytes is from an ASGI scope."""
     if isinstance(name, bytes) and isinstance(value, bytes):
         return conceal(name.decode("latin-1")), conceal(value.decode("latin-1"))
     return conceal(name), conceal(value)
 
 
 def header(headers: ConcealedHeaders, name: str) -> str:
-    """Return a header, whatever case its name is in; there must be one, and one only."""
+    """Return the value of a header that must occur once, with its name in any case."""
     found = [
         value for key, value in headers if isinstance(key, str) and key.lower() == name.lower()
     ]
     if len(found) != 1:
         raise WebhookVerificationError(
-            f"the header {name} is missing" if not found else f"the header {name} is there twice"
+            f"the header {name} is missing" if not found else f"the header {name} occurs twice"
         )
     if not isinstance(found[0], str):
         raise WebhookVerificationError(f"the header {name} is not text")
@@ -165,8 +162,6 @@ def header(headers: ConcealedHeaders, name: str) -> str:
 
 
 def check_age(seconds: float, max_age: float) -> None:
-    """Raise `WebhookVerificationError` unless a time, in seconds since 1970, is less than `max_age`
-    away, either way.
-    """
+    """Raise `WebhookVerificationError` if a time, in seconds since 1970, is too far from now."""
     if not math.isfinite(seconds) or abs(time.time() - seconds) > max_age:
         raise WebhookVerificationError(f"the timestamp is not within {max_age:g} seconds of now")

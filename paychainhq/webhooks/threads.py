@@ -1,4 +1,4 @@
-"""Threads of an async receiver: work that a cancellation prevents or awaits, and never abandons."""
+"""Threads of an async receiver: a cancellation prevents or awaits their work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WRITES = 4
 
 
 class Threads:
-    """The threads of one receiver, with limits of their own in each event loop.
+    """Threads of one receiver, with separate limits in each event loop.
 
-    Handlers that block delay neither the ledger's writes nor the default threads of asyncio and
-    anyio, in which names are resolved and applications work.
+    A blocking handler delays neither the ledger's writes nor the default threads of asyncio and
+    anyio, which resolve host names and run applications.
     """
 
     def __init__(self) -> None:
@@ -39,59 +39,57 @@ class Threads:
             return limits
 
     async def write(self, call: Callable[..., T], *args: object) -> T:
-        """Return the result of a call to the ledger; a cancellation is raised after the call has
-        ended, never before.
-        """
+        """Return the result of a call to the ledger. A cancellation waits for the call."""
         work = asyncio.ensure_future(to_thread.run_sync(call, *args, limiter=self._limiters()[1]))
         await _ended(work, math.inf)
         return work.result()
 
     async def handle(self, call: Callable[[], T], within: float) -> T | bool:
-        """Return the result of a call that runs a handler, or whether the call still runs after
-        `within` seconds.
+        """Return the result of a call of a handler.
 
-        A cancellation, or the end of the time, prevents a call that no thread has begun (False). A
-        call that has begun runs to its end: a cancellation waits for it, for the same time.
+        A cancellation, or the end of the time, prevents a call that has not started. A cancellation
+        waits for a call that has started, until the same time.
+
+        Args:
+            call: The call.
+            within: The time in seconds.
+
+        Returns:
+            The result; True if the call is still running after `within` seconds, False if it was
+            prevented.
         """
         until = asyncio.get_running_loop().time() + within
-        turn: Future[None] = (
-            Future()
-        )  # its state decides, for all threads, between the call and a cancellation
+        # Its state decides atomically between the start of the call and a cancellation.
+        start: Future[None] = Future()
 
         def begin() -> T | bool:
-            return turn.set_running_or_notify_cancel() and call()
+            return start.set_running_or_notify_cancel() and call()
 
         work = asyncio.ensure_future(to_thread.run_sync(begin, limiter=self._limiters()[0]))
         try:
             await asyncio.wait([work], timeout=within)
         except asyncio.CancelledError:
-            if turn.cancel():
+            if start.cancel():
                 work.cancel()
             else:
                 await _ended(work, until)
             raise
         if work.done():
             return work.result()
-        return not (turn.cancel() and work.cancel())
+        return not (start.cancel() and work.cancel())
 
 
 async def _ended(work: asyncio.Task[T], until: float) -> None:
-    """Wait for the end of a task, or until a time of the event loop, whoever cancels; then raise
-    the cancellation.
-    """
+    """Wait for a task, until a time of the event loop at the latest, then raise a cancellation."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
-    with CancelScope(
-        shield=True
-        # a scope of anyio cancels at each turn of the loop: without the shield, this loop would
-        # spin
-    ):
+    # A scope of anyio cancels in each iteration of the event loop: without the shield, this loop
+    # would spin.
+    with CancelScope(shield=True):
         while not work.done() and (left := until - loop.time()) > 0:
             try:
                 await asyncio.wait([work], timeout=None if left == math.inf else left)
-            except (
-                asyncio.CancelledError
-            ) as error:  # a cancellation by `Task.cancel` comes once, and passes the shield
+            except asyncio.CancelledError as error:  # of `Task.cancel`, which the shield lets pass
                 cancelled = error
     if cancelled is not None:
         if work.done() and not work.cancelled():

@@ -76,8 +76,7 @@ class Billing:
     def invoices(
         self, status: str | None = None, limit: int | None = None, offset: int | None = None
     ) -> Page[BillingInvoice]:
-        """List the past and present billing invoices of the business; iterating over the page goes
-        on through all later ones.
+        """List the billing invoices of the business; a page iterates over all later ones too.
 
         These are not the invoices that the business sends to its customers. The response holds no
         total: an empty page is the end.

@@ -34,8 +34,7 @@ class Businesses:
         return complete(self._async.get(business_id)).result()
 
     def lookup(self, id_or_alias: str) -> Business:
-        """Find a business by its id or its billing alias; return only its id, alias, name and
-        status.
+        """Return the id, alias, name and status of a business by its id or billing alias.
 
         Args:
             id_or_alias: The id, or an alias such as `"bill_acme_001"`.
@@ -50,8 +49,7 @@ class Businesses:
     def payment_methods(
         self, include_inactive: bool | None = None, *, business_id: str | None = None
     ) -> Listing[PaymentMethod]:
-        """List the networks and tokens in which this business can be paid, in the environment of
-        its key.
+        """List the networks and tokens that this business accepts, in the environment of its key.
 
         Args:
             include_inactive: Include inactive methods; by default not.
@@ -87,8 +85,9 @@ class Businesses:
         business_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> InvoiceSettings:
-        """Change the default tolerance for underpaid invoices; the smaller of the two bounds
-        applies.
+        """Change the default tolerance for underpaid invoices.
+
+        The smaller of the two bounds applies.
 
         Args:
             invoice_underpayment_tolerance_bps: The share of the amount that may be missing, in

@@ -99,41 +99,39 @@ class Invoices:
         progress: Callable[[Progress], None] | None = None,
         business_id: str | None = None,
     ) -> Stream[Outcome[InvoiceRequest, Invoice]]:
-        """Create one invoice for each request, and give an outcome for each, in the order in which
-        they are known.
+        """Create one invoice for each request, and yield each outcome as soon as it is known.
 
-        Each request names itself by its `reference`, from which its idempotency key is derived: a
-        job that is run again asks for the same invoices. A failure is an outcome like any other and
-        does not stop the rest. A transient failure is no outcome: the request is sent again under
-        the same key. One that fails again and again while others succeed is set aside until the
-        end. Where nothing succeeds, intake pauses until the server answers again. With a ledger,
-        what is finished is answered from there, and what is too old to be sent again is an
-        `OutcomeUnknownError`.
+        The idempotency key of a request is derived from its `reference`, so that a repeated job
+        returns the same invoices. An error is an outcome, and does not stop the job. A request with
+        a transient failure is sent again under the same key. A request that fails repeatedly while
+        others succeed is set aside until the end. If no request succeeds, the intake pauses until
+        one does. With a ledger, finished requests are not sent again, and an unfinished one that is
+        too old to be sent again ends with `OutcomeUnknownError`.
 
         Args:
-            requests: `InvoiceRequest`s, or mappings with the same names; any iterable, read in this
-                thread as it is needed.
-            ledger: Where each request is recorded before it is sent, so that a job that died goes
-                on where it was; by default the client's own (`idempotency`), or none. It stays
-                yours to close.
-            concurrency: How many requests are under way at once; `"auto"` finds out how many pay,
-                up to `max_connections`.
-            give_up_after: Seconds without any success after which the rest end with the error that
-                they met.
-            progress: Called about once a second, and at the end. If it raises, nothing more is
-                begun, and its exception is raised after the outcomes of what was under way.
-            business_id: Whose invoices they are; by default the client's.
+            requests: `InvoiceRequest`s, or mappings with the same names; any iterable, read on
+                demand in this thread.
+            ledger: The ledger that records each request before it is sent, so that an interrupted
+                job can continue; by default the client's own (`idempotency`), or none. The job does
+                not close it.
+            concurrency: The number of concurrent requests; `"auto"` adapts it to the throughput, up
+                to `max_connections`.
+            give_up_after: Seconds without any success after which the remaining requests end with
+                their last errors.
+            progress: Called about once a second, and at the end. If it raises, no further request
+                starts, and its exception is raised after the outcomes of those in progress.
+            business_id: The business; by default the client's.
 
         Returns:
             A stream of `Outcome`s, which is an iterator and a context manager: closing
-            it, or leaving its block, cancels what is under way.
+            it, or leaving its block, cancels the requests in progress.
 
         Raises:
-            LedgerError: The ledger cannot be written: the job ends. Nothing that was recorded is
-                lost; run it again.
-            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is no good:
-            the job ends with the first
-                such error, after the outcomes of what was under way.
+            LedgerError: The ledger is not writable, and the job ends. Recorded entries are not
+                lost: run the job again.
+            AuthenticationError, PermissionDeniedError, MissingCredentialError: The key is invalid
+                or missing, and the job ends with the first such error, after the outcomes of the
+                requests in progress.
 
         Source: seed 002, "Create invoice".
         """
@@ -159,8 +157,7 @@ class Invoices:
         *,
         business_id: str | None = None,
     ) -> Page[Invoice]:
-        """List the invoices of the business; iterating over the page goes on through all later
-        ones.
+        """List the invoices of the business; a page iterates over all later ones too.
 
         An expired invoice can stay raw `pending` for a while: `invoice.effective_status()` takes
         `expires_at` into account.
@@ -248,20 +245,19 @@ class Invoices:
     def wait(
         self, invoice_id: str | Invoice, *, timeout: float = 3600.0, interval: float = 5.0
     ) -> Invoice:
-        """Wait until an invoice has come to its end, and return it.
+        """Return an invoice once its status is terminal.
 
         Args:
-            invoice_id: The invoice's id, or the invoice itself: then its `expires_at` is known,
-                which a single read does not give.
+            invoice_id: The invoice's id, or the invoice itself, which has an `expires_at`, unlike a
+                single read.
             timeout: Seconds to wait.
             interval: Seconds between two reads.
 
         Returns:
-            The invoice, once its status is terminal, or once it has expired by the server's own
-            clock.
+            The invoice. Its status is terminal, or it has expired by the server's clock.
 
         Raises:
-            WaitTimeoutError: It did not come to its end in time; `.invoice` is as it was last seen.
+            WaitTimeoutError: The status is not terminal in time; `.invoice` is the last result.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """
@@ -276,28 +272,27 @@ class Invoices:
         seen: AsyncIterable[str | Invoice] | None = None,
         state: WatchState | None = None,
     ) -> Stream[Change]:
-        """Give each invoice as it is first seen, and then each change of its status, until all have
-        come to their end.
+        """Yield the first status of each invoice and its changes, until all statuses are terminal.
 
-        Many invoices are followed by sweeps of the lists of the open statuses, few by single reads,
-        whichever is fewer requests. A pending invoice that does not change is looked at less and
-        less often, down to one time in twelve intervals, and once more right after its
-        `expires_at`. Without a business id there are no lists: each invoice is read.
+        A round reads the lists of the open statuses, or single invoices, whichever takes fewer
+        requests. The interval of a pending invoice without changes grows up to twelve-fold; it is
+        read once more right after its `expires_at`. Without a business id, only single reads are
+        possible.
 
         Args:
-            invoice_ids: Ids, or invoices, whose `expires_at` is then known.
-            interval: Seconds between two looks at an invoice that is young or moving.
-            concurrency: How many requests are under way at once.
-            seen: Ids of invoices that something else has seen change, such as webhooks:
-                they are looked at at once. It is read in the background thread.
-            state: What an earlier watch knew, to go on from there (with no ids, or with further
-                ones), or a new `WatchState`, to take tokens of while this one runs.
+            invoice_ids: Ids, or invoices, which have an `expires_at`.
+            interval: Seconds between two reads of an invoice that is new or has changed.
+            concurrency: The number of concurrent requests.
+            seen: Ids of invoices that may have changed, from another source such as webhooks:
+                these are read at once. The iterable is read in the background thread.
+            state: The state of an earlier watch, to continue it (with further ids or none), or a
+                new `WatchState`, whose tokens can be stored while the watch runs.
 
         Returns:
             A stream of `Change`s, which is an iterator and a context manager; closing
-            it leaves nothing under way. An id that does not exist, or an invoice that cannot be
-            decoded, is a change with an `error`. A change of an invoice that is still open may
-            carry the invoice as the list shows it, with fewer fields.
+            it ends all requests in progress. An unknown id, or an invoice that cannot be decoded,
+            is a change with an `error`. A change of an open invoice may have only the fields of the
+            list.
 
         Source: seed 002, "Get business invoice", "List invoices".
         """

@@ -11,9 +11,7 @@ from paychainhq_sync._engine import complete
 
 
 class Tokens:
-    """Tokens that the business can use. Unlike other reference data, they require the standard
-    key.
-    """
+    """Tokens that the business can use. They require the standard key."""
 
     __slots__ = ("_async",)
 

@@ -11,8 +11,9 @@ from paychainhq_sync._engine import complete
 
 
 class Withdrawals:
-    """Quotes for withdrawals. No document shows how to make a withdrawal, so there is no method for
-    it (use `pay.request`).
+    """Quotes for withdrawals.
+
+    No document shows how to make a withdrawal, so there is no method for it (use `pay.request`).
     """
 
     __slots__ = ("_async",)

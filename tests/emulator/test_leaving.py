@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from paychainhq.emulator import Emulator
-from paychainhq.emulator.outbox import Outbox, add_endpoint
+from paychainhq.emulator.endpoints import add_endpoint
+from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.state import State
 
 

@@ -134,7 +134,7 @@ def test_a_stopped_emulator_can_run_again() -> None:
         with emulator:
             assert Api(emulator).count() == 1
             Api(emulator).create()
-            with pytest.raises(RuntimeError, match="running already"):
+            with pytest.raises(RuntimeError, match="already running"):
                 emulator.__enter__()
 
 

@@ -237,7 +237,7 @@ def test_an_effect_without_its_stored_response_is_rolled_back(
         raise OSError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(idempotency_module, "remember", fail)
+        broken.setattr(idempotency_module, "store_reply", fail)
         assert api("POST", INVOICES, ORDER, key="k").status == 500
     assert api.count() == 1
     assert api("POST", INVOICES, ORDER, key="k").status == 200

@@ -185,7 +185,7 @@ def test_failed_webhooks_are_delivered_again_on_the_schedule(
     emulator.pay("inv_123")
     for attempt, wait in enumerate([MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR], start=1):
         (delivery,) = settled(emulator, attempted(attempt))
-        assert delivery.failure_reason == "the endpoint answered 500"
+        assert delivery.failure_reason == "the endpoint returned 500"
         emulator.advance(wait - 2)
         assert len(endpoint.received) == attempt
         emulator.advance(2)
@@ -221,7 +221,7 @@ def test_redirects_are_failures(emulator: Emulator, endpoint: Endpoint) -> None:
     emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
     (delivery,) = settled(emulator, statuses("retrying"))
-    assert delivery.failure_reason == "the endpoint answered 307"
+    assert delivery.failure_reason == "the endpoint returned 307"
     assert len(endpoint.received) == 1
     emulator.advance(MINUTE)
     (delivery,) = settled(emulator, statuses("delivered"))

@@ -536,7 +536,7 @@ async def test_failed_webhooks_are_delivered_again(
     assert (delivery.status, delivery.attempts, delivery.failure_reason) == (
         "failed",
         7,
-        "the endpoint answered 500",
+        "the endpoint returned 500",
     )
     sent = [event.timestamp for event in endpoint.events]
     assert sent == sorted(set(sent))

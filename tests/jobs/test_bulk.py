@@ -33,7 +33,7 @@ from paychainhq import (
 )
 from paychainhq._core.idempotency import key_for_reference
 from paychainhq._http.messages import Next
-from paychainhq._jobs import bulk, retry_queue
+from paychainhq._jobs import retry_queue
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq.emulator import Emulator
 from paychainhq.middleware import throttle
@@ -67,8 +67,8 @@ async def outcomes_of(pay: PayChainHQ, given: Any, **options: Any) -> list[Invoi
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probe an absent server every few milliseconds."""
-    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
-    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PROBE_DELAY", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PROBE_DELAY", 0.005)
     monkeypatch.setattr(throttle, "_PAUSE", 0.005)
 
 
@@ -435,7 +435,7 @@ async def test_progress_is_reported_and_adds_up(
     paychain_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an interval the callback is called after each outcome, the last time at the end."""
-    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
     told: list[Progress] = []
     wanted: list[Any] = [*requests(9), {"amount": "5"}]
     async with client(paychain_emulator.url) as pay:

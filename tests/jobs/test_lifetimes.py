@@ -19,7 +19,6 @@ from paychainhq import (
     Request,
     Response,
 )
-from paychainhq._jobs import bulk
 from tests.support.client import INVOICE, client
 from tests.support.raw_server import RawServer, Recorded, answer
 
@@ -77,7 +76,7 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(
     concurrency: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No new request starts, each sent request has its outcome, then the exception is raised."""
-    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
     outcomes: list[Any] = []
 
     def progress(report: Progress) -> None:

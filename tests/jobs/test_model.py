@@ -114,10 +114,10 @@ def expected(request: InvoiceRequest) -> Expected:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_queue, "_SHORTEST_PAUSE", 0.001)
-    monkeypatch.setattr(retry_queue, "_LONGEST_PAUSE", 0.005)
-    # No request fails for ever here, so none is given up, not for its timeouts either, which usually
-    # count as three failures. It is set aside nevertheless.
+    monkeypatch.setattr(retry_queue, "_SHORTEST_PROBE_DELAY", 0.001)
+    monkeypatch.setattr(retry_queue, "_LONGEST_PROBE_DELAY", 0.005)
+    # No request fails for ever here, so none is given up, not for its timeouts either, which
+    # usually count as three failures. It is set aside nevertheless.
     monkeypatch.setattr(retry_queue, "_ROUNDS", 1000)
     monkeypatch.setattr(retry_queue, "RequestTimeoutError", ())
     monkeypatch.setattr(retry_queue.Repeat, "is_proven", property(lambda self: self.rounds >= 1))

@@ -187,7 +187,7 @@ async def test_an_unfinished_entry_is_not_sent_with_another_credential(ledger: A
         with pytest.raises(ConnectionFailedError):
             await invoice(earlier, idempotency_key="order-7")
         with pytest.raises(
-            OutcomeUnknownError, match="its key belonged to another credential"
+            OutcomeUnknownError, match="does not recognise its key under another credential"
         ) as caught:
             await invoice(rotated, idempotency_key="order-7")
         assert (caught.value.sent, caught.value.idempotency_key) == ("unknown", "order-7")
@@ -306,7 +306,7 @@ async def test_an_entry_with_an_impossible_date(monkeypatch: pytest.MonkeyPatch)
             patch.setattr(time, "time", lambda: 1e15)
             with pytest.raises(ConnectionFailedError):
                 await invoice(pay, idempotency_key="order-7")
-        with pytest.raises(OutcomeUnknownError, match="no calendar"):
+        with pytest.raises(OutcomeUnknownError, match="outside the calendar"):
             await invoice(pay, idempotency_key="order-7")
 
 
@@ -455,7 +455,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_no_ledger_error() -> None:
     assert isinstance(sent, RequestTimeoutError)
     assert isinstance(queued, RequestTimeoutError)
     assert "no response arrived" in str(sent)
-    assert "waited for its turn" in str(queued)
+    assert "waited for a send slot" in str(queued)
     assert (sent.sent, queued.sent) == ("unknown", "no")
 
 

@@ -128,7 +128,7 @@ async def test_listing_entries_does_not_block_writing(
     ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow reader has no lock and no transaction, and yields all entries of its start."""
-    monkeypatch.setattr(rows, "_AT_ONCE", 2)
+    monkeypatch.setattr(rows, "_CHUNK", 2)
     for key in "abcde":
         await record(ledger, key)
     seen = []
@@ -157,7 +157,7 @@ async def test_compacting_removes_old_finished_entries(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only finished entries older than the limit are removed; unfinished ones stay at any age."""
-    monkeypatch.setattr(rows, "_AT_ONCE", 3)
+    monkeypatch.setattr(rows, "_CHUNK", 3)
     ahead = 0.0
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + ahead)
@@ -241,9 +241,9 @@ def of_the_future(path: Path) -> None:
     ("make", "match"),
     [
         (no_sqlite, "another path"),
-        (foreign, "something else"),
+        (foreign, "another program"),
         (of_the_future, "99"),
-        (Path.mkdir, "look at"),
+        (Path.mkdir, "check that"),
         (None, "No such file"),
     ],
 )
@@ -318,12 +318,12 @@ async def test_a_locked_file_is_an_error_and_then_works_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file locked for too long is an error, loses nothing, and the next entry is written."""
-    monkeypatch.setattr(opening, "PATIENCE", 0.05)
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.05)
     with SQLiteLedger(path) as ledger:
         await record(ledger, "a")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another process holds it locked"):
+        with pytest.raises(LedgerError, match="another process has locked it"):
             await ledger.begin(intent("b"))
         other.execute("ROLLBACK")
         other.close()
@@ -337,7 +337,7 @@ async def test_a_full_disk_is_an_error_and_loses_nothing(path: Path) -> None:
         await record(ledger, "a")
         connection = ledger._file._open()
         connection.execute("PRAGMA max_page_count = 1")  # SQLite's own simulation of a full disk
-        with pytest.raises(LedgerError, match="make room") as caught:
+        with pytest.raises(LedgerError, match="free space") as caught:
             for number in range(100):
                 await record(ledger, f"b{number}", Answer(200, None, bytes(100_000)))
         assert caught.value.sent == "no"
@@ -383,7 +383,7 @@ def test_a_file_that_may_not_grow_is_an_error_and_loses_nothing(path: Path) -> N
         check=True,
     )
     *written, error = done.stdout.splitlines()
-    assert "cannot be used" in error
+    assert "is unusable" in error
     assert len(written) > 10
     with SQLiteLedger(path) as ledger:
         kept = states(ledger)

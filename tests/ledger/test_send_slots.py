@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from paychainhq import InvoiceRequest, Progress
-from paychainhq._jobs import bulk
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
 from paychainhq.ledger.send_slots import SendSlots
@@ -125,7 +124,7 @@ async def test_a_job_sends_no_more_at_once_than_its_concurrency(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server has four requests without a response, while six more intents are recorded."""
-    monkeypatch.setattr(bulk, "_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
     told: list[Progress] = []
     under_way = most = 0
     go_on = asyncio.Event()

@@ -70,7 +70,7 @@ async def test_a_ledger_that_fails(tmp_path: Path) -> None:
                         )
                         == []
                     )
-    assert any("could not be recorded" in text for text in said)
+    assert any("was not recorded" in text for text in said)
     assert shown("\n".join(said)) == []
 
 

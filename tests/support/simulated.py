@@ -14,7 +14,7 @@ from paychainhq._caller import Caller
 from paychainhq._core.credentials import Credentials
 from paychainhq.codec import parse
 from paychainhq.ledger.base import Ledger
-from paychainhq.ledger.record import LedgerRecord, Seals
+from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 
 Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
 KINDS: tuple[Kind, ...] = (
@@ -72,7 +72,9 @@ class Server:
         factory=lambda: SimpleNamespace(max_connections=64, name="simulated")
     )
     credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
-    seals: Any = attrs.field(factory=lambda: Seals(Credentials(api_key="simulated")))
+    fingerprints: Any = attrs.field(
+        factory=lambda: CredentialFingerprints(Credentials(api_key="simulated"))
+    )
 
     def caller(
         self, ledger: Ledger | None = None, attempts: int = 6, timeout: float = 60.0

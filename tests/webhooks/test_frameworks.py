@@ -346,7 +346,7 @@ def test_a_receiver_without_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hasattr(receiver, "starlette")
     monkeypatch.setitem(sys.modules, "starlette.requests", None)
     assert not hasattr(receiver, "starlette")
-    with pytest.raises(AttributeError, match="needs Starlette"):
+    with pytest.raises(AttributeError, match="requires Starlette"):
         receiver.starlette
 
 

@@ -218,7 +218,7 @@ async def test_a_generator_that_is_returned_is_a_failure(
     assert blocking.receive(BODY, signed(BODY)) == 500
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [str(error) for error in errors] == [
-        "the handler returned a generator, which runs nothing"
+        "the handler returned a generator, so that its code did not run"
     ] * 2
 
 

@@ -11,8 +11,8 @@ from paychainhq.emulator.errors import RefusedError
 from paychainhq.emulator.gateway.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply
-from paychainhq.emulator.request_context import BROKEN, Exchange, dump
-from paychainhq.emulator.seed import digest
+from paychainhq.emulator.keys import digest
+from paychainhq.emulator.request_context import BROKEN, RequestContext, dump
 from paychainhq.emulator.state import State
 from paychainhq.emulator.validation import check_body
 from paychainhq.gateway.credentials import EVERY_SCOPE, SCOPES
@@ -21,19 +21,20 @@ from paychainhq.gateway.credentials import EVERY_SCOPE, SCOPES
 _PUBLIC = "payments.methods"
 
 
-def operate(exchange: Exchange) -> Reply:
-    """Execute an operation in one transaction. Assumption: creations answer 201, all other
-    operations 200.
+def dispatch(context: RequestContext) -> Reply:
+    """Execute an operation in one transaction.
+
+    Assumption: creations return 201, all other operations 200.
     """
-    if exchange.route is None:
+    if context.route is None:
         raise RefusedError(404, "NOT_FOUND", "Not found.")
-    operation, values = exchange.route
-    with exchange.state.transaction():
+    operation, values = context.route
+    with context.state.transaction():
         if operation.name != _PUBLIC:
-            _authorize(exchange.state, operation, exchange.request.headers)
-        if exchange.body is BROKEN:
+            _authorize(context.state, operation, context.request.headers)
+        if context.body is BROKEN:
             raise RefusedError(400, "BAD_REQUEST", "The body is not JSON.")
-        call = Call(exchange.state, values, {}, check_body(operation.body, exchange.body))
+        call = Call(context.state, values, {}, check_body(operation.body, context.body))
         return Reply(
             201 if operation.method == "POST" else 200,
             dump({"data": HANDLERS[operation.name](call)}),

@@ -10,12 +10,12 @@ from datetime import datetime
 from urllib.parse import quote
 from uuid import uuid4
 
+from paychainhq.emulator.catalog import GATEWAY_CURRENCIES
+from paychainhq.emulator.endpoints import add_endpoint
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.gateway import lifecycle
-from paychainhq.emulator.gateway.tables import CURRENCIES
 from paychainhq.emulator.gateway.views import SYMBOLS, application_json, payment_json, refund_json
 from paychainhq.emulator.handlers.call import Call, Handler
-from paychainhq.emulator.outbox import add_endpoint
 from paychainhq.emulator.state import Row
 from paychainhq.webhooks.signatures import signature
 
@@ -27,8 +27,9 @@ _CHECKOUT = "https://yourdomain.com/checkout"
 
 
 def create_payment(call: Call) -> object:
-    """Create a payment. Assumption: references are not unique, so that a second request is visible
-    as a second payment.
+    """Create a payment.
+
+    Assumption: references are not unique, so that a second request makes a second payment.
     """
     body, now = call.body, call.state.now()
     field = "siteId" if "siteId" in body and "clientId" not in body else "clientId"
@@ -70,8 +71,9 @@ def get_payment(call: Call) -> object:
 
 
 def instructions(call: Call) -> object:
-    """Return the payment instructions. Assumption: no page shows these fields, the providers or the
-    methods.
+    """Return the payment instructions.
+
+    Assumption: no page shows these fields, the providers or the methods.
     """
     payment = _payment(call, call.path["payment_id"])
     address = hashlib.sha256("|".join(call.path.values()).encode()).hexdigest()[:40]
@@ -123,7 +125,7 @@ def create_application(call: Call) -> object:
         name=body["name"],
         url=body.get("url"),
         callback_url=body.get("callbackUrl"),
-        currency_whitelist=json.dumps(body.get("currencyWhitelist", CURRENCIES)),
+        currency_whitelist=json.dumps(body.get("currencyWhitelist", GATEWAY_CURRENCIES)),
         allow_underpay=body.get("allowUnderpay", False),
         allow_overpay=body.get("allowOverpay", True),
         created_at=call.state.now(),

@@ -23,8 +23,9 @@ def find(state: State, payment_id: str) -> Row:
 
 
 def pay(state: State, payment_id: str, amount: int | None) -> str:
-    """Record a payment seen on chain and return its status. Assumption: a payment that is no longer
-    open accepts nothing.
+    """Record a payment seen on chain and return its status.
+
+    Assumption: a payment that is no longer open accepts nothing.
     """
     payment = find(state, payment_id)
     if payment["status"] not in _PAYABLE:

@@ -32,8 +32,9 @@ def money(minor: int, currency: str) -> dict[str, object]:
 
 
 def payment_json(row: Row) -> dict[str, object]:
-    """Return a payment with all fields. Assumption: fields that do not apply yet are null, and a
-    paid payment may be refunded.
+    """Return a payment with all fields.
+
+    Assumption: fields that do not apply yet are null, and a paid payment may be refunded.
     """
     currency, paid = row["currency"], row["status"] in PAID
     return {

@@ -1,5 +1,6 @@
-"""Operations, one function each: takes a `Call`, returns the JSON of the response. Each runs inside
-one transaction.
+"""Operations, one function each: takes a `Call`, returns the JSON of the response.
+
+Each runs inside one transaction.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from paychainhq.emulator.catalog import CONTRACT_POLICY
 from paychainhq.emulator.errors import RefusedError, not_found, refuse_field
 from paychainhq.emulator.handlers.call import Call, new_id
-from paychainhq.emulator.seed import (
+from paychainhq.emulator.keys import (
     CONTRACT_PERMISSIONS,
-    DAY,
     PAYOUT_PERMISSIONS,
     STANDARD_PERMISSIONS,
     digest,
 )
+from paychainhq.emulator.seed import DAY
 from paychainhq.emulator.state import Row, iso
 
 _HIGH_RISK = frozenset({"*", "apiKeys:*", "payments:*", "contracts:*", "contracts:sign"})
@@ -44,8 +44,9 @@ def list_(call: Call) -> object:
 
 
 def create(call: Call) -> object:
-    """Create a standard key. Assumption: permissions default to those of the sample, and unknown
-    permissions are accepted.
+    """Create a standard key.
+
+    Assumption: permissions default to those of the sample, and unknown permissions are accepted.
     """
     permissions = call.body.get("permissions", STANDARD_PERMISSIONS)
     refused = [
@@ -94,8 +95,9 @@ def create_payout(call: Call) -> object:
 
 
 def create_contract(call: Call) -> object:
-    """Create a contract key. Assumption: every action id counts as a published action of the
-    sample's contract.
+    """Create a contract key.
+
+    Assumption: every action id counts as a published action of the sample's contract.
     """
     policy = {"allowedActionIds": call.body["actionIds"], **CONTRACT_POLICY}
     warning = (

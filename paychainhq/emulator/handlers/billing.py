@@ -54,8 +54,10 @@ def plans(call: Call) -> object:
 
 
 def change_subscription(call: Call) -> object:
-    """Request another plan. Assumption: no page shows the response to a downgrade. Here it has no
-    invoice and stays scheduled.
+    """Request another plan.
+
+    Assumption: no page shows the response to a downgrade. Here it has no invoice and stays
+    scheduled.
     """
     business = call.state.get("SELECT * FROM business")
     code, mode = call.body["planCode"], call.body.get("billingMode", "prepaid_monthly")
@@ -123,8 +125,9 @@ def usage(call: Call) -> object:
 
 
 def pay_invoice(call: Call) -> object:
-    """Attach a transaction. Assumption: any transaction suffices, so BILLING_UNDERPAYMENT never
-    occurs.
+    """Attach a transaction.
+
+    Assumption: any transaction suffices, so BILLING_UNDERPAYMENT never occurs.
     """
     body, state = call.body, call.state
     invoice = _find(call)

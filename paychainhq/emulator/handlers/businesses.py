@@ -36,8 +36,9 @@ def invoice_settings(call: Call) -> object:
 
 
 def update_invoice_settings(call: Call) -> object:
-    """Change the settings. Assumption: the response holds the settings, and they apply to invoices
-    created later.
+    """Change the settings.
+
+    Assumption: the response holds the settings, and they apply to invoices created later.
     """
     call.state.run(
         "UPDATE business SET tolerance_bps = coalesce(?, tolerance_bps), tolerance_max_usd = "

@@ -18,8 +18,9 @@ DEFAULT_PAGE = 20
 
 @attrs.frozen
 class Call:
-    """Request that may be executed. Its fields are checked and have their wire names; path ids have
-    the operation's names.
+    """Authorized request with validated fields.
+
+    Fields of the query and the body have their wire names, path ids the operation's names.
     """
 
     state: State
@@ -46,8 +47,9 @@ def new_address(chain: str) -> str:
 
 
 def page_of(call: Call, source: str, *values: Value) -> tuple[list[Row], dict[str, object]]:
-    """Return one page of `source` (SQL from FROM on) and its `pagination`. Assumption: newest rows
-    first.
+    """Return one page of `source` (SQL from FROM on) and its `pagination`.
+
+    Assumption: newest rows first.
     """
     page, limit = (
         call.query.get("page", 1),

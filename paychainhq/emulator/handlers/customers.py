@@ -8,8 +8,10 @@ from paychainhq.emulator.state import Row
 
 
 def create(call: Call) -> object:
-    """Create a customer. Assumption: references are not unique, so a second request without a key
-    makes a second customer.
+    """Create a customer.
+
+    Assumption: references are not unique, so a second request without a key makes a second
+    customer.
     """
     customer_id = new_id("cus")
     call.state.insert(

@@ -1,4 +1,4 @@
-"""Invoices: each operation returns other fields of them, as the samples do."""
+"""Invoices: each operation returns its own selection of fields, as in the samples."""
 
 from __future__ import annotations
 
@@ -107,8 +107,9 @@ def cancel(call: Call) -> object:
 
 
 def update_status(call: Call) -> object:
-    """Set a status. Assumption: the targets are the statuses of the public pages, and there is no
-    other directive.
+    """Set a status.
+
+    Assumption: the targets are the statuses of the public pages, and there is no other directive.
     """
     row = _find(call, call.path["invoice_id"])
     try:
@@ -187,8 +188,9 @@ def _detail(call: Call, row: Row) -> dict[str, object]:
 
 
 def _progress(requested: int, standing: lifecycle.Standing) -> tuple[str, int]:
-    """Return the payer's label and the missing amount. Assumption: only "Paid within tolerance"
-    appears in a sample.
+    """Return the payer's label and the missing amount.
+
+    Assumption: only "Paid within tolerance" appears in a sample.
     """
     missing = requested - standing.paid
     if missing < 0:

@@ -59,8 +59,9 @@ def list_tokens_by_network(call: Call) -> object:
 
 
 def get_token(call: Call) -> object:
-    """Return one token. Assumption: on the first network that has it, since the response holds one
-    network only.
+    """Return one token.
+
+    Assumption: the token on the first network that has it, since the response holds one network.
     """
     symbol = call.path["symbol"]
     for network in NETWORKS.values():

@@ -1,0 +1,41 @@
+"""Progress of a job, as its callback receives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from paychainhq._jobs.requests import Progress
+
+_INTERVAL = 1.0
+
+
+class ProgressCounter:
+    """Counts of outcomes, reported to the caller about once a second.
+
+    Args:
+        progress: The caller's callback, or None.
+    """
+
+    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+        self._progress = progress
+        self._started = self._reported = time.monotonic()
+        self._ok = self._failed = 0
+
+    def __str__(self) -> str:
+        return f"{self._ok} results and {self._failed} errors"
+
+    def add(self, ok: bool, concurrency: int) -> None:
+        """Count an outcome."""
+        self._ok += ok
+        self._failed += not ok
+        if self._progress is not None and time.monotonic() - self._reported >= _INTERVAL:
+            self.report(concurrency)
+
+    def report(self, concurrency: int) -> None:
+        """Call the callback, unless it has raised before."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._reported = time.monotonic()
+            progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))
+            self._progress = progress
