@@ -35,7 +35,7 @@ CLEAN = [
             "paging",
         )
     ),
-    *("paychainhq_sync/gateway/**/*.py", "paychainhq_sync/resources/*.py"),
+    "paychainhq_sync/**/*.py",
     *(f"tests/{name}/*.py" for name in ("emulator", "faults", "gateway")),
     *("tests/[!t]*.py", "tests/test_prose.py"),
 ]
