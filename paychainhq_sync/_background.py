@@ -1,10 +1,9 @@
-"""Background thread and its event loop: one a process, started by the first call, ended with the
-last client.
+"""Background thread with an event loop: one per process, from the first call to the last close.
 
-No lock guards what threads share here. A signal handler may run at any instruction of the main
-thread, and may call, make or close a client: it would wait for ever for a lock that the code below
-it holds. So each change is one step that nothing can interrupt, or is made by the background
-thread, which runs no handlers.
+No lock guards the shared state of this module. A signal handler may run at any instruction of the
+main thread, and may call, create or close a client: it would wait for ever for a lock that the
+interrupted code holds. So each change is atomic, or made by the background thread, which runs no
+signal handlers.
 """
 
 from __future__ import annotations
@@ -25,24 +24,24 @@ from paychainhq.errors import ConfigurationError, ConnectionFailedError, PayChai
 
 T = TypeVar("T")
 
-# Seconds that the thread may take to end.
-_PATIENCE = 1.5
-# Seconds that the calls of closed clients may take to end, before the loop ends under them.
-_REST = 0.25
+# Seconds to wait for the end of the thread.
+_JOIN_TIMEOUT = 1.5
+# Seconds to wait for the calls of closed clients before the loop ends.
+_DRAIN_TIMEOUT = 0.25
 
 _exiting = False
 _of_thread = threading.local()
 
 
 class Engine:
-    """One background thread with its loop; an ended one has a successor.
+    """Background thread with its loop; an ended one has a successor.
 
     Attributes:
-        process: The id of the process that it runs in.
-        thread: The thread, once there is one.
-        loop: Its loop, once that is made.
-        calls: The calls under way. Only the thread itself changes them.
-        over: Whether it takes no more calls.
+        process: The id of its process.
+        thread: The thread, or None before its start.
+        loop: The loop, or None before its creation.
+        calls: The calls in progress. Only the thread itself changes them.
+        over: Whether it accepts no more calls.
     """
 
     def __init__(self) -> None:
@@ -52,55 +51,51 @@ class Engine:
         self.calls: set[Call[Any]] = set()
         self.over = False
         self._end = asyncio.Event()
-        self._handed: deque[Call[Any]] = deque()
-        self._turn = threading.Lock()
+        self._submitted: deque[Call[Any]] = deque()
+        self._starting = threading.Lock()
         self._successor: dict[str, Engine] = {}
 
     # --- for any thread ---
 
     def start(self) -> None:
-        """Start the thread; doing so twice is harmless."""
+        """Start the thread. Starting twice is harmless."""
         if self.thread is None:
-            # `Thread.start` waits for the thread, and holds a lock that the thread needs: a signal
-            # handler must not interrupt it.
+            # `Thread.start` waits for the thread, and holds a lock that the thread requires: a
+            # signal handler must not interrupt it.
             _thread.start_new_thread(self._start_thread, ())
 
-    def hand(self, call: Call[Any]) -> None:
-        """Have the loop begin a call, or cancel one that was given up."""
-        self._handed.append(call)
+    def submit(self, call: Call[Any]) -> None:
+        """Start a call on the loop, or cancel an abandoned one."""
+        self._submitted.append(call)
         if self.loop is not None:
-            with suppress(
-                RuntimeError
-            ):  # the loop is closed: its thread passes on what was handed in
-                self.loop.call_soon_threadsafe(self._take)
+            with suppress(RuntimeError):  # the loop is closed: its thread forwards the call
+                self.loop.call_soon_threadsafe(self._advance_all)
         if self.over:
-            self._pass_on()
+            self._forward_all()
 
     def successor(self) -> Engine:
-        """Return the engine that follows this one; it is the same for all who come at the same
-        time.
-        """
+        """Return the engine that follows this one, the same for concurrent callers."""
         return self._successor.setdefault("engine", Engine())
 
     def latest(self) -> Engine:
-        """Return this engine, or the last of those that followed it."""
+        """Return the last successor of this engine, or the engine itself."""
         engine = self
         while engine._successor:
             engine = engine._successor["engine"]
         return engine
 
     def is_running(self) -> bool:
-        """Return whether it has been started in this process, and takes calls."""
+        """Return whether it was started in this process, and accepts calls."""
         return self.thread is not None and not self.over and self.process == os.getpid()
 
     def is_gone(self) -> bool:
-        """Return whether a call that was begun here can end no more."""
+        """Return whether a call that was started here can no longer end."""
         return self.process != os.getpid() or (
             self.over and (self.thread is None or not self.thread.is_alive())
         )
 
     def end(self) -> None:
-        """Take no more calls, and end the thread."""
+        """Accept no more calls, and end the thread."""
         self.over = True
         if self.loop is not None:
             with suppress(RuntimeError):
@@ -109,28 +104,29 @@ class Engine:
     def join(self) -> None:
         """Wait until the thread has ended."""
         if self.thread is not None:
-            self.thread.join(_PATIENCE)
+            self.thread.join(_JOIN_TIMEOUT)
 
     def _pending(self) -> Iterator[Call[Any]]:
         while True:
             try:
-                yield self._handed.popleft()
+                yield self._submitted.popleft()
             except IndexError:
                 return
 
-    def _pass_on(self) -> None:
+    def _forward_all(self) -> None:
+        """Submit the pending calls to the running engine."""
         for call in self._pending():
             if call.task is None:  # otherwise it ends with its loop
                 try:
                     call.engine = running_engine()
-                    call.engine.hand(call)
+                    call.engine.submit(call)
                 except PayChainError as error:
                     call.refuse(error)
 
-    # --- in threads of its own, which no signal handler interrupts ---
+    # --- in its own threads, which no signal handler interrupts ---
 
     def _start_thread(self) -> None:
-        if not self._turn.acquire(blocking=False):
+        if not self._starting.acquire(blocking=False):
             return
         self.thread = threading.Thread(target=self._main, name="paychainhq-sync", daemon=True)
         try:
@@ -147,38 +143,38 @@ class Engine:
                 self.loop = loop = runner.get_loop()
                 serving = loop.create_task(self._serve())
                 while not serving.done() and not loop.is_closed():
-                    # A SystemExit that a task raised is its outcome, for those who wait for it; the
-                    # others are to go on. A RuntimeError says that something has stopped the loop.
+                    # A SystemExit of a task is its outcome, and must not end other calls. A
+                    # RuntimeError means that other code has stopped the loop.
                     with suppress(SystemExit, KeyboardInterrupt, RuntimeError):
                         loop.run_until_complete(serving)
         except RuntimeError:
-            # At exit the last step, waiting for the threads that resolve names, is refused the
-            # thread that it needs.
+            # At exit, the last step (waiting for the threads that resolve names) cannot start the
+            # thread that it requires.
             if not _exiting:
                 raise
         finally:
             self.over = True
             for call in list(self.calls):
                 call.wake()
-            self._pass_on()
+            self._forward_all()
 
     async def _serve(self) -> None:
-        self._take()
+        self._advance_all()
         if not self.over:
             await self._end.wait()
-        # The calls of closed clients are being cut off: they end by themselves, and say why.
+        # The connections of closed clients are closed, so that their calls end with an error.
         tasks = [call.task for call in self.calls if call.task is not None]
         if tasks and not _exiting:
-            await asyncio.wait(tasks, timeout=_REST)
+            await asyncio.wait(tasks, timeout=_DRAIN_TIMEOUT)
 
-    def _take(self) -> None:
+    def _advance_all(self) -> None:
         if not self.over:
             for call in self._pending():
                 call.advance()
 
 
 _engine = Engine()
-# Not to be finalised in a forked child: the loop's descriptors are shared with the parent.
+# Never finalised in a forked child, which shares the loop's descriptors with the parent.
 _left_behind: list[Engine] = []
 
 
@@ -191,8 +187,8 @@ def running_engine() -> Engine:
             raise ConfigurationError("the interpreter is shutting down")
         if engine.process != os.getpid():
             _left_behind.append(engine)
-        # Another thread may set an older one at the same time: that has ended, and leads here
-        # again.
+        # Another thread may set an older engine at the same time: that one has ended, and its
+        # successor is the same.
         _engine = engine = engine.successor()
     try:
         engine.start()
@@ -202,18 +198,18 @@ def running_engine() -> Engine:
 
 
 def this_engine() -> Engine:
-    """Return the engine whose thread this is."""
+    """Return the engine of the current thread."""
     engine: Engine = _of_thread.engine
     return engine
 
 
 def is_running() -> bool:
-    """Return whether there is an engine that takes calls."""
+    """Return whether an engine accepts calls."""
     return _engine.latest().is_running()
 
 
 def is_exiting() -> bool:
-    """Return whether the interpreter shuts down."""
+    """Return whether the interpreter is shutting down."""
     return _exiting
 
 
@@ -227,14 +223,14 @@ def _not_started(problem: RuntimeError) -> ConfigurationError:
 
 
 class Call(Generic[T]):
-    """Coroutine on its way through the loop's thread.
+    """Call of a coroutine on the background loop.
 
     Attributes:
-        engine: The engine that it was handed to last.
-        task: The task that runs it, once it has begun.
-        given_up: Whether its caller waits no more.
-        refusal: Why it could not begin, or None.
-        ended: Released when the caller is to wait no more.
+        engine: The engine that it was last submitted to.
+        task: The task that runs it, or None before its start.
+        abandoned: Whether its caller no longer waits.
+        refusal: The error that prevented its start, or None.
+        ended: Lock that is released at the end of the call.
     """
 
     def __init__(self, work: Coroutine[Any, Any, T], engine: Engine) -> None:
@@ -242,17 +238,17 @@ class Call(Generic[T]):
         self.context: Context = copy_context()
         self.engine = engine
         self.task: asyncio.Task[T] | None = None
-        self.given_up = False
+        self.abandoned = False
         self.refusal: PayChainError | None = None
         self.ended = threading.Lock()
         self.ended.acquire()
 
     def advance(self) -> None:
-        """Begin, or cancel what was given up; runs in the thread of the engine."""
+        """Start the task, or cancel it if the call is abandoned. Runs in the engine's thread."""
         if self.task is not None:
-            if self.given_up:
+            if self.abandoned:
                 self.task.cancel()
-        elif self.given_up:
+        elif self.abandoned:
             self.refuse(None)
         else:
             assert self.engine.loop is not None
@@ -261,7 +257,7 @@ class Call(Generic[T]):
             self.task.add_done_callback(self._done)
 
     def refuse(self, error: PayChainError | None) -> None:
-        """End without having begun."""
+        """End the call before its start."""
         self.work.close()
         self.refusal = error
         self.wake()
@@ -271,24 +267,24 @@ class Call(Generic[T]):
         self.wake()
 
     def wake(self) -> None:
-        """Let the caller go on."""
-        # At exit only daemon threads can be waiting: they end with the process, and are not to tell
-        # of it in a traceback.
+        """Wake the caller."""
+        # At exit, only daemon threads can be waiting. They end with the process, without a
+        # traceback.
         if not _exiting:
-            with suppress(RuntimeError):  # it was woken before
+            with suppress(RuntimeError):  # already released
                 self.ended.release()
 
     def outcome(self) -> asyncio.Task[T]:
-        """Return the task that has ended, or raise why there is none."""
+        """Return the finished task, or raise the reason that there is none."""
         if self.refusal is not None:
             raise self.refusal
         if self.task is not None and self.task.done() and not self.task.cancelled():
             return self.task
-        # Nobody asked for the cancellation: a caller that gives up does not come here.
+        # A cancellation without a request: the caller of an abandoned call does not read this.
         request = None if self.task is None else self.context.get(current_request)
         if request is None:
             raise ConfigurationError(
-                "this client was closed, or its background thread ended, before the call began"
+                "this client was closed, or its background thread ended, before the call started"
             )
         raise ConnectionFailedError(
             "the client was closed, or its background thread ended, during the call",
@@ -308,5 +304,5 @@ def _at_exit() -> None:
         engine.join()
 
 
-# Registered at import, so that it runs after the exit handlers of those who use this package.
+# Registered at import, so that it runs after the exit handlers of programs.
 atexit.register(_at_exit)

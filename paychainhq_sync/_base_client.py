@@ -1,4 +1,4 @@
-"""What the blocking clients have in common: an end, and that they cannot be pickled."""
+"""Base of the blocking clients: closing, and no pickling."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ C = TypeVar("C", bound=paychainhq._base_client.BaseClient)
 
 
 class BaseClient(Generic[C]):
-    """A blocking client around an async one."""
+    """Blocking client around an async one."""
 
     _async: C
 
     def close(self) -> None:
-        """Close the connections; it may be called twice, and does nothing on a view."""
+        """Close the connections. Closing twice is harmless; a view does nothing."""
         close(self._async)
 
     def __enter__(self) -> Self:

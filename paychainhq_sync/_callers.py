@@ -1,4 +1,4 @@
-"""Check of the thread that calls: a blocking call does harm where an event loop runs."""
+"""Check of the calling thread: a blocking call stops an event loop in its thread."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ _warned: set[tuple[CodeType, int]] = set()
 
 
 def check_caller(background: asyncio.AbstractEventLoop | None) -> None:
-    """Refuse a call from the loop's own thread, and warn of one that blocks a loop of the
-    caller's.
+    """Raise for a call in the background thread, and warn of one that blocks another loop.
+
+    Args:
+        background: The background loop, or None before its creation.
+
+    Raises:
+        ConfigurationError: The call is in the thread of the background loop.
     """
     loop = asyncio._get_running_loop()
     if loop is None:
@@ -29,21 +34,20 @@ def check_caller(background: asyncio.AbstractEventLoop | None) -> None:
         frame, level = frame.f_back, level + 1
     if loop is background:
         raise ConfigurationError(
-            f"this would wait for itself: on the background loop, use paychainhq's {instead}"
+            f"this call would wait for itself: on the background loop, use paychainhq's {instead}"
         )
-    # In a notebook every cell runs under a loop, and blocking it is what is wanted.
+    # In a notebook, every cell runs in a loop, and blocking it is intended.
     site = (frame.f_code, frame.f_lineno)
     if site not in _warned and not hasattr(builtins, "__IPYTHON__"):
         _warned.add(site)
         message = (
-            "paychainhq_sync blocks the event loop that runs in this thread: use "
-            f"paychainhq's {instead}"
+            f"paychainhq_sync blocks the event loop of this thread: use paychainhq's {instead}"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 def _async_name(name: str, method: str) -> str:
-    """Return the code to write instead of a method of this package."""
+    """Return the async code for a method of this package."""
     module, client = name.rpartition(".")[2], "gateway" if ".gateway." in name else "pay"
     if method == "__exit__":
         return "`async with`"

@@ -1,4 +1,4 @@
-"""Calls from blocking threads, which the background loop runs."""
+"""Calls from blocking threads, executed on the background loop."""
 
 from __future__ import annotations
 
@@ -25,33 +25,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds that an interrupted call may take to come to rest.
-_PATIENCE = 1.5
-# Seconds between two checks that the background thread still runs: a forked child that goes on
-# inside a call has none.
-_CHECK = 5.0
+# Seconds to wait for the end of an interrupted call.
+_INTERRUPT_TIMEOUT = 1.5
+# Seconds between two checks of the background thread, which a child that was forked during a call
+# does not have.
+_CHECK_INTERVAL = 5.0
 
 _open: WeakSet[Transport] = WeakSet()
 
 
 def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Run a coroutine on the background loop, and return its task once it has ended.
+    """Run a coroutine on the background loop, and return its finished task.
 
-    The caller asks that for its `.result()`: so an error is raised in the caller's own line, and
-    not in here.
+    The caller reads its `.result()`, so that an error is raised in the caller's line.
 
     Raises:
-        ConfigurationError: The call came from the background loop's own thread, or while the
-            interpreter shuts down.
-        ConnectionFailedError: The call was cut off, by nobody's cancellation.
+        ConfigurationError: The call is in the background thread, or at interpreter shutdown.
+        ConnectionFailedError: The background thread ended during the call.
     """
     call: Call[T] | None = None
     try:
         engine = running_engine()
         check_caller(engine.loop)
         call = Call(work, engine)
-        engine.hand(call)
-        while not call.ended.acquire(timeout=_CHECK):
+        engine.submit(call)
+        while not call.ended.acquire(timeout=_CHECK_INTERVAL):
             if call.engine.is_gone() and not is_exiting():
                 break
     except BaseException as interruption:
@@ -64,9 +62,7 @@ def complete(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 def dispose(work: Coroutine[Any, Any, None]) -> None:
-    """Run what ends an iteration, and wait for it; where no loop runs any more, everything has
-    ended with it.
-    """
+    """Run the coroutine that ends an iteration. Without a running loop, it has already ended."""
     if is_running():
         complete(work).result()
     else:
@@ -74,22 +70,18 @@ def dispose(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _interrupt(call: Call[Any], interruption: BaseException) -> None:
-    """Cancel what is under way, wait until it has come to rest, and note on the exception what it
-    was.
-    """
-    call.given_up = True
+    """Cancel a call, wait for its end, and add a note about its request to the exception."""
+    call.abandoned = True
     if not call.engine.is_gone() and not (call.task is not None and call.task.done()):
-        call.engine.hand(call)
-        call.ended.acquire(timeout=_PATIENCE)
+        call.engine.submit(call)
+        call.ended.acquire(timeout=_INTERRUPT_TIMEOUT)
     request = call.context.get(current_request)
     if request is None:
         return
     interruption.idempotency_key = request.idempotency_key  # type: ignore[attr-defined]
-    note = f"{request.operation.name} was under way (sent: {request.sent})"
+    note = f"{request.operation.name} was in progress (sent: {request.sent})"
     if request.idempotency_key is not None:
-        note += (
-            f"; to ask for the same thing again, use idempotency_key={request.idempotency_key!r}"
-        )
+        note += f"; to repeat the request, use idempotency_key={request.idempotency_key!r}"
     interruption.add_note(note)
 
 
@@ -97,7 +89,7 @@ def _interrupt(call: Call[Any], interruption: BaseException) -> None:
 
 
 def opened(client: BaseClient) -> None:
-    """Count a client: the thread ends when the last one is closed."""
+    """Register a client. The thread ends with the last one."""
     _open.add(client._caller.transport)
 
 
@@ -111,11 +103,11 @@ def close(client: BaseClient) -> None:
 
 
 async def _close(client: BaseClient) -> Engine | None:
-    """Close a client, and return the engine that ends with it, if it was the last one."""
+    """Close a client, and return the engine that ends with it, or None."""
     await client.close()
     _open.discard(client._caller.transport)
-    # Decided in the thread of the engine: a client that is counted after this makes its first call
-    # on the successor.
+    # Decided in the engine's thread: a client that is registered later makes its first call on the
+    # successor.
     if _open:
         return None
     engine = this_engine()

@@ -1,4 +1,4 @@
-"""Iteration in a blocking thread over what the background loop produces."""
+"""Iteration in a blocking thread over the items of the background loop."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from paychainhq_sync._engine import complete, dispose
 R = TypeVar("R")
 
 _END: Any = object()
-_HUNGRY: Any = object()
-# How much of the caller's iterable is read at a time: items, and seconds.
-_HANDFUL = 64
-_READING = 0.005
+_NEEDS_REQUESTS: Any = object()
+# The limits of one read of the caller's iterable: items and seconds.
+_CHUNK = 64
+_CHUNK_SECONDS = 0.005
 
 
 class Stream(Generic[T]):
     """Iterator over the items of an async generator that runs on the background loop.
 
-    `for` over it is enough where the loop runs to its end. `with`, or `close()`, also ends the work
-    behind it when the block is left early. A stream that is abandoned is ended by the background
-    loop once it is collected: asyncio closes the async generator then, and no thread waits.
+    `for` suffices for a loop that runs to its end. `with`, or `close()`, also ends the work behind
+    the stream if the block is left early. The background loop ends an abandoned stream once it is
+    garbage-collected: asyncio closes the async generator then, and no thread waits.
     """
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
@@ -62,10 +62,10 @@ class Stream(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """End the stream, and wait until nothing is under way for it any more.
+        """End the stream, and wait until nothing of it is in progress.
 
         Raises:
-            ValueError: An item is being waited for at the same time.
+            ValueError: The stream is in use, by another thread or an interrupted call.
         """
         self._refuse_second_user()
         self._running = True
@@ -88,7 +88,8 @@ class Stream(Generic[T]):
     def _refuse_second_user(self) -> None:
         if self._running:
             raise ValueError(
-                "this stream is in use already, by another thread or under this signal handler"
+                "this stream is already in use, by another thread or by code that a signal handler "
+                "has interrupted"
             )
 
     def _end(self) -> None:
@@ -115,9 +116,7 @@ def iterate(items: AsyncStream[T]) -> Stream[T]:
 
 
 def here(items: Any) -> Any:
-    """Read a lazy iterable in the caller's thread; anything else is left for the checks of the
-    arguments.
-    """
+    """Return the list of a lazy iterable, read in this thread, and any other value unchanged."""
     if isinstance(items, Iterable) and not isinstance(
         items, (str, bytes, Sequence, Mapping, set, frozenset)
     ):
@@ -129,11 +128,12 @@ def here(items: Any) -> Any:
 
 
 class Page(AsyncPage[T]):
-    """One page of a list; `for` gives its items and then those of all later pages.
+    """Page of a list; `for` yields its items and then those of all later pages.
 
     Attributes:
         items: The items of this page.
-        pagination: Where it stands, or None where the server does not say (billing invoices).
+        pagination: The position of the page, or None if the server does not send one (billing
+            invoices).
     """
 
     __slots__ = ()
@@ -148,7 +148,7 @@ class Page(AsyncPage[T]):
         return Stream(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
     def pages(self) -> Stream[Page[T]]:
-        """Give this page and then the later ones, each fetched when it is asked for."""
+        """Yield this page and then the later ones, each fetched on demand."""
         return Stream(self._pages())
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
@@ -169,8 +169,10 @@ async def first(pages: Pages[T]) -> AsyncPage[T]:
 
 
 class _Feed(Generic[R]):
-    """Source of a job's requests on the loop: the job waits here until the caller's thread has read
-    some more.
+    """Source of a job's requests on the loop, filled by the caller's thread.
+
+    Attributes:
+        is_empty: Event of a job that waits for more requests.
     """
 
     def __init__(self) -> None:
@@ -178,12 +180,12 @@ class _Feed(Generic[R]):
         self._failure: Exception | None = None
         self._ended = False
         self._filled = asyncio.Event()
-        self.hungry = asyncio.Event()
+        self.is_empty = asyncio.Event()
 
     def fill(self, items: list[R], ended: bool, failure: Exception | None) -> None:
         self._items.extend(items)
         self._ended, self._failure = ended, failure
-        self.hungry.clear()
+        self.is_empty.clear()
         self._filled.set()
 
     def __aiter__(self) -> _Feed[R]:
@@ -196,15 +198,13 @@ class _Feed(Generic[R]):
             if self._ended:
                 raise StopAsyncIteration
             self._filled.clear()
-            self.hungry.set()
+            self.is_empty.set()
             await self._filled.wait()
         return self._items.popleft()
 
 
 class _Job(Stream[T], Generic[T, R]):
-    """Outcomes of a job whose requests are read, and whose progress is reported, in the caller's
-    thread.
-    """
+    """Outcomes of a job that reads its requests and reports its progress in the caller's thread."""
 
     def __init__(
         self,
@@ -224,46 +224,44 @@ class _Job(Stream[T], Generic[T, R]):
         self._read: tuple[list[R], bool, Exception | None] | None = None
 
     def _step(self) -> T:
-        if (
-            cast(Any, self._items).ag_frame is None
-        ):  # its loop ended with the last client, and closed it
+        if cast(Any, self._items).ag_frame is None:  # closed with its loop by the last client
             if self._ready:
                 return cast(T, self._ready.popleft())
-            raise ConfigurationError("the client was closed under this job")
+            raise ConfigurationError("the client was closed during this job")
         while True:
-            found = complete(self._either()).result()
+            item = complete(self._outcome_or_need()).result()
             if (failure := self._report()) is not None:
-                if found is _END:
+                if item is _END:
                     raise failure
-                # The job raises it, once the requests in flight have their outcomes.
+                # The job raises it after the outcomes of the requests in progress.
                 self._progress, self._source, self._read = None, iter(()), ([], True, failure)
-            if found is not _HUNGRY:
-                return found
+            if item is not _NEEDS_REQUESTS:
+                return item
             if self._read is None:
-                self._read = _handful(self._source)
+                self._read = _read_chunk(self._source)
 
     def _report(self) -> Exception | None:
         """Report the progress to the caller, and return the exception that its callback raised."""
         try:
             while self._progress is not None and self._reports:
                 self._progress(self._reports.popleft())
-        except Exception as error:  # noqa: BLE001 (the caller's own)
+        except Exception as error:  # noqa: BLE001 (the caller's)
             return error
         return None
 
-    async def _either(self) -> T:
-        """Wait for the next outcome, or until the job needs more requests."""
+    async def _outcome_or_need(self) -> T:
+        """Return the next outcome, or `_NEEDS_REQUESTS`."""
         if self._read is not None:
             self._feed.fill(*self._read)
             self._read = None
         if not self._waiting:
             self._waiting.append(asyncio.create_task(_next(self._items)))
-        hungry = asyncio.create_task(self._feed.hungry.wait())
+        need = asyncio.create_task(self._feed.is_empty.wait())
         try:
-            await asyncio.wait([self._waiting[0], hungry], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([self._waiting[0], need], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            hungry.cancel()
-        return self._waiting.pop().result() if self._waiting[0].done() else cast(T, _HUNGRY)
+            need.cancel()
+        return self._waiting.pop().result() if self._waiting[0].done() else cast(T, _NEEDS_REQUESTS)
 
     async def _stop(self) -> None:
         for task in self._waiting:
@@ -277,8 +275,12 @@ def run_job(
     requests: Iterable[R],
     progress: Callable[[Progress], None] | None,
 ) -> Stream[T]:
-    """Return the outcomes of a job whose requests are read, and whose progress is reported, in the
-    caller's thread.
+    """Return the outcomes of a job.
+
+    Args:
+        begin: A function of the requests and the callback that starts the job.
+        requests: The requests, read in the caller's thread.
+        progress: The callback, called in the caller's thread, or None.
     """
     feed: _Feed[R] = _Feed()
     reports: deque[Progress] = deque()
@@ -286,17 +288,18 @@ def run_job(
     return _Job(outcomes, feed, iter(requests), reports, progress)
 
 
-def _handful(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:
-    """Read a few requests, or as many as come at once: a slow source is not waited for with some in
-    hand.
+def _read_chunk(source: Iterator[R]) -> tuple[list[R], bool, Exception | None]:
+    """Return up to 64 requests, whether the source has ended, and its exception or None.
+
+    A slow source yields fewer, so that requests at hand do not wait for it.
     """
     items: list[R] = []
-    until = time.monotonic() + _READING
+    until = time.monotonic() + _CHUNK_SECONDS
     try:
         for item in source:
             items.append(item)
-            if len(items) == _HANDFUL or time.monotonic() > until:
+            if len(items) == _CHUNK or time.monotonic() > until:
                 return items, False, None
-    except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
+    except Exception as error:  # noqa: BLE001 (the caller's: raised after the requests in progress)
         return items, True, error
     return items, True, None

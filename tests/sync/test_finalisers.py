@@ -121,7 +121,7 @@ def test_an_iteration_is_for_one_thread_at_a_time(paychain_emulator: Emulator) -
         thread.start()
         assert reading.wait(30)
         for use in (lambda: next(job), job.close):
-            with pytest.raises(ValueError, match="in use already"):
+            with pytest.raises(ValueError, match="already in use"):
                 use()
         refused.set()
         thread.join(30)
