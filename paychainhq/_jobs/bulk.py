@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 import attrs
 
 from paychainhq._attempts import Sent
-from paychainhq._caller import Caller
+from paychainhq._caller import Caller, current_request
 from paychainhq._core import validators
 from paychainhq._core.operation import Operation
 from paychainhq._http.transient import is_transient
@@ -28,6 +28,7 @@ from paychainhq.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectionFailedError,
+    DecodeError,
     InvalidArgumentError,
     LedgerError,
     PayChainError,
@@ -51,6 +52,8 @@ _LONGEST_WAIT = 1.0
 _READ_FOR_PROBE = 0.1
 # A worker retries a 429 itself, which lowers the concurrency. More in a row are a failure of the
 # request.
+# A call is overtaken if each send slot could have had so many responses since it began.
+_OVERTAKEN = 20
 _MOST_429S = 6
 _LONGEST_RETRY_AFTER = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds between two calls that time out before an attempt
@@ -114,6 +117,9 @@ class _Job(Generic[R, T]):
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
         self.done: deque[Outcome[R, T]] = deque()
+        # First calls of requests in progress, oldest first, with the number of responses before.
+        self._calls: dict[asyncio.Task[Any], int] = {}
+        self._overtaken: set[asyncio.Task[Any]] = set()
         self._has_outcome = asyncio.Event()
         self._has_room = asyncio.Event()
         self._changed = asyncio.Event()
@@ -280,7 +286,7 @@ class _Job(Generic[R, T]):
             return Failure(request, failure)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        result = await self._call(request, given, key, number, is_probe=is_probe)
+        result = await self._call(request, given, key, number, is_probe=is_probe, is_first=True)
         if not isinstance(result, PayChainError):
             return result
         return self._judge(
@@ -311,15 +317,20 @@ class _Job(Generic[R, T]):
         number: int,
         *,
         is_probe: bool,
+        is_first: bool = False,
     ) -> Success[R, T] | Failure[R] | PayChainError:
         """Return the outcome of a request, or its transient failure.
 
         A 429 and a deadline without an attempt are retried here.
         """
         caller = self._probe_caller() if is_probe else self._caller
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         refused, delay = 0, _FIRST_DELAY
         while True:
             started = self._now()
+            if is_first:
+                self._calls[task] = self._queue.good
+            failure: PayChainError | None = None
             try:
                 result = await caller.call(self._operation, given, key)
             except PayChainError as error:
@@ -327,6 +338,8 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
+                if self._was_overtaken(task):
+                    return _overtaken_error()
                 failure = ConnectionFailedError(
                     "the call was cancelled from outside the job",
                     operation=self._operation.name,
@@ -335,12 +348,15 @@ class _Job(Generic[R, T]):
                 )
                 self._end(failure)
                 return Failure(request, failure)
-            else:
-                self._note_response(number, started)
-                return Success(request, result)
             finally:
+                self._calls.pop(task, None)
                 if self._slots is not None:
                     self._slots.leave()
+            if self._overtaken:
+                self._was_overtaken(task)  # its call ended before the cancellation arrived
+            if failure is None:
+                self._note_response(number, started)
+                return Success(request, result)
             failure.operation = self._operation.name
             if isinstance(failure, LedgerError):
                 # The failure is not about the request: the job ends, and its ledger entries stay.
@@ -350,7 +366,8 @@ class _Job(Generic[R, T]):
                 self._end(failure)
                 return Failure(request, failure)
             if not is_transient(failure):
-                if failure.sent == "yes":
+                # A response that cannot be decoded does not prove that the server works.
+                if failure.sent == "yes" and not isinstance(failure, DecodeError):
                     self._note_response(number, started)
                 return Failure(request, failure)
             if isinstance(failure, RateLimitError) and refused < _MOST_429S:
@@ -382,6 +399,27 @@ class _Job(Generic[R, T]):
             self._changed.set()
         self._queue.succeeded(number)
         self._concurrency.note(now, now - started, trouble=False)
+        self._cancel_overtaken()
+
+    def _cancel_overtaken(self) -> None:
+        """Cancel the oldest call if the others had many responses since it began.
+
+        A server that is silent to some requests would otherwise hold most workers until
+        `attempt_timeout`.
+        """
+        for task, before in self._calls.items():
+            if self._queue.good - before > _OVERTAKEN * self._concurrency.value:
+                del self._calls[task]
+                self._overtaken.add(task)
+                task.cancel()
+            return  # the others began later
+
+    def _was_overtaken(self, task: asyncio.Task[Any]) -> bool:
+        """Return whether the job itself cancelled a call, and withdraw the cancellation."""
+        if task not in self._overtaken:
+            return False
+        self._overtaken.discard(task)
+        return task.uncancel() == 0
 
     def _judge(
         self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool
@@ -406,3 +444,9 @@ class _Job(Generic[R, T]):
 def _ends_job(error: PayChainError) -> bool:
     """Return whether an error is about the credential or the client, and so every request."""
     return isinstance(error, _OF_ANY_REQUEST) and not isinstance(error, InvalidArgumentError)
+
+
+def _overtaken_error() -> RequestTimeoutError:
+    """Return the failure of a call that was cancelled because others overtook it."""
+    facts = current_request.get().facts()
+    return RequestTimeoutError("no response while later requests had theirs", **facts)

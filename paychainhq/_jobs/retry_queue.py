@@ -110,6 +110,7 @@ class RetryQueue(Generic[R]):
         sent: The number of the last call.
         is_calm: Whether no decision is due: no request is held, and there is no outage.
         down_since: The start of the outage, or None.
+        good: The number of definite responses.
         given_up: The failure that made the job give up, or None.
         is_probing: Whether a probe is in progress.
     """
@@ -122,7 +123,7 @@ class RetryQueue(Generic[R]):
         self.is_probing = False
         self._give_up_after = give_up_after
         self._last_good = 0  # the highest number of a call with a definite response
-        self._good = 0
+        self.good = 0
         self._first_failure = math.inf
         self._next_probe = 0.0
         self._stuck_since: float | None = None
@@ -140,7 +141,7 @@ class RetryQueue(Generic[R]):
     def succeeded(self, number: int) -> None:
         """Record a definite response, which proves that the server works."""
         self._last_good = max(self._last_good, number)
-        self._good += 1
+        self.good += 1
         if self._stuck_since is not None:
             self._stuck_since = self.down_since = None
             self._settle()
@@ -283,7 +284,7 @@ class RetryQueue(Generic[R]):
         if (
             not self._ended
             or self.down_since is not None
-            or self._good < _MOSTLY_GOOD * (1 + len(self))
+            or self.good < _MOSTLY_GOOD * (1 + len(self))
         ):
             return False
         return isinstance(error, IdempotencyInProgressError) or (

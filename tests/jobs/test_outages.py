@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paychainhq import DecodeError, InvoiceRequest, Outcome
+from paychainhq import DecodeError, InvoiceRequest, Outcome, Request, Response
 from paychainhq._jobs.bulk import create_many
 from paychainhq._jobs.streams import Stream
+from paychainhq.codec import parse
 from paychainhq.ledger import MemoryLedger
 from paychainhq.models import Invoice
 from paychainhq.operations import INVOICES_CREATE
@@ -117,6 +119,54 @@ def test_healthy_requests_do_not_wait_for_failing_ones(
     assert run.last_invoice <= 1.5 * without_poison + held
     assert run.end <= 1.5 * without_poison + held + 15.0
     assert server.sent <= 500 + 5 * 10
+
+
+@attrs.define
+class SlowServer(Server):
+    """Server that takes a second and a half for some references."""
+
+    slow: frozenset[str] = frozenset()
+
+    async def _answer(self, request: Request) -> Response:
+        if parse(request.body or b"")["description"] in self.slow:
+            await asyncio.sleep(1.5)
+        return await super()._answer(request)
+
+
+@pytest.mark.parametrize("with_ledger", [False, True])
+@pytest.mark.parametrize("concurrency", [16, "auto"])
+def test_silence_to_some_requests_does_not_hold_the_workers(
+    concurrency: Any, with_ledger: bool
+) -> None:
+    """Healthy orders do not wait for the attempt timeouts of 50 silent ones among 5,000."""
+    healthy = Run(Server(latency=0.005), 4950, concurrency, with_ledger=with_ledger)
+    silent: dict[str, Kind] = {str(n): "silence" for n in range(0, 5000, 100)}
+    run = Run(Server(silent, latency=0.005), 5000, concurrency, with_ledger=with_ledger)
+    assert run.failed == set(silent)
+    assert run.last_invoice <= 1.5 * healthy.end
+
+
+def test_a_slow_request_that_was_overtaken_has_its_invoice() -> None:
+    """A request that was cancelled for its slowness gets a whole attempt at the end."""
+    slow = frozenset({"5", "700"})
+    run = Run(server := SlowServer(slow=slow, latency=0.005), 2000, 8)
+    assert run.failed == set()
+    assert server.sent == 2000 + len(slow)
+
+
+@pytest.mark.parametrize("with_ledger", [False, True])
+def test_an_undecodable_response_does_not_prove_that_the_server_works(with_ledger: bool) -> None:
+    """In an outage, undecodable responses do not turn the failures of others into outcomes."""
+    undecodable: dict[str, Kind] = {name: "undecodable" for name in ("2", "5", "6")}
+    server = Server(undecodable, outages=[Outage(0.0, 1.0, "500")], latency=0.001)
+    assert Run(server, 7, 1, attempts=1, with_ledger=with_ledger).failed == set(undecodable)
+
+
+def test_a_stall_of_the_server_overtakes_no_request() -> None:
+    """A second without any response, in the middle of the job, costs no attempt."""
+    run = Run(server := SlowServer(slow=frozenset(map(str, range(400, 408)))), 800, 8)
+    assert run.failed == set()
+    assert server.sent == 800
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
