@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -67,11 +68,13 @@ PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_calls_under_way(place: str) -> None:
+async def test_calls_under_way(place: str, caplog: pytest.LogCaptureFixture) -> None:
     """Wherever a call is, the end of its client ends it with one error, which says whether it was
     sent.
     """
     behaviour, settings, requests, sent = PLACES[place]
+    caplog.set_level(logging.INFO, "paychainhq")
+    repetitions = 3 if place == "before a repetition" else 0
     counting = Counting()
     settings = {
         "timeout": 7200,
@@ -83,6 +86,7 @@ async def test_calls_under_way(place: str) -> None:
         pay = client(server.url, **settings)
         calls = [asyncio.create_task(invoice(pay)) for _ in range(3)]
         await until(lambda: counting.entered == 3 and len(server.requests) == requests)
+        await until(lambda: caplog.text.count("; again in") == repetitions)
         await pay.close()
         errors = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 30)
         assert [type(error) for error in errors] == [ConnectionFailedError] * 3
