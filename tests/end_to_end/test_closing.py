@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -67,9 +68,11 @@ PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_calls_in_progress(place: str) -> None:
+async def test_calls_in_progress(place: str, caplog: pytest.LogCaptureFixture) -> None:
     """Closing the client ends calls at any point with one error, which has `sent`."""
     behaviour, settings, requests, sent = PLACES[place]
+    caplog.set_level(logging.INFO, "paychainhq")
+    repetitions = 3 if place == "before a retry" else 0
     counting = Counting()
     settings = {
         "timeout": 7200,
@@ -81,6 +84,7 @@ async def test_calls_in_progress(place: str) -> None:
         pay = client(server.url, **settings)
         calls = [asyncio.create_task(invoice(pay)) for _ in range(3)]
         await until(lambda: counting.entered == 3 and len(server.requests) == requests)
+        await until(lambda: caplog.text.count("; retry in") == repetitions)
         await pay.close()
         errors = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 30)
         assert [type(error) for error in errors] == [ConnectionFailedError] * 3

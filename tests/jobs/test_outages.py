@@ -157,7 +157,7 @@ def test_a_slow_request_that_was_overtaken_has_its_invoice() -> None:
 @pytest.mark.parametrize("with_ledger", [False, True])
 def test_an_undecodable_response_does_not_prove_that_the_server_works(with_ledger: bool) -> None:
     """In an outage, undecodable responses do not turn the failures of others into outcomes."""
-    undecodable: dict[str, Kind] = {name: "undecodable" for name in ("2", "5", "6")}
+    undecodable: dict[str, Kind] = dict.fromkeys(("2", "5", "6"), "undecodable")
     server = Server(undecodable, outages=[Outage(0.0, 1.0, "500")], latency=0.001)
     assert Run(server, 7, 1, attempts=1, with_ledger=with_ledger).failed == set(undecodable)
 
