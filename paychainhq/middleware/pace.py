@@ -9,14 +9,17 @@ from typing import NamedTuple
 # ten a second, and is never less than one in two seconds.
 _FIRST = 10.0
 _LEAST = 0.5
-_FALL = 0.8
+# Each 429 costs a pause of all requests, which is far more than the requests that a rate a little
+# below the granted one leaves out. So the rate stays where a fall has left it.
+_FALL = 0.92
 _FIRST_FALL = 0.5  # a rate that doubles may be far beyond what is granted before that shows
-# After so many seconds the rate is back where it fell.
-_BACK = 6.0
-# After so many it begins to explore, and grows by a factor of six in a second, so that a limit that
-# has gone is soon forgotten.
+# After so many seconds without a fall the rate begins to explore, and grows by a factor of six in a
+# second, so that a limit that has gone is soon forgotten.
 _EXPLORES = 7.5
 _STEEP = 1.8
+# A fall leaves this part of what exploring has added, on a logarithmic scale: a client explores
+# furthest while others pause, and would push them aside with it.
+_KEPT = 0.2
 # A timer that is not later than so many seconds costs no turn; whoever comes later has not waited
 # for it.
 _SLACK = 0.05
@@ -33,15 +36,12 @@ class Turn(NamedTuple):
 
 
 class Pace:
-    """A rate that falls with a 429, comes back to where it fell, stays there for a while, and then
-    explores.
+    """A rate that falls with a 429, stays there for some seconds, and then explores.
 
-    Clients that share a limit without a word between them come to about equal shares of it, as the
-    flows of TCP CUBIC do: a client that sends more meets more 429s. A fall takes back half of what
-    exploring has added (on a logarithmic scale), or the client that explores would push the others
-    aside. Before the first fall the rate grows by a factor of e in a second. Answers to requests
-    that did not wait for their turn leave the rate as it is: they prove no more than what was asked
-    for.
+    Clients that share a limit without a word between them come to about equal shares of it: a
+    client that sends more meets more 429s. A fall takes back most of what exploring has added.
+    Before the first fall the rate grows by a factor of e in a second. Answers to requests that did
+    not wait for their turn leave the rate as it is: they prove no more than what was asked for.
 
     Attributes:
 
@@ -54,7 +54,7 @@ class Pace:
         self.due = 0.0
         self._falls = 0
         self._proved = False
-        self._summit = 0.0  # where it fell
+        self._settled = _FIRST  # the rate before exploring, once there was a fall
         self._begin: float | None = None  # when the first request after the fall went
         self._explored = 1.0  # the factor by which exploring has raised it
 
@@ -62,7 +62,7 @@ class Pace:
         """Record that there is a limit again: the rate is the last one that is known, before
         exploring.
         """
-        self.rate = self._summit if self._falls else _FIRST
+        self.rate = self._settled
         self._begin, self._explored = None, 1.0
 
     def take(self, now: float, *, waited: bool) -> Turn:
@@ -84,8 +84,7 @@ class Pace:
         # rate grows no faster than they show that it may.
         passed = turn.at - self._begin
         self._explored = max(self._explored, math.exp(_STEEP * (passed - _EXPLORES)))
-        back = self._summit * (1 - (1 - _FALL) * (1 - passed / _BACK) ** 3)
-        self.rate = max(self.rate, back * self._explored)
+        self.rate = self._settled * self._explored
 
     def fall(self, turn: Turn | None) -> None:
         """Record a 429 to the request with this turn, or to one without, which went before there
@@ -96,9 +95,9 @@ class Pace:
         """
         if turn is None or turn.falls != self._falls or not self._proved:
             return
-        rate = self.rate / math.sqrt(self._explored)
+        rate = self.rate / self._explored ** (1 - _KEPT)
         self.rate = max(_LEAST, rate * (_FALL if self._falls else _FIRST_FALL))
-        self._summit = self.rate / _FALL
+        self._settled = self.rate
         self._begin, self._explored = None, 1.0
         self._falls += 1
         self._proved = False
