@@ -9,12 +9,15 @@ from typing import NamedTuple
 # ten a second, and is never less than one in two seconds.
 _FIRST = 10.0
 _LEAST = 0.5
-# Each 429 costs a pause of all requests, which is far more than the requests that a rate a little
-# below the granted one leaves out. So the rate stays where a fall has left it.
-_FALL = 0.92
+_FALL = 0.9
+# The rate comes back to this part of the one where it fell: a 429 pauses all requests, and costs
+# far more of them than a rate a little below the granted one.
+_TARGET = 0.96
 _FIRST_FALL = 0.5  # a rate that doubles may be far beyond what is granted before that shows
-# After so many seconds without a fall the rate begins to explore, and grows by a factor of six in a
-# second, so that a limit that has gone is soon forgotten.
+# After so many seconds the rate is back there.
+_BACK = 6.0
+# After so many it begins to explore, and grows by a factor of six in a second, so that a limit that
+# has gone is soon forgotten.
 _EXPLORES = 7.5
 _STEEP = 1.8
 # A fall leaves this part of what exploring has added, on a logarithmic scale: a client explores
@@ -36,12 +39,14 @@ class Turn(NamedTuple):
 
 
 class Pace:
-    """A rate that falls with a 429, stays there for some seconds, and then explores.
+    """A rate that falls with a 429, comes back to nearly where it fell, stays there for a while,
+    and then explores.
 
-    Clients that share a limit without a word between them come to about equal shares of it: a
-    client that sends more meets more 429s. A fall takes back most of what exploring has added.
-    Before the first fall the rate grows by a factor of e in a second. Answers to requests that did
-    not wait for their turn leave the rate as it is: they prove no more than what was asked for.
+    Clients that share a limit without a word between them come to about equal shares of it, as the
+    flows of TCP CUBIC do: a client that sends more meets more 429s. A fall takes back most of what
+    exploring has added. Before the first fall the rate grows by a factor of e in a second. Answers
+    to requests that did not wait for their turn leave the rate as it is: they prove no more than
+    what was asked for.
 
     Attributes:
 
@@ -54,7 +59,7 @@ class Pace:
         self.due = 0.0
         self._falls = 0
         self._proved = False
-        self._settled = _FIRST  # the rate before exploring, once there was a fall
+        self._summit = 0.0  # nearly where it fell
         self._begin: float | None = None  # when the first request after the fall went
         self._explored = 1.0  # the factor by which exploring has raised it
 
@@ -62,7 +67,7 @@ class Pace:
         """Record that there is a limit again: the rate is the last one that is known, before
         exploring.
         """
-        self.rate = self._settled
+        self.rate = self._summit if self._falls else _FIRST
         self._begin, self._explored = None, 1.0
 
     def take(self, now: float, *, waited: bool) -> Turn:
@@ -84,7 +89,8 @@ class Pace:
         # rate grows no faster than they show that it may.
         passed = turn.at - self._begin
         self._explored = max(self._explored, math.exp(_STEEP * (passed - _EXPLORES)))
-        self.rate = self._settled * self._explored
+        back = self._summit * (1 - (1 - _FALL) * (1 - passed / _BACK) ** 3)
+        self.rate = max(self.rate, back * self._explored)
 
     def fall(self, turn: Turn | None) -> None:
         """Record a 429 to the request with this turn, or to one without, which went before there
@@ -97,7 +103,7 @@ class Pace:
             return
         rate = self.rate / self._explored ** (1 - _KEPT)
         self.rate = max(_LEAST, rate * (_FALL if self._falls else _FIRST_FALL))
-        self._settled = self.rate
+        self._summit = self.rate * _TARGET / _FALL
         self._begin, self._explored = None, 1.0
         self._falls += 1
         self._proved = False
