@@ -330,11 +330,11 @@ class _Job(Generic[R, T]):
             started = self._now()
             if is_first:
                 self._calls[task] = self._queue.good
-            failure: PayChainError | None = None
+            result: Success[R, T] | PayChainError
             try:
-                result = await caller.call(self._operation, given, key)
+                result = Success(request, await caller.call(self._operation, given, key))
             except PayChainError as error:
-                failure = error
+                result = error
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
@@ -354,9 +354,10 @@ class _Job(Generic[R, T]):
                     self._slots.leave()
             if self._overtaken:
                 self._was_overtaken(task)  # its call ended before the cancellation arrived
-            if failure is None:
+            if isinstance(result, Success):
                 self._note_response(number, started)
-                return Success(request, result)
+                return result
+            failure = result
             failure.operation = self._operation.name
             if isinstance(failure, LedgerError):
                 # The failure is not about the request: the job ends, and its ledger entries stay.

@@ -9,7 +9,10 @@ from typing import NamedTuple
 # second, and is at least one in two seconds.
 _FIRST = 10.0
 _LEAST = 0.5
-_FALL = 0.8
+_FALL = 0.9
+# The rate returns to this part of the one at which it fell: a 429 pauses all calls, and costs far
+# more of them than a rate slightly below the limit.
+_TARGET = 0.96
 _FIRST_FALL = 0.5  # a rate that doubles may be far above the limit before a 429 shows it
 # Seconds from a fall until the rate is back at its summit.
 _BACK = 6.0
@@ -17,6 +20,9 @@ _BACK = 6.0
 # limit that has ended is soon forgotten.
 _EXPLORES = 7.5
 _STEEP = 1.8
+# A fall keeps this part of the growth by exploration, on a logarithmic scale: a client explores
+# furthest while others pause, and would displace them otherwise.
+_KEPT = 0.2
 # A timer that is late by at most this number of seconds delays no later turn.
 _SLACK = 0.05
 
@@ -32,12 +38,11 @@ class Turn(NamedTuple):
 class AdaptiveRate:
     """Rate that falls with a 429, returns to its summit, stays there, and then explores.
 
-    The summit is the rate at which it fell. Clients that share a limit without communication
-    converge to about equal shares, like flows of TCP CUBIC: a client that sends more receives more
-    429s. A fall takes back half of the growth by exploration (on a logarithmic scale), since the
-    exploring client would otherwise displace the others. Before the first fall the rate grows by a
-    factor of e in a second. Responses to attempts that did not wait for their turn do not change
-    the rate: they prove no more than the rate of the calls.
+    The summit is slightly below the rate at which it fell. Clients that share a limit without
+    communication converge to about equal shares, like flows of TCP CUBIC: a client that sends more
+    receives more 429s. A fall takes back most of the growth by exploration. Before the first fall
+    the rate grows by a factor of e in a second. Responses to attempts that did not wait for their
+    turn do not change the rate: they prove no more than the rate of the calls.
 
     Attributes:
         rate: The number of attempts a second.
@@ -49,7 +54,7 @@ class AdaptiveRate:
         self.due = 0.0
         self._falls = 0
         self._proved = False
-        self._summit = 0.0  # the rate at which it fell
+        self._summit = 0.0  # slightly below the rate at which it fell
         self._begin: float | None = None  # the time of the first attempt after the fall
         self._explored = 1.0  # the factor of its growth by exploration
 
@@ -88,9 +93,9 @@ class AdaptiveRate:
         """
         if turn is None or turn.falls != self._falls or not self._proved:
             return
-        rate = self.rate / math.sqrt(self._explored)
+        rate = self.rate / self._explored ** (1 - _KEPT)
         self.rate = max(_LEAST, rate * (_FALL if self._falls else _FIRST_FALL))
-        self._summit = self.rate / _FALL
+        self._summit = self.rate * _TARGET / _FALL
         self._begin, self._explored = None, 1.0
         self._falls += 1
         self._proved = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -58,7 +59,10 @@ class Load:
     """
 
     def __init__(
-        self, limiter: Limiter, answers: Callable[[str, float], Response], latency: float = 0.05
+        self,
+        limiter: Limiter,
+        answers: Callable[[str, float], Response],
+        latency: Callable[[], float] = lambda: 0.05,
     ) -> None:
         self.accepted: Counter[tuple[str, int]] = Counter()
         self.refused: Counter[tuple[str, int]] = Counter()
@@ -77,7 +81,7 @@ class Load:
                 await asyncio.sleep(float(response.headers.get("Retry-After", 0.2)))
 
     async def _send(self, request: Request) -> Response:
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self._latency())
         now, name = self._loop.time(), request.operation.name
         response = self._answers(name, now)
         (self.refused if response.status == 429 else self.accepted)[name, int(now)] += 1
@@ -297,6 +301,34 @@ def test_a_limit_after_thousands_of_successes_is_found() -> None:
     refused = sum(load.refused["prices.list", second] for second in range(30, 60))
     assert refused < 0.03 * 30 * load.rate("prices.list", 30, 60)
     assert load.rate("prices.list", 30, 60) > 70
+
+
+@timeless
+@pytest.mark.parametrize("retry_after", [None, 1])
+def test_processes_that_share_a_limit_use_most_of_it(retry_after: float | None) -> None:
+    """Four clients with a common limit get most of it, in fair shares, with few 429s."""
+    chance, take = random.Random(7), token_bucket(400, 40)
+
+    async def run() -> list[Load]:
+        loads = [
+            Load(
+                Limiter([], 100),
+                lambda _, now: OK if take(now) else limited(retry_after),
+                lambda: chance.uniform(0.015, 0.045),
+            )
+            for _ in range(4)
+        ]
+        await asyncio.gather(*(load.run("invoices.create", 64, 120) for load in loads))
+        return loads
+
+    loads = run_timeless(run())
+    rates = [load.rate("invoices.create", 20, 120) for load in loads]
+    assert sum(rates) > 340
+    refused = sum(
+        load.refused["invoices.create", second] for load in loads for second in range(20, 120)
+    )
+    assert refused < 0.0045 * 100 * sum(rates)
+    assert min(rates) > 0.6 * sum(rates) / 4
 
 
 # --- turns under the caller's own limits ---
