@@ -20,7 +20,13 @@ from paychainhq.fast_path import tls_of
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """How the server is reached."""
+    """How the server is reached.
+
+    Attributes:
+
+        name: What tells this server from another one, such as the sandbox from the live one; all
+            servers on this machine are one.
+    """
 
     base_url: str
     session: aiohttp.ClientSession | None
@@ -29,12 +35,15 @@ class Route:
     proxy_headers: Mapping[str, str]
     max_connections: int
 
-    @property
-    def name(self) -> str:
-        """What tells this server from another one, such as the sandbox from the live one; all
-        servers on this machine are one.
-        """
-        return "" if is_loopback_url(self.base_url) else self.base_url
+    # Stored, since each recorded call reads it.
+    name: str = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: "" if is_loopback_url(self.base_url) else self.base_url, takes_self=True
+        ),
+    )
 
 
 def make_route(
