@@ -124,7 +124,10 @@ class _Job(Generic[R, T]):
     async def run(
         self, requests: Requests[R], progress: Callable[[Progress], None] | None
     ) -> AsyncGenerator[Outcome[R, T], None]:
-        self._now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        if self._gate is not None:
+            self._gate.loop = loop
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
         count = _Count(progress)
         self._hire()

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
+from typing import Any
 
 from paychainhq.concurrency import Level
 from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
@@ -22,27 +24,34 @@ class Gate:
 
         ledger: The ledger that records.
         level: How many tasks may be between the record of an intent and the server's answer to it.
+
+    Attributes:
+
+        loop: The event loop of the tasks, if it is known: that saves a search for it.
     """
 
     def __init__(self, ledger: Ledger, level: Level) -> None:
         self.resend_within = ledger.resend_within
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._ledger = ledger
         self._level = level
         self._inside: set[asyncio.Task[object] | None] = set()
         self._waiting: deque[tuple[asyncio.Task[object] | None, asyncio.Future[None]]] = deque()
 
-    async def begin(self, intent: Intent) -> Entry | None:
-        """Record an intent; what is then to be sent waits for its turn in `enter`."""
-        return await self._ledger.begin(intent)
+    # Both return the ledger's coroutine: one of their own would be paid for by each request.
 
-    async def finish(self, intent: Intent, answer: Answer) -> None:
+    def begin(self, intent: Intent) -> Coroutine[Any, Any, Entry | None]:
+        """Record an intent; what is then to be sent waits for its turn in `enter`."""
+        return self._ledger.begin(intent)
+
+    def finish(self, intent: Intent, answer: Answer) -> Coroutine[Any, Any, None]:
         """Give the turn to the next, and record the answer."""
         self.leave()
-        await self._ledger.finish(intent, answer)
+        return self._ledger.finish(intent, answer)
 
     async def enter(self) -> None:
         """Wait for the turn of the current task."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)
         if len(self._inside) < self._level.value:
             self._inside.add(task)
         else:
@@ -54,7 +63,7 @@ class Gate:
         """Give up the turn of the current task, if it has one; a task that was cancelled while it
         waited gets none.
         """
-        self._inside.discard(asyncio.current_task())
+        self._inside.discard(asyncio.current_task(self.loop))
         while self._waiting and len(self._inside) < self._level.value:
             task, turn = self._waiting.popleft()
             if not turn.done():
