@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -82,8 +82,9 @@ class Caller:
     ) -> T:
         """Check the arguments, send the request, and decode the answer."""
         path, body = operation.prepare(self.complete(operation, given))
+        now = asyncio.get_running_loop().time
         request = self._request(
-            operation, path, None if body is None else codec.dump(body), idempotency_key
+            operation, path, None if body is None else codec.dump(body), idempotency_key, now()
         )
         response = await self._send(request)
         result = answers.result(operation, request, response)
@@ -94,7 +95,7 @@ class Caller:
                 answers.request_id(response),
                 request.idempotency_key,
                 tuple(request.attempts),
-                asyncio.get_running_loop().time() - (request.deadline - self.timeout),
+                now() - (request.deadline - self.timeout),
             )
             object.__setattr__(result, "_response", info)
         return result
@@ -120,16 +121,18 @@ class Caller:
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
+        now = asyncio.get_running_loop().time()
         request = self._request(
-            operation, path_with_query(path, _checked_query(query)), data, idempotency_key
+            operation, path_with_query(path, _checked_query(query)), data, idempotency_key, now
         )
         return answers.plain(request, await self._send(request))
 
-    async def _send(self, request: Request) -> Response:
+    def _send(self, request: Request) -> Awaitable[Response]:
+        # Not a coroutine of its own, which each request would pay for.
         # The answers about API keys and webhooks hold secrets: no file is to keep them.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
-            return await self.transport.send(request)
-        return await self.transport.send(
+            return self.transport.send(request)
+        return self.transport.send(
             request, Record(self.ledger, self.transport.route.name, self.transport.seals)
         )
 
@@ -147,7 +150,12 @@ class Caller:
         return {**given, "business_id": self.business_id}
 
     def _request(
-        self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None
+        self,
+        operation: Operation[Any],
+        path: str,
+        body: bytes | None,
+        idempotency_key: str | None,
+        now: float,
     ) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
         if body is not None and operation.holds_secret:
@@ -156,7 +164,7 @@ class Caller:
             idempotency_key = arguments.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
-        deadline = asyncio.get_running_loop().time() + self.timeout
+        deadline = now + self.timeout
         request = make_request(
             operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, []
         )

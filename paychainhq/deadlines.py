@@ -21,16 +21,21 @@ class Deadlines:
         self._loop = loop
         self._slices: dict[int, set[Deadline]] = {}
 
-    def at(self, when: float) -> Deadline:
+    def at(self, when: float, task: asyncio.Task[Any] | None = None) -> Deadline:
         """Return a block that is cancelled at this time of the loop, or up to 20 ms later, and then
         ends as a `TimeoutError`.
+
+        Args:
+
+            when: The time of the loop.
+            task: The current task, from a caller that has read it already.
         """
         number = int(when / _SLICE) + 1
         members = self._slices.get(number)
         if members is None:
             members = self._slices[number] = set()
             self._loop.call_at(number * _SLICE, self._end, number)
-        return Deadline(members, asyncio.current_task(self._loop))
+        return Deadline(members, task or asyncio.current_task(self._loop))
 
     def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
         """End all blocks at once, except those of one task."""

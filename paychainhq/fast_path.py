@@ -68,23 +68,8 @@ def is_genuine() -> bool:
     Functions are verified once, and compared by identity afterwards. That they are unchanged since
     the import would prove nothing, as the import may happen inside a mock.
     """
-    return _are(*_known) or _verify()
-
-
-def _are(
-    _request: Any,
-    request: Any,
-    get: Any,
-    post: Any,
-    put: Any,
-    patch: Any,
-    delete: Any,
-    *others: Any,
-) -> bool:
-    """Return whether these are the functions of `_SEAMS`; written out, because a loop costs three
-    times as much on each request.
-    """
-    connect, create, send, start = others
+    # In the order of `_SEAMS`, and written out: a loop costs three times as much on each request.
+    _request, request, get, post, put, patch, delete, connect, create, send, start = _known
     return (
         _SESSION._request is _request
         and _SESSION.request is request
@@ -97,7 +82,7 @@ def _are(
         and _CONNECTOR._create_connection is create
         and _REQUEST.send is send
         and _RESPONSE.start is start
-    )
+    ) or _verify()
 
 
 def _verify() -> bool:
@@ -108,7 +93,7 @@ def _verify() -> bool:
         is_of_aiohttp(*seam, function) for seam, function in zip(_SEAMS, functions, strict=True)
     ):
         return False
-    _known = functions
+    _known = tuple(functions)
     return True
 
 
@@ -195,8 +180,9 @@ def _try_out() -> None:
     )
     protocol.data_received(b"HTTP/1.1 200 OK\r\nX-Try: yes\r\nContent-Length: 2\r\n\r\n{}")
     head, content = _finish(protocol.read())
-    answer = (head.code, head.headers["x-try"], _finish(read_body(content)), protocol.should_close)
-    if answer != (200, "yes", (b"{}", True), False):
+    answer = (head.code, head.headers["x-try"], _finish(read_body(content)))
+    state = (protocol.should_close, protocol.transport)
+    if answer != (200, "yes", (b"{}", True)) or state != (False, None):
         raise RuntimeError("aiohttp reads an answer in another way")
 
 
@@ -224,12 +210,12 @@ async def fly(
     # request.
     connect = aiohttp.TCPConnector.connect
     connection = await connect(connector, destination, [], NO_TIMEOUT)
-    while connection.protocol is not None and connection.protocol.should_close:
+    while (protocol := connection.protocol) is not None and protocol.should_close:
         connection.close()
         connection = await connect(connector, destination, [], NO_TIMEOUT)
     complete = False
     try:
-        protocol, transport = connection.protocol, connection.transport
+        transport = None if protocol is None else protocol.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError
         if getattr(transport, "max_size", 0) > READ_AT_ONCE:
@@ -242,12 +228,13 @@ async def fly(
         )
         flight.left = True
         transport.write(message)
-        for _ in range(_MOST_INFORMATIONAL):
+        head, content = await protocol.read()
+        informational = 0
+        while 100 <= head.code < 200 and head.code != 101:
+            informational += 1
+            if informational == _MOST_INFORMATIONAL:
+                raise BadHttpMessage("informational answers without end")
             head, content = await protocol.read()
-            if not 100 <= head.code < 200 or head.code == 101:
-                break
-        else:
-            raise BadHttpMessage("informational answers without end")
         flight.status = head.code
         body, complete = await read_body(content)
         complete = complete and is_drained(transport, len(message))

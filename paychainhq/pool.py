@@ -121,7 +121,8 @@ class Pool:
             raise ConfigurationError("the session of this client is closed", **request.facts())
         task = asyncio.current_task(self.loop)
         assert task is not None
-        delivered = delivered_cancellations(task)
+        # Few tasks have been cancelled before: for the others, this is 0.
+        delivered = task.cancelling() and delivered_cancellations(task)
         flight = Flight()
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
@@ -129,7 +130,7 @@ class Pool:
             if limit >= request.deadline:  # that is watched over already
                 answer = await self._exchange(request, flight)
             else:
-                with self._deadlines.at(limit):
+                with self._deadlines.at(limit, task):
                     answer = await self._exchange(request, flight)
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
@@ -184,19 +185,14 @@ class Pool:
         for line breaks in headers.
         """
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
-        plain = (
-            path.isascii()
-            and path.isprintable()
-            and " " not in path
-            and key.isascii()
-            and key.isprintable()
-        )
+        written = path + key
+        plain = written.isascii() and written.isprintable() and " " not in written
         as_made = request.headers is COMMON_HEADERS and plain
         if self._destination is not None and as_made and fast_path.is_genuine():
             data = fast_path.message(
                 operation.method,
                 self._prefix + path,
-                self._lines(operation),
+                self._header_lines.get(operation.auth) or self._lines(operation),
                 key or None,
                 request.body,
             )
@@ -234,13 +230,11 @@ class Pool:
             raise MisfitError from error
 
     def _lines(self, operation: Operation[Any]) -> str:
-        lines = self._header_lines.get(operation.auth)
-        if lines is None:
-            credential = self._credentials.headers_for(operation.auth, operation.name)
-            host = self._origin.host_port_subcomponent or ""
-            lines = self._header_lines[operation.auth] = Secret(
-                fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
-            )
+        credential = self._credentials.headers_for(operation.auth, operation.name)
+        host = self._origin.host_port_subcomponent or ""
+        lines = self._header_lines[operation.auth] = Secret(
+            fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
+        )
         return lines
 
     async def _through_session(
