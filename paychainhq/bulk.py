@@ -138,7 +138,7 @@ class _Job(Generic[R, T]):
                     self._room.set()
                     yield outcome
                     try:
-                        count.add(outcome.ok, min(len(self._workers), self._level.value))
+                        count.add(outcome.ok, self._under_way)
                     except Exception as error:  # noqa: BLE001 (the caller's own: raised once what is under way is done)
                         self._intake.end(error)
                 self._news.clear()
@@ -170,6 +170,10 @@ class _Job(Generic[R, T]):
         """
         sending = self._level.value
         return sending if self._gate is None else sending + min(2 * (sending - 1), _RECORDING)
+
+    def _under_way(self) -> int:
+        """Return how many requests may be under way at once."""
+        return min(len(self._workers), self._level.value)
 
     def _note_end(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
@@ -284,7 +288,7 @@ class _Job(Generic[R, T]):
             return Failure(request, type(self._queue.given_up)(**facts))
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        found = await self._call(request, given, key, number, is_probe=is_probe)
+        found = await self._call(request, given, key, number, started, is_probe=is_probe)
         if not isinstance(found, PayChainError):
             return found
         return self._judge(
@@ -297,7 +301,7 @@ class _Job(Generic[R, T]):
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         error = await self._call(
-            repeat.request, repeat.arguments, repeat.key, number, is_probe=is_probe
+            repeat.request, repeat.arguments, repeat.key, number, started, is_probe=is_probe
         )
         if not isinstance(error, PayChainError):
             return error
@@ -312,6 +316,7 @@ class _Job(Generic[R, T]):
         given: Mapping[str, Any],
         key: str,
         number: int,
+        started: float,
         *,
         is_probe: bool,
     ) -> Success[R, T] | Failure[R] | PayChainError:
@@ -321,7 +326,6 @@ class _Job(Generic[R, T]):
         caller = self._prober() if is_probe else self._caller
         refusals, delay = 0, _FIRST_DELAY
         while True:
-            started = self._now()
             try:
                 result = await caller.call(self._operation, given, key)
             except PayChainError as error:
@@ -373,6 +377,7 @@ class _Job(Generic[R, T]):
                 await self._wait(left)
             if self._queue.given_up is not None:
                 return failure
+            started = self._now()
 
     def _prober(self) -> Caller:
         """Return what probes with: a probe ends when the job is given up at the latest."""
@@ -461,11 +466,11 @@ class _Count:
     def __str__(self) -> str:
         return f"{self._ok} results and {self._failed} errors"
 
-    def add(self, ok: bool, concurrency: int) -> None:
+    def add(self, ok: bool, concurrency: Callable[[], int]) -> None:
         self._ok += ok
         self._failed += not ok
         if self._progress is not None and time.monotonic() - self._reported >= _BETWEEN_REPORTS:
-            self.report(concurrency)
+            self.report(concurrency())
 
     def report(self, concurrency: int) -> None:
         """Call the callback; one that has raised is not called again."""
