@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 from unicodedata import normalize
@@ -69,11 +69,12 @@ class Caller:
     ) -> T:
         """Check the arguments, send the request, and return the result."""
         path, body = operation.prepare(self.complete(operation, given))
+        now = asyncio.get_running_loop().time
         request = self._request(
-            operation, path, None if body is None else codec.dump(body), idempotency_key
+            operation, path, None if body is None else codec.dump(body), idempotency_key, now()
         )
         response = await self._send(request)
-        elapsed = asyncio.get_running_loop().time() - (request.deadline - self.timeout)
+        elapsed = now() - (request.deadline - self.timeout)
         return responses.result(operation, request, response, elapsed)
 
     async def request(
@@ -97,18 +98,20 @@ class Caller:
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
+        now = asyncio.get_running_loop().time()
         request = self._request(
-            operation, path_with_query(path, _checked_query(query)), data, idempotency_key
+            operation, path_with_query(path, _checked_query(query)), data, idempotency_key, now
         )
         return responses.plain(request, await self._send(request))
 
-    async def _send(self, request: Request) -> Response:
+    def _send(self, request: Request) -> Awaitable[Response]:
+        # Not a coroutine of its own, for which each request would pay.
         # Responses about API keys and webhooks hold secrets, which no file may keep.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
-            return await self.transport.send(request)
+            return self.transport.send(request)
         transport = self.transport
         record = LedgerRecord(self.ledger, transport.connection.name, transport.fingerprints)
-        return await transport.send(request, record)
+        return transport.send(request, record)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the client's own id if the operation needs one and the call gives none."""
@@ -130,7 +133,12 @@ class Caller:
         return {**given, own: value}
 
     def _request(
-        self, operation: Operation[Any], path: str, body: bytes | None, idempotency_key: str | None
+        self,
+        operation: Operation[Any],
+        path: str,
+        body: bytes | None,
+        idempotency_key: str | None,
+        now: float,
     ) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
         if body is not None and operation.holds_secret:
@@ -139,7 +147,7 @@ class Caller:
             idempotency_key = validators.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
-        deadline = asyncio.get_running_loop().time() + self.timeout
+        deadline = now + self.timeout
         request = make_request(
             operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, []
         )

@@ -48,6 +48,7 @@ class ConnectionSettings:
         proxy: The address of the proxy, without credentials, or None.
         proxy_headers: The headers with the credentials of the proxy.
         max_connections: The largest number of concurrent requests.
+        name: The server's name in ledger entries: its address, or "" for this machine.
     """
 
     base_url: str
@@ -57,10 +58,14 @@ class ConnectionSettings:
     _trust_env: bool = attrs.field(alias="trust_env")
     _allow_insecure_http: bool = attrs.field(alias="allow_insecure_http")
     max_connections: int = attrs.field(validator=checked(partial(at_least, 1)))
+    name: str = attrs.field(init=False, repr=False, eq=False)
     proxy: URL | None = attrs.field(init=False, repr=False)
     proxy_headers: Mapping[str, str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        # Stored, since each recorded call reads it.
+        name = "" if is_loopback_url(self.base_url) else self.base_url
+        object.__setattr__(self, "name", name)
         if self.ssl is None and self.base_url.startswith("https:"):
             if self.session is None:
                 object.__setattr__(self, "ssl", _default_tls())
@@ -84,11 +89,6 @@ class ConnectionSettings:
             )
         object.__setattr__(self, "proxy", proxy)
         object.__setattr__(self, "proxy_headers", headers)
-
-    @property
-    def name(self) -> str:
-        """Return the server's name in ledger entries: its address, or "" for this machine."""
-        return "" if is_loopback_url(self.base_url) else self.base_url
 
 
 def _refuse_unverified(argument: str, tls: object) -> None:

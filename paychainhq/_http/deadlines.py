@@ -21,14 +21,19 @@ class Deadlines:
         self._loop = loop
         self._slices: dict[int, set[Deadline]] = {}
 
-    def at(self, when: float) -> Deadline:
-        """Return a block that ends with a `TimeoutError` at a loop time, or up to 20 ms later."""
+    def at(self, when: float, task: asyncio.Task[Any] | None = None) -> Deadline:
+        """Return a block that ends with a `TimeoutError` at a loop time, or up to 20 ms later.
+
+        Args:
+            when: The loop time.
+            task: The current task, from a caller that has read it already.
+        """
         number = int(when / _SLICE) + 1
         members = self._slices.get(number)
         if members is None:
             members = self._slices[number] = set()
             self._loop.call_at(number * _SLICE, self._end, number)
-        return Deadline(members, asyncio.current_task(self._loop))
+        return Deadline(members, task or asyncio.current_task(self._loop))
 
     def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
         """End all blocks now, except those of one task."""

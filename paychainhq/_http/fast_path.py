@@ -66,21 +66,8 @@ def is_genuine() -> bool:
     Functions are verified once, and compared by identity afterwards. A comparison with the
     functions at import would prove nothing, since the import may happen inside a mock.
     """
-    return _are(*_known) or _verify()
-
-
-def _are(
-    _request: Any,
-    request: Any,
-    get: Any,
-    post: Any,
-    put: Any,
-    patch: Any,
-    delete: Any,
-    *others: Any,
-) -> bool:
-    """Return whether these are the functions of `_SEAMS`, without the cost of a loop."""
-    connect, create, send, start = others
+    # In the order of `_SEAMS`, and without a loop, which would cost three times as much.
+    _request, request, get, post, put, patch, delete, connect, create, send, start = _known
     return (
         _SESSION._request is _request
         and _SESSION.request is request
@@ -93,7 +80,7 @@ def _are(
         and _CONNECTOR._create_connection is create
         and _REQUEST.send is send
         and _RESPONSE.start is start
-    )
+    ) or _verify()
 
 
 def _verify() -> bool:
@@ -104,7 +91,7 @@ def _verify() -> bool:
         is_of_aiohttp(*seam, function) for seam, function in zip(_SEAMS, functions, strict=True)
     ):
         return False
-    _known = functions
+    _known = tuple(functions)
     return True
 
 
@@ -186,8 +173,9 @@ def _try_out() -> None:
     )
     protocol.data_received(b"HTTP/1.1 200 OK\r\nX-Try: yes\r\nContent-Length: 2\r\n\r\n{}")
     head, content = _finish(protocol.read())
-    answer = (head.code, head.headers["x-try"], _finish(read_body(content)), protocol.should_close)
-    if answer != (200, "yes", (b"{}", True), False):
+    answer = (head.code, head.headers["x-try"], _finish(read_body(content)))
+    state = (protocol.should_close, protocol.transport)
+    if answer != (200, "yes", (b"{}", True)) or state != (False, None):
         raise RuntimeError("aiohttp reads a response in another way")
 
 
@@ -212,12 +200,12 @@ async def send(
     # The override of `Connector` does the same, but costs another coroutine for each request.
     connect = aiohttp.TCPConnector.connect
     connection = await connect(connector, destination, [], NO_TIMEOUT)
-    while connection.protocol is not None and connection.protocol.should_close:
+    while (protocol := connection.protocol) is not None and protocol.should_close:
         connection.close()
         connection = await connect(connector, destination, [], NO_TIMEOUT)
     complete = False
     try:
-        protocol, transport = connection.protocol, connection.transport
+        transport = None if protocol is None else protocol.transport
         if protocol is None or transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError
         if getattr(transport, "max_size", 0) > READ_AT_ONCE:
@@ -230,12 +218,13 @@ async def send(
         )
         state.left = True
         transport.write(message)
-        for _ in range(_MOST_INFORMATIONAL):
+        head, content = await protocol.read()
+        informational = 0
+        while 100 <= head.code < 200 and head.code != 101:
+            informational += 1
+            if informational == _MOST_INFORMATIONAL:
+                raise BadHttpMessage("too many informational responses")
             head, content = await protocol.read()
-            if not 100 <= head.code < 200 or head.code == 101:
-                break
-        else:
-            raise BadHttpMessage("too many informational responses")
         state.status = head.code
         body, complete = await read_body(content)
         complete = complete and is_drained(transport, len(message))

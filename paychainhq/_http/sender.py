@@ -121,7 +121,8 @@ class Sender:
             raise ConfigurationError("the session of this client is closed", **request.facts())
         task = asyncio.current_task(self.loop)
         assert task is not None
-        delivered = delivered_cancellations(task)
+        # Few tasks have been cancelled before: for the others, this is 0.
+        delivered = task.cancelling() and delivered_cancellations(task)
         state = AttemptState()
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
@@ -129,7 +130,7 @@ class Sender:
             if limit >= request.deadline:  # the call deadline already covers it
                 answer = await self._exchange(request, state)
             else:
-                with self._deadlines.at(limit):
+                with self._deadlines.at(limit, task):
                     answer = await self._exchange(request, state)
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
@@ -179,19 +180,14 @@ class Sender:
         Only the session path checks headers of the caller for line breaks.
         """
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
-        plain = (
-            path.isascii()
-            and path.isprintable()
-            and " " not in path
-            and key.isascii()
-            and key.isprintable()
-        )
+        written = path + key
+        plain = written.isascii() and written.isprintable() and " " not in written
         as_made = request.headers is COMMON_HEADERS and plain
         if self._destination is not None and as_made and fast_path.is_genuine():
             data = fast_path.message(
                 operation.method,
                 self._prefix + path,
-                self._lines(operation),
+                self._header_lines.get(operation.auth) or self._lines(operation),
                 key or None,
                 request.body,
             )
@@ -225,13 +221,11 @@ class Sender:
             raise MisfitError from error
 
     def _lines(self, operation: Operation[Any]) -> str:
-        lines = self._header_lines.get(operation.auth)
-        if lines is None:
-            credential = self._credentials.headers_for(operation.auth, operation.name)
-            host = self._origin.host_port_subcomponent or ""
-            lines = self._header_lines[operation.auth] = Secret(
-                fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
-            )
+        credential = self._credentials.headers_for(operation.auth, operation.name)
+        host = self._origin.host_port_subcomponent or ""
+        lines = self._header_lines[operation.auth] = Secret(
+            fast_path.header_lines(host, {**COMMON_HEADERS, **credential})
+        )
         return lines
 
     async def _through_session(

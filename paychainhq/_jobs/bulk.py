@@ -129,7 +129,10 @@ class _Job(Generic[R, T]):
     async def run(
         self, requests: Requests[R], progress: Callable[[Progress], None] | None
     ) -> AsyncGenerator[Outcome[R, T], None]:
-        self._now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        self._now = loop.time
+        if self._slots is not None:
+            self._slots.loop = loop
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
         counter = ProgressCounter(progress)
         self._start_workers()
@@ -140,7 +143,7 @@ class _Job(Generic[R, T]):
                     self._has_room.set()
                     yield outcome
                     try:
-                        counter.add(outcome.ok, min(len(self._workers), self._concurrency.value))
+                        counter.add(outcome.ok, self._sending)
                     except Exception as error:  # noqa: BLE001 (the callback's: raised after the requests in progress)
                         self._intake.end(error)
                 self._has_outcome.clear()
@@ -175,6 +178,10 @@ class _Job(Generic[R, T]):
         """
         sending = self._concurrency.value
         return sending if self._slots is None else sending + min(2 * (sending - 1), _MOST_WRITERS)
+
+    def _sending(self) -> int:
+        """Return the largest number of requests in progress."""
+        return min(len(self._workers), self._concurrency.value)
 
     def _remove_worker(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
@@ -286,7 +293,9 @@ class _Job(Generic[R, T]):
             return Failure(request, failure)
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
-        result = await self._call(request, given, key, number, is_probe=is_probe, is_first=True)
+        result = await self._call(
+            request, given, key, number, started, is_probe=is_probe, is_first=True
+        )
         if not isinstance(result, PayChainError):
             return result
         return self._judge(
@@ -300,7 +309,7 @@ class _Job(Generic[R, T]):
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         error = await self._call(
-            repeat.request, repeat.arguments, repeat.key, number, is_probe=is_probe
+            repeat.request, repeat.arguments, repeat.key, number, started, is_probe=is_probe
         )
         if not isinstance(error, PayChainError):
             return error
@@ -315,6 +324,7 @@ class _Job(Generic[R, T]):
         given: Mapping[str, Any],
         key: str,
         number: int,
+        started: float,
         *,
         is_probe: bool,
         is_first: bool = False,
@@ -327,7 +337,6 @@ class _Job(Generic[R, T]):
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         refused, delay = 0, _FIRST_DELAY
         while True:
-            started = self._now()
             if is_first:
                 self._calls[task] = self._queue.good
             result: Success[R, T] | PayChainError
@@ -340,14 +349,14 @@ class _Job(Generic[R, T]):
                     raise
                 if self._was_overtaken(task):
                     return _overtaken_error()
-                failure = ConnectionFailedError(
+                stray = ConnectionFailedError(
                     "the call was cancelled from outside the job",
                     operation=self._operation.name,
                     idempotency_key=key,
                     sent="unknown",
                 )
-                self._end(failure)
-                return Failure(request, failure)
+                self._end(stray)
+                return Failure(request, stray)
             finally:
                 self._calls.pop(task, None)
                 if self._slots is not None:
@@ -384,6 +393,7 @@ class _Job(Generic[R, T]):
                 await self._wait(left)
             if self._queue.given_up is not None:
                 return failure
+            started = self._now()
 
     def _probe_caller(self) -> Caller:
         """Return the caller of a probe, whose deadline is the end of `give_up_after`."""

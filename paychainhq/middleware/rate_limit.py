@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
 from paychainhq._core.policies import RateLimit
@@ -34,6 +35,42 @@ class _Bucket:
         self._due = max(at, self._due) + self._interval
 
 
+class _Bulkhead:
+    """Places of the attempts under way, taken in the order of arrival.
+
+    `asyncio.Semaphore` costs a coroutine for each request, even where a place is free.
+
+    Attributes:
+        free: How many places are free; none is while an attempt waits for one.
+    """
+
+    def __init__(self, places: int) -> None:
+        self.free = places
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        if self.free:
+            self.free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given, and is for the next one
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the place to the first that waits, if there is one."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self.free += 1
+
+
 class Limiter:
     """Limiter that delays attempts until their operation, all limits and the slots permit them.
 
@@ -47,25 +84,21 @@ class Limiter:
         self._buckets = [_Bucket(limit) for limit in limits]
         self._line = asyncio.Lock()
         self._waiting = 0
-        self._slots = asyncio.Semaphore(slots)
-        self._most = slots
-        self._under_way = 0
+        self._bulkhead = _Bulkhead(slots)
         self._throttles = PerOperation(Throttle)
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, request: Request, send: Next) -> Response:
         throttle = self._throttles.of(request.operation)
         turn = None
-        if self._buckets or self._under_way >= self._most or throttle.limited:
+        if self._buckets or not self._bulkhead.free or throttle.limited:
             turn = await self._admit(request, throttle)
         else:
-            await self._slots.acquire()
-        self._under_way += 1
+            self._bulkhead.free -= 1
         try:
             response = await send(request)
         finally:
-            self._under_way -= 1
-            self._slots.release()
+            self._bulkhead.leave()
             if turn is not None:
                 throttle.end(turn)
         if response.status == 429:
@@ -117,8 +150,8 @@ class Limiter:
         return max(bucket.opens(ahead) for bucket in self._buckets)
 
     async def _enter(self, throttle: Throttle) -> bool:
-        await self._slots.acquire()
+        await self._bulkhead.enter()
         if throttle.open:
             return True
-        self._slots.release()
+        self._bulkhead.leave()
         return False

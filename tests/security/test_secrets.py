@@ -286,7 +286,7 @@ def test_an_interrupted_call() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert "paychainhq_sync" in traced(caught.value)
-    assert "api_keys.create was under way" in traced(caught.value)
+    assert "api_keys.create was in progress" in traced(caught.value)
     assert shown(traced(caught.value) + "\n".join(said)) == []
 
 
