@@ -60,6 +60,7 @@ def check_echo(request: Request, response: Response) -> None:
                 "status": response.status,
                 "request_id": request_id(response),
                 "path": f"$.{differences[0]}",
+                "problems": tuple(f"differs from the request @ $.{name}" for name in differences),
                 "data": returned,
                 "advice": _ADVICE,
             },

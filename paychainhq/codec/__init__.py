@@ -210,7 +210,7 @@ def _updated(converter: Converter, field: Field, was: Any, value: Any) -> Any:
     if isinstance(value, (Model, tuple)):
         return converter.unstructure(value)
     if (value is None and was is None) or _decodes_to(converter, field, was, value):
-        return copy.deepcopy(was)
+        return was if was.__class__ is str else copy.deepcopy(was)  # most fields, without a call
     return _field_to_json(converter, field, value)
 
 

@@ -7,6 +7,8 @@ it to the frozen class (`_frozen.py`).
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 import types
 import typing
@@ -14,8 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
-from operator import eq
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 from weakref import WeakKeyDictionary
 
@@ -54,10 +54,11 @@ class Number(float):
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> Number:
+    def parse(cls, text: str) -> float:
+        """Return a number; a plain float, which every JSON library writes, if its text is usual."""
         number = cls(text)
         number.text = text
-        return number
+        return float(number) if float.__repr__(number) == text else number
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Number.parse, (self.text,))
@@ -216,11 +217,16 @@ def _at(place: str | int, type_: Any, error: Exception) -> Exception:
     return error
 
 
-def _parts(type_: Any) -> list[Any]:
-    """Return the members of a union except None; of another type, the type."""
-    if get_origin(type_) not in (typing.Union, types.UnionType):
-        return [type_]
-    return [part for part in get_args(type_) if part is not types.NoneType]
+def _without_none(type_: Any) -> Any:
+    """Return a union without its None; another type unchanged."""
+    if not _is_union(type_):
+        return type_
+    parts = [part for part in get_args(type_) if part is not types.NoneType]
+    return typing.Union[tuple(parts)]  # noqa: UP007 (their number varies)
+
+
+def _is_union(type_: Any) -> bool:
+    return get_origin(type_) in (typing.Union, types.UnionType)
 
 
 _MEMBERS: WeakKeyDictionary[Hook, Callable[[str, str], str]] = WeakKeyDictionary()
@@ -229,9 +235,8 @@ _MEMBERS: WeakKeyDictionary[Hook, Callable[[str, str], str]] = WeakKeyDictionary
 
 def _open_enum(type_: Any) -> Hook:
     """Return the hook of `Enum | str`: an unknown text stays a text."""
-    known = {
-        member.value: member for enum in _parts(type_) if enum is not str for member in enum
-    }.get
+    enums = [part for part in get_args(type_) if part is not str]
+    known = {member.value: member for enum in enums for member in enum}.get
 
     def structure_enum(value: Any, _: Any) -> Any:
         return known(value, value) if value.__class__ is str else _mismatch("a string", value)
@@ -274,10 +279,22 @@ def _is_mapping(type_: Any) -> bool:
 def _is_open_enum(type_: Any) -> bool:
     parts = get_args(type_)
     return (
-        str in parts
-        and _parts(type_) == list(parts)
+        _is_union(type_)
+        and str in parts
         and all(part is str or _is_class(part, StrEnum) for part in parts)
     )
+
+
+def _is_nullable(type_: Any) -> bool:
+    """Return whether a type is one of the unions above, or None."""
+    rest = _without_none(type_)
+    return rest != type_ and (rest == Money or _is_open_enum(rest))
+
+
+def _nullable(type_: Any, converter: Converter) -> Hook:
+    rest = _without_none(type_)
+    hook = converter.get_structure_hook(rest)
+    return lambda value, _: None if value is None else hook(value, rest)
 
 
 def is_model(type_: Any) -> bool:
@@ -294,11 +311,12 @@ def register(converter: Converter) -> None:
     for type_, hook in _SCALARS.items():
         converter.register_structure_hook(type_, hook)
     for type_, hook in _SPECIAL.items():
-        converter.register_structure_hook_func(partial(eq, type_), hook)
+        converter.register_structure_hook_func(functools.partial(operator.eq, type_), hook)
     converter.register_structure_hook_func(lambda type_: isinstance(type_, TypeVar), _anything)
     converter.register_structure_hook_func(_is_mapping, _object)
     converter.register_structure_hook_factory(_is_array, _array)
     converter.register_structure_hook_factory(_is_open_enum, _open_enum)
+    converter.register_structure_hook_factory(_is_nullable, _nullable)
     converter.register_structure_hook_factory(is_model, _model)
 
 
@@ -321,7 +339,7 @@ def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, .
     for field in attrs.fields(cls):
         if field.name.startswith("_"):
             continue
-        hint: Any = typing.Union[tuple(_parts(hints[field.name]))]  # noqa: UP007 (a tuple of members)
+        hint = _without_none(hints[field.name])
         if variables and get_origin(hint) is tuple:
             item = get_args(hint)[0]
             hint = types.GenericAlias(tuple, (variables.get(item, item), ...))

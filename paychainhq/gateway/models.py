@@ -81,6 +81,7 @@ class Checkout(Model):
             raise DecodeError(
                 "the checkout URL contains no payment id",
                 path="$.checkoutUrl",
+                problems=("contains no payment id @ $.checkoutUrl",),
                 data={"checkoutUrl": self.checkout_url},
             )
         return found[1]
