@@ -17,7 +17,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
-from weakref import WeakKeyDictionary
 
 import attrs
 from cattrs import (
@@ -229,20 +228,19 @@ def _is_union(type_: Any) -> bool:
     return get_origin(type_) in (typing.Union, types.UnionType)
 
 
-_MEMBERS: WeakKeyDictionary[Hook, Callable[[str, str], str]] = WeakKeyDictionary()
-"""Function of each enum hook that maps a text to its member, or returns it unchanged."""
+class _OpenEnum:
+    """Hook of `Enum | str`: an unknown text stays a text.
 
+    Attributes:
+        known: Function that maps a text to its member, or returns its second argument.
+    """
 
-def _open_enum(type_: Any) -> Hook:
-    """Return the hook of `Enum | str`: an unknown text stays a text."""
-    enums = [part for part in get_args(type_) if part is not str]
-    known = {member.value: member for enum in enums for member in enum}.get
+    def __init__(self, type_: Any) -> None:
+        enums = [part for part in get_args(type_) if part is not str]
+        self.known = {member.value: member for enum in enums for member in enum}.get
 
-    def structure_enum(value: Any, _: Any) -> Any:
-        return known(value, value) if value.__class__ is str else _mismatch("a string", value)
-
-    _MEMBERS[structure_enum] = known
-    return structure_enum
+    def __call__(self, value: Any, _: Any) -> Any:
+        return self.known(value, value) if value.__class__ is str else _mismatch("a string", value)
 
 
 def _array(type_: Any, converter: Converter) -> Hook:
@@ -315,7 +313,7 @@ def register(converter: Converter) -> None:
     converter.register_structure_hook_func(lambda type_: isinstance(type_, TypeVar), _anything)
     converter.register_structure_hook_func(_is_mapping, _object)
     converter.register_structure_hook_factory(_is_array, _array)
-    converter.register_structure_hook_factory(_is_open_enum, _open_enum)
+    converter.register_structure_hook_factory(_is_open_enum, _OpenEnum)
     converter.register_structure_hook_factory(_is_nullable, _nullable)
     converter.register_structure_hook_factory(is_model, _model)
 
@@ -401,7 +399,8 @@ def _model(type_: Any, converter: Converter) -> Hook:
     ]
     for i, field in enumerate(fields):
         hook = hooks[field.name]
-        scope |= {f"hook_{i}": hook, f"type_{i}": field.type, f"known_{i}": _MEMBERS.get(hook)}
+        scope |= {f"hook_{i}": hook, f"type_{i}": field.type}
+        scope[f"known_{i}"] = hook.known if isinstance(hook, _OpenEnum) else None
         lines += [f"        {line}" for line in _field_lines(field, hook, i)]
     lines += [
         "    except REFUSED:",
@@ -445,12 +444,13 @@ _PLAIN_DIGITS = (
     "value.__class__ is str and value.isdecimal() and value.isascii() and len(value) "
     f"<= {_LONGEST_DECIMAL}"
 )
-_QUICK: dict[Hook, tuple[str, str]] = {
-    _string: ("value.__class__ is str", "value"),
-    _integer: ("value.__class__ is int", "value"),
-    _object: ("value.__class__ is dict", "value"),
-    _digits: (_PLAIN_DIGITS, "int(value)"),
-    _decimal: (_PLAIN_DIGITS, "Decimal(value)"),
+# By the id of the hook: a hook of a user may be unhashable.
+_QUICK: dict[int, tuple[str, str]] = {
+    id(_string): ("value.__class__ is str", "value"),
+    id(_integer): ("value.__class__ is int", "value"),
+    id(_object): ("value.__class__ is dict", "value"),
+    id(_digits): (_PLAIN_DIGITS, "int(value)"),
+    id(_decimal): (_PLAIN_DIGITS, "Decimal(value)"),
 }
 
 
@@ -466,11 +466,12 @@ def _field_lines(field: Field, hook: Hook, i: int) -> list[str]:
     result = f"hook_{i}(value, type_{i})"
     if not field.required:
         result = f"None if value is {absent} else {result}"
-    if hook in _MEMBERS:
-        result = f"known_{i}(value, value) if value.__class__ is str else {result}"
-    elif hook in _QUICK:
-        condition, quick = _QUICK[hook]
-        result = f"{quick} if {condition} else {result}"
+    quick = _QUICK.get(id(hook))
+    if isinstance(hook, _OpenEnum):
+        quick = ("value.__class__ is str", f"known_{i}(value, value)")
+    if quick is not None:
+        condition, at_once = quick
+        result = f"{at_once} if {condition} else {result}"
     return [*lines, f"self.{field.name} = {result}"]
 
 

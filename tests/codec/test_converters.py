@@ -281,10 +281,20 @@ def test_an_own_hook_applies_inside_models_and_not_to_clients() -> None:
         assert untouched.expires_at.tzinfo is UTC
 
 
+@attrs.define
+class Upper:
+    """Hook that is unhashable, and cannot be weakly referenced."""
+
+    suffix: str = ""
+
+    def __call__(self, text: Any, _: Any) -> Any:
+        return text.upper() + self.suffix
+
+
 def test_an_own_hook_for_text_applies_inside_models() -> None:
     """A hook replaces the checks that the generated code makes without a call."""
     converter = codec.make_converter()
-    converter.register_structure_hook(str, lambda text, _: text.upper())
+    converter.register_structure_hook(str, Upper())
     assert converter.structure(INVOICE, Invoice).id == "INV_123"
     assert from_json(Invoice, INVOICE).id == "inv_123"
 
