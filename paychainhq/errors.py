@@ -36,6 +36,7 @@ class Facts(TypedDict, total=False):
     advice: str
     argument: str | None
     path: str | None
+    problems: tuple[str, ...]
     status: int | None
     data: Any
     body: bytes | None
@@ -79,7 +80,9 @@ class PayChainError(Exception):
         for known in restored:  # the second of `args`; a queue may pass its text instead
             if isinstance(known, Mapping):
                 self.__dict__.update(
-                    (name, fact) for name, fact in known.items() if hasattr(type(self), name)
+                    (name, tuple(fact) if isinstance(fact, list) else fact)  # JSON has no tuples
+                    for name, fact in known.items()
+                    if hasattr(type(self), name)
                 )
         self.add(**facts)
 
@@ -90,11 +93,11 @@ class PayChainError(Exception):
 
     @property
     def args(self) -> tuple[Any, ...]:  # type: ignore[override] # computed, because facts are added later
-        """Return the message, and a dict of the facts that are plain JSON scalars."""
+        """Return the message, and a dict of the facts that are plain JSON scalars, or problems."""
         facts = {
             name: fact
             for name, fact in vars(self).items()
-            if isinstance(fact, (str, int, float)) and name != "message"
+            if name == "problems" or (isinstance(fact, (str, int, float)) and name != "message")
         }
         return (self.message, facts | {"sent": self.sent})
 
@@ -161,8 +164,10 @@ class DecodeError(PayChainError):
     """Response that is not as documented; the call is not retried.
 
     Attributes:
-        path: The invalid part of the response, such as `"$.amount.raw"`; None if the response is
-            not JSON.
+        path: The first invalid part of the response, such as `"$.amount.raw"`; None if the
+            response is not JSON.
+        problems: Each problem with its path, such as `"is missing @ $.id"`, in the order of the
+            fields; empty if the response is not JSON.
         status: The HTTP status.
         data: The parsed response, if it is JSON.
         body: The first 64 KiB of the response, if it is not JSON.
@@ -170,6 +175,7 @@ class DecodeError(PayChainError):
 
     sent: Sent = "yes"
     path: str | None = None
+    problems: tuple[str, ...] = ()
     status: int | None = None
     data: Any = None
     body: bytes | None = None

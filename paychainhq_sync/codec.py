@@ -2,6 +2,26 @@
 # edit that, and run `make generate`.
 """Objects of `paychainhq.codec`, re-exported."""
 
-from paychainhq.codec import NotJSONError, decode, decode_webhook, dump, from_json, parse, to_json
+from paychainhq.codec import (
+    NotJSONError,
+    decode,
+    decode_webhook,
+    dump,
+    from_json,
+    make_converter,
+    parse,
+    register,
+    to_json,
+)
 
-__all__ = ["NotJSONError", "decode", "decode_webhook", "dump", "from_json", "parse", "to_json"]
+__all__ = [
+    "NotJSONError",
+    "decode",
+    "decode_webhook",
+    "dump",
+    "from_json",
+    "make_converter",
+    "parse",
+    "register",
+    "to_json",
+]

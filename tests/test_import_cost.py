@@ -8,6 +8,7 @@ import sys
 HEAVY = [
     "aiohttp",
     "anyio",
+    "cattrs",
     "orjson",
     "asyncio",
     "ssl",
@@ -66,6 +67,14 @@ def test_anyio() -> None:
     ]
     assert "anyio" not in loaded(*others)
     assert "anyio" in loaded("from paychainhq.webhooks import Receiver")
+
+
+def test_cattrs() -> None:
+    """Only the codec loads cattrs: neither a package's name nor the emulator nor the plugin."""
+    others = ["from paychainhq import PayChainHQ, InvoiceRequest", "import paychainhq_sync"]
+    others += ["import paychainhq.emulator, paychainhq.emulator.pytest_plugin"]
+    assert "cattrs" not in loaded(*others)
+    assert "cattrs" in loaded("import paychainhq.codec")
 
 
 def test_emulator_and_plugin() -> None:

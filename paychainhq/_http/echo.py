@@ -12,10 +12,8 @@ from typing import Any
 from paychainhq import codec
 from paychainhq._http.messages import Request, Response
 from paychainhq._http.responses import request_id
-from paychainhq.codec.decoders import Mismatch, decoder
 from paychainhq.errors import DecodeError
 
-_read_decimal = decoder(Decimal)
 _ADVICE = (
     "Compare `data` with your order, and read the created invoices, before you repeat the request "
     "with the same key."
@@ -62,6 +60,7 @@ def check_echo(request: Request, response: Response) -> None:
                 "status": response.status,
                 "request_id": request_id(response),
                 "path": f"$.{differences[0]}",
+                "problems": tuple(f"differs from the request @ $.{name}" for name in differences),
                 "data": returned,
                 "advice": _ADVICE,
             },
@@ -78,10 +77,9 @@ def _folded(text: Any) -> Any:
 
 def _decimal(text: Any) -> Decimal | None:
     try:
-        number: Decimal = _read_decimal(text)
-    except Mismatch:
+        return codec.from_json(Decimal, text)
+    except DecodeError:
         return None
-    return number
 
 
 def _amounts_differ(requested: Decimal | None, amount: dict[str, Any]) -> bool:

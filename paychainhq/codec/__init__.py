@@ -8,27 +8,27 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from functools import partial
+from operator import eq
+from typing import Any, NoReturn, TypeVar, cast
 
 import orjson
+from cattrs import Converter, transform_error
 
-from paychainhq._core.secrets import Secret
+from paychainhq._core.validators import wire_name
+from paychainhq.codec import decoders
 from paychainhq.codec.decoders import (
-    Decoder,
     Field,
-    Mismatch,
     Number,
-    as_digits,
-    as_number,
     bare_name,
-    decode_inside,
-    decoder,
     has_numbers,
     holds_secret,
+    is_model,
+    masked,
     model_fields,
 )
-from paychainhq.errors import DecodeError, Facts
-from paychainhq.models.base import Model
+from paychainhq.errors import DecodeError, Facts, PayChainError
+from paychainhq.models.base import Digits, JsonNumber, Model
 
 T = TypeVar("T")
 
@@ -123,26 +123,23 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
     """
     if holds_secret(type_):
         try:
-            data = _masked(data)
+            data = masked(data)
         except RecursionError:
             raise DecodeError("the response is nested too deeply") from None
     try:
-        result: T = (
-            decoder(type_)(data) if inside is None else decode_inside(data, inside, decoder(type_))
-        )
-        return result
-    except Mismatch as mismatch:
-        path, problem = mismatch.json_path(), mismatch.problem
-    raise DecodeError(f"the response is not as documented: {path} {problem}", path=path, data=data)
-
-
-def _masked(data: Any, secret: bool = False) -> Any:
-    """Return a copy of a response, with each text under an `apiKey` as a `Secret`."""
-    if isinstance(data, dict):
-        return {name: _masked(item, secret or name == "apiKey") for name, item in data.items()}
-    if isinstance(data, list):
-        return [_masked(item, secret) for item in data]
-    return Secret(data) if secret and isinstance(data, str) else data
+        if inside is None:
+            return _converter.structure(data, type_)
+        hook = _converter.get_structure_hook(type_)
+        return cast(T, decoders.structure_inside(data, inside, hook, type_))
+    except decoders.REFUSED as error:
+        problems = tuple(transform_error(error, format_exception=lambda error, _: str(error)))
+    problem, _, path = problems[0].rpartition(" @ ")
+    raise DecodeError(
+        f"the response is not as documented: {path} {problem}",
+        path=path,
+        problems=problems,
+        data=data,
+    )
 
 
 def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
@@ -168,7 +165,7 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
         return decode(type_, body, inside=inside)
     except DecodeError as error:
         message = error.message.replace("the response", "the webhook", 1)
-        facts |= {"path": error.path, "data": error.data}
+        facts |= {"path": error.path, "problems": error.problems, "data": error.data}
     except NotJSONError:
         message = "the webhook's body is not JSON"
         facts |= {"body": body}
@@ -180,20 +177,14 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
 
 def to_json(value: Any) -> Any:
     """Return the JSON of a model: its source, with the fields that were changed since."""
-    if isinstance(value, Model):
-        return _model_to_json(value)
-    if isinstance(value, tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, StrEnum):
-        return value.value
-    return copy.deepcopy(value)
+    return _converter.unstructure(value)
 
 
-def _model_to_json(model: Model) -> Any:
+def _model_hook(_: Any, converter: Converter) -> Callable[[Model], Any]:
+    return partial(_model_to_json, converter)
+
+
+def _model_to_json(converter: Converter, model: Model) -> Any:
     source, cls = model._source, type(model)
     fields = model_fields(cls)
     kept = source if isinstance(source, dict) else {}
@@ -208,34 +199,95 @@ def _model_to_json(model: Model) -> Any:
         )
         if not spellings:
             if value is not None:
-                result[field.names[0]] = _field_to_json(field, value)
+                result[field.names[0]] = _field_to_json(converter, field, value)
             continue
         name, *others = spellings
-        result[name] = _updated(field, kept[name], value)
+        result[name] = _updated(converter, field, kept[name], value)
         if result[name] == kept[name]:
             result.update((other, copy.deepcopy(kept[other])) for other in others)
     return result[bare_name(cls)] if is_bare and len(result) == 1 else result
 
 
-def _updated(field: Field, was: Any, value: Any) -> Any:
+def _updated(converter: Converter, field: Field, was: Any, value: Any) -> Any:
     """Return the JSON of a field: its source, if that still is its value."""
     if isinstance(value, (Model, tuple)):
-        return to_json(value)
-    if (value is None and was is None) or _decodes_to(field.decode, was, value):
-        return copy.deepcopy(was)
-    return _field_to_json(field, value)
+        return converter.unstructure(value)
+    if (value is None and was is None) or _decodes_to(converter, field, was, value):
+        return was if was.__class__ is str else copy.deepcopy(was)  # most fields, without a call
+    return _field_to_json(converter, field, value)
 
 
-def _field_to_json(field: Field, value: Any) -> Any:
-    if value is not None and field.decode is as_digits:
-        return str(value)
-    if value is not None and field.decode is as_number:
-        return Number.parse(format(value, "f"))
-    return to_json(value)
+def _field_to_json(converter: Converter, field: Field, value: Any) -> Any:
+    if value is not None and field.type in (Digits, JsonNumber):
+        return converter.unstructure(value, field.type)
+    return converter.unstructure(value)
 
 
-def _decodes_to(decode_field: Decoder, source: Any, value: Any) -> bool:
+def _decodes_to(converter: Converter, field: Field, source: Any, value: Any) -> bool:
     try:
-        return bool(decode_field(source) == value)
-    except Mismatch:
+        return bool(converter.structure(source, field.type) == value)
+    except decoders.REFUSED:
         return False
+
+
+# --- converters ---
+
+
+def make_converter() -> Converter:
+    """Return a cattrs converter for all types of the API, strict and lossless as this package is.
+
+    It structures models from parsed JSON, and requests (`InvoiceRequest`, `CustomerRequest`) from
+    rows; it unstructures them, outcomes and errors to JSON. Hooks registered on it apply inside
+    models too, and have no effect on what clients decode.
+
+    Returns:
+        A new converter. It refuses values with cattrs's `ClassValidationError`.
+    """
+    converter = Converter(unstruct_collection_overrides={tuple: list})
+    decoders.register(converter)
+    converter.register_unstructure_hook_factory(is_model, _model_hook)
+    for type_, hook in _BY_CLASS.items():
+        converter.register_unstructure_hook(type_, hook)
+    for type_, hook in _BY_EQUALITY.items():
+        converter.register_unstructure_hook_func(partial(eq, type_), hook)
+    return converter
+
+
+def register(converter: Converter) -> None:
+    """Register the models on a cattrs converter of your own, as parts of your own classes.
+
+    All other types stay as they are. Models are decoded by the rules of this package, and refused
+    with cattrs's `ClassValidationError`.
+
+    Args:
+        converter: The converter, such as one of `cattrs.preconf`.
+    """
+    converter.register_structure_hook_factory(is_model, _converter.get_structure_hook)
+    converter.register_unstructure_hook_factory(is_model, _converter.get_unstructure_hook)
+
+
+def _time_to_json(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _error_to_json(error: PayChainError) -> dict[str, Any]:
+    message, facts = error.args
+    return {
+        "type": type(error).__name__,
+        "message": message,
+        **{wire_name(name): fact for name, fact in facts.items()},
+    }
+
+
+# A constant of the import: within a patched clock, `decoders.DATETIME` is replaced.
+_BY_CLASS: dict[type, Callable[[Any], Any]] = {
+    Decimal: lambda value: format(value, "f"),
+    decoders.DATETIME: _time_to_json,
+    StrEnum: lambda member: member.value,
+    PayChainError: _error_to_json,
+}
+_BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
+    Digits: str,
+    JsonNumber: lambda value: Number.parse(format(value, "f")),
+}
+_converter = make_converter()

@@ -1,10 +1,14 @@
-"""Decoders from parsed JSON to models, generated as straight-line code on first use.
+"""Decoders from parsed JSON to the types of the API: structure hooks of a cattrs converter.
 
-A decoder fills a mutable twin of the class, and converts it to the frozen class (`_frozen.py`).
+Each scalar type has a hook. The hook of a model is generated as straight-line code on first use,
+with the hooks of its fields from the converter. It fills a mutable twin of the class, and converts
+it to the frozen class (`_frozen.py`).
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 import types
 import typing
@@ -12,15 +16,24 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import attrs
+from cattrs import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ClassValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+)
 
 from paychainhq._core.secrets import Secret
+from paychainhq._core.validators import Money
 from paychainhq._frozen import twin
-from paychainhq.models.base import Model, cached, field_names
+from paychainhq.models.base import Digits, JsonNumber, Model, cached, field_names
 
-Decoder = Callable[[Any], Any]
+Hook = Callable[[Any, Any], Any]
 
 _DIGITS = re.compile(r"-?[0-9]{1,200}")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -28,9 +41,9 @@ _LONGEST_DECIMAL = 200
 
 # The types of annotations, bound here: when a model is first decoded, their names may be replaced
 # in its module (freezegun replaces `datetime` in every module, perhaps even before this import).
-_DATETIME: type[datetime] = next(cls for cls in datetime.__mro__ if cls.__module__ == "datetime")
-_NAMES = {"datetime": _DATETIME, "Decimal": Decimal}
-_moment = _DATETIME.fromisoformat
+DATETIME: type[datetime] = next(cls for cls in datetime.__mro__ if cls.__module__ == "datetime")
+_NAMES = {"datetime": DATETIME, "Decimal": Decimal}
+_moment = DATETIME.fromisoformat
 
 
 class Number(float):
@@ -40,10 +53,11 @@ class Number(float):
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> Number:
+    def parse(cls, text: str) -> float:
+        """Return a number; a plain float, which every JSON library writes, if its text is usual."""
         number = cls(text)
         number.text = text
-        return number
+        return float(number) if float.__repr__(number) == text else number
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Number.parse, (self.text,))
@@ -60,18 +74,12 @@ _JSON_NAMES = {
 }
 
 
-class Mismatch(Exception):  # noqa: N818 (internal)
-    """Value of the wrong type; `path` is filled from the inside out."""
+class Mismatch(ValueError):  # noqa: N818 (internal)
+    """Value of the wrong type."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.path: list[str | int] = []
 
-    def json_path(self) -> str:
-        return "$" + "".join(
-            f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.path)
-        )
+REFUSED = (ValueError, BaseValidationError)
+"""Exceptions by which hooks refuse a value, those of others included."""
 
 
 def _mismatch(wanted: str, value: object) -> NoReturn:
@@ -88,29 +96,36 @@ def _missing() -> NoReturn:
 # --- single values ---
 
 
-def _string(value: Any) -> Any:
-    return value if isinstance(value, str) else _mismatch("a string", value)
+# Hooks of `str` and `int` get subclasses too, such as `class Color(str, Enum)`.
 
 
-def _secret(value: Any) -> Any:
-    return Secret(_string(value))
+def _string(value: Any, type_: Any) -> Any:
+    if not isinstance(value, str):
+        _mismatch("a string", value)
+    return value if type_ is str else type_(value)
 
 
-def _boolean(value: Any) -> Any:
+def _secret(value: Any, _: Any) -> Any:
+    return Secret(_string(value, str))
+
+
+def _boolean(value: Any, _: Any) -> Any:
     return value if value is True or value is False else _mismatch("a boolean", value)
 
 
-def _integer(value: Any) -> Any:
-    return value if value.__class__ is int else _mismatch("an integer", value)
+def _integer(value: Any, type_: Any) -> Any:
+    if value.__class__ is not int:
+        _mismatch("an integer", value)
+    return value if type_ is int else type_(value)
 
 
-def as_digits(value: Any) -> Any:
+def _digits(value: Any, _: Any) -> Any:
     if value.__class__ is str and _DIGITS.fullmatch(value):
         return int(value)
     return value if value.__class__ is int else _mismatch("a string of digits", value)
 
 
-def _decimal(value: Any) -> Any:
+def _decimal(value: Any, _: Any) -> Any:
     written = (
         _DECIMAL.fullmatch(value)
         if value.__class__ is str and len(value) <= _LONGEST_DECIMAL
@@ -124,7 +139,7 @@ def _decimal(value: Any) -> Any:
     return number
 
 
-def as_number(value: Any) -> Any:
+def _number(value: Any, _: Any) -> Any:
     if value.__class__ is int:
         return Decimal(value)
     text = (
@@ -134,10 +149,10 @@ def as_number(value: Any) -> Any:
         if value.__class__ is float
         else value
     )
-    return _decimal(text) if text.__class__ is str else _mismatch("a number", value)
+    return _decimal(text, Decimal) if text.__class__ is str else _mismatch("a number", value)
 
 
-def _datetime(value: Any) -> Any:
+def _datetime(value: Any, _: Any) -> Any:
     if value.__class__ is str:
         try:
             moment = _moment(value)
@@ -148,21 +163,34 @@ def _datetime(value: Any) -> Any:
     _mismatch("a time with its zone", value)
 
 
-def _object(value: Any) -> Any:
+def _object(value: Any, _: Any) -> Any:
     return value if value.__class__ is dict else _mismatch("an object", value)
 
 
-def _anything(value: Any) -> Any:
+def _anything(value: Any, _: Any) -> Any:
     return value
 
 
-_SCALARS: dict[Any, Decoder] = {
+def _money(value: Any, _: Any) -> Any:
+    if isinstance(value, (str, int, Decimal)) and value.__class__ is not bool:
+        return value
+    _mismatch("a decimal string, an integer or a Decimal", value)
+
+
+# By class, subclasses included.
+_SCALARS: dict[type, Hook] = {
     str: _string,
     Secret: _secret,
     bool: _boolean,
     int: _integer,
     Decimal: _decimal,
-    _DATETIME: _datetime,
+    DATETIME: _datetime,
+}
+# By equality.
+_SPECIAL: dict[Any, Hook] = {
+    Digits: _digits,
+    JsonNumber: _number,
+    Money: _money,
     Any: _anything,
     object: _anything,
 }
@@ -171,141 +199,190 @@ _SCALARS: dict[Any, Decoder] = {
 # --- arrays, enums, models ---
 
 
-def decode_inside(data: Any, name: str, decode: Decoder) -> Any:
-    """Decode one field of an object."""
-    _object(data)
+def structure_inside(data: Any, name: str, hook: Hook, type_: Any) -> Any:
+    """Structure one field of an object."""
+    _object(data, dict)
     try:
-        return decode(data[name]) if name in data else _missing()
-    except Mismatch as mismatch:
-        mismatch.path.append(name)
-        raise
+        return hook(data[name], type_) if name in data else _missing()
+    except REFUSED as error:
+        problems = [_at(name, type_, error)]
+    raise ClassValidationError("while structuring a field", problems, dict)  # pyright: ignore[reportCallIssue]
 
 
-_MEMBERS: dict[Decoder, Callable[[str, str], str]] = {}
-"""Function of each enum decoder that maps a text to its member, or returns it unchanged."""
+def _at(place: str | int, type_: Any, error: Exception) -> Exception:
+    """Add cattrs's note of the place to an error, a field or an index, and return the error."""
+    note: Any = IterableValidationNote if isinstance(place, int) else AttributeValidationNote
+    error.add_note(note(f"at {place}", place, type_))
+    return error
 
 
-def _open_enum(enum: type[StrEnum]) -> Decoder:
-    members = {member.value: member for member in enum}
-
-    known = members.get
-
-    def decode_enum(value: Any) -> Any:
-        return known(value, value) if value.__class__ is str else _mismatch("a string", value)
-
-    _MEMBERS[decode_enum] = known
-    return decode_enum
+def _without_none(type_: Any) -> Any:
+    """Return a union without its None; another type unchanged."""
+    if not _is_union(type_):
+        return type_
+    parts = [part for part in get_args(type_) if part is not types.NoneType]
+    return typing.Union[tuple(parts)]  # noqa: UP007 (their number varies)
 
 
-def _array(item: Decoder) -> Decoder:
-    def decode_array(value: Any) -> Any:
+def _is_union(type_: Any) -> bool:
+    return get_origin(type_) in (typing.Union, types.UnionType)
+
+
+class _OpenEnum:
+    """Hook of `Enum | str`: an unknown text stays a text.
+
+    Attributes:
+        known: Function that maps a text to its member, or returns its second argument.
+    """
+
+    def __init__(self, type_: Any) -> None:
+        enums = [part for part in get_args(type_) if part is not str]
+        self.known = {member.value: member for enum in enums for member in enum}.get
+
+    def __call__(self, value: Any, _: Any) -> Any:
+        return self.known(value, value) if value.__class__ is str else _mismatch("a string", value)
+
+
+def _array(type_: Any, converter: Converter) -> Hook:
+    of = get_args(type_)[0]
+    item = converter.get_structure_hook(of)
+
+    def structure_array(value: Any, _: Any) -> Any:
         if value.__class__ is not list:
             _mismatch("an array", value)
         try:
-            return tuple([item(element) for element in value])
-        except Mismatch:
+            return tuple([item(element, of) for element in value])
+        except REFUSED:
             pass
+        problems = []
         for index, element in enumerate(value):
             try:
-                item(element)
-            except Mismatch as mismatch:
-                mismatch.path.append(index)
-                raise
-        raise AssertionError("unreachable")  # pragma: no cover
+                item(element, of)
+            except REFUSED as error:
+                problems.append(_at(index, of, error))
+        raise IterableValidationError("while structuring an array", problems, type_)  # pyright: ignore[reportCallIssue]
 
-    return decode_array
+    return structure_array
 
 
-@cached
-def decoder(type_: Any) -> Decoder:
-    """Return the decoder of a type, which does not accept None."""
-    if type_ in _SCALARS:
-        return _SCALARS[type_]
-    if isinstance(type_, TypeVar):
-        return _anything
-    origin, args = typing.get_origin(type_), typing.get_args(type_)
-    if origin in (typing.Union, types.UnionType):
-        real = [arg for arg in args if arg is not type(None)]
-        enums = [arg for arg in real if isinstance(arg, type) and issubclass(arg, StrEnum)]
-        return _open_enum(enums[0]) if enums else decoder(real[0])
-    if origin is tuple:
-        return _array(decoder(args[0]))
-    if origin is not None and issubclass(origin, Mapping):
-        return _object
-    return _generate(origin or type_, args)
+def _is_array(type_: Any) -> bool:
+    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,)
+
+
+def _is_mapping(type_: Any) -> bool:
+    """Return whether a type is `Mapping[str, Any]` or the like, whose values stay as they are."""
+    return get_origin(type_) is Mapping and get_args(type_)[1] in (Any, object)
+
+
+def _is_open_enum(type_: Any) -> bool:
+    parts = get_args(type_)
+    return (
+        _is_union(type_)
+        and str in parts
+        and all(part is str or _is_class(part, StrEnum) for part in parts)
+    )
+
+
+def _is_nullable(type_: Any) -> bool:
+    """Return whether a type is one of the unions above, or None."""
+    rest = _without_none(type_)
+    return rest != type_ and (rest == Money or _is_open_enum(rest))
+
+
+def _nullable(type_: Any, converter: Converter) -> Hook:
+    rest = _without_none(type_)
+    hook = converter.get_structure_hook(rest)
+    return lambda value, _: None if value is None else hook(value, rest)
+
+
+def is_model(type_: Any) -> bool:
+    """Return whether a type is a model, such as `Invoice` or `Page[Invoice]`."""
+    return _is_class(get_origin(type_) or type_, Model)
+
+
+def _is_class(type_: Any, base: type) -> bool:
+    return isinstance(type_, type) and issubclass(type_, base)
+
+
+def register(converter: Converter) -> None:
+    """Register the structure hooks of all types of the API on a converter."""
+    for type_, hook in _SCALARS.items():
+        converter.register_structure_hook(type_, hook)
+    for type_, hook in _SPECIAL.items():
+        converter.register_structure_hook_func(functools.partial(operator.eq, type_), hook)
+    converter.register_structure_hook_func(lambda type_: isinstance(type_, TypeVar), _anything)
+    converter.register_structure_hook_func(_is_mapping, _object)
+    converter.register_structure_hook_factory(_is_array, _array)
+    converter.register_structure_hook_factory(_is_open_enum, _OpenEnum)
+    converter.register_structure_hook_factory(_is_nullable, _nullable)
+    converter.register_structure_hook_factory(is_model, _model)
 
 
 @attrs.frozen
 class Field:
-    """Field of a model, for its decoder."""
+    """Field of a model, for its hook."""
 
     name: str
     names: tuple[str, ...]
-    decode: Decoder
+    type: Any
     required: bool
     nullable: bool
 
 
 @cached
 def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, ...]:
-    hints = typing.get_type_hints(cls, localns=_NAMES)
+    hints = typing.get_type_hints(cls, localns=_NAMES, include_extras=True)
     variables = dict(zip(getattr(cls, "__parameters__", ()), args, strict=False))
     fields = []
     for field in attrs.fields(cls):
         if field.name.startswith("_"):
             continue
-        hint = hints[field.name]
-        if variables and typing.get_origin(hint) is tuple:
-            item = typing.get_args(hint)[0]
+        hint = _without_none(hints[field.name])
+        if variables and get_origin(hint) is tuple:
+            item = get_args(hint)[0]
             hint = types.GenericAlias(tuple, (variables.get(item, item), ...))
-        decode_field = (
-            as_digits
-            if field.metadata.get("digits")
-            else as_number
-            if field.metadata.get("number")
-            else decoder(hint)
-        )
         required = field.default is attrs.NOTHING
         nullable = not required and field.name not in cls._not_null
-        fields.append(
-            Field(field.name, field_names(cls)[field.name], decode_field, required, nullable)
-        )
+        fields.append(Field(field.name, field_names(cls)[field.name], hint, required, nullable))
     return tuple(fields)
 
 
-def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
-    """Generate and compile the decoder of a model."""
-    fields = model_fields(cls, args)
+def _model(type_: Any, converter: Converter) -> Hook:
+    """Generate and compile the hook of a model."""
+    cls: type[Model] = get_origin(type_) or type_
+    fields = model_fields(cls, get_args(type_))
+    hooks = {field.name: converter.get_structure_hook(field.type) for field in fields}
 
     def explain(data: dict[str, Any]) -> NoReturn:
-        # Straight-line code does not record its position: decode the fields again to find the
-        # invalid one.
+        # Straight-line code does not record its position: structure the fields again to find the
+        # invalid ones.
+        problems = []
         for field in fields:
             name, value = _given(field, data)
             try:
-                _checked(field, value)
-            except Mismatch as mismatch:
-                mismatch.path.append(name)
-                raise
-        raise AssertionError("unreachable")  # pragma: no cover
+                if value is _missing and field.required:
+                    _missing()
+                if value is not _missing and not (value is None and field.nullable):
+                    hooks[field.name](value, field.type)
+            except REFUSED as error:
+                problems.append(_at(name, field.type, error))
+        raise ClassValidationError(f"while structuring {cls.__name__}", problems, cls)  # pyright: ignore[reportCallIssue]
 
     scope: dict[str, Any] = {
-        "Mismatch": Mismatch, "cls": cls, "Twin": twin(cls),
+        "REFUSED": REFUSED, "cls": cls, "Twin": twin(cls),
         "mismatch": _mismatch, "missing": _missing, "explain": explain,
         "Decimal": Decimal,
     }  # fmt: skip
-    lines = ["def decode(source):", "    data = source"]
+    lines = ["def structure(source, _):", "    data = source"]
     if cls._bare is not None:
         # A bare value has no name on the wire: its error has no path.
-        scope["bare"], scope["decode_bare"] = (
-            cls._bare[1],
-            next(field.decode for field in fields if field.name == cls._bare[0]),
-        )
-        name = bare_name(cls)
+        name, scope["bare"] = cls._bare
+        whole = next(field for field in fields if field.name == name)
+        scope |= {"bare_hook": hooks[name], "bare_type": whole.type}
         lines += [
             "    if source.__class__ is bare:",
-            "        decode_bare(source)",
-            f"        data = {{{name!r}: source}}",
+            "        bare_hook(source, bare_type)",
+            f"        data = {{{whole.names[0]!r}: source}}",
         ]
     lines += [
         "    if data.__class__ is not dict:",
@@ -321,10 +398,12 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         "    try:",
     ]
     for i, field in enumerate(fields):
-        scope[f"decode_{i}"], scope[f"decode_{i}_known"] = field.decode, _MEMBERS.get(field.decode)
-        lines += [f"        {line}" for line in _field_lines(field, f"decode_{i}")]
+        hook = hooks[field.name]
+        scope |= {f"hook_{i}": hook, f"type_{i}": field.type}
+        scope[f"known_{i}"] = hook.known if isinstance(hook, _OpenEnum) else None
+        lines += [f"        {line}" for line in _field_lines(field, hook, i)]
     lines += [
-        "    except Mismatch:",
+        "    except REFUSED:",
         "        problem = True",
         "    else:",
         "        problem = False",
@@ -333,11 +412,21 @@ def _generate(cls: type[Model], args: tuple[Any, ...]) -> Decoder:
         "    self.__class__ = cls",
         "    return self",
     ]
-    source = "\n".join(lines)
-    code = compile(source, f"<decoder of {cls.__name__}>", "exec")
+    code = compile("\n".join(lines), f"<hook of {cls.__name__}>", "exec")
     exec(code, scope)  # noqa: S102 (the text is made of our own names)  # nosec B102
-    function: Decoder = scope["decode"]
-    return function
+    structure: Hook = scope["structure"]
+    if holds_secret(type_):
+        return lambda source, _: structure(masked(source), _)
+    return structure
+
+
+def masked(data: Any, secret: bool = False) -> Any:
+    """Return a copy of a response, with each text under an `apiKey` as a `Secret`."""
+    if isinstance(data, dict):
+        return {name: masked(item, secret or name == "apiKey") for name, item in data.items()}
+    if isinstance(data, list):
+        return [masked(item, secret) for item in data]
+    return Secret(data) if secret and isinstance(data, str) else data
 
 
 def bare_name(cls: type[Model]) -> str:
@@ -349,51 +438,41 @@ def bare_name(cls: type[Model]) -> str:
     )
 
 
-# Values that need no call of their decoder: the condition, and the result. Most amounts are plain
+# Values that need no call of their hook: the condition, and the result. Most amounts are plain
 # digits.
 _PLAIN_DIGITS = (
     "value.__class__ is str and value.isdecimal() and value.isascii() and len(value) "
     f"<= {_LONGEST_DECIMAL}"
 )
-_QUICK: dict[Decoder, tuple[str, str]] = {
-    _string: ("value.__class__ is str", "value"),
-    _integer: ("value.__class__ is int", "value"),
-    _object: ("value.__class__ is dict", "value"),
-    as_digits: (_PLAIN_DIGITS, "int(value)"),
-    _decimal: (_PLAIN_DIGITS, "Decimal(value)"),
+# By the id of the hook: a hook of a user may be unhashable.
+_QUICK: dict[int, tuple[str, str]] = {
+    id(_string): ("value.__class__ is str", "value"),
+    id(_integer): ("value.__class__ is int", "value"),
+    id(_object): ("value.__class__ is dict", "value"),
+    id(_digits): (_PLAIN_DIGITS, "int(value)"),
+    id(_decimal): (_PLAIN_DIGITS, "Decimal(value)"),
 }
 
 
-def _field_lines(field: Field, function: str) -> list[str]:
+def _field_lines(field: Field, hook: Hook, i: int) -> list[str]:
+    """Return the code that structures a field, with a check of its own for usual values."""
     first, *others = field.names
     absent = "None" if field.nullable else "missing"
     lines = [f"value = get({first!r})" if field.nullable else f"value = get({first!r}, missing)"]
     for other in others:
         lines += [f"if value is {absent}: value = get({other!r}, {absent})"]
-    target = f"self.{field.name}"
     if field.required:
         lines += ["if value is missing: missing()"]
-    if field.decode in _MEMBERS:
-        lines += [
-            (
-                f"{target} = {function}_known(value, value) if value.__class__ is str else "
-                f"{_otherwise(field, absent, function)}"
-            )
-        ]
-    elif field.decode in _QUICK:
-        condition, result = _QUICK[field.decode]
-        lines += [f"{target} = {result} if {condition} else {_otherwise(field, absent, function)}"]
-    else:
-        lines += [f"{target} = {_otherwise(field, absent, function)}"]
-    return lines
-
-
-def _otherwise(field: Field, absent: str, function: str) -> str:
-    return (
-        f"{function}(value)"
-        if field.required
-        else f"None if value is {absent} else {function}(value)"
-    )
+    result = f"hook_{i}(value, type_{i})"
+    if not field.required:
+        result = f"None if value is {absent} else {result}"
+    quick = _QUICK.get(id(hook))
+    if isinstance(hook, _OpenEnum):
+        quick = ("value.__class__ is str", f"known_{i}(value, value)")
+    if quick is not None:
+        condition, at_once = quick
+        result = f"{at_once} if {condition} else {result}"
+    return [*lines, f"self.{field.name} = {result}"]
 
 
 def _given(field: Field, data: dict[str, Any]) -> tuple[str, Any]:
@@ -405,31 +484,24 @@ def _given(field: Field, data: dict[str, Any]) -> tuple[str, Any]:
     return found, data.get(found, absent)
 
 
-def _checked(field: Field, value: Any) -> None:
-    if value is _missing and field.required:
-        _missing()
-    if value is not _missing and not (value is None and field.nullable):
-        field.decode(value)
-
-
 @cached
 def has_numbers(type_: Any) -> bool:
     """Return whether a type may hold decimals that the wire writes as JSON numbers."""
-    return type_ is object or any(field.decode is as_number for field in _all_fields(type_))
+    return type_ is object or any(field.type == JsonNumber for field in _all_fields(type_))
 
 
 @cached
 def holds_secret(type_: Any) -> bool:
     """Return whether a type holds a new key."""
-    return any(field.decode is _secret for field in _all_fields(type_))
+    return any(field.type is Secret for field in _all_fields(type_))
 
 
 def _all_fields(type_: Any) -> Iterator[Field]:
     """Yield the fields of all models in a type."""
-    for arg in typing.get_args(type_):
+    for arg in get_args(type_):
         yield from _all_fields(arg)
-    cls = typing.get_origin(type_) or type_
-    if isinstance(cls, type) and issubclass(cls, Model):
-        yield from model_fields(cls)
-        for hint in typing.get_type_hints(cls, localns=_NAMES).values():
-            yield from _all_fields(hint)
+    cls = get_origin(type_) or type_
+    if is_model(cls):
+        for field in model_fields(cls):
+            yield field
+            yield from _all_fields(field.type)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
 import attrs
 
 from paychainhq.errors import DecodeError
-from paychainhq.models.base import Model, number
+from paychainhq.models.base import JsonNumber, Model
 
 # Scheme and host match possessively, so that they never count as a part of the path.
 _LAST_SEGMENT = re.compile(r"(?:[^/?#]+:)?+(?://[^/?#]*)?+[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)
@@ -51,7 +50,7 @@ class Money(Model):
     _not_null: ClassVar[frozenset[str]] = frozenset({"value"})
 
     amount: int
-    value: Decimal | None = number()
+    value: JsonNumber | None = None
     formatted: str | None = None
 
 
@@ -82,6 +81,7 @@ class Checkout(Model):
             raise DecodeError(
                 "the checkout URL contains no payment id",
                 path="$.checkoutUrl",
+                problems=("contains no payment id @ $.checkoutUrl",),
                 data={"checkoutUrl": self.checkout_url},
             )
         return found[1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 import attrs
 
@@ -32,14 +33,11 @@ def wire(*names: str, default: Any = None) -> Any:
     return attrs.field(default=default, metadata={"names": names})
 
 
-def digits() -> Any:
-    """Return an optional integer field, on the wire a string of digits (such as a raw amount)."""
-    return attrs.field(default=None, metadata={"digits": True})
+Digits = Annotated[int, "digits"]
+"""Integer that the wire writes as a string of digits, such as a raw amount."""
 
-
-def number(*names: str, default: Any = None) -> Any:
-    """Return a decimal field that the wire writes as a JSON number; `names` as in `wire`."""
-    return attrs.field(default=default, metadata={"number": True, "names": names})
+JsonNumber = Annotated[Decimal, "number"]
+"""Decimal that the wire writes as a JSON number."""
 
 
 @cached

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import attrs
 
-from paychainhq.models.base import Model, digits, number, wire
+from paychainhq.models.base import Digits, JsonNumber, Model, wire
 
 
 class PlanCode(StrEnum):
@@ -71,7 +71,7 @@ class BillingPolicy(Model):
     monthly_fee_usd: Decimal | None = None
     annual_eligible: bool | None = None
     annual_base_fee_usd: Decimal | None = None
-    annual_discount_percent: Decimal | None = number()
+    annual_discount_percent: JsonNumber | None = None
     invoice_fee_rate: Decimal | None = None
     linked_payout_free_quota: int | None = None
     intro_active: bool | None = None
@@ -129,7 +129,7 @@ class Plan(Model):
     tier: str | None = None
     annual_eligible: bool | None = None
     annual_base_fee_usd: Decimal | None = None
-    annual_discount_percent: Decimal | None = number()
+    annual_discount_percent: JsonNumber | None = None
     intro_monthly_fee_usd: Decimal | None = None
     intro_cycles: int | None = None
     payout_api_withdrawal_quota: int | None = None
@@ -171,7 +171,7 @@ class PaymentInstructions(Model):
 
     network_id: str
     token: str
-    expected_amount_raw: int | None = digits()
+    expected_amount_raw: Digits | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Model, digits
+from paychainhq.models.base import Digits, Model
 from paychainhq.models.chains import Chain
 
 
@@ -55,7 +55,7 @@ class Amount(Model):
     _not_null: ClassVar[frozenset[str]] = frozenset({"raw", "decimals"})
 
     display: Decimal
-    raw: int | None = digits()
+    raw: Digits | None = None
     decimals: int | None = None
     symbol: str | None = None
     chain: Chain | str | None = None
@@ -112,7 +112,7 @@ class Invoice(Model):
     underpayment_tolerance_bps: int | None = None
     underpayment_tolerance_max_usd: Decimal | None = None
     settled_by_tolerance: bool | None = None
-    tolerance_raw: int | None = digits()
+    tolerance_raw: Digits | None = None
     tolerance_shortfall: Amount | None = None
     paid_amount: Amount | None = None
     payment_summary: PaymentSummary | None = None

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Model, digits
+from paychainhq.models.base import Digits, Model
 from paychainhq.models.invoices import Amount
 
 T_co = TypeVar("T_co", covariant=True)
@@ -57,8 +57,8 @@ class EventData(Model):
     amount: Amount | None = None
     paid_amount: Amount | None = None
     settled_by_tolerance: bool | None = None
-    tolerance_raw: int | None = digits()
-    shortfall_raw: int | None = digits()
+    tolerance_raw: Digits | None = None
+    shortfall_raw: Digits | None = None
     tx_hash: str | None = None
 
 

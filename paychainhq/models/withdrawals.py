@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import attrs
 
-from paychainhq.models.base import Model, number
+from paychainhq.models.base import JsonNumber, Model, wire
 from paychainhq.models.chains import Chain
 
 
@@ -26,10 +24,10 @@ class WithdrawalOption(Model):
 
     type: str
     label: str | None = None
-    payout_usd: Decimal | None = number("payoutUSD")
+    payout_usd: JsonNumber | None = wire("payoutUSD")
     sweep_count: int | None = None
-    total_cost_usd: Decimal | None = number("totalCostUSD")
-    fee_percent: Decimal | None = number()
+    total_cost_usd: JsonNumber | None = wire("totalCostUSD")
+    fee_percent: JsonNumber | None = None
     available: bool | None = None
 
 
@@ -56,10 +54,10 @@ class WithdrawalQuote(Model):
     token: str
     chain: Chain | str
     options: tuple[WithdrawalOption, ...]
-    requested_amount_usd: Decimal = number("requestedAmountUSD", default=attrs.NOTHING)
+    requested_amount_usd: JsonNumber = wire("requestedAmountUSD", default=attrs.NOTHING)
     network_id: str | None = None
-    treasury_balance_usd: Decimal | None = number("treasuryBalanceUSD")
-    total_available_usd: Decimal | None = number("totalAvailableUSD")
+    treasury_balance_usd: JsonNumber | None = wire("treasuryBalanceUSD")
+    total_available_usd: JsonNumber | None = wire("totalAvailableUSD")
     addresses_with_funds: int | None = None
     sweep_needed: bool | None = None
     recommended: str | None = None

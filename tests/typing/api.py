@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, assert_type
 
+import cattrs
+
 from paychainhq import (
     APIError,
     Change,
@@ -25,6 +27,7 @@ from paychainhq import (
     Success,
     WaitTimeoutError,
     WatchState,
+    codec,
     webhooks,
 )
 from paychainhq._core.operation import Operation
@@ -250,6 +253,15 @@ async def events(pay: PayChainHQ, body: bytes) -> None:
 
     assert_type(await receiver.receive(body, {}), int)
     pay.invoices.watch(["i"], seen=receiver.invoice_ids())
+
+
+def converters(invoice: Invoice) -> None:
+    converter = codec.make_converter()
+    codec.register(cattrs.Converter())
+    assert_type(converter, cattrs.Converter)
+    assert_type(converter.structure({}, Invoice), Invoice)
+    assert_type(codec.from_json(Invoice, {}), Invoice)
+    assert_type(invoice.amount.raw, int | None)
 
 
 def operations() -> None:
