@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
 import attrs
 
 from paychainhq._core.validators import Money
+from paychainhq._data import Data
 from paychainhq.errors import PayChainError
 
 R = TypeVar("R")
@@ -44,7 +45,7 @@ class CustomerRequest:
 
 
 @attrs.frozen
-class Success(Generic[R, T]):
+class Success(Data, Generic[R, T]):
     """Outcome of a request that succeeded.
 
     Attributes:
@@ -66,9 +67,15 @@ class Success(Generic[R, T]):
         """Return the result."""
         return self.result
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return `reference`, `ok` and `result` in plain JSON types."""
+        from paychainhq.models.base import exact_data
+
+        return {"reference": self.reference, "ok": True, "result": exact_data(self.result)}
+
 
 @attrs.frozen
-class Failure(Generic[R]):
+class Failure(Data, Generic[R]):
     """Outcome of a request that failed.
 
     Attributes:
@@ -90,6 +97,10 @@ class Failure(Generic[R]):
     def unwrap(self) -> NoReturn:
         """Raise the error."""
         raise self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `reference`, `ok` and `error` in plain JSON types."""
+        return {"reference": self.reference, "ok": False, "error": self.error.to_dict()}
 
 
 def _reference(request: object) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Model, digits
+from paychainhq.models.base import Model, digits, free_form
 from paychainhq.models.chains import Chain
 
 
@@ -117,7 +117,7 @@ class Invoice(Model):
     paid_amount: Amount | None = None
     payment_summary: PaymentSummary | None = None
     provider_registration: ProviderRegistration | None = None
-    metadata: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = free_form()
 
     @property
     def is_settled(self) -> bool:

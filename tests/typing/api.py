@@ -20,8 +20,10 @@ from paychainhq import (
     Progress,
     RateLimit,
     RateLimitError,
+    ReadFailure,
     ResponseInfo,
     RetryPolicy,
+    StatusChange,
     Success,
     WaitTimeoutError,
     WatchState,
@@ -80,6 +82,8 @@ async def invoices(pay: PayChainHQ) -> None:
     assert_type(invoice.expires_at, datetime | None)
     assert_type(invoice.response, ResponseInfo | None)
     assert_type(invoice.extra, Mapping[str, Any])
+    assert_type(invoice.to_dict(), Any)
+    assert_type(invoice.to_json(), str)
     invoice.id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert_type(await pay.invoices.get("inv_1"), Invoice)
     assert_type(await pay.invoices.get_public("inv_1"), PublicInvoice)
@@ -94,6 +98,15 @@ async def invoices(pay: PayChainHQ) -> None:
         assert_type(change, Change)
         assert_type(change.invoice, Invoice | None)
         assert_type(change.current, InvoiceStatus | str | None)
+        if change.error is None:
+            assert_type(change, StatusChange)
+            assert_type(change.invoice, Invoice)
+            assert_type(change.current, InvoiceStatus | str)
+        else:
+            assert_type(change, ReadFailure)
+            assert_type(change.error, PayChainError)
+            assert_type(change.invoice, None)
+        assert_type(change.to_json(), str)
 
 
 async def pages(pay: PayChainHQ) -> None:
@@ -175,6 +188,8 @@ async def jobs(pay: PayChainHQ) -> None:
         assert_type(outcome.error, PayChainError | None)
         assert_type(outcome.reference, str | None)
         assert_type(outcome.unwrap(), Invoice)
+        assert_type(outcome.to_dict(), dict[str, Any])
+        assert_type(outcome.to_json(), str)
         if outcome.ok is True:  # pyright narrows by comparison only
             assert_type(outcome, Success[InvoiceRequest, Invoice])
             assert_type(outcome.result, Invoice)
@@ -215,6 +230,8 @@ async def client() -> None:
 
 
 def errors(error: PayChainError) -> None:
+    assert_type(error.to_dict(), dict[str, Any])
+    assert_type(error.to_json(), str)
     assert_type(error.sent, Literal["no", "yes", "unknown"])
     assert_type(error.request_id, str | None)
     assert_type(error.idempotency_key, str | None)

@@ -81,6 +81,8 @@ def iterations(pay: PayChainHQ) -> None:
         assert_type(made.result, Customer | None)
     for change in pay.invoices.watch(["inv_1"]):
         assert_type(change, Change)
+        if change.error is None:
+            assert_type(change.invoice, Invoice)
 
 
 def errors(pay: PayChainHQ) -> None:

@@ -1,0 +1,20 @@
+"""Results as data: plain JSON values, and JSON text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class Data:
+    """Base of results that can be converted to plain JSON."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> Any:
+        """Return the value in plain JSON types, with the names of the API."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as JSON text in ASCII."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
