@@ -16,5 +16,13 @@ class Data:
         raise NotImplementedError
 
     def to_json(self) -> str:
-        """Return `to_dict()` as JSON text in ASCII."""
-        return json.dumps(self.to_dict(), separators=(",", ":"))
+        """Return `to_dict()` as JSON text in ASCII, with null for an infinite number."""
+        data = self.to_dict()
+        try:
+            return _written(data)
+        except ValueError:  # JSON has no infinity
+            return _written(json.loads(json.dumps(data), parse_constant=lambda _: None))
+
+
+def _written(data: Any) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)

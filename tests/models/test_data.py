@@ -105,6 +105,13 @@ def test_changed_fields_are_in_the_data() -> None:
     assert json.loads(text)["description"] == "\ud83d\u00e9"
 
 
+def test_an_infinite_number_is_null() -> None:
+    """JSON has no infinity: `to_json` stays valid JSON."""
+    invoice = decode(Invoice, orjson.dumps(decoded("invoices.get").to_dict())[:-1] + b',"n":1e999}')
+    assert invoice.extra == {"n": float("inf")}
+    assert json.loads(invoice.to_json()) == {**invoice.to_dict(), "n": None}
+
+
 def test_data_is_a_copy() -> None:
     """A change of the data does not change the model."""
     invoice = decoded("invoices.get")
