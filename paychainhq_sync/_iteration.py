@@ -130,6 +130,8 @@ def here(items: Any) -> Any:
 class Page(AsyncPage[T]):
     """Page of a list; `for` yields its items and then those of all later pages.
 
+    `len(page)`, `page[0]` and slices are about the items of this page alone.
+
     Attributes:
         items: The items of this page.
         pagination: The position of the page, or None if the server does not send one (billing
@@ -144,7 +146,7 @@ class Page(AsyncPage[T]):
         made.__setstate__(page.__getstate__() | {"_place": page._place})
         return made
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override] # pyright: ignore[reportIncompatibleVariableOverride] (None in the async page)
         return Stream(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
     def pages(self) -> Stream[Page[T]]:

@@ -113,7 +113,8 @@ def test_unknown_words_of_an_enum_are_kept(name: str, path: Path) -> None:
     data = replaced(BY_NAME[name].response, path, "brand_new")
     model = from_json(BY_NAME[name].type, data)
     assert to_json(model) == data
-    assert "'brand_new'" in repr(model)
+    # the repr of a page or a listing does not show its items
+    assert "'brand_new'" in repr(getattr(model, "items", model))
 
 
 def test_known_words_of_an_enum_are_its_members() -> None:

@@ -78,6 +78,10 @@ async def invoices(pay: PayChainHQ) -> None:
     await pay.invoices.create(150.0, "USDC", "eth")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(invoice.id, str)
     assert_type(invoice.amount, Amount)
+    assert_type(invoice.amount + invoice.amount, Amount)
+    assert_type(sum([invoice.amount]), Amount | Literal[0])
+    assert_type(max([invoice.amount]), Amount)
+    assert_type(invoice.amount < invoice.amount, bool)
     assert_type(invoice.status, InvoiceStatus | str)
     assert_type(invoice.expires_at, datetime | None)
     assert_type(invoice.response, ResponseInfo | None)
@@ -117,6 +121,9 @@ async def pages(pay: PayChainHQ) -> None:
     assert_type(page.pagination, Pagination | None)
     async for invoice in pay.invoices.list():
         assert_type(invoice, Invoice)
+    assert_type((page[0], page[1:], len(page)), tuple[Invoice, tuple[Invoice, ...], int])
+    for _ in page:  # type: ignore[misc]  # pyright: ignore[reportOptionalCall]
+        pass
     async for customer in await pay.customers.list(1, 20):
         assert_type(customer, Customer)
     async for billing_page in pay.billing.invoices().pages():

@@ -63,6 +63,7 @@ def iterations(pay: PayChainHQ) -> None:
     assert_type(page.items, tuple[Invoice, ...])
     for invoice in page:
         assert_type(invoice, Invoice)
+    assert_type((page[0], page[1:], len(page)), tuple[Invoice, tuple[Invoice, ...], int])
     for later in page.pages():
         assert_type(later, Page[Invoice])
     job = pay.invoices.create_many(
