@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NoReturn,
+    TypedDict,
+    TypeVar,
+    cast,
+)
 
 import attrs
 
 from paychainhq._core.validators import Money
 from paychainhq._data import Data
 from paychainhq.errors import PayChainError
+from paychainhq.models.chains import AnyChain
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class InvoiceRequest:
     """Arguments of `invoices.create`, and a `reference`.
 
@@ -24,7 +34,7 @@ class InvoiceRequest:
 
     amount: Money
     token: str
-    chain: str
+    chain: AnyChain
     network_id: str | None = None
     customer_id: str | None = None
     expires_in: int | None = None
@@ -32,16 +42,46 @@ class InvoiceRequest:
     underpayment_tolerance_bps: int | None = None
     underpayment_tolerance_max_usd: Money | None = None
     metadata: Mapping[str, Any] | None = None
-    reference: str = attrs.field(kw_only=True)
+    reference: str
 
 
-@attrs.frozen
+class _RequiredOfInvoice(TypedDict):
+    amount: Money
+    token: str
+    chain: AnyChain
+    reference: str
+
+
+class InvoiceRequestDict(_RequiredOfInvoice, total=False):
+    """Mapping with the names of `InvoiceRequest`, as a type for annotations."""
+
+    network_id: str | None
+    customer_id: str | None
+    expires_in: int | None
+    description: str | None
+    underpayment_tolerance_bps: int | None
+    underpayment_tolerance_max_usd: Money | None
+    metadata: Mapping[str, Any] | None
+
+
+@attrs.frozen(kw_only=True)
 class CustomerRequest:
     """Arguments of `customers.create`, and a `reference` as in `InvoiceRequest`."""
 
     external_ref: str
     email: str | None = None
-    reference: str = attrs.field(kw_only=True)
+    reference: str
+
+
+class _RequiredOfCustomer(TypedDict):
+    external_ref: str
+    reference: str
+
+
+class CustomerRequestDict(_RequiredOfCustomer, total=False):
+    """Mapping with the names of `CustomerRequest`, as a type for annotations."""
+
+    email: str | None
 
 
 @attrs.frozen

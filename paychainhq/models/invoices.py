@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -32,6 +32,20 @@ class InvoiceStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+_KnownStatus = Literal[
+    "pending",
+    "confirming",
+    "partially_paid",
+    "underpaid",
+    "paid",
+    "overpaid",
+    "expired",
+    "failed",
+    "cancelled",
+]
+AnyStatus = _KnownStatus | str
+"""Status of an invoice as an argument: a known one, which editors complete, or any other text."""
 
 SETTLED = frozenset({InvoiceStatus.PAID, InvoiceStatus.OVERPAID})
 # Assumption: no page marks the terminal statuses. An unknown status is not terminal.

@@ -22,7 +22,7 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
-from paychainhq.models.webhooks import Event
+from paychainhq.models.webhooks import AnyEvent, Event
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.events import parse
 from paychainhq.webhooks.feed import Feed
@@ -84,7 +84,7 @@ class BaseReceiver:
         self._handlers: dict[str, Handler] = {}
         self._feeds: WeakSet[Feed] = WeakSet()
 
-    def on(self, event: str) -> Callable[[H], H]:
+    def on(self, event: AnyEvent) -> Callable[[H], H]:
         """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.
 
         Args:

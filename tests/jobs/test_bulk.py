@@ -55,7 +55,7 @@ client = partial(make_client, retry=FAST, timeout=60)
 
 def requests(count: int, start: int = 0) -> Iterator[InvoiceRequest]:
     return (
-        InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}")
+        InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order-{n}")
         for n in range(start, start + count)
     )
 
@@ -91,8 +91,10 @@ def test_the_key_of_a_reference_never_changes() -> None:
 async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> None:
     """Good and bad requests alike end as outcomes that hold the request; none stops the others."""
     given: list[Any] = list(requests(20))
-    given.insert(3, InvoiceRequest("-1", "USDC", "eth", reference="negative"))
-    given.insert(7, InvoiceRequest("1", "DOGE", "eth", reference="unknown-token"))
+    given.insert(3, InvoiceRequest(amount="-1", token="USDC", chain="eth", reference="negative"))
+    given.insert(
+        7, InvoiceRequest(amount="1", token="DOGE", chain="eth", reference="unknown-token")
+    )
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, given)
     assert len(outcomes) == 22
@@ -121,8 +123,8 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
             "colour",
         ),
         ({"amount": 1.5, "token": "USDC", "chain": "eth", "reference": "r"}, "amount"),
-        (InvoiceRequest("1", "USDC", "eth", reference=""), "reference"),
-        (CustomerRequest("c", reference="r"), "request"),
+        (InvoiceRequest(amount="1", token="USDC", chain="eth", reference=""), "reference"),
+        (CustomerRequest(external_ref="c", reference="r"), "request"),
         ("order-1", "request"),
         (None, "request"),
     ],
@@ -179,7 +181,11 @@ async def test_a_job_that_runs_again_creates_nothing_twice(paychain_emulator: Em
 
 async def test_the_same_reference_twice_in_a_job(paychain_emulator: Emulator) -> None:
     """The same body has the same result; another body is an error."""
-    same = [*requests(1), *requests(1), InvoiceRequest("6", "USDC", "eth", reference="order-0")]
+    same = [
+        *requests(1),
+        *requests(1),
+        InvoiceRequest(amount="6", token="USDC", chain="eth", reference="order-0"),
+    ]
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, same, concurrency=1)
     assert outcomes[0].result == outcomes[1].result
@@ -422,7 +428,7 @@ async def test_invalid_settings_are_refused_at_once(paychain_emulator: Emulator)
 
 async def test_customers_are_created_in_the_same_way(paychain_emulator: Emulator) -> None:
     """`customers.create_many` is the same job with another operation."""
-    wanted = [CustomerRequest(f"c{n}", reference=f"c{n}") for n in range(5)]
+    wanted = [CustomerRequest(external_ref=f"c{n}", reference=f"c{n}") for n in range(5)]
     async with client(paychain_emulator.url) as pay:
         first = [outcome.result async for outcome in pay.customers.create_many(wanted)]
         again = [outcome.result async for outcome in pay.customers.create_many(wanted)]

@@ -188,7 +188,10 @@ async def keys(pay: PayChainHQ) -> None:
 
 async def jobs(pay: PayChainHQ) -> None:
     async for outcome in pay.invoices.create_many(
-        [InvoiceRequest("1", "USDC", "eth", reference="a"), {"amount": "1"}]
+        [
+            InvoiceRequest(amount="1", token="USDC", chain="eth", reference="a"),
+            {"amount": "1", "token": "USDC", "chain": "new", "reference": "b"},
+        ]
     ):
         assert_type(outcome, Success[InvoiceRequest, Invoice] | Failure[InvoiceRequest])
         assert_type(outcome.result, Invoice | None)
@@ -204,8 +207,10 @@ async def jobs(pay: PayChainHQ) -> None:
         else:
             assert_type(outcome, Failure[InvoiceRequest])
             assert_type(outcome.error, PayChainError)
-    InvoiceRequest("1", "USDC", "eth")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    CustomerRequest("c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    pay.invoices.create_many([{"amount": "1"}])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    InvoiceRequest("1", "USDC", "eth", reference="r")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    InvoiceRequest(amount="1", token="USDC", chain="eth")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CustomerRequest(external_ref="c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ledger = SQLiteLedger("jobs.db", durable=True)
     assert_type(list(ledger.entries("unfinished")), list[Entry])
     reports: list[Progress] = []
@@ -217,7 +222,7 @@ async def jobs(pay: PayChainHQ) -> None:
     pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PayChainHQ(idempotency=MemoryLedger())
     async for made in pay.customers.create_many(
-        [CustomerRequest("c", reference="a")], concurrency=4
+        [CustomerRequest(external_ref="c", reference="a")], concurrency=4
     ):
         assert_type(made, Outcome[CustomerRequest, Customer])
         assert_type(made.request, CustomerRequest | Mapping[str, Any])
@@ -233,6 +238,9 @@ async def client() -> None:
         assert_type(await pay.request("GET", "/api/v1/x", query={"a": 1}, auth="payout_key"), Any)
         await pay.request("GET", "/api/v1/x", auth="x-api-key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(PayChainHQ.from_env(), PayChainHQ)
+    PayChainHQ.from_env(timeout=5, retry=None, middleware=[])
+    PayChainHQ.from_env(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    PayChainHQ.from_env(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await pay.close(), None)
 
 
