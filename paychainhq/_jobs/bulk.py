@@ -125,7 +125,7 @@ class _Job(Generic[R, T]):
     ) -> AsyncGenerator[Outcome[R, T], None]:
         self._now = asyncio.get_running_loop().time
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
-        counter = ProgressCounter(progress)
+        counter = ProgressCounter(progress, self._intake.total)
         self._start_workers()
         try:
             while self._workers or self.done:

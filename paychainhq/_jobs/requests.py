@@ -165,9 +165,23 @@ class Progress:
         failed: The number of errors.
         concurrency: The current limit of concurrent requests.
         elapsed: Seconds since the start of the job.
+        total: The number of requests, or None if their iterable has no length.
     """
 
     ok: int
     failed: int
     concurrency: int
     elapsed: float
+    total: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Return the outcomes per second since the start of the job."""
+        return (self.ok + self.failed) / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Return the expected seconds to the end at this rate, or None if they are not known."""
+        if self.total is None or not self.rate:
+            return None
+        return max(0, self.total - self.ok - self.failed) / self.rate

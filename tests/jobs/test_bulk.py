@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -457,6 +458,31 @@ async def test_progress_is_reported_and_adds_up(
     assert (told[-1].ok, told[-1].failed, told[-1].concurrency) == (9, 1, 0)
     assert {progress.concurrency for progress in told} <= {0, 1, 2, 3}
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+
+
+@pytest.mark.parametrize(("kind", "total"), [(list, 5), (iter, 5), (chain, None)])
+async def test_progress_has_the_total_if_the_requests_have_a_length(
+    kind: Any, total: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a length, the progress has a total and an expected end; otherwise it has neither."""
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
+    told: list[Progress] = []
+    given = kind(list(requests(5)))
+    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+        async for _ in pay.invoices.create_many(given, progress=told.append):
+            pass
+    assert {progress.total for progress in told} == {total}
+    assert told[-1].eta == (None if total is None else 0)
+
+
+def test_rate_and_expected_end() -> None:
+    """The rate counts all outcomes; the expected end needs a rate and a total."""
+    progress = Progress(ok=30, failed=10, concurrency=4, elapsed=20.0, total=100)
+    assert (progress.rate, progress.eta) == (2.0, 30.0)
+    assert Progress(30, 10, 4, 20.0).eta is None
+    begun = Progress(0, 0, 4, 0.0, 100)
+    assert (begun.rate, begun.eta) == (0.0, None)
+    assert Progress(7, 0, 4, 7.0, 5).eta == 0
 
 
 async def test_progress_is_reported_once_a_second_and_at_the_end(
