@@ -9,11 +9,12 @@ from typing import Any, get_args
 import attrs
 import pytest
 
-import paychainhq
+import paychainhq.gateway
 import paychainhq.typing as names
-import paychainhq_sync
+import paychainhq_sync.gateway
 import paychainhq_sync.typing as sync_names
 from paychainhq import CustomerRequest, InvoiceRequest
+from paychainhq.gateway.client import GatewaySettings
 from paychainhq.models import Chain, EventName, InvoiceStatus
 
 
@@ -59,13 +60,21 @@ def test_mappings_of_requests(mapping: Any, request_type: type[Any]) -> None:
         request_type("1", reference="r")
 
 
-@pytest.mark.parametrize("package", [paychainhq, paychainhq_sync])
-def test_settings(package: Any) -> None:
+@pytest.mark.parametrize(
+    ("client", "settings"),
+    [
+        (paychainhq.PayChainHQ, names.ClientSettings),
+        (paychainhq_sync.PayChainHQ, names.ClientSettings),
+        (paychainhq.gateway.Gateway, GatewaySettings),
+        (paychainhq_sync.gateway.Gateway, GatewaySettings),
+    ],
+)
+def test_settings(client: Any, settings: Any) -> None:
     """The settings of `from_env` are the arguments of the constructor, with their types."""
-    parameters = inspect.signature(package.PayChainHQ).parameters
-    settings = {
-        name: annotation.__forward_arg__
-        for name, annotation in names.ClientSettings.__annotations__.items()
-    }
-    assert settings == {name: parameter.annotation for name, parameter in parameters.items()}
-    assert names.ClientSettings.__required_keys__ == frozenset()
+    given = inspect.signature(client.from_env).parameters
+    wanted = inspect.signature(client).parameters
+    assert {
+        name: annotation.__forward_arg__ for name, annotation in settings.__annotations__.items()
+    } == {name: parameter.annotation for name, parameter in wanted.items() if name not in given}
+    assert given["settings"].annotation == f"Unpack[{settings.__name__}]"
+    assert settings.__required_keys__ == frozenset()
