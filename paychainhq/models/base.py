@@ -102,9 +102,11 @@ class Model(Data):
         if not isinstance(self._source, dict):
             return {}
         known = {name for names in field_names(type(self)).values() for name in names}
-        return {
-            name: _plain(value, float) for name, value in self._source.items() if name not in known
-        }
+        unknown = {name: value for name, value in self._source.items() if name not in known}
+        try:
+            return cast("dict[str, Any]", _plain(unknown, float))
+        except RecursionError:  # nested too deeply to convert its numbers
+            return unknown
 
     def to_dict(self) -> Any:
         """Return the value as the API writes it: plain JSON types, with no field lost.

@@ -93,6 +93,15 @@ def test_unknown_numbers_can_be_written() -> None:
     assert orjson.loads(orjson.dumps(extra)) == json.loads(json.dumps(extra)) == extra
 
 
+def test_deep_unknown_fields_can_be_read() -> None:
+    """Unknown fields that are nested too deeply to be walked are returned as they are."""
+    deep = b"[" * 900 + b"]" * 900
+    invoice = decode(
+        Invoice, orjson.dumps(decoded("invoices.get").to_dict())[:-1] + b',"n":%b}' % deep
+    )
+    assert list(invoice.extra) == ["n"]
+
+
 def test_changed_fields_are_in_the_data() -> None:
     """The values of `attrs.evolve` are written, amounts in full."""
     invoice = decoded("invoices.get")
