@@ -58,7 +58,10 @@ async def count_invoices(pay: PayChainHQ) -> int:
 async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, str]:
     """Create each customer once; return their ids by the names in the orders."""
     names = sorted({order["customer"] for order in orders})
-    requests = [CustomerRequest(name, f"{name}@example.com", reference=name) for name in names]
+    requests = [
+        CustomerRequest(external_ref=name, email=f"{name}@example.com", reference=name)
+        for name in names
+    ]
     ids = {}
     async for outcome in progress("customers", len(names), pay.customers.create_many(requests)):
         if outcome.result is None:

@@ -67,7 +67,9 @@ def show_invoice(request: HttpRequest, order_id: int) -> JsonResponse:
 def create_open_invoices(request: HttpRequest) -> JsonResponse:
     open_orders = Order.objects.filter(invoice="").order_by("id")
     requests = (
-        InvoiceRequest(order.amount, "USDC", "eth", reference=f"shop-order-{order.pk}")
+        InvoiceRequest(
+            amount=order.amount, token="USDC", chain="eth", reference=f"shop-order-{order.pk}"
+        )
         for order in open_orders.iterator()
     )
     created = [

@@ -9,9 +9,15 @@ with (
 ):
     customer = pay.customers.create("customer_042", email="payer@example.com")
     requests = [
-        InvoiceRequest("10.00", "USDC", "eth", customer_id=customer.id, reference="order-1"),
-        InvoiceRequest("20.50", "USDC", "eth", customer_id=customer.id, reference="order-2"),
-        InvoiceRequest("-1", "USDC", "eth", customer_id=customer.id, reference="order-3"),
+        InvoiceRequest(
+            amount="10.00", token="USDC", chain="eth", customer_id=customer.id, reference="order-1"
+        ),
+        InvoiceRequest(
+            amount="20.50", token="USDC", chain="eth", customer_id=customer.id, reference="order-2"
+        ),
+        InvoiceRequest(
+            amount="-1", token="USDC", chain="eth", customer_id=customer.id, reference="order-3"
+        ),
     ]
     for outcome in pay.invoices.create_many(requests):
         print(outcome.result.id if outcome.result else outcome.error)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Progress,
         Success,
     )
-    from paychainhq._jobs.watch_state import Change, WatchState
+    from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, WatchState
     from paychainhq.client import PayChainHQ
     from paychainhq.errors import (
         APIError,
@@ -82,12 +82,14 @@ __all__ = [
     "Progress",
     "RateLimit",
     "RateLimitError",
+    "ReadFailure",
     "Request",
     "RequestTimeoutError",
     "Response",
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "StatusChange",
     "Success",
     "UntrustedServerError",
     "WaitTimeoutError",

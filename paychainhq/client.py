@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from paychainhq._base_client import UNCHANGED, BaseClient
 from paychainhq._core.credentials import Credentials, DashboardSession, conceal
@@ -31,6 +31,29 @@ if TYPE_CHECKING:
     from paychainhq.resources.supported_assets import SupportedAssets
     from paychainhq.resources.tokens import Tokens
     from paychainhq.resources.withdrawals import Withdrawals
+
+
+class ClientSettings(TypedDict, total=False):
+    """Arguments of `PayChainHQ`, as a type for annotations."""
+
+    api_key: str | None
+    payout_key: str | None
+    contract_key: str | None
+    dashboard: DashboardSession | None
+    business_id: str | None
+    environment: str
+    base_url: str | None
+    timeout: float
+    retry: RetryPolicy | None
+    rate_limit: RateLimit | Sequence[RateLimit] | None
+    idempotency: Ledger | None
+    middleware: Sequence[Middleware]
+    max_connections: int
+    session: aiohttp.ClientSession | None
+    ssl: ssl_module.SSLContext | None
+    proxy: str | None
+    trust_env: bool
+    allow_insecure_http: bool
 
 
 class PayChainHQ(BaseClient):
@@ -130,7 +153,7 @@ class PayChainHQ(BaseClient):
         )
 
     @classmethod
-    def from_env(cls, **settings: Any) -> PayChainHQ:
+    def from_env(cls, **settings: Unpack[ClientSettings]) -> PayChainHQ:
         """Return a client with settings from environment variables.
 
         `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names;
@@ -140,10 +163,13 @@ class PayChainHQ(BaseClient):
         Args:
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {
-            name: value if name == "business_id" else conceal(value)
-            for name, value in settings.items()
-        }
+        settings = cast(
+            "ClientSettings",
+            {
+                name: value if name == "business_id" else conceal(value)
+                for name, value in settings.items()
+            },
+        )
         return cls(**{**environment_settings(), **settings})
 
     def with_options(

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, Unpack
 
+import attrs
+
+from paychainhq._data import Data
+
 if TYPE_CHECKING:
     from paychainhq._attempts import Attempt, Sent
     from paychainhq.gateway.models import Payment
@@ -49,7 +53,7 @@ class Facts(TypedDict, total=False):
     payment: Payment | None
 
 
-class PayChainError(Exception):
+class PayChainError(Exception, Data):
     """Root of all errors of this package.
 
     `args` holds the message and the facts that are plain JSON, so that task queues that rebuild an
@@ -100,6 +104,23 @@ class PayChainError(Exception):
             if name == "problems" or (isinstance(fact, (str, int, float)) and name != "message")
         }
         return (self.message, facts | {"sent": self.sent})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the type, the message, and the facts that the error has, in plain JSON types.
+
+        The response itself (`details`, `data`, `body`) is not included: it may hold anything.
+        """
+        facts = {
+            "operation": self.operation,
+            "sent": self.sent,
+            "idempotencyKey": self.idempotency_key,
+            "requestId": self.request_id,
+            "status": getattr(self, "status", None),
+            "code": getattr(self, "code", None),
+            "attempts": [attrs.asdict(attempt) for attempt in self.attempts] or None,
+        }
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        return {"type": type(self).__name__, "message": self.message, **known}
 
     def _headline(self) -> str:
         return self.message

@@ -16,6 +16,7 @@ from paychainhq._core.validators import Check
 
 _BUSINESS = "/api/v1/businesses/{business_id}"
 _PAGE: dict[str, Check] = {"page": check.positive_int, "limit": check.positive_int}
+_CHAIN = check.word(lambda: models.Chain, ethereum="eth", bitcoin="btc", solana="sol")
 
 
 def _required(test: Check) -> Parameter:
@@ -62,12 +63,10 @@ BUSINESSES_UPDATE_INVOICE_SETTINGS = Operation(
 
 # --- API keys: dashboard operations, none of which has an idempotency key ---
 
-_DESTINATIONS = check.records(
-    {"chain": check.text, "address": check.text}, {"label": check.any_text}
-)
+_DESTINATIONS = check.records({"chain": _CHAIN, "address": check.text}, {"label": check.any_text})
 _LIMITS = check.records(
     {
-        "chain": check.text,
+        "chain": _CHAIN,
         "network_id": check.text,
         "token": check.text,
         "max_amount": check.positive_money,
@@ -164,7 +163,7 @@ INVOICES_CREATE = Operation(
         "customer_id": check.text,
         "amount": _required(check.positive_money),
         "token": _required(check.text),
-        "chain": _required(check.text),
+        "chain": _required(_CHAIN),
         "network_id": check.text,
         "expires_in": check.positive_int,
         "description": check.any_text,
@@ -178,7 +177,7 @@ INVOICES_LIST = Operation(
     name="invoices.list",
     method="GET",
     path=f"{_BUSINESS}/invoices",
-    query={"status": check.text, "customer_id": check.text, **_PAGE},
+    query={"status": check.word(lambda: models.InvoiceStatus), "customer_id": check.text, **_PAGE},
     response=lambda: models.Page[models.Invoice],
 )
 INVOICES_GET = Operation(
@@ -284,7 +283,11 @@ BILLING_INVOICES = Operation(
     name="billing.invoices",
     method="GET",
     path="/api/v1/billing/invoices",
-    query={"status": check.text, "limit": check.positive_int, "offset": check.count},
+    query={
+        "status": check.word(lambda: models.BillingInvoiceStatus),
+        "limit": check.positive_int,
+        "offset": check.count,
+    },
     response=lambda: models.Page[models.BillingInvoice],
 )
 BILLING_USAGE = Operation(
@@ -299,7 +302,7 @@ BILLING_PAY_INVOICE = Operation(
     path="/api/v1/billing/invoices/{invoice_id}/pay",
     idempotency="required",
     body={
-        "chain": _required(check.text),
+        "chain": _required(_CHAIN),
         "network_id": _required(check.text),
         "tx_hash": _required(check.text),
     },
@@ -315,7 +318,7 @@ WITHDRAWALS_QUOTE = Operation(
     query={
         "amount": _required(check.positive_money),
         "token": _required(check.text),
-        "chain": _required(check.text),
+        "chain": _required(_CHAIN),
         "network_id": check.text,
         "force_sweep_all": check.boolean,
     },

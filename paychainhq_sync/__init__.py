@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         Progress,
         Success,
     )
-    from paychainhq._jobs.watch_state import Change, WatchState
+    from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, WatchState
     from paychainhq.errors import (
         APIError,
         AuthenticationError,
@@ -84,12 +84,14 @@ __all__ = [
     "Progress",
     "RateLimit",
     "RateLimitError",
+    "ReadFailure",
     "Request",
     "RequestTimeoutError",
     "Response",
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "StatusChange",
     "Success",
     "UntrustedServerError",
     "WaitTimeoutError",

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -130,6 +131,8 @@ def here(items: Any) -> Any:
 class Page(AsyncPage[T]):
     """Page of a list; `for` yields its items and then those of all later pages.
 
+    `len(page)`, `page[0]` and slices are about the items of this page alone.
+
     Attributes:
         items: The items of this page.
         pagination: The position of the page, or None if the server does not send one (billing
@@ -144,7 +147,7 @@ class Page(AsyncPage[T]):
         made.__setstate__(page.__getstate__() | {"_place": page._place})
         return made
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override] # pyright: ignore[reportIncompatibleVariableOverride] (None in the async page)
         return Stream(cast("AsyncGenerator[T, None]", super().__aiter__()))
 
     def pages(self) -> Stream[Page[T]]:
@@ -175,7 +178,8 @@ class _Feed(Generic[R]):
         is_empty: Event of a job that waits for more requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, requests: Iterable[R]) -> None:
+        self._total = length_hint(requests, -1)
         self._items: deque[R] = deque()
         self._failure: Exception | None = None
         self._ended = False
@@ -187,6 +191,9 @@ class _Feed(Generic[R]):
         self._ended, self._failure = ended, failure
         self.is_empty.clear()
         self._filled.set()
+
+    def __length_hint__(self) -> int:
+        return NotImplemented if self._total < 0 else self._total
 
     def __aiter__(self) -> _Feed[R]:
         return self
@@ -282,7 +289,7 @@ def run_job(
         requests: The requests, read in the caller's thread.
         progress: The callback, called in the caller's thread, or None.
     """
-    feed: _Feed[R] = _Feed()
+    feed = _Feed(requests)
     reports: deque[Progress] = deque()
     outcomes = begin(feed, None if progress is None else reports.append)
     return _Job(outcomes, feed, iter(requests), reports, progress)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import paychainhq
 from paychainhq._base_client import UNCHANGED
 from paychainhq._core.credentials import DashboardSession, conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import environment_settings
+from paychainhq.client import ClientSettings
 from paychainhq_sync._base_client import BaseClient
 from paychainhq_sync._engine import complete, opened
 from paychainhq_sync._iteration import here
@@ -128,7 +129,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         opened(self._async)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> PayChainHQ:
+    def from_env(cls, **settings: Unpack[ClientSettings]) -> PayChainHQ:
         """Return a client with settings from environment variables.
 
         `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names;
@@ -138,10 +139,13 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         Args:
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {
-            name: value if name == "business_id" else conceal(value)
-            for name, value in settings.items()
-        }
+        settings = cast(
+            "ClientSettings",
+            {
+                name: value if name == "business_id" else conceal(value)
+                for name, value in settings.items()
+            },
+        )
         return cls(**{**environment_settings(), **settings})
 
     def with_options(

@@ -36,7 +36,9 @@ def orders(folder: Path, done: set[str]) -> Iterator[InvoiceRequest]:
     with (folder / "orders.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             if row["reference"] not in done:
-                yield InvoiceRequest(row["amount"], "USDC", "eth", reference=row["reference"])
+                yield InvoiceRequest(
+                    amount=row["amount"], token="USDC", chain="eth", reference=row["reference"]
+                )
 
 
 def whole_lines(path: Path) -> dict[str, str | None]:

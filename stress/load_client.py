@@ -80,7 +80,13 @@ async def job(pay: PayChainHQ, plan: Plan, name: str, tally: Tally, *, auto: boo
     def requests() -> Iterator[InvoiceRequest]:
         number = 0
         while time.monotonic() < plan.end:
-            yield InvoiceRequest("1", "USDC", "eth", "base-mainnet", reference=f"{name}-{number}")
+            yield InvoiceRequest(
+                amount="1",
+                token="USDC",
+                chain="eth",
+                network_id="base-mainnet",
+                reference=f"{name}-{number}",
+            )
             number += 1
 
     async for outcome in pay.invoices.create_many(

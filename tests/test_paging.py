@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from paychainhq import InvalidArgumentError, NotFoundError, RetryPolicy, ServerError
 from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
+from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, Recorded, answer
@@ -56,7 +57,7 @@ client = partial(make_client, retry=RetryPolicy(first=0.001))
 
 
 async def create(pay: PayChainHQ, count: int) -> set[str]:
-    requests = [
+    requests: list[InvoiceRequestDict] = [
         {"reference": str(n), "amount": "5", "token": "USDC", "chain": "eth"} for n in range(count)
     ]
     return {

@@ -27,7 +27,15 @@ BY_HAND = {
     "_base_client.py",
     "webhooks.py",
 }
-SAME_OBJECTS = ("codec", "errors", "ledger", "models", "gateway.models", "gateway.webhooks")
+SAME_OBJECTS = (
+    "codec",
+    "errors",
+    "ledger",
+    "models",
+    "typing",
+    "gateway.models",
+    "gateway.webhooks",
+)
 # Modules of the async package that the sync package replaces or does not need.
 REPLACED = (
     "paychainhq._base_client",
@@ -212,7 +220,11 @@ def resource(path: Path) -> str:
 
 def client(path: Path) -> str:
     tree = ast.parse(path.read_text())
-    [cls] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    cls = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and ast.unparse(node.bases[0]) == "BaseClient"
+    )
     package = dotted(path.parent)
     wraps = f"{package}.{cls.name}"
     parts = [f"class {cls.name}(BaseClient[{wraps}]):\n{docstring(cls, '    ')}"]
@@ -223,6 +235,11 @@ def client(path: Path) -> str:
         f"import {package}",
         "from paychainhq._base_client import UNCHANGED",
         "from paychainhq_sync._base_client import BaseClient",
+        *(
+            f"from {dotted(path)} import {node.name}"
+            for node in tree.body
+            if isinstance(node, ast.ClassDef) and node is not cls
+        ),
     ]
     return module(path, tree, "\n".join(parts), extra)
 

@@ -134,7 +134,7 @@ class _Job(Generic[R, T]):
         if self._slots is not None:
             self._slots.loop = loop
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
-        counter = ProgressCounter(progress)
+        counter = ProgressCounter(progress, self._intake.total)
         self._start_workers()
         try:
             while self._workers or self.done:

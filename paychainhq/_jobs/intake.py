@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
+from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
@@ -20,9 +21,11 @@ class Intake(Generic[R]):
     Attributes:
         ended: Whether there is no further request.
         failure: The first exception that ended it, or None.
+        total: The number of requests, or None if the iterable has no length.
     """
 
     def __init__(self, requests: Iterable[R] | AsyncIterable[R]) -> None:
+        self.total = None if (hint := length_hint(requests, -1)) < 0 else hint
         self._next: Callable[[], R] | None = None
         if isinstance(requests, AsyncIterable):
             self._later = aiter(requests)

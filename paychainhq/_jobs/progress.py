@@ -15,10 +15,14 @@ class ProgressCounter:
 
     Args:
         progress: The caller's callback, or None.
+        total: The number of requests, or None if it is not known.
     """
 
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, total: int | None = None
+    ) -> None:
         self._progress = progress
+        self._total = total
         self._started = self._reported = time.monotonic()
         self._ok = self._failed = 0
 
@@ -37,5 +41,6 @@ class ProgressCounter:
         progress, self._progress = self._progress, None
         if progress is not None:
             self._reported = time.monotonic()
-            progress(Progress(self._ok, self._failed, concurrency, self._reported - self._started))
+            elapsed = self._reported - self._started
+            progress(Progress(self._ok, self._failed, concurrency, elapsed, self._total))
             self._progress = progress

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NoReturn,
+    TypedDict,
+    TypeVar,
+    cast,
+)
 
 import attrs
 
 from paychainhq._core.validators import Money
+from paychainhq._data import Data
 from paychainhq.errors import PayChainError
+from paychainhq.models.chains import AnyChain
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class InvoiceRequest:
     """Arguments of `invoices.create`, and a `reference`.
 
@@ -23,7 +34,7 @@ class InvoiceRequest:
 
     amount: Money
     token: str
-    chain: str
+    chain: AnyChain
     network_id: str | None = None
     customer_id: str | None = None
     expires_in: int | None = None
@@ -31,20 +42,50 @@ class InvoiceRequest:
     underpayment_tolerance_bps: int | None = None
     underpayment_tolerance_max_usd: Money | None = None
     metadata: Mapping[str, Any] | None = None
-    reference: str = attrs.field(kw_only=True)
+    reference: str
 
 
-@attrs.frozen
+class _RequiredOfInvoice(TypedDict):
+    amount: Money
+    token: str
+    chain: AnyChain
+    reference: str
+
+
+class InvoiceRequestDict(_RequiredOfInvoice, total=False):
+    """Mapping with the names of `InvoiceRequest`, as a type for annotations."""
+
+    network_id: str | None
+    customer_id: str | None
+    expires_in: int | None
+    description: str | None
+    underpayment_tolerance_bps: int | None
+    underpayment_tolerance_max_usd: Money | None
+    metadata: Mapping[str, Any] | None
+
+
+@attrs.frozen(kw_only=True)
 class CustomerRequest:
     """Arguments of `customers.create`, and a `reference` as in `InvoiceRequest`."""
 
     external_ref: str
     email: str | None = None
-    reference: str = attrs.field(kw_only=True)
+    reference: str
+
+
+class _RequiredOfCustomer(TypedDict):
+    external_ref: str
+    reference: str
+
+
+class CustomerRequestDict(_RequiredOfCustomer, total=False):
+    """Mapping with the names of `CustomerRequest`, as a type for annotations."""
+
+    email: str | None
 
 
 @attrs.frozen
-class Success(Generic[R, T]):
+class Success(Data, Generic[R, T]):
     """Outcome of a request that succeeded.
 
     Attributes:
@@ -66,9 +107,15 @@ class Success(Generic[R, T]):
         """Return the result."""
         return self.result
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return `reference`, `ok` and `result` in plain JSON types."""
+        from paychainhq.models.base import exact_data
+
+        return {"reference": self.reference, "ok": True, "result": exact_data(self.result)}
+
 
 @attrs.frozen
-class Failure(Generic[R]):
+class Failure(Data, Generic[R]):
     """Outcome of a request that failed.
 
     Attributes:
@@ -90,6 +137,10 @@ class Failure(Generic[R]):
     def unwrap(self) -> NoReturn:
         """Raise the error."""
         raise self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `reference`, `ok` and `error` in plain JSON types."""
+        return {"reference": self.reference, "ok": False, "error": self.error.to_dict()}
 
 
 def _reference(request: object) -> str | None:
@@ -114,9 +165,23 @@ class Progress:
         failed: The number of errors.
         concurrency: The current limit of concurrent requests.
         elapsed: Seconds since the start of the job.
+        total: The number of requests, or None if their iterable has no length.
     """
 
     ok: int
     failed: int
     concurrency: int
     elapsed: float
+    total: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Return the outcomes per second since the start of the job."""
+        return (self.ok + self.failed) / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Return the expected seconds to the end at this rate, or None if they are not known."""
+        if self.total is None or not self.rate:
+            return None
+        return max(0, self.total - self.ok - self.failed) / self.rate

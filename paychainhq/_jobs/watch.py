@@ -18,7 +18,7 @@ from paychainhq._http.transient import is_transient
 from paychainhq._jobs.list_sweeps import Row, Sweeps, gather_all
 from paychainhq._jobs.polling import poll
 from paychainhq._jobs.streams import Stream
-from paychainhq._jobs.watch_state import Change, Watched, WatchState
+from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, Watched, WatchState
 from paychainhq.codec import from_json
 from paychainhq.errors import DecodeError, NotFoundError, PayChainError, WaitTimeoutError
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
@@ -269,7 +269,7 @@ class _Rounds:
             watched.last_round = self._round
             self._schedule(watched, status, now, at, changed=status != watched.last_reported)
             if status != watched.last_reported:
-                yield Change(
+                yield StatusChange(
                     invoice_id=invoice.id,
                     invoice=invoice,
                     previous=watched.last_reported,
@@ -295,7 +295,7 @@ class _Rounds:
         try:
             invoice = await _read(self._caller, id_)
         except (NotFoundError, DecodeError) as error:
-            return Change(invoice_id=id_, previous=watched.last_reported, error=error)
+            return ReadFailure(invoice_id=id_, previous=watched.last_reported, error=error)
         except PayChainError as error:
             if not is_transient(error):
                 raise
@@ -307,7 +307,7 @@ class _Rounds:
         self._schedule(watched, status, now, self._now(), changed=changed)
         if not changed:
             return None
-        return Change(
+        return StatusChange(
             invoice_id=id_, invoice=invoice, previous=watched.last_reported, current=status
         )
 

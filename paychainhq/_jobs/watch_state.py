@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from paychainhq._core.validators import invalid, path_segment
+from paychainhq._data import Data
 from paychainhq.errors import PayChainError
 
 if TYPE_CHECKING:
@@ -27,22 +28,59 @@ class Watched:
 
 
 @attrs.frozen(kw_only=True)
-class Change:
+class StatusChange(Data):
     """First status of an invoice, or a change of its status.
 
     Attributes:
         invoice_id: The invoice's id.
-        invoice: The current invoice, or None if it cannot be read.
+        invoice: The current invoice.
         previous: The previous status, or None for the first one.
         current: The current status, with expiry taken into account.
-        error: The error of the read, or None.
     """
 
     invoice_id: str
-    invoice: Invoice | None = None
+    invoice: Invoice
     previous: InvoiceStatus | str | None = None
-    current: InvoiceStatus | str | None = None
-    error: PayChainError | None = None
+    current: InvoiceStatus | str
+    error: ClassVar[None] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in plain JSON types, under names in the style of the API."""
+        return {
+            "invoiceId": self.invoice_id,
+            "invoice": self.invoice.to_dict(),
+            "previous": None if self.previous is None else str(self.previous),
+            "current": str(self.current),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class ReadFailure(Data):
+    """Invoice that cannot be read: it does not exist, or cannot be decoded.
+
+    Attributes:
+        invoice_id: The invoice's id.
+        previous: The last reported status, or None.
+        error: The error of the read.
+    """
+
+    invoice_id: str
+    previous: InvoiceStatus | str | None = None
+    error: PayChainError
+    invoice: ClassVar[None] = None
+    current: ClassVar[None] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields in plain JSON types, under names in the style of the API."""
+        return {
+            "invoiceId": self.invoice_id,
+            "previous": None if self.previous is None else str(self.previous),
+            "error": self.error.to_dict(),
+        }
+
+
+Change = StatusChange | ReadFailure
+"""Change of a watched invoice. `if change.error is None` narrows its type for type checkers."""
 
 
 class WatchState:

@@ -15,7 +15,6 @@ from typing import Any, NoReturn, TypeVar, cast
 import orjson
 from cattrs import Converter, transform_error
 
-from paychainhq._core.validators import wire_name
 from paychainhq.codec import decoders
 from paychainhq.codec.decoders import (
     Field,
@@ -270,21 +269,12 @@ def _time_to_json(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _error_to_json(error: PayChainError) -> dict[str, Any]:
-    message, facts = error.args
-    return {
-        "type": type(error).__name__,
-        "message": message,
-        **{wire_name(name): fact for name, fact in facts.items()},
-    }
-
-
 # A constant of the import: within a patched clock, `decoders.DATETIME` is replaced.
 _BY_CLASS: dict[type, Callable[[Any], Any]] = {
     Decimal: lambda value: format(value, "f"),
     decoders.DATETIME: _time_to_json,
     StrEnum: lambda member: member.value,
-    PayChainError: _error_to_json,
+    PayChainError: PayChainError.to_dict,
 }
 _BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
     Digits: str,

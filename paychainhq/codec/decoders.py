@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import (
@@ -229,14 +229,14 @@ def _is_union(type_: Any) -> bool:
 
 
 class _OpenEnum:
-    """Hook of `Enum | str`: an unknown text stays a text.
+    """Hook of `Enum | str` and `Literal[...] | str`: an unknown text stays a text.
 
     Attributes:
         known: Function that maps a text to its member, or returns its second argument.
     """
 
     def __init__(self, type_: Any) -> None:
-        enums = [part for part in get_args(type_) if part is not str]
+        enums = [part for part in get_args(type_) if _is_class(part, StrEnum)]
         self.known = {member.value: member for enum in enums for member in enum}.get
 
     def __call__(self, value: Any, _: Any) -> Any:
@@ -279,7 +279,9 @@ def _is_open_enum(type_: Any) -> bool:
     return (
         _is_union(type_)
         and str in parts
-        and all(part is str or _is_class(part, StrEnum) for part in parts)
+        and all(
+            part is str or _is_class(part, StrEnum) or get_origin(part) is Literal for part in parts
+        )
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
 
 from paychainhq._base_client import UNCHANGED, BaseClient
 from paychainhq._caller import Caller
@@ -27,6 +27,26 @@ if TYPE_CHECKING:
     from paychainhq.gateway.resources.applications import Applications
     from paychainhq.gateway.resources.payments import Payments
     from paychainhq.gateway.resources.refunds import Refunds
+
+
+class GatewaySettings(TypedDict, total=False):
+    """Arguments of `Gateway` but the base URL, as a type for annotations."""
+
+    client_token: str | None
+    oauth_token: str | None
+    client_id: str | None
+    webhook_secret: str | None
+    scopes: Collection[str] | None
+    timeout: float
+    retry: RetryPolicy | None
+    rate_limit: RateLimit | Sequence[RateLimit] | None
+    middleware: Sequence[Middleware]
+    max_connections: int
+    session: aiohttp.ClientSession | None
+    ssl: ssl_module.SSLContext | None
+    proxy: str | None
+    trust_env: bool
+    allow_insecure_http: bool
 
 
 class Gateway(BaseClient):
@@ -110,7 +130,7 @@ class Gateway(BaseClient):
         self._webhook_secrets = () if webhook_secret is None else checked_secrets(webhook_secret)
 
     @classmethod
-    def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
+    def from_env(cls, *, base_url: str, **settings: Unpack[GatewaySettings]) -> Gateway:
         """Return a client with settings from environment variables.
 
         `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names;
@@ -120,10 +140,13 @@ class Gateway(BaseClient):
             base_url: The address of your gateway.
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {
-            name: value if name == "client_id" else conceal(value)
-            for name, value in settings.items()
-        }
+        settings = cast(
+            "GatewaySettings",
+            {
+                name: value if name == "client_id" else conceal(value)
+                for name, value in settings.items()
+            },
+        )
         return cls(
             base_url=conceal(base_url),
             **{**environment_settings(names=VARIABLES), **settings},

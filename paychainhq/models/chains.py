@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import attrs
 
@@ -15,6 +16,11 @@ class Chain(StrEnum):
     ETH = "eth"
     BTC = "btc"
     SOL = "sol"
+
+
+_KnownChain = Literal["eth", "btc", "sol"]
+AnyChain = _KnownChain | str
+"""Chain family as an argument: a known one, which editors complete, or any other text."""
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from paychainhq.models.base import Model
+from paychainhq.models.base import Model, free_form
 from paychainhq.models.chains import Chain
 
 
@@ -31,8 +31,8 @@ class ContractOperation(Model):
     signature: str | None = None
     selector: str | None = None
     state_mutability: str | None = None
-    inputs: tuple[Mapping[str, Any], ...] | None = None
-    outputs: tuple[Mapping[str, Any], ...] | None = None
+    inputs: tuple[Mapping[str, Any], ...] | None = free_form()
+    outputs: tuple[Mapping[str, Any], ...] | None = free_form()
 
 
 @attrs.frozen(kw_only=True)

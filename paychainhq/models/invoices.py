@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import attrs
 
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Digits, Model
+from paychainhq.models.base import Digits, Model, free_form
 from paychainhq.models.chains import Chain
 
 
@@ -33,14 +33,34 @@ class InvoiceStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+_KnownStatus = Literal[
+    "pending",
+    "confirming",
+    "partially_paid",
+    "underpaid",
+    "paid",
+    "overpaid",
+    "expired",
+    "failed",
+    "cancelled",
+]
+AnyStatus = _KnownStatus | str
+"""Status of an invoice as an argument: a known one, which editors complete, or any other text."""
+
 SETTLED = frozenset({InvoiceStatus.PAID, InvoiceStatus.OVERPAID})
 # Assumption: no page marks the terminal statuses. An unknown status is not terminal.
 TERMINAL = SETTLED | {InvoiceStatus.EXPIRED, InvoiceStatus.FAILED, InvoiceStatus.CANCELLED}
 
 
+# Sums have no rounding, whatever the precision of the thread's own context.
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+
+
 @attrs.frozen(kw_only=True)
 class Amount(Model):
-    """Amount of a token.
+    """Amount of a token: `str(amount)` is `"1.50 USDC"`.
+
+    Amounts of one token can be compared, added, and passed to `sum`.
 
     Attributes:
         raw: The amount in the token's smallest unit.
@@ -60,6 +80,66 @@ class Amount(Model):
     symbol: str | None = None
     chain: Chain | str | None = None
     network_id: str | None = None
+
+    def __str__(self) -> str:
+        return format(self)
+
+    def __format__(self, spec: str) -> str:
+        """Return the display amount in a format of `Decimal`, such as `",.2f"`, and the token."""
+        shown = format(self.display, spec or "f")
+        return shown if self.symbol is None else f"{shown} {self.symbol}"
+
+    def __add__(self, other: Amount) -> Amount:
+        """Return the exact sum; the raw amount, the chain and the network only if both agree."""
+        value = self._of_one_token(other)
+        if value is None:
+            return NotImplemented
+        same_unit = self.decimals == other.decimals is not None
+        raw = None
+        if same_unit and self.raw is not None and other.raw is not None:
+            raw = self.raw + other.raw
+        return Amount(
+            display=_EXACT.add(self.display, value),
+            raw=raw,
+            decimals=self.decimals if same_unit else None,
+            symbol=self.symbol,
+            chain=self.chain if self.chain == other.chain else None,
+            network_id=self.network_id if self.network_id == other.network_id else None,
+        )
+
+    def __radd__(self, other: int) -> Amount:
+        return self if other == 0 else NotImplemented  # the start of `sum`
+
+    def __lt__(self, other: Amount) -> bool:
+        value = self._of_one_token(other)
+        return NotImplemented if value is None else self.display < value
+
+    def __le__(self, other: Amount) -> bool:
+        value = self._of_one_token(other)
+        return NotImplemented if value is None else self.display <= value
+
+    def __gt__(self, other: Amount) -> bool:
+        value = self._of_one_token(other)
+        return NotImplemented if value is None else self.display > value
+
+    def __ge__(self, other: Amount) -> bool:
+        value = self._of_one_token(other)
+        return NotImplemented if value is None else self.display >= value
+
+    def _of_one_token(self, other: object) -> Decimal | None:
+        """Return the display amount of another `Amount`, or None for another type.
+
+        Raises:
+            InvalidArgumentError: The token of either is unknown, or they differ.
+        """
+        if not isinstance(other, Amount):
+            return None
+        if self.symbol is None or self.symbol != other.symbol:
+            raise InvalidArgumentError(
+                f"{self} and {other} are not of one known token: use their `display`",
+                argument="symbol",
+            )
+        return other.display
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +197,7 @@ class Invoice(Model):
     paid_amount: Amount | None = None
     payment_summary: PaymentSummary | None = None
     provider_registration: ProviderRegistration | None = None
-    metadata: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = free_form()
 
     @property
     def is_settled(self) -> bool:

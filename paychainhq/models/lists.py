@@ -39,6 +39,8 @@ class Place(Protocol):
 class Page(Model, Generic[T]):
     """Page of a list; `async for` yields its items and then those of all later pages.
 
+    `len(page)`, `page[0]` and slices are about the items of this page alone.
+
     Attributes:
         items: The items of this page.
         pagination: The position of the page, or None if the server does not send one (billing
@@ -48,6 +50,22 @@ class Page(Model, Generic[T]):
     items: tuple[T, ...] = wire("data", default=attrs.NOTHING)
     pagination: Pagination | None = None
     _place: Place | None = hidden("_place")
+
+    # Without it, `for` would fall back to `page[0]`, `page[1]`, ..., and end with this page.
+    __iter__: ClassVar[None] = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.items[index]
+
+    def __repr__(self) -> str:
+        return f"Page({_counted(self.items)}, pagination={self.pagination})"
 
     def __aiter__(self) -> AsyncIterator[T]:
         return _only(self) if self._place is None else self._place.items(self)
@@ -59,6 +77,12 @@ class Page(Model, Generic[T]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in {"_place": None, **state}.items():
             object.__setattr__(self, name, value)
+
+
+def _counted(items: tuple[Any, ...]) -> str:
+    """Return the number of items and their types in a few words: `20 x Invoice`."""
+    names = " | ".join(sorted({type(item).__name__ for item in items}))
+    return f"{len(items)} x {names}" if items else "no items"
 
 
 async def _only(page: Page[T]) -> AsyncIterator[T]:
@@ -92,6 +116,9 @@ class Listing(Model, Sequence[T], Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
+
+    def __repr__(self) -> str:
+        return f"Listing({_counted(self.items)})"
 
     @overload
     def __getitem__(self, index: int) -> T: ...

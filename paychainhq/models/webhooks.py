@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import attrs
 
@@ -31,6 +31,11 @@ class EventName(StrEnum):
     """Name of an event: no page lists all names, so any text is valid."""
 
     INVOICE_PAID = "invoice.paid"
+
+
+_KnownEvent = Literal["invoice.paid"]
+AnyEvent = _KnownEvent | str
+"""Name of an event as an argument: a known one, which editors complete, or any other text."""
 
 
 @attrs.frozen(kw_only=True)

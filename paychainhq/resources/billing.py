@@ -11,6 +11,7 @@ from paychainhq.models.billing import (
     Plan,
     SubscriptionChange,
 )
+from paychainhq.models.chains import AnyChain
 from paychainhq.models.lists import Listing
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
@@ -98,7 +99,7 @@ class Billing(Resource):
     async def pay_invoice(
         self,
         invoice_id: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str,
         tx_hash: str,
         *,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Literal
 
 from paychainhq import operations
 from paychainhq._jobs import bulk
-from paychainhq._jobs.requests import CustomerRequest, Outcome, Progress
+from paychainhq._jobs.requests import CustomerRequest, CustomerRequestDict, Outcome, Progress
 from paychainhq._jobs.streams import Stream
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
@@ -51,8 +51,8 @@ class Customers(Resource):
 
     def create_many(
         self,
-        requests: Iterable[CustomerRequest | Mapping[str, Any]]
-        | AsyncIterable[CustomerRequest | Mapping[str, Any]],
+        requests: Iterable[CustomerRequest | CustomerRequestDict]
+        | AsyncIterable[CustomerRequest | CustomerRequestDict],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",

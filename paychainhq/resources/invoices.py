@@ -8,11 +8,12 @@ from typing import Any, Literal
 from paychainhq import operations
 from paychainhq._core.validators import Money
 from paychainhq._jobs import bulk, watch
-from paychainhq._jobs.requests import InvoiceRequest, Outcome, Progress
+from paychainhq._jobs.requests import InvoiceRequest, InvoiceRequestDict, Outcome, Progress
 from paychainhq._jobs.streams import Stream
 from paychainhq._jobs.watch_state import Change, WatchState
 from paychainhq.ledger.base import Ledger
-from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
+from paychainhq.models.chains import AnyChain
+from paychainhq.models.invoices import AnyStatus, Cancellation, Invoice, PublicInvoice
 from paychainhq.paging import Pages
 from paychainhq.resources.base import Resource
 
@@ -26,7 +27,7 @@ class Invoices(Resource):
         self,
         amount: Money,
         token: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str | None = None,
         customer_id: str | None = None,
         expires_in: int | None = None,
@@ -86,8 +87,8 @@ class Invoices(Resource):
 
     def create_many(
         self,
-        requests: Iterable[InvoiceRequest | Mapping[str, Any]]
-        | AsyncIterable[InvoiceRequest | Mapping[str, Any]],
+        requests: Iterable[InvoiceRequest | InvoiceRequestDict]
+        | AsyncIterable[InvoiceRequest | InvoiceRequestDict],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",
@@ -145,7 +146,7 @@ class Invoices(Resource):
 
     def list(
         self,
-        status: str | None = None,
+        status: AnyStatus | None = None,
         customer_id: str | None = None,
         page: int | None = None,
         limit: int | None = None,
@@ -222,7 +223,7 @@ class Invoices(Resource):
         return await self._caller.call(operations.INVOICES_CANCEL, given, idempotency_key)
 
     async def update_status(
-        self, invoice_id: str, status: str, *, idempotency_key: str | None = None
+        self, invoice_id: str, status: AnyStatus, *, idempotency_key: str | None = None
     ) -> Invoice:
         """Override an invoice's status, or trigger its reconciliation: for manual recovery only.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paychainhq import operations
 from paychainhq._core.validators import Money
+from paychainhq.models.chains import AnyChain
 from paychainhq.models.withdrawals import WithdrawalQuote
 from paychainhq.resources.base import Resource
 
@@ -20,7 +21,7 @@ class Withdrawals(Resource):
         self,
         amount: Money,
         token: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str | None = None,
         force_sweep_all: bool | None = None,
         *,

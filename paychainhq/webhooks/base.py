@@ -22,7 +22,8 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
-from paychainhq.models.webhooks import Event
+from paychainhq.models.invoices import InvoiceStatus
+from paychainhq.models.webhooks import AnyEvent, Event, EventName
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.events import parse
 from paychainhq.webhooks.feed import Feed
@@ -37,6 +38,11 @@ _LEASE = 60.0  # seconds until the API's first repeat of an event
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
+
+# Names in the form of the one that is documented are no misspellings of it.
+_event_name = validators.word(
+    lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)}
+)
 
 Step = Callable[[], object] | Literal["handle"]
 """Step of a delivery: a call that waits for the ledger, or the handler."""
@@ -84,15 +90,17 @@ class BaseReceiver:
         self._handlers: dict[str, Handler] = {}
         self._feeds: WeakSet[Feed] = WeakSet()
 
-    def on(self, event: str) -> Callable[[H], H]:
+    def on(self, event: AnyEvent) -> Callable[[H], H]:
         """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.
 
         Args:
-            event: The name of the events. Events without a handler are only acknowledged.
+            event: The name of the events. Events without a handler are only acknowledged. A name
+                that resembles a known one is a `UserWarning`.
 
         Raises:
             ConfigurationError: The name already has a handler, or the handler is invalid.
         """
+        event = _event_name("event", event)
         if event in self._handlers:
             raise ConfigurationError(f"{event} already has a handler")
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import paychainhq.gateway
 from paychainhq._base_client import UNCHANGED
 from paychainhq._core.credentials import conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import environment_settings
+from paychainhq.gateway.client import GatewaySettings
 from paychainhq.gateway.credentials import VARIABLES
 from paychainhq.gateway.webhooks import Event
 from paychainhq.webhooks.signatures import Headers
@@ -114,7 +115,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         opened(self._async)
 
     @classmethod
-    def from_env(cls, *, base_url: str, **settings: Any) -> Gateway:
+    def from_env(cls, *, base_url: str, **settings: Unpack[GatewaySettings]) -> Gateway:
         """Return a client with settings from environment variables.
 
         `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names;
@@ -124,10 +125,13 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
             base_url: The address of your gateway.
             settings: Arguments of the constructor, which take precedence over the environment.
         """
-        settings = {
-            name: value if name == "client_id" else conceal(value)
-            for name, value in settings.items()
-        }
+        settings = cast(
+            "GatewaySettings",
+            {
+                name: value if name == "client_id" else conceal(value)
+                for name, value in settings.items()
+            },
+        )
         return cls(
             base_url=conceal(base_url), **{**environment_settings(names=VARIABLES), **settings}
         )

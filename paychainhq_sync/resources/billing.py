@@ -12,6 +12,7 @@ from paychainhq.models.billing import (
     Plan,
     SubscriptionChange,
 )
+from paychainhq.models.chains import AnyChain
 from paychainhq.models.lists import Listing
 from paychainhq.resources.billing import Billing as AsyncBilling
 from paychainhq_sync._engine import complete
@@ -100,7 +101,7 @@ class Billing:
     def pay_invoice(
         self,
         invoice_id: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str,
         tx_hash: str,
         *,

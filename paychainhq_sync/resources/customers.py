@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Literal
 
-from paychainhq._jobs.requests import CustomerRequest, Outcome, Progress
+from paychainhq._jobs.requests import CustomerRequest, CustomerRequestDict, Outcome, Progress
 from paychainhq.ledger.base import Ledger
 from paychainhq.models.customers import Customer
 from paychainhq.resources.customers import Customers as AsyncCustomers
@@ -57,7 +57,7 @@ class Customers:
 
     def create_many(
         self,
-        requests: Iterable[CustomerRequest | Mapping[str, Any]],
+        requests: Iterable[CustomerRequest | CustomerRequestDict],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",

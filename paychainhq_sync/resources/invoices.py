@@ -8,10 +8,11 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from paychainhq._core.validators import Money
-from paychainhq._jobs.requests import InvoiceRequest, Outcome, Progress
+from paychainhq._jobs.requests import InvoiceRequest, InvoiceRequestDict, Outcome, Progress
 from paychainhq._jobs.watch_state import Change, WatchState
 from paychainhq.ledger.base import Ledger
-from paychainhq.models.invoices import Cancellation, Invoice, PublicInvoice
+from paychainhq.models.chains import AnyChain
+from paychainhq.models.invoices import AnyStatus, Cancellation, Invoice, PublicInvoice
 from paychainhq.resources.invoices import Invoices as AsyncInvoices
 from paychainhq_sync._engine import complete
 from paychainhq_sync._iteration import Page, Stream, first, here, iterate, run_job
@@ -29,7 +30,7 @@ class Invoices:
         self,
         amount: Money,
         token: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str | None = None,
         customer_id: str | None = None,
         expires_in: int | None = None,
@@ -91,7 +92,7 @@ class Invoices:
 
     def create_many(
         self,
-        requests: Iterable[InvoiceRequest | Mapping[str, Any]],
+        requests: Iterable[InvoiceRequest | InvoiceRequestDict],
         *,
         ledger: Ledger | None = None,
         concurrency: int | Literal["auto"] = "auto",
@@ -150,7 +151,7 @@ class Invoices:
 
     def list(
         self,
-        status: str | None = None,
+        status: AnyStatus | None = None,
         customer_id: str | None = None,
         page: int | None = None,
         limit: int | None = None,
@@ -225,7 +226,7 @@ class Invoices:
         ).result()
 
     def update_status(
-        self, invoice_id: str, status: str, *, idempotency_key: str | None = None
+        self, invoice_id: str, status: AnyStatus, *, idempotency_key: str | None = None
     ) -> Invoice:
         """Override an invoice's status, or trigger its reconciliation: for manual recovery only.
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from paychainhq._core.validators import Money
+from paychainhq.models.chains import AnyChain
 from paychainhq.models.withdrawals import WithdrawalQuote
 from paychainhq.resources.withdrawals import Withdrawals as AsyncWithdrawals
 from paychainhq_sync._engine import complete
@@ -25,7 +26,7 @@ class Withdrawals:
         self,
         amount: Money,
         token: str,
-        chain: str,
+        chain: AnyChain,
         network_id: str | None = None,
         force_sweep_all: bool | None = None,
         *,

@@ -354,7 +354,7 @@ def test_the_amount_of_a_row_is_no_float(amount: Any) -> None:
 def test_outcomes_to_rows() -> None:
     """An outcome is plain JSON: the request, and the lossless result or the facts of the error."""
     converter = codec.make_converter()
-    request = InvoiceRequest(Decimal("1.50"), "USDC", "eth", reference="order-7")
+    request = InvoiceRequest(amount=Decimal("1.50"), token="USDC", chain="eth", reference="order-7")
     done = converter.unstructure(Success(request, from_json(Invoice, INVOICE)))
     assert done["request"].items() >= REQUEST.items()
     assert done["result"] == INVOICE

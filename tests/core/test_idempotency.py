@@ -6,6 +6,7 @@ import pytest
 
 from paychainhq import InvalidArgumentError
 from paychainhq._core.idempotency import key_for_reference
+from paychainhq.typing import CustomerRequestDict, InvoiceRequestDict
 from tests.support.calls import CALLS, refused_fields
 from tests.support.client import INVOICE, client
 from tests.support.raw_server import RawServer, answer
@@ -71,10 +72,15 @@ GOOD = [
 async def test_a_reference_with_unseen_characters(reference: str) -> None:
     """Unseen characters at an end, or control characters anywhere, are refused unsent."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
+        given: InvoiceRequestDict = {
+            "amount": "1",
+            "token": "USDC",
+            "chain": "eth",
+            "reference": reference,
+        }
         errors = [outcome.error async for outcome in pay.invoices.create_many([given])]
-        given = {"external_ref": "c", "reference": reference}
-        errors += [outcome.error async for outcome in pay.customers.create_many([given])]
+        customer: CustomerRequestDict = {"external_ref": "c", "reference": reference}
+        errors += [outcome.error async for outcome in pay.customers.create_many([customer])]
     assert server.requests == []
     assert len(errors) == 2
     for error in errors:
@@ -88,7 +94,12 @@ async def test_a_reference_with_unseen_characters(reference: str) -> None:
 async def test_a_reference_of_visible_characters(reference: str) -> None:
     """Any other reference is kept as it is: inner spaces, joiners, and each form of a letter."""
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        given = {"amount": "1", "token": "USDC", "chain": "eth", "reference": reference}
+        given: InvoiceRequestDict = {
+            "amount": "1",
+            "token": "USDC",
+            "chain": "eth",
+            "reference": reference,
+        }
         async for outcome in pay.invoices.create_many([given]):
             assert outcome.ok, outcome.error
     assert server.requests[0].headers["idempotency-key"] == key_for_reference(

@@ -131,9 +131,10 @@ async def test_text_of_every_operation(name: str, word: str) -> None:
 @each_word
 async def test_reference_of_a_job(word: str) -> None:
     """A reference gives the key of its content, and so one invoice."""
-    request = {"amount": "1", "token": word, "chain": word, "metadata": {word: [word]}}
+    request: Any = {"amount": "1", "token": word, "chain": word, "metadata": {word: [word]}}
     async with RawServer(answer(INVOICE)) as server, client(server.url, business_id=word) as pay:
-        async for outcome in pay.invoices.create_many([{**request, "reference": word}]):
+        request["reference"] = word
+        async for outcome in pay.invoices.create_many([request]):
             assert outcome.ok, outcome.error
     (sent,) = server.requests
     assert sent.headers["idempotency-key"] == key_for_reference(

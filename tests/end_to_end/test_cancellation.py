@@ -16,6 +16,7 @@ import pytest
 
 from paychainhq import PayChainHQ, RateLimit, Request, Response, RetryPolicy
 from paychainhq._http.messages import Next
+from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client
 from tests.support.raw_server import RawServer, Recorded, answer
 
@@ -238,7 +239,7 @@ async def test_a_call_cancelled_while_it_waits_for_its_turn() -> None:
 async def test_a_job_cancelled_anywhere() -> None:
     """A cancelled job ends with all its workers; a repeat completes it under the same keys."""
     async with bench(3) as made:
-        requests = [
+        requests: list[InvoiceRequestDict] = [
             {
                 "reference": f"r{n}",
                 "description": f"r{n}",
@@ -271,7 +272,7 @@ async def test_a_job_cancelled_while_its_outcome_is_handled() -> None:
     async with bench(3) as made:
 
         async def job(_: int) -> None:
-            requests = [
+            requests: list[InvoiceRequestDict] = [
                 {
                     "reference": f"r{n}",
                     "description": f"r{n}",

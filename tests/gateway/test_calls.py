@@ -23,6 +23,7 @@ from paychainhq import (
     WaitTimeoutError,
 )
 from paychainhq.gateway import PaymentStatus
+from paychainhq.gateway.client import GatewaySettings
 from tests.gateway.samples import (
     BY_NAME,
     CLIENT_ID,
@@ -218,7 +219,8 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"PAYMENT_{name}", value)
     monkeypatch.setenv("WEBHOOK_SECRET", "secret_of_env")
     async with RawServer(answer(BY_NAME["payments.create"].answer)) as server:
-        for given in ({}, {"client_token": "given", "client_id": "id_given"}):
+        cases: list[GatewaySettings] = [{}, {"client_token": "given", "client_id": "id_given"}]
+        for given in cases:
             async with Gateway.from_env(base_url=server.url, **given) as gateway:
                 await gateway.payments.create(1, "USD", "r", "l")
                 assert (given.get("client_id") or "id_of_env") in repr(gateway)

@@ -159,7 +159,9 @@ async def test_a_mocked_job(pay: PayChainHQ, mocked: aioresponses) -> None:
     """`create_many` goes on through a mocked failure."""
     mocked.post(INVOICES, status=500)
     mocked.post(INVOICES, payload=INVOICE, repeat=True)
-    requests = [InvoiceRequest("150", "USDC", "eth", reference=f"r{n}") for n in range(5)]
+    requests = [
+        InvoiceRequest(amount="150", token="USDC", chain="eth", reference=f"r{n}") for n in range(5)
+    ]
     outcomes = [outcome async for outcome in pay.invoices.create_many(requests)]
     assert [outcome.ok for outcome in outcomes] == [True] * 5
 

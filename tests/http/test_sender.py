@@ -165,7 +165,8 @@ async def test_jobs_lists_and_calls_at_once(paychain_emulator: Emulator) -> None
 
         async def job(name: str) -> set[str]:
             requests = (
-                InvoiceRequest("5", "USDC", "eth", reference=f"{name}-{n}") for n in range(40)
+                InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"{name}-{n}")
+                for n in range(40)
             )
             return {
                 outcome.result.id

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ client = partial(make_client, retry=FAST, timeout=60)
 
 def requests(count: int, start: int = 0) -> Iterator[InvoiceRequest]:
     return (
-        InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}")
+        InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order-{n}")
         for n in range(start, start + count)
     )
 
@@ -91,8 +92,10 @@ def test_the_key_of_a_reference_never_changes() -> None:
 async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> None:
     """Good and bad requests alike end as outcomes that hold the request; none stops the others."""
     given: list[Any] = list(requests(20))
-    given.insert(3, InvoiceRequest("-1", "USDC", "eth", reference="negative"))
-    given.insert(7, InvoiceRequest("1", "DOGE", "eth", reference="unknown-token"))
+    given.insert(3, InvoiceRequest(amount="-1", token="USDC", chain="eth", reference="negative"))
+    given.insert(
+        7, InvoiceRequest(amount="1", token="DOGE", chain="eth", reference="unknown-token")
+    )
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, given)
     assert len(outcomes) == 22
@@ -121,8 +124,8 @@ async def test_every_request_has_its_outcome(paychain_emulator: Emulator) -> Non
             "colour",
         ),
         ({"amount": 1.5, "token": "USDC", "chain": "eth", "reference": "r"}, "amount"),
-        (InvoiceRequest("1", "USDC", "eth", reference=""), "reference"),
-        (CustomerRequest("c", reference="r"), "request"),
+        (InvoiceRequest(amount="1", token="USDC", chain="eth", reference=""), "reference"),
+        (CustomerRequest(external_ref="c", reference="r"), "request"),
         ("order-1", "request"),
         (None, "request"),
     ],
@@ -179,7 +182,11 @@ async def test_a_job_that_runs_again_creates_nothing_twice(paychain_emulator: Em
 
 async def test_the_same_reference_twice_in_a_job(paychain_emulator: Emulator) -> None:
     """The same body has the same result; another body is an error."""
-    same = [*requests(1), *requests(1), InvoiceRequest("6", "USDC", "eth", reference="order-0")]
+    same = [
+        *requests(1),
+        *requests(1),
+        InvoiceRequest(amount="6", token="USDC", chain="eth", reference="order-0"),
+    ]
     async with client(paychain_emulator.url) as pay:
         outcomes = await outcomes_of(pay, same, concurrency=1)
     assert outcomes[0].result == outcomes[1].result
@@ -422,7 +429,7 @@ async def test_invalid_settings_are_refused_at_once(paychain_emulator: Emulator)
 
 async def test_customers_are_created_in_the_same_way(paychain_emulator: Emulator) -> None:
     """`customers.create_many` is the same job with another operation."""
-    wanted = [CustomerRequest(f"c{n}", reference=f"c{n}") for n in range(5)]
+    wanted = [CustomerRequest(external_ref=f"c{n}", reference=f"c{n}") for n in range(5)]
     async with client(paychain_emulator.url) as pay:
         first = [outcome.result async for outcome in pay.customers.create_many(wanted)]
         again = [outcome.result async for outcome in pay.customers.create_many(wanted)]
@@ -451,6 +458,31 @@ async def test_progress_is_reported_and_adds_up(
     assert (told[-1].ok, told[-1].failed, told[-1].concurrency) == (9, 1, 0)
     assert {progress.concurrency for progress in told} <= {0, 1, 2, 3}
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+
+
+@pytest.mark.parametrize(("kind", "total"), [(list, 5), (iter, 5), (chain, None)])
+async def test_progress_has_the_total_if_the_requests_have_a_length(
+    kind: Any, total: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a length, the progress has a total and an expected end; otherwise it has neither."""
+    monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
+    told: list[Progress] = []
+    given = kind(list(requests(5)))
+    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+        async for _ in pay.invoices.create_many(given, progress=told.append):
+            pass
+    assert {progress.total for progress in told} == {total}
+    assert told[-1].eta == (None if total is None else 0)
+
+
+def test_rate_and_expected_end() -> None:
+    """The rate counts all outcomes; the expected end needs a rate and a total."""
+    progress = Progress(ok=30, failed=10, concurrency=4, elapsed=20.0, total=100)
+    assert (progress.rate, progress.eta) == (2.0, 30.0)
+    assert Progress(30, 10, 4, 20.0).eta is None
+    begun = Progress(0, 0, 4, 0.0, 100)
+    assert (begun.rate, begun.eta) == (0.0, None)
+    assert Progress(7, 0, 4, 7.0, 5).eta == 0
 
 
 async def test_progress_is_reported_once_a_second_and_at_the_end(

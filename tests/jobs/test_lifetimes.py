@@ -26,7 +26,10 @@ pytestmark = pytest.mark.usefixtures("face")
 
 
 def orders(count: int) -> Iterator[InvoiceRequest]:
-    return (InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}") for n in range(count))
+    return (
+        InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order-{n}")
+        for n in range(count)
+    )
 
 
 def keys(server: RawServer) -> set[str]:

@@ -30,7 +30,7 @@ client = partial(make_client, retry=ONCE, timeout=60)
 
 
 async def create(pay: PayChainHQ, count: int, **more: Any) -> list[str]:
-    made = [
+    made: list[Any] = [
         {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"{count}-{n}", **more}
         for n in range(count)
     ]

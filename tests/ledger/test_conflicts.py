@@ -29,6 +29,7 @@ from paychainhq import (
 from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
 from paychainhq.ledger.send_slots import SendSlots
 from paychainhq.models import Invoice
+from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import CREATED_KEY, INVOICE, KEY, client, error_body, invoice
 from tests.support.raw_server import (
     Behaviour,
@@ -249,7 +250,7 @@ async def test_a_ledger_keeps_a_salted_digest_of_the_credential(
 
 async def test_a_job_reports_entries_of_another_credential(ledger: AnyLedger) -> None:
     """An order left unfinished before a key rotation is an error; the other orders are created."""
-    orders = [
+    orders: list[InvoiceRequestDict] = [
         {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"order-{number}"}
         for number in range(3)
     ]

@@ -408,7 +408,12 @@ PATIENT = attrs.evolve(QUICK, attempt_timeout=20)  # a slow machine must not cau
 def orders(count: int, **more: Any) -> list[InvoiceRequest]:
     return [
         InvoiceRequest(
-            "5", "USDC", "eth", network_id="base-mainnet", reference=f"order-{n}", **more
+            amount="5",
+            token="USDC",
+            chain="eth",
+            network_id="base-mainnet",
+            reference=f"order-{n}",
+            **more,
         )
         for n in range(count)
     ]

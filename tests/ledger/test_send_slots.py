@@ -140,7 +140,7 @@ async def test_a_job_sends_no_more_at_once_than_its_concurrency(
     async with RawServer(held) as server, client(server.url, max_connections=50) as pay:
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
             requests = [
-                InvoiceRequest("5", "USDC", "eth", reference=f"order {number}")
+                InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order {number}")
                 for number in range(40)
             ]
             job = pay.invoices.create_many(
@@ -162,7 +162,10 @@ async def test_a_job_sends_no_more_at_once_than_its_concurrency(
 async def test_the_same_reference_twice_does_not_block(concurrency: int, tmp_path: Path) -> None:
     async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
-            requests = [InvoiceRequest("5", "USDC", "eth", reference="the same") for _ in range(12)]
+            requests = [
+                InvoiceRequest(amount="5", token="USDC", chain="eth", reference="the same")
+                for _ in range(12)
+            ]
             job = pay.invoices.create_many(requests, ledger=ledger, concurrency=concurrency)
             outcomes = [outcome async for outcome in job]
             assert [outcome.ok for outcome in outcomes] == [True] * 12

@@ -22,6 +22,7 @@ from paychainhq import (
     Response,
 )
 from paychainhq.operations import OPERATIONS
+from paychainhq.typing import InvoiceRequestDict
 from tests.http.test_connection import Tunnel, server_tls
 from tests.security.leaks import (
     API_KEY,
@@ -226,7 +227,12 @@ async def test_a_middleware_that_raises(at: str) -> None:
 
 async def test_a_job_that_gives_up() -> None:
     """The errors among a job's outcomes show no secret either."""
-    request = {"amount": "1", "token": "USDC", "chain": "eth", "reference": "order-1"}
+    request: InvoiceRequestDict = {
+        "amount": "1",
+        "token": "USDC",
+        "chain": "eth",
+        "reference": "order-1",
+    }
     with everything_said() as said:
         async with make("http://127.0.0.1:1") as pay:
             outcomes = [

@@ -45,7 +45,10 @@ def make(url: str, **settings: Any) -> PayChainHQ:
 
 
 def requests(count: int) -> Iterator[InvoiceRequest]:
-    return (InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}") for n in range(count))
+    return (
+        InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order-{n}")
+        for n in range(count)
+    )
 
 
 def left_running() -> list[str]:

@@ -23,7 +23,10 @@ SOURCES: dict[str, Callable[[PayChainHQ], Any]] = {
 
 
 def orders(count: int) -> list[InvoiceRequest]:
-    return [InvoiceRequest("5", "USDC", "eth", reference=f"order-{n}") for n in range(count)]
+    return [
+        InvoiceRequest(amount="5", token="USDC", chain="eth", reference=f"order-{n}")
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("how", ["dropped", "in a cycle"])

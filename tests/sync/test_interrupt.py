@@ -20,7 +20,7 @@ def endless():
     n = 0
     while True:
         n += 1
-        yield InvoiceRequest("1", "USDC", "eth", reference=str(n))
+        yield InvoiceRequest(amount="1", token="USDC", chain="eth", reference=str(n))
 
 try:
     if doing == "create":

@@ -60,7 +60,9 @@ def test_an_exception_of_a_progress_callback_ends_only_its_job() -> None:
     def leave(_: object) -> None:
         raise SystemExit("leave")
 
-    orders = [InvoiceRequest("1", "USDC", "eth", reference=f"r{n}") for n in range(3)]
+    orders = [
+        InvoiceRequest(amount="1", token="USDC", chain="eth", reference=f"r{n}") for n in range(3)
+    ]
     with (
         ThreadedServer(echo) as server,
         PayChainHQ(

@@ -94,7 +94,7 @@ def test_every_public_name_is_in_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["errors", "codec", "models", "gateway.models", "gateway.webhooks"]
+    "name", ["errors", "codec", "models", "typing", "gateway.models", "gateway.webhooks"]
 )
 def test_a_module_without_io_is_shared(name: str) -> None:
     """Errors, models and the codec are the same objects, except the page, which iterates otherwise.

@@ -22,8 +22,10 @@ from paychainhq import (
     Progress,
     RateLimit,
     RateLimitError,
+    ReadFailure,
     ResponseInfo,
     RetryPolicy,
+    StatusChange,
     Success,
     WaitTimeoutError,
     WatchState,
@@ -79,10 +81,16 @@ async def invoices(pay: PayChainHQ) -> None:
     await pay.invoices.create(150.0, "USDC", "eth")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(invoice.id, str)
     assert_type(invoice.amount, Amount)
+    assert_type(invoice.amount + invoice.amount, Amount)
+    assert_type(sum([invoice.amount]), Amount | Literal[0])
+    assert_type(max([invoice.amount]), Amount)
+    assert_type(invoice.amount < invoice.amount, bool)
     assert_type(invoice.status, InvoiceStatus | str)
     assert_type(invoice.expires_at, datetime | None)
     assert_type(invoice.response, ResponseInfo | None)
     assert_type(invoice.extra, Mapping[str, Any])
+    assert_type(invoice.to_dict(), Any)
+    assert_type(invoice.to_json(), str)
     invoice.id = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert_type(await pay.invoices.get("inv_1"), Invoice)
     assert_type(await pay.invoices.get_public("inv_1"), PublicInvoice)
@@ -97,6 +105,15 @@ async def invoices(pay: PayChainHQ) -> None:
         assert_type(change, Change)
         assert_type(change.invoice, Invoice | None)
         assert_type(change.current, InvoiceStatus | str | None)
+        if change.error is None:
+            assert_type(change, StatusChange)
+            assert_type(change.invoice, Invoice)
+            assert_type(change.current, InvoiceStatus | str)
+        else:
+            assert_type(change, ReadFailure)
+            assert_type(change.error, PayChainError)
+            assert_type(change.invoice, None)
+        assert_type(change.to_json(), str)
 
 
 async def pages(pay: PayChainHQ) -> None:
@@ -107,6 +124,9 @@ async def pages(pay: PayChainHQ) -> None:
     assert_type(page.pagination, Pagination | None)
     async for invoice in pay.invoices.list():
         assert_type(invoice, Invoice)
+    assert_type((page[0], page[1:], len(page)), tuple[Invoice, tuple[Invoice, ...], int])
+    for _ in page:  # type: ignore[misc]  # pyright: ignore[reportOptionalCall]
+        pass
     async for customer in await pay.customers.list(1, 20):
         assert_type(customer, Customer)
     async for billing_page in pay.billing.invoices().pages():
@@ -171,13 +191,18 @@ async def keys(pay: PayChainHQ) -> None:
 
 async def jobs(pay: PayChainHQ) -> None:
     async for outcome in pay.invoices.create_many(
-        [InvoiceRequest("1", "USDC", "eth", reference="a"), {"amount": "1"}]
+        [
+            InvoiceRequest(amount="1", token="USDC", chain="eth", reference="a"),
+            {"amount": "1", "token": "USDC", "chain": "new", "reference": "b"},
+        ]
     ):
         assert_type(outcome, Success[InvoiceRequest, Invoice] | Failure[InvoiceRequest])
         assert_type(outcome.result, Invoice | None)
         assert_type(outcome.error, PayChainError | None)
         assert_type(outcome.reference, str | None)
         assert_type(outcome.unwrap(), Invoice)
+        assert_type(outcome.to_dict(), dict[str, Any])
+        assert_type(outcome.to_json(), str)
         if outcome.ok is True:  # pyright narrows by comparison only
             assert_type(outcome, Success[InvoiceRequest, Invoice])
             assert_type(outcome.result, Invoice)
@@ -185,8 +210,10 @@ async def jobs(pay: PayChainHQ) -> None:
         else:
             assert_type(outcome, Failure[InvoiceRequest])
             assert_type(outcome.error, PayChainError)
-    InvoiceRequest("1", "USDC", "eth")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    CustomerRequest("c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    pay.invoices.create_many([{"amount": "1"}])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    InvoiceRequest("1", "USDC", "eth", reference="r")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    InvoiceRequest(amount="1", token="USDC", chain="eth")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CustomerRequest(external_ref="c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ledger = SQLiteLedger("jobs.db", durable=True)
     assert_type(list(ledger.entries("unfinished")), list[Entry])
     reports: list[Progress] = []
@@ -198,7 +225,7 @@ async def jobs(pay: PayChainHQ) -> None:
     pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PayChainHQ(idempotency=MemoryLedger())
     async for made in pay.customers.create_many(
-        [CustomerRequest("c", reference="a")], concurrency=4
+        [CustomerRequest(external_ref="c", reference="a")], concurrency=4
     ):
         assert_type(made, Outcome[CustomerRequest, Customer])
         assert_type(made.request, CustomerRequest | Mapping[str, Any])
@@ -214,10 +241,15 @@ async def client() -> None:
         assert_type(await pay.request("GET", "/api/v1/x", query={"a": 1}, auth="payout_key"), Any)
         await pay.request("GET", "/api/v1/x", auth="x-api-key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(PayChainHQ.from_env(), PayChainHQ)
+    PayChainHQ.from_env(timeout=5, retry=None, middleware=[])
+    PayChainHQ.from_env(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    PayChainHQ.from_env(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await pay.close(), None)
 
 
 def errors(error: PayChainError) -> None:
+    assert_type(error.to_dict(), dict[str, Any])
+    assert_type(error.to_json(), str)
     assert_type(error.sent, Literal["no", "yes", "unknown"])
     assert_type(error.request_id, str | None)
     assert_type(error.idempotency_key, str | None)

@@ -36,6 +36,7 @@ async def clients() -> None:
         assert_type(gateway, Gateway)
         assert_type(gateway.with_options(timeout=5, retry=RetryPolicy(attempts=2)), Gateway)
     assert_type(await gateway.close(), None)
+    Gateway.from_env(base_url="https://x", colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Gateway()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Gateway(base_url="https://x", business_id="b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     gateway.with_options(business_id="b")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -33,7 +33,8 @@ from paychainhq_sync.models import (
 
 
 def clients() -> None:
-    assert_type(PayChainHQ.from_env(), PayChainHQ)
+    assert_type(PayChainHQ.from_env(timeout=5), PayChainHQ)
+    PayChainHQ.from_env(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     with PayChainHQ(api_key="k", retry=RetryPolicy(attempts=2), timeout=5) as pay:
         assert_type(pay, PayChainHQ)
         assert_type(pay.with_options(timeout=1), PayChainHQ)
@@ -63,10 +64,14 @@ def iterations(pay: PayChainHQ) -> None:
     assert_type(page.items, tuple[Invoice, ...])
     for invoice in page:
         assert_type(invoice, Invoice)
+    assert_type((page[0], page[1:], len(page)), tuple[Invoice, tuple[Invoice, ...], int])
     for later in page.pages():
         assert_type(later, Page[Invoice])
     job = pay.invoices.create_many(
-        [InvoiceRequest("1", "USDC", "eth", reference="r"), {"amount": "1"}]
+        [
+            InvoiceRequest(amount="1", token="USDC", chain="eth", reference="a"),
+            {"amount": "1", "token": "USDC", "chain": "new", "reference": "b"},
+        ]
     )
     assert_type(job, Stream[Outcome[InvoiceRequest, Invoice]])
     with job as outcomes:
@@ -77,10 +82,12 @@ def iterations(pay: PayChainHQ) -> None:
                 assert_type(outcome.result, Invoice)
             else:
                 assert_type(outcome.error, AsyncPayChainError)
-    for made in pay.customers.create_many([CustomerRequest("c", reference="c")]):
+    for made in pay.customers.create_many([CustomerRequest(external_ref="c", reference="c")]):
         assert_type(made.result, Customer | None)
     for change in pay.invoices.watch(["inv_1"]):
         assert_type(change, Change)
+        if change.error is None:
+            assert_type(change.invoice, Invoice)
 
 
 def errors(pay: PayChainHQ) -> None:
