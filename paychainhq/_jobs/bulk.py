@@ -32,6 +32,7 @@ from paychainhq.errors import (
     LedgerError,
     PayChainError,
     PermissionDeniedError,
+    ProxyAuthenticationError,
     RateLimitError,
     RequestTimeoutError,
 )
@@ -54,7 +55,12 @@ _READ_FOR_PROBE = 0.1
 _MOST_429S = 6
 _LONGEST_RETRY_AFTER = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds between two calls that time out before an attempt
-_OF_ANY_REQUEST = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+_OF_ANY_REQUEST = (
+    AuthenticationError,
+    PermissionDeniedError,
+    ConfigurationError,
+    ProxyAuthenticationError,
+)
 _SENT: list[Sent] = ["no", "unknown", "yes"]
 
 
@@ -404,5 +410,5 @@ class _Job(Generic[R, T]):
 
 
 def _ends_job(error: PayChainError) -> bool:
-    """Return whether an error is about the credential or the client, and so every request."""
+    """Return whether an error is about the credential, client or proxy, and so every request."""
     return isinstance(error, _OF_ANY_REQUEST) and not isinstance(error, InvalidArgumentError)
