@@ -16,6 +16,7 @@ from attrs.validators import optional
 from paychainhq import codec
 from paychainhq._core import plain_json, validators
 from paychainhq._core.credentials import Auth
+from paychainhq._core.event_loop import no_loop
 from paychainhq._core.idempotency import new_key
 from paychainhq._core.operation import Operation, path_with_query
 from paychainhq._core.policies import RetryPolicy
@@ -139,7 +140,10 @@ class Caller:
             idempotency_key = validators.idempotency_key("idempotency_key", idempotency_key)
         elif operation.idempotency != "unsupported":
             idempotency_key = new_key()
-        deadline = asyncio.get_running_loop().time() + self.timeout
+        try:  # costs nothing, unlike a call of `running_loop`
+            deadline = asyncio.get_running_loop().time() + self.timeout
+        except RuntimeError:
+            raise no_loop() from None
         request = make_request(
             operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, []
         )

@@ -15,6 +15,7 @@ import attrs
 from paychainhq._attempts import Sent
 from paychainhq._caller import Caller
 from paychainhq._core import validators
+from paychainhq._core.event_loop import running_loop
 from paychainhq._core.operation import Operation
 from paychainhq._http.transient import is_transient
 from paychainhq._jobs.arguments import RequestArguments
@@ -129,7 +130,7 @@ class _Job(Generic[R, T]):
     async def run(
         self, requests: Requests[R], progress: Callable[[Progress], None] | None
     ) -> AsyncGenerator[Outcome[R, T], None]:
-        self._now = asyncio.get_running_loop().time
+        self._now = running_loop().time
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
         counter = ProgressCounter(progress)
         self._start_workers()
