@@ -167,3 +167,35 @@ def test_the_receiver_under_a_patch(patch: str, tmp_path: Path) -> None:
     """Concurrent deliveries in green threads: each event is handled exactly once."""
     text = output(PATCHES[patch], RUNS[patch], RECEIVER.format(path=str(tmp_path / "webhooks.db")))
     assert text == "['e0', 'e1', 'e2', 'e3', 'e4'] True True\n"
+
+
+JOB = """
+import asyncio
+from paychainhq import PayChainHQ
+
+async def main():
+    rows = [
+        {{"reference": f"r{{n}}", "amount": "1", "token": "USDC", "chain": "eth"}}
+        for n in range(50)
+    ]
+    with SQLiteLedger({path!r}) as ledger:
+        async with PayChainHQ({settings}, base_url={url!r}, idempotency=ledger) as pay:
+            return [outcome.ok async for outcome in pay.invoices.create_many(rows)]
+
+outcomes = asyncio.run(main())
+print(len(outcomes), set(outcomes))
+"""
+
+
+@pytest.mark.parametrize("patch", sorted(PATCHES.keys() - {"gevent, threads only"}))
+@pytest.mark.parametrize("first", ["the patch", "the import"])
+def test_an_async_job_over_a_ledger(patch: str, first: str, tmp_path: Path) -> None:
+    """One event loop works under each patch, even if queues are replaced and threads are not.
+
+    With threads replaced alone, an event loop would block its own threads.
+    """
+    lines = [PATCHES[patch], "from paychainhq.ledger import SQLiteLedger"]
+    with Emulator() as emulator:
+        job = JOB.format(path=str(tmp_path / "jobs.db"), settings=SETTINGS, url=emulator.url)
+        text = output(*(lines if first == "the patch" else reversed(lines)), job)
+    assert text == "50 {True}\n"
