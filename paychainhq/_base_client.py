@@ -37,6 +37,9 @@ class BaseClient:
             await self._caller.transport.close()
 
     async def __aenter__(self) -> Self:
+        from paychainhq._core.event_loop import running_loop
+
+        running_loop()
         return self
 
     async def __aexit__(

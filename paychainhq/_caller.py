@@ -16,6 +16,7 @@ from attrs.validators import optional
 from paychainhq import codec
 from paychainhq._core import plain_json, validators
 from paychainhq._core.credentials import Auth
+from paychainhq._core.event_loop import no_loop, running_loop
 from paychainhq._core.idempotency import new_key
 from paychainhq._core.operation import Operation, path_with_query
 from paychainhq._core.policies import RetryPolicy
@@ -69,7 +70,10 @@ class Caller:
     ) -> T:
         """Check the arguments, send the request, and return the result."""
         path, body = operation.prepare(self.complete(operation, given))
-        now = asyncio.get_running_loop().time
+        try:  # costs nothing, unlike a call of `running_loop`
+            now = asyncio.get_running_loop().time
+        except RuntimeError:
+            raise no_loop() from None
         request = self._request(
             operation, path, None if body is None else codec.dump(body), idempotency_key, now()
         )
@@ -98,7 +102,7 @@ class Caller:
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
-        now = asyncio.get_running_loop().time()
+        now = running_loop().time()
         request = self._request(
             operation, path_with_query(path, _checked_query(query)), data, idempotency_key, now
         )

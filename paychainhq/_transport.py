@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from paychainhq._core.credentials import Keyring
+from paychainhq._core.event_loop import running_loop
 from paychainhq._core.fork import forget_in_child, notice_fork
 from paychainhq._core.policies import RateLimit
 from paychainhq._http.connection import ConnectionSettings
@@ -181,6 +182,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections; calls in progress end with an error."""
+        loop = running_loop()
         notice_fork()
         self._closed = True
         if self._wiring is not None:
@@ -188,7 +190,7 @@ class Transport:
         wiring = self._ending
         if wiring is None:
             return
-        if wiring.loop is asyncio.get_running_loop():
+        if wiring.loop is loop:
             await wiring.close()
         elif wiring.loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), wiring.loop))

@@ -177,6 +177,13 @@ class UntrustedServerError(ConnectionFailedError):
     advice = "Check base_url, the clock of this machine, and its trusted certificates."
 
 
+class ProxyAuthenticationError(ConnectionFailedError):
+    """Proxy that refuses its password with a 407: nothing was sent, and the call is not retried."""
+
+    sent: Sent = "no"
+    advice = "Check the user name and the password of the proxy."
+
+
 class RequestTimeoutError(PayChainError):
     """Deadline of the call that passed before a response arrived."""
 

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from paychainhq._caller import current_request
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, PayChainError
+from paychainhq_sync._monkey_patches import check_unpatched
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class Engine:
     def start(self) -> None:
         """Start the thread. Starting twice is harmless."""
         if self.thread is None:
+            check_unpatched()  # a client may be older than the patch
             # `Thread.start` waits for the thread, and holds a lock that the thread requires: a
             # signal handler must not interrupt it.
             _thread.start_new_thread(self._start_thread, ())

@@ -16,6 +16,7 @@ from paychainhq_sync._background import (
     this_engine,
 )
 from paychainhq_sync._callers import check_caller
+from paychainhq_sync._monkey_patches import check_unpatched
 
 if TYPE_CHECKING:
     import asyncio
@@ -89,7 +90,12 @@ def _interrupt(call: Call[Any], interruption: BaseException) -> None:
 
 
 def opened(client: BaseClient) -> None:
-    """Register a client. The thread ends with the last one."""
+    """Register a client. The thread ends with the last one.
+
+    Raises:
+        ConfigurationError: gevent or eventlet has replaced threads or sockets.
+    """
+    check_unpatched()
     _open.add(client._caller.transport)
 
 

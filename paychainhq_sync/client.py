@@ -68,7 +68,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         ssl: Your own TLS context, which must verify certificates and host names; by default a
             context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
-        trust_env: Take the proxy from the environment's variables.
+        trust_env: Take the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
         allow_insecure_http: Allow plain http to another host or proxy, which exposes your keys to
             the network.
 

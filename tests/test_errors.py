@@ -32,6 +32,7 @@ from paychainhq import (
     PayChainError,
     PayChainHQ,
     PermissionDeniedError,
+    ProxyAuthenticationError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -53,6 +54,7 @@ PARENTS: dict[type[PayChainError], type[Exception]] = {
     InvalidArgumentError: ConfigurationError,
     ConnectionFailedError: PayChainError,
     UntrustedServerError: ConnectionFailedError,
+    ProxyAuthenticationError: ConnectionFailedError,
     RequestTimeoutError: PayChainError,
     DecodeError: PayChainError,
     LedgerError: PayChainError,
@@ -210,7 +212,13 @@ def test_bare(kind: type[PayChainError]) -> None:
     error = kind("what went wrong")
     assert str(error).startswith("what went wrong")
     assert "None" not in str(error)
-    never_sent = (ConfigurationError, UntrustedServerError, LedgerError, WebhookVerificationError)
+    never_sent = (
+        ConfigurationError,
+        UntrustedServerError,
+        ProxyAuthenticationError,
+        LedgerError,
+        WebhookVerificationError,
+    )
     wanted = (
         "yes"
         if issubclass(kind, (APIError, DecodeError))

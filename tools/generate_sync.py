@@ -3,7 +3,8 @@
 The sources are signatures, annotations and docstrings of `client.py` and `resources/` in
 `paychainhq/` and `paychainhq/gateway/`, and the public names of these packages. Written by hand:
 `_background.py` (the background loop), `_callers.py` and `_engine.py` (calls), `_iteration.py`
-(streams, pages, jobs), `_base_client.py` (the base of the clients), `webhooks.py` (the receiver).
+(streams, pages, jobs), `_monkey_patches.py` (a check), `_base_client.py` (the base of the clients),
+`webhooks.py` (the receiver).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ BY_HAND = {
     "_callers.py",
     "_engine.py",
     "_iteration.py",
+    "_monkey_patches.py",
     "_base_client.py",
     "webhooks.py",
 }

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import ssl as ssl_module
 from collections.abc import Mapping
 from functools import cache, partial
-from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
 from attrs.validators import optional
 from yarl import URL
 
-from paychainhq._core.credentials import conceal
-from paychainhq._core.secrets import Secret
 from paychainhq._core.settings import is_loopback, is_loopback_url
 from paychainhq._core.validators import at_least, checked
 from paychainhq._http.fast_path import tls_of
+from paychainhq._http.proxies import environment_proxy, split_proxy
 from paychainhq.errors import ConfigurationError
 
 
@@ -71,12 +68,12 @@ class ConnectionSettings:
                 object.__setattr__(self, "ssl", _default_tls())
             else:
                 _refuse_unverified("the connector of session", tls_of(self.session))
-        given = self._proxy_url
+        origin, given = "proxy", self._proxy_url
         if given is None and self._trust_env:
-            given = _environment_proxy(self.base_url)
-        proxy, headers = (None, {}) if given is None else _split_proxy(given)
+            origin, given = environment_proxy(self.base_url)
+        proxy, headers = (None, {}) if given is None else split_proxy(given)
         if given is not None and proxy is None:
-            raise ConfigurationError("proxy must be an http or https URL with a host")
+            raise ConfigurationError(f"{origin} must be an http or https URL with a host")
         if (
             proxy is not None
             and self.base_url.startswith("http:")
@@ -111,30 +108,3 @@ def _refuse_unverified(argument: str, tls: object) -> None:
 def _default_tls() -> ssl_module.SSLContext:
     """Return the verifying TLS context, created once a process: it takes some 30 ms."""
     return ssl_module.create_default_context()
-
-
-def _split_proxy(proxy: str) -> tuple[URL | None, Mapping[str, str]]:
-    """Return a proxy's address, or None if it is invalid, and the headers with its credentials.
-
-    The function raises nothing, since its locals show a password.
-    """
-    if not isinstance(proxy, str) or not proxy.isprintable():
-        return None, {}
-    try:
-        url = URL(proxy)
-    except ValueError:
-        return None, {}
-    if url.scheme not in ("http", "https") or not url.host:
-        return None, {}
-    if url.user is None:
-        return url, {}
-    credentials = base64.b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
-    return url.with_user(None), {"Proxy-Authorization": Secret(f"Basic {credentials}")}
-
-
-def _environment_proxy(base_url: str) -> str | None:
-    """Return the proxy for this server from the environment, which is read once a client."""
-    from urllib.request import getproxies, proxy_bypass
-
-    url = urlsplit(base_url)
-    return None if proxy_bypass(url.netloc) else conceal(getproxies().get(url.scheme))

@@ -14,6 +14,7 @@ from paychainhq.errors import (
     ConnectionFailedError,
     DecodeError,
     PayChainError,
+    ProxyAuthenticationError,
     RequestTimeoutError,
     UntrustedServerError,
 )
@@ -89,6 +90,8 @@ def failure_class(problem: Exception) -> type[PayChainError]:
         return DecodeError
     if isinstance(problem, TimeoutError):
         return RequestTimeoutError
+    if isinstance(problem, aiohttp.ClientHttpProxyError) and problem.status == 407:
+        return ProxyAuthenticationError
     return UntrustedServerError if isinstance(problem, _UNTRUSTED) else ConnectionFailedError
 
 
@@ -110,6 +113,8 @@ def describe(problem: Exception) -> str:
     # OpenSSL's text is safe: it describes only the certificate.
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         return f"{text} ({getattr(problem.certificate_error, 'verify_message', 'no reason given')})"
+    if isinstance(problem, aiohttp.ClientHttpProxyError):
+        return f"{text} (status {problem.status})"
     if (
         isinstance(problem, OSError)
         and problem.errno

@@ -13,7 +13,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from paychainhq._attempts import Attempt, make_attempt
+from paychainhq._attempts import Attempt, Sent, make_attempt
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.operation import Operation
 from paychainhq._core.secrets import Secret, SecretBytes
@@ -134,6 +134,7 @@ class Sender:
                     answer = await self._exchange(request, state)
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
+                self._forget_addresses(state.sent)
                 error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
                 self._note(
                     request,
@@ -157,11 +158,21 @@ class Sender:
                 return self._accept(request, answer)
             return answer
         # Raised here, so that no exception of another package is chained.
+        self._forget_addresses(sent)
         self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
         facts = request.facts()
         if kind is DecodeError:
             facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
+
+    def _forget_addresses(self, sent: Sent) -> None:
+        """Clear aiohttp's DNS cache if an attempt was not sent, so that the next one resolves anew.
+
+        The server, or the proxy, may have moved to another address.
+        """
+        clear = getattr(self._session.connector, "clear_dns_cache", None)
+        if sent == "no" and clear is not None:
+            clear()
 
     def _accept(self, request: Request, answer: Response) -> Response:
         """Return a response; raises `DecodeError` for a success that is too long or another's."""

@@ -9,6 +9,7 @@ from paychainhq.errors import (
     ConnectionFailedError,
     IdempotencyInProgressError,
     PayChainError,
+    ProxyAuthenticationError,
     RateLimitError,
     RequestTimeoutError,
     ServerError,
@@ -27,6 +28,8 @@ _ERRORS = (
 
 def is_transient(error: PayChainError) -> bool:
     """Return whether an error is a transient failure."""
+    if isinstance(error, ProxyAuthenticationError):
+        return False
     return isinstance(error, _ERRORS) or (isinstance(error, APIError) and error.status in _STATUSES)
 
 

@@ -15,6 +15,7 @@ import attrs
 from paychainhq._attempts import Sent
 from paychainhq._caller import Caller, current_request
 from paychainhq._core import validators
+from paychainhq._core.event_loop import running_loop
 from paychainhq._core.operation import Operation
 from paychainhq._http.transient import is_transient
 from paychainhq._jobs.arguments import RequestArguments
@@ -33,6 +34,7 @@ from paychainhq.errors import (
     LedgerError,
     PayChainError,
     PermissionDeniedError,
+    ProxyAuthenticationError,
     RateLimitError,
     RequestTimeoutError,
 )
@@ -57,7 +59,12 @@ _OVERTAKEN = 20
 _MOST_429S = 6
 _LONGEST_RETRY_AFTER = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds between two calls that time out before an attempt
-_OF_ANY_REQUEST = (AuthenticationError, PermissionDeniedError, ConfigurationError)
+_OF_ANY_REQUEST = (
+    AuthenticationError,
+    PermissionDeniedError,
+    ConfigurationError,
+    ProxyAuthenticationError,
+)
 _SENT: list[Sent] = ["no", "unknown", "yes"]
 
 
@@ -129,7 +136,7 @@ class _Job(Generic[R, T]):
     async def run(
         self, requests: Requests[R], progress: Callable[[Progress], None] | None
     ) -> AsyncGenerator[Outcome[R, T], None]:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._now = loop.time
         if self._slots is not None:
             self._slots.loop = loop
@@ -453,7 +460,7 @@ class _Job(Generic[R, T]):
 
 
 def _ends_job(error: PayChainError) -> bool:
-    """Return whether an error is about the credential or the client, and so every request."""
+    """Return whether an error is about the credential, client or proxy, and so every request."""
     return isinstance(error, _OF_ANY_REQUEST) and not isinstance(error, InvalidArgumentError)
 
 

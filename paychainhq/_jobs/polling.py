@@ -10,6 +10,7 @@ import attrs
 
 from paychainhq._caller import Caller
 from paychainhq._core import validators
+from paychainhq._core.event_loop import running_loop
 from paychainhq._http.transient import is_transient
 from paychainhq.errors import PayChainError
 
@@ -35,7 +36,7 @@ async def poll(
     """
     validators.seconds("timeout", timeout, zero=True)
     validators.seconds("interval", interval)
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     deadline = loop.time() + timeout
     last: T | None = None
     left = timeout

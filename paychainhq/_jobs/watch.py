@@ -13,6 +13,7 @@ import attrs
 from paychainhq import operations
 from paychainhq._caller import Caller
 from paychainhq._core import validators
+from paychainhq._core.event_loop import running_loop
 from paychainhq._http import responses
 from paychainhq._http.transient import is_transient
 from paychainhq._jobs.list_sweeps import Row, Sweeps, gather_all
@@ -123,7 +124,7 @@ class _Rounds:
         self._failure: Exception | None = None
         self._failed = False
         self._wake = asyncio.Event()
-        self._now = asyncio.get_running_loop().time
+        self._now = running_loop().time
 
     # --- schedule ---
 

@@ -74,7 +74,7 @@ class Gateway(BaseClient):
         ssl: Your own TLS context, which must verify certificates and host names; by default a
             context with the certificates of the system.
         proxy: The URL of an HTTP proxy.
-        trust_env: Take the proxy from the environment's variables.
+        trust_env: Take the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
         allow_insecure_http: Allow plain http to another host or proxy, which exposes your tokens
             to the network.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import _queue
+import _thread
 import asyncio
 import os
+import queue
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from queue import SimpleQueue
-from types import TracebackType
+from types import BuiltinFunctionType, TracebackType
 from typing import Any, Self
 
 from paychainhq._core import validators
@@ -146,7 +148,12 @@ class _Writer:
     def __init__(self, file: LedgerFile) -> None:
         self.process = os.getpid()
         self._file = file
-        self._jobs: SimpleQueue[_WriteJob | None] = SimpleQueue()
+        # gevent and eventlet may have replaced only one of threads and queues; the other kind of
+        # queue would block the writer, or the event loop, for ever.
+        is_native = isinstance(_thread.start_new_thread, BuiltinFunctionType)
+        self._jobs: queue.SimpleQueue[_WriteJob | None] = (
+            _queue.SimpleQueue() if is_native else queue.SimpleQueue()
+        )
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._lock = threading.Lock()
@@ -163,15 +170,15 @@ class _Writer:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            queue, batch = job
+            waiting, batch = job
             outcome: list[Entry | None] | LedgerError | None
             try:
                 outcome = rows.write(self._file, batch.intents, batch.answers)
             except LedgerError as error:
                 outcome = error
             with suppress(RuntimeError):  # its loop is closed, with all waiting tasks
-                queue.loop.call_soon_threadsafe(queue.resolve, batch, outcome)
-            del job, queue, batch, outcome
+                waiting.loop.call_soon_threadsafe(waiting.resolve, batch, outcome)
+            del job, waiting, batch, outcome
         self._file.close()
 
     def stop(self, *, wait: bool = False) -> None:

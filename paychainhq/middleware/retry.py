@@ -14,6 +14,7 @@ from paychainhq._http.transient import is_transient_response
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
+    ProxyAuthenticationError,
     RequestTimeoutError,
     UntrustedServerError,
 )
@@ -75,7 +76,8 @@ class Retry:
             made = len(request.attempts)
             try:
                 response = await send(request)
-            except UntrustedServerError:  # a retry would reach the same server
+            # A retry would reach the same server, or send the same password.
+            except (UntrustedServerError, ProxyAuthenticationError):
                 raise
             except (ConnectionFailedError, RequestTimeoutError) as error:
                 failure = error

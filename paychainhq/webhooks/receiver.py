@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio import from_thread
 
+from paychainhq._core.event_loop import running_loop
 from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
 from paychainhq.webhooks import base, signatures
@@ -70,7 +71,9 @@ class Receiver(BaseReceiver):
 
         Raises:
             InvalidArgumentError: The body is not bytes, or the headers are invalid.
+            ConfigurationError: No asyncio event loop is running.
         """
+        running_loop()
         headers = signatures.concealed_headers(headers)
         opened = self._opened(body, headers)
         if isinstance(opened, int):

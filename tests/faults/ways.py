@@ -147,7 +147,7 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
             if self._refuses:
                 self._refuses -= 1
-                writer.write(answer(b"", 407))
+                writer.write(answer(b"", 503))
                 return
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
             if head.startswith(b"CONNECT"):

@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
-from paychainhq import ConfigurationError, ConnectionFailedError, RequestTimeoutError
+from paychainhq import (
+    APIError,
+    ConfigurationError,
+    ConnectionFailedError,
+    ProxyAuthenticationError,
+    RequestTimeoutError,
+)
+from paychainhq._http.proxies import environment_proxy
+from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import KEY, PRICES, client
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, Recorded, answer
@@ -156,23 +165,147 @@ async def test_proxy_that_refuses() -> None:
             assert caught.value.sent == "no"
 
 
+async def test_a_proxy_that_requires_another_password() -> None:
+    """A 407 is named and not repeated, neither by the call nor by a job, which ends."""
+    async with RawServer(answer(b"", 407)) as proxy:
+        url = proxy.url.replace("//", "//me:wrong@")
+        async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
+            with pytest.raises(ProxyAuthenticationError, match="status 407") as caught:
+                await pay.prices.list()
+            assert (caught.value.sent, len(caught.value.attempts)) == ("no", 1)
+            assert "wrong" not in str(caught.value)
+            rows: list[InvoiceRequestDict] = [
+                {"reference": f"r{n}", "amount": "1", "token": "USDC", "chain": "eth"}
+                for n in range(50)
+            ]
+            with pytest.raises(ProxyAuthenticationError):
+                async for outcome in pay.invoices.create_many(rows, concurrency=1):
+                    assert not outcome.ok
+            with pytest.raises(ProxyAuthenticationError):
+                await pay.invoices.wait("inv_1", interval=0.01)
+    assert len(proxy.requests) <= 4
+
+
+async def test_a_plain_proxy_that_requires_another_password() -> None:
+    """Over http, a 407 is the response, and it is not repeated."""
+    async with RawServer(answer(b"", 407)) as proxy:
+        url = proxy.url.replace("//", "//me:wrong@")
+        async with client("http://api.example.localhost", proxy=url) as pay:
+            with pytest.raises(APIError, match="407"):
+                await pay.prices.list()
+    assert len(proxy.requests) == 1
+
+
+async def test_a_proxy_that_is_busy() -> None:
+    """Another refusal of the tunnel is repeated, and names its status too."""
+    async with RawServer(answer(b"", 503)) as proxy:
+        async with client("https://localhost:8443", proxy=proxy.url, ssl=trusting()) as pay:
+            with pytest.raises(
+                ConnectionFailedError, match=r"the proxy refused \(status 503\)"
+            ) as caught:
+                await pay.prices.list()
+        assert len(proxy.requests) == len(caught.value.attempts) > 1
+
+
+class Here(AbstractResolver):
+    """Resolver of every name to this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment's proxy requires `trust_env`, has exceptions, and yields to an argument."""
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: Here())
     async with RawServer(answer(PRICES)) as server, RawServer(answer(PRICES)) as proxy:
+        url = server.url.replace("127.0.0.1", "api.example.com")
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:p%40ss%3Aword@"))
         monkeypatch.setenv("no_proxy", "elsewhere.example.com")
         for settings in ({}, {"trust_env": True}, {"trust_env": True, "proxy": server.url}):
-            async with client(server.url, **settings) as pay:
+            async with client(url, allow_insecure_http=True, **settings) as pay:
                 await pay.prices.list()
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        async with client(server.url, trust_env=True) as pay:
+        monkeypatch.setenv("no_proxy", "api.example.com")
+        async with client(url, allow_insecure_http=True, trust_env=True) as pay:
+            await pay.prices.list()
+        monkeypatch.setenv("no_proxy", "")
+        async with client(server.url, trust_env=True) as pay:  # this machine needs no proxy
             await pay.prices.list()
     assert [request.headers["proxy-authorization"] for request in proxy.requests] == [BASIC]
     assert [request.target.startswith("http://") for request in server.requests] == [
         False,
         True,
         False,
+        False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "exceptions", "direct"),
+    [
+        ("https://api.example.com", "", False),
+        ("https://api.example.com", "*", True),
+        ("https://api.example.com", "other, *", True),
+        ("https://api.example.com", "example.com", True),
+        ("https://api.example.com", ".example.com", True),
+        ("https://api.example.com", "*.example.com", True),
+        ("https://api.example.com", "other *.Example.COM", True),
+        ("https://example.com", "*.example.com", False),
+        ("https://badexample.com", "example.com,*.example.com,.example.com", False),
+        ("https://api.example.com", "api.example.com:443", True),
+        ("https://api.example.com", "*.example.com:443", True),
+        ("https://api.example.com", "api.example.com:8443", False),
+        ("https://api.example.com:8443", "api.example.com:443", False),
+        ("https://api.example.com:8443", "api.example.com:8443", True),
+        ("https://10.1.2.3", "10.0.0.0/8", True),
+        ("https://11.1.2.3", "10.0.0.0/8", False),
+        ("https://10.1.2.3", "10.1.2.3", True),
+        ("https://10.1.2.3:8443", "10.1.2.3:443", False),
+        ("https://10.1.2.3", "10.1.2.3:443", True),
+        ("https://10.1.2.3", "fd00::/8", False),
+        ("https://[fd00::5]", "fd00::5", True),
+        ("https://[fd00::5]", "[fd00::5]", True),
+        ("https://[fd00::5]", "fd00:0::0:5", True),
+        ("https://[fd00::5]:8443", "[fd00::5]:8443", True),
+        ("https://[fd00::5]:8443", "[fd00::5]:443", False),
+        ("https://[fd00::5]", "fd00::/8", True),
+        ("https://[fe00::5]", "fd00::/8", False),
+        ("https://api.example.com", "10.0.0.0/8, [, :::, a:b:c, :99999, api.example.com:x", False),
+        ("https://localhost:8443", "", True),
+        ("https://127.0.0.5", "", True),
+        ("https://[::1]", "", True),
+    ],
+)
+def test_exceptions(
+    url: str, exceptions: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`NO_PROXY` names hosts with their subdomains, addresses, networks and ports."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.internal:3128")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    assert environment_proxy(url)[1] == (None if direct else "http://proxy.internal:3128")
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+@pytest.mark.parametrize("value", ["proxy:3128", "socks5://me:hunter2@proxy", "http://[::1"])
+def test_an_unusable_variable(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the variable, and does not show its value."""
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        PayChainHQ(trust_env=True)
+    assert str(caught.value) == f"{variable} must be an http or https URL with a host"
+    PayChainHQ()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from paychainhq._http.deadlines import Deadlines
+from tests.support.client import PRICES, client
+from tests.support.raw_server import RawServer, answer
 
 
 @pytest.fixture
@@ -135,3 +137,51 @@ async def test_many_deadlines_need_few_timers(
         with deadlines.at(when + number / 1_000_000):
             pass
     assert len(timers) in (1, 2)
+
+
+async def test_timers_of_ended_blocks_are_released(deadlines: Deadlines) -> None:
+    """Blocks with a timeout of a day keep few timers; blocks in progress keep theirs."""
+    loop: Any = asyncio.get_running_loop()
+    now = loop.time()
+    before = len(loop._scheduled)
+
+    async def block(when: float) -> str:
+        try:
+            with deadlines.at(when):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "ended"
+        return "done"
+
+    early = asyncio.create_task(block(now + 1))
+    others = [asyncio.create_task(block(now + 80_000 + number)) for number in range(5_000)]
+    await asyncio.sleep(0)
+    for number in range(50_000):
+        with deadlines.at(now + 86_400 + number * 0.02):
+            pass
+    await asyncio.sleep(0)
+    assert len(deadlines._slices) == len(deadlines._timers) < 15_000
+    assert len(loop._scheduled) - before < 30_000  # asyncio keeps as many cancelled ones
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+    for number in range(50_000):
+        with deadlines.at(now + 90_000 + number * 0.02):
+            pass
+    assert len(deadlines._slices) <= 15_000
+    assert await early == "ended"
+
+
+@pytest.mark.parametrize("timeout", [5, 86_400])
+async def test_calls_with_a_long_timeout(timeout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of an hour, at a rate of 50 a second, keep a bounded number of timers."""
+    async with RawServer(answer(PRICES)) as server, client(server.url, timeout=timeout) as pay:
+        await pay.prices.list()
+        assert pay._caller.transport._wiring is not None
+        own = pay._caller.transport._wiring.deadlines
+        monkeypatch.setattr("paychainhq._http.deadlines._SLICE", 1e-7)  # one for each call
+        monkeypatch.setattr("paychainhq._http.deadlines._MOST_SLICES", 16)
+        own._most = 16
+        for _ in range(200):
+            await pay.prices.list()
+        assert len(own._slices) == len(own._timers) <= 16

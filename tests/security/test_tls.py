@@ -180,11 +180,18 @@ async def test_a_session_with_a_fingerprint(right: bool) -> None:
 def test_plain_http_through_a_proxy_elsewhere(
     monkeypatch: pytest.MonkeyPatch, proxy: str, of_environment: bool
 ) -> None:
-    """Plain http to this machine may not pass through a remote proxy unless explicitly allowed."""
+    """Plain http to this machine may not pass through a remote proxy unless explicitly allowed.
+
+    The environment's proxy is not for this machine.
+    """
     settings: dict[str, Any] = {"trust_env": True} if of_environment else {"proxy": proxy}
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(ConfigurationError, match="plain http through a proxy"):
-        PayChainHQ(base_url="http://127.0.0.1:8787", **settings)
+    if of_environment:
+        local = PayChainHQ(base_url="http://127.0.0.1:8787", **settings)
+        assert local._caller.transport.connection.proxy is None
+    else:
+        with pytest.raises(ConfigurationError, match="plain http through a proxy"):
+            PayChainHQ(base_url="http://127.0.0.1:8787", **settings)
     PayChainHQ(base_url="http://127.0.0.1:8787", allow_insecure_http=True, **settings)
     PayChainHQ(base_url="https://api.example.com", proxy=proxy)
