@@ -341,7 +341,8 @@ class _Job(Generic[R, T]):
         A 429 and a deadline without an attempt are retried here.
         """
         caller = self._probe_caller() if is_probe else self._caller
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
         refused, delay = 0, _FIRST_DELAY
         while True:
             if is_first:
@@ -417,7 +418,8 @@ class _Job(Generic[R, T]):
             self._changed.set()
         self._queue.succeeded(number)
         self._concurrency.note(now, now - started, trouble=False)
-        self._cancel_overtaken()
+        if self._queue.good % _OVERTAKEN == 0:  # as often as one worker can overtake a call
+            self._cancel_overtaken()
 
     def _cancel_overtaken(self) -> None:
         """Cancel the oldest call if the others had many responses since it began.
