@@ -202,6 +202,8 @@ def word(known: Callable[[], Iterable[str]], **others: str) -> Check:
     words = cache(lambda: frozenset(known()))
 
     def check(name: str, value: object) -> str:
+        if type(value) is str and value in words():
+            return value
         value = text(name, value)
         if value not in words():
             near = others.get(value.casefold()) or _nearest(value, words())

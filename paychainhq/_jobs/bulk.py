@@ -22,7 +22,7 @@ from paychainhq._jobs.arguments import RequestArguments
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq._jobs.intake import ENDED, NOT_YET, Intake
 from paychainhq._jobs.progress import ProgressCounter
-from paychainhq._jobs.requests import Failure, Outcome, Progress, Success
+from paychainhq._jobs.requests import Failure, Outcome, Progress, Success, make_success
 from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
 from paychainhq._jobs.streams import Stream
 from paychainhq.errors import (
@@ -349,7 +349,7 @@ class _Job(Generic[R, T]):
                 self._calls[task] = self._queue.good
             result: Success[R, T] | PayChainError
             try:
-                result = Success(request, await caller.call(self._operation, given, key))
+                result = make_success(request, await caller.call(self._operation, given, key))
             except PayChainError as error:
                 result = error
             except asyncio.CancelledError:

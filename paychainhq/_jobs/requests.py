@@ -18,6 +18,7 @@ import attrs
 
 from paychainhq._core.validators import Money
 from paychainhq._data import Data
+from paychainhq._frozen import maker
 from paychainhq.errors import PayChainError
 from paychainhq.models.chains import AnyChain
 
@@ -84,7 +85,7 @@ class CustomerRequestDict(_RequiredOfCustomer, total=False):
     email: str | None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Success(Data, Generic[R, T]):
     """Outcome of a request that succeeded.
 
@@ -112,6 +113,9 @@ class Success(Data, Generic[R, T]):
         from paychainhq.models.base import exact_data
 
         return {"reference": self.reference, "ok": True, "result": exact_data(self.result)}
+
+
+make_success = maker(Success)
 
 
 @attrs.frozen

@@ -27,7 +27,7 @@ from paychainhq.codec.decoders import (
     model_fields,
 )
 from paychainhq.errors import DecodeError, Facts, PayChainError
-from paychainhq.models.base import Digits, JsonNumber, Model
+from paychainhq.models.base import Digits, JsonNumber, Model, cached
 
 T = TypeVar("T")
 
@@ -126,9 +126,9 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         except RecursionError:
             raise DecodeError("the response is nested too deeply") from None
     try:
+        hook = _structure_hook(type_)  # what `_converter.structure` does, with one call fewer
         if inside is None:
-            return _converter.structure(data, type_)
-        hook = _converter.get_structure_hook(type_)
+            return hook(data, type_)  # type: ignore[no-any-return]
         return cast(T, decoders.structure_inside(data, inside, hook, type_))
     except decoders.REFUSED as error:
         problems = tuple(transform_error(error, format_exception=lambda error, _: str(error)))
@@ -139,6 +139,11 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         problems=problems,
         data=data,
     )
+
+
+@cached
+def _structure_hook(type_: Any) -> Callable[[Any, Any], Any]:
+    return _converter.get_structure_hook(type_)
 
 
 def decode(type_: type[T], body: bytes, inside: str | None = None) -> T:
