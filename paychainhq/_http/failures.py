@@ -102,6 +102,15 @@ def was_sent(problem: Exception, state: AttemptState) -> Sent:
     return "no" if isinstance(problem, _NEVER_LEFT) else state.sent
 
 
+def is_raised_by_aiohttp(problem: Exception) -> bool:
+    """Return whether code of aiohttp raised an exception."""
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return bool(name.partition(".")[0] == "aiohttp")
+
+
 def describe(problem: Exception) -> str:
     """Return a description of a failure, without any part of the request."""
     if is_too_large(problem):

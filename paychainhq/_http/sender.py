@@ -30,6 +30,7 @@ from paychainhq._http.failures import (
     StrayCancellationError,
     describe,
     failure_class,
+    is_raised_by_aiohttp,
     was_sent,
 )
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
@@ -148,6 +149,13 @@ class Sender:
             error, kind, sent = describe(failure), failure_class(failure), was_sent(failure, state)
         except FAILURES as problem:
             error, kind, sent = describe(problem), failure_class(problem), was_sent(problem, state)
+            if not isinstance(problem, aiohttp.ClientConnectorDNSError):
+                self._forget_addresses(sent)
+        except KeyError as problem:
+            # aiohttp raises it to waiters for a lookup whose result was cleared meanwhile.
+            if not is_raised_by_aiohttp(problem):
+                raise
+            error, kind, sent = "the host name is resolved anew", ConnectionFailedError, state.sent
         else:
             self._note(
                 request,
@@ -158,7 +166,6 @@ class Sender:
                 return self._accept(request, answer)
             return answer
         # Raised here, so that no exception of another package is chained.
-        self._forget_addresses(sent)
         self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
         facts = request.facts()
         if kind is DecodeError:

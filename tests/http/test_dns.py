@@ -160,3 +160,30 @@ async def test_a_response_keeps_the_cache(resolver: Moving) -> None:
                 await pay.prices.list()
     assert len(server.requests) > 3
     assert resolver.lookups == 1
+
+
+@pytest.mark.parametrize("way", [FAST, SESSION, OWN])
+async def test_a_cleared_lookup_is_repeated(
+    way: str, resolver: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lookup whose result another attempt clears at the wrong moment is a transient failure."""
+    resolver.address = HERE
+    table = aiohttp.connector._DNSCacheTable
+    read = table.next_addrs
+    cleared: list[Any] = []
+
+    def clear_and_read(self: Any, key: Any) -> Any:
+        if not cleared:
+            cleared.append(key)
+            self.clear()
+        return read(self, key)
+
+    monkeypatch.setattr(table, "next_addrs", clear_and_read)
+    async with RawServer(answer(PRICES)) as server, client_of(way, server) as pay:
+        prices = await pay.prices.list()
+    assert prices.response is not None
+    assert [str(attempt) for attempt in prices.response.attempts] == [
+        "the host name is resolved anew",
+        "200",
+    ]
+    assert prices.response.attempts[0].sent == ("unknown" if way == OWN else "no")
