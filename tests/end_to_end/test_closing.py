@@ -59,7 +59,7 @@ PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
     "in the queue for a connection": (silence, {"max_connections": 1}, 1, {"unknown", "no"}),
     "in the queue of a rate limit": (
         silence,
-        {"rate_limit": RateLimit(1, per=3600)},
+        {"rate_limit": RateLimit(1, per=1800)},
         1,
         {"unknown", "no"},
     ),

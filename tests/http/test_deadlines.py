@@ -142,6 +142,8 @@ async def test_many_deadlines_need_few_timers(
 async def test_timers_of_ended_blocks_are_released(deadlines: Deadlines) -> None:
     """Blocks with a timeout of a day keep few timers; blocks in progress keep theirs."""
     loop: Any = asyncio.get_running_loop()
+    if not hasattr(loop, "_scheduled"):
+        pytest.skip("this event loop does not show its timers")
     now = loop.time()
     before = len(loop._scheduled)
 
