@@ -27,8 +27,21 @@ async def record(ledger, *keys):
 def keys(ledger):
     return {entry.key for entry in ledger.entries("finished")}
 
+def settle():
+    \"\"\"Wait until the other threads are idle.
+
+    A child whose parent had a thread that waited for the interpreter lock would hang in that lock.
+    \"\"\"
+    calm, before = 0, None
+    while calm < 3:
+        time.sleep(0.05)
+        frames = sys._current_frames()
+        now = {ident: (frames[ident].f_code, frames[ident].f_lasti) for ident in frames}
+        now.pop(threading.get_ident())
+        calm, before = (calm + 1 if now == before else 0), now
+
 def quiet_fork():
-    time.sleep(0.3)  # no other thread may wait for the interpreter lock: the child would inherit a lock that nothing repairs
+    settle()
     return hidden_fork()
 
 def forked(body):

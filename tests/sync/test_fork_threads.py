@@ -198,7 +198,21 @@ UNTOLD = """
 import ctypes
 libc = ctypes.PyDLL(None)
 
+def settle():
+    \"\"\"Wait until the other threads are idle.
+
+    A child whose parent had a thread that waited for the interpreter lock would hang in that lock.
+    \"\"\"
+    calm, before = 0, None
+    while calm < 3:
+        time.sleep(0.05)
+        frames = sys._current_frames()
+        now = {ident: (frames[ident].f_code, frames[ident].f_lasti) for ident in frames}
+        now.pop(threading.get_ident())
+        calm, before = (calm + 1 if now == before else 0), now
+
 def check_in_child(pay, name):
+    settle()
     pid = libc.fork()
     if pid == 0:
         code = 66
