@@ -117,7 +117,7 @@ for how in ("os._exit", "sys.exit", "exception", "end", "drop", "finalise"):
         if how == "finalise":
             # What happens at an end of the interpreter that finalises everything, in the worst order.
             for kept in paychainhq._core.fork._inherited:
-                if hasattr(kept, "pool"):
+                if hasattr(kept, "sender"):
                     kept.sender._session._connector._close()
             paychainhq._core.fork._inherited.clear()
             paychainhq_sync._background._left_behind.clear()
