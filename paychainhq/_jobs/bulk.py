@@ -96,6 +96,13 @@ def create_many(
     return Stream(job.run(requests, progress), job.done)
 
 
+@attrs.define
+class _InProgress:
+    """First call of a worker's request: the number of responses before it, or None."""
+
+    since: int | None = None
+
+
 class _Job(Generic[R, T]):
     """Run of `create_many`: workers that share an intake and a retry queue.
 
@@ -124,9 +131,8 @@ class _Job(Generic[R, T]):
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
         self.done: deque[Outcome[R, T]] = deque()
-        # First calls of requests in progress, oldest first, with the number of responses before.
-        self._calls: dict[asyncio.Task[Any], int] = {}
         self._overtaken: set[asyncio.Task[Any]] = set()
+        self._progress: dict[asyncio.Task[Any], _InProgress] = {}
         self._has_outcome = asyncio.Event()
         self._has_room = asyncio.Event()
         self._changed = asyncio.Event()
@@ -192,6 +198,7 @@ class _Job(Generic[R, T]):
 
     def _remove_worker(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
+        self._progress.pop(worker, None)
         if not worker.cancelled() and (error := worker.exception()) is not None:
             self._end(error)  # of the ledger, or of a middleware of the caller
         elif worker.cancelled() and not self._is_closing:
@@ -217,6 +224,8 @@ class _Job(Generic[R, T]):
 
     async def _work(self) -> None:
         await asyncio.sleep(0)  # an eager task factory would run it before it is in `_workers`
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        mine = self._progress[task] = _InProgress()
         while True:
             if self._queue.is_calm:
                 request = await self._intake.read()
@@ -224,9 +233,9 @@ class _Job(Generic[R, T]):
                 if request is ENDED:
                     self._end_intake()
                 else:
-                    outcome = await self._first(request)
+                    outcome = await self._first(request, mine)
             elif (step := self._queue.step(self._now())) is not None:
-                outcome = await self._execute(step)
+                outcome = await self._execute(step, mine)
             else:
                 return
             if outcome is None:
@@ -251,7 +260,7 @@ class _Job(Generic[R, T]):
         self._queue.end_intake(self._now())
         self._changed.set()
 
-    async def _execute(self, step: Step[R]) -> Outcome[R, T] | None:
+    async def _execute(self, step: Step[R], mine: _InProgress) -> Outcome[R, T] | None:
         """Execute a step of the retry queue."""
         repeat = step.repeat
         try:
@@ -261,7 +270,7 @@ class _Job(Generic[R, T]):
                     self._end_intake()
                     return None
                 if request is not NOT_YET:
-                    return await self._first(request, is_probe=step.is_probe)
+                    return await self._first(request, mine, is_probe=step.is_probe)
                 if step.is_probe:
                     repeat = self._queue.pop()
             elif repeat is None:
@@ -285,7 +294,7 @@ class _Job(Generic[R, T]):
     # --- requests ---
 
     async def _first(
-        self, request: R | Mapping[str, Any], *, is_probe: bool = False
+        self, request: R | Mapping[str, Any], mine: _InProgress, *, is_probe: bool = False
     ) -> Outcome[R, T] | None:
         """Send a new request; return None if the retry queue holds it."""
         try:
@@ -301,7 +310,7 @@ class _Job(Generic[R, T]):
         self._queue.sent = number = self._queue.sent + 1
         started = self._now()
         result = await self._call(
-            request, given, key, number, started, is_probe=is_probe, is_first=True
+            request, given, key, number, started, is_probe=is_probe, mine=mine
         )
         if not isinstance(result, PayChainError):
             return result
@@ -334,19 +343,17 @@ class _Job(Generic[R, T]):
         started: float,
         *,
         is_probe: bool,
-        is_first: bool = False,
+        mine: _InProgress | None = None,
     ) -> Success[R, T] | Failure[R] | PayChainError:
         """Return the outcome of a request, or its transient failure.
 
         A 429 and a deadline without an attempt are retried here.
         """
         caller = self._probe_caller() if is_probe else self._caller
-        task = asyncio.current_task()
-        assert task is not None
         refused, delay = 0, _FIRST_DELAY
         while True:
-            if is_first:
-                self._calls[task] = self._queue.good
+            if mine is not None:
+                mine.since = self._queue.good
             result: Success[R, T] | PayChainError
             try:
                 result = make_success(request, await caller.call(self._operation, given, key))
@@ -355,7 +362,7 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
-                if self._was_overtaken(task):
+                if self._was_overtaken():
                     return _overtaken_error()
                 stray = ConnectionFailedError(
                     "the call was cancelled from outside the job",
@@ -366,11 +373,12 @@ class _Job(Generic[R, T]):
                 self._end(stray)
                 return Failure(request, stray)
             finally:
-                self._calls.pop(task, None)
+                if mine is not None:
+                    mine.since = None
                 if self._slots is not None:
                     self._slots.leave()
             if self._overtaken:
-                self._was_overtaken(task)  # its call ended before the cancellation arrived
+                self._was_overtaken()  # its call ended before the cancellation arrived
             if isinstance(result, Success):
                 self._note_response(number, started)
                 return result
@@ -422,20 +430,21 @@ class _Job(Generic[R, T]):
             self._cancel_overtaken()
 
     def _cancel_overtaken(self) -> None:
-        """Cancel the oldest call if the others had many responses since it began.
+        """Cancel each first call during which the others had many responses.
 
         A server that is silent to some requests would otherwise hold most workers until
         `attempt_timeout`.
         """
-        for task, before in self._calls.items():
-            if self._queue.good - before > _OVERTAKEN * self._concurrency.value:
-                del self._calls[task]
+        limit = self._queue.good - _OVERTAKEN * self._concurrency.value
+        for task, call in self._progress.items():
+            if call.since is not None and call.since < limit:
+                call.since = None
                 self._overtaken.add(task)
                 task.cancel()
-            return  # the others began later
 
-    def _was_overtaken(self, task: asyncio.Task[Any]) -> bool:
-        """Return whether the job itself cancelled a call, and withdraw the cancellation."""
+    def _was_overtaken(self) -> bool:
+        """Return whether the job itself cancelled this call, and withdraw the cancellation."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         if task not in self._overtaken:
             return False
         self._overtaken.discard(task)
