@@ -98,9 +98,15 @@ def create_many(
 
 @attrs.define
 class _InProgress:
-    """First call of a worker's request: the number of responses before it, or None."""
+    """First call of a worker's request.
+
+    Attributes:
+        since: The number of responses before it, or None if there is no call.
+        is_overtaken: Whether the job has cancelled it.
+    """
 
     since: int | None = None
+    is_overtaken: bool = False
 
 
 class _Job(Generic[R, T]):
@@ -131,7 +137,6 @@ class _Job(Generic[R, T]):
         self._now: Callable[[], float] = time.monotonic
         self._workers: set[asyncio.Task[None]] = set()
         self.done: deque[Outcome[R, T]] = deque()
-        self._overtaken: set[asyncio.Task[Any]] = set()
         self._progress: dict[asyncio.Task[Any], _InProgress] = {}
         self._has_outcome = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -362,7 +367,7 @@ class _Job(Generic[R, T]):
             except asyncio.CancelledError:
                 if self._is_closing:
                     raise
-                if self._was_overtaken():
+                if mine is not None and _withdraw_cancellation(mine):
                     return _overtaken_error()
                 stray = ConnectionFailedError(
                     "the call was cancelled from outside the job",
@@ -377,8 +382,8 @@ class _Job(Generic[R, T]):
                     mine.since = None
                 if self._slots is not None:
                     self._slots.leave()
-            if self._overtaken:
-                self._was_overtaken()  # its call ended before the cancellation arrived
+            if mine is not None and mine.is_overtaken:
+                _withdraw_cancellation(mine)  # the call ended before it arrived
             if isinstance(result, Success):
                 self._note_response(number, started)
                 return result
@@ -438,17 +443,8 @@ class _Job(Generic[R, T]):
         limit = self._queue.good - _OVERTAKEN * self._concurrency.value
         for task, call in self._progress.items():
             if call.since is not None and call.since < limit:
-                call.since = None
-                self._overtaken.add(task)
+                call.since, call.is_overtaken = None, True
                 task.cancel()
-
-    def _was_overtaken(self) -> bool:
-        """Return whether the job itself cancelled this call, and withdraw the cancellation."""
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        if task not in self._overtaken:
-            return False
-        self._overtaken.discard(task)
-        return task.uncancel() == 0
 
     def _judge(
         self, repeat: Repeat[R], number: int, started: float, *, is_probe: bool
@@ -473,6 +469,14 @@ class _Job(Generic[R, T]):
 def _ends_job(error: PayChainError) -> bool:
     """Return whether an error is about the credential, client or proxy, and so every request."""
     return isinstance(error, _OF_ANY_REQUEST) and not isinstance(error, InvalidArgumentError)
+
+
+def _withdraw_cancellation(mine: _InProgress) -> bool:
+    """Withdraw the cancellation of an overtaken call, and return whether it was the only one."""
+    if not mine.is_overtaken:
+        return False
+    mine.is_overtaken = False
+    return cast("asyncio.Task[None]", asyncio.current_task()).uncancel() == 0
 
 
 def _overtaken_error() -> RequestTimeoutError:
