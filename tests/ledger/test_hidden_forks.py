@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = """
+from tests.support.forks import SETTLE
+
+PROGRAM = (
+    SETTLE
+    + """
 import asyncio, ctypes, os, sys, threading, time
 from paychainhq import LedgerError
 from paychainhq.ledger import Answer, Intent, SQLiteLedger
@@ -26,19 +30,6 @@ async def record(ledger, *keys):
 
 def keys(ledger):
     return {entry.key for entry in ledger.entries("finished")}
-
-def settle():
-    \"\"\"Wait until the other threads are idle.
-
-    A child whose parent had a thread that waited for the interpreter lock would hang in that lock.
-    \"\"\"
-    calm, before = 0, None
-    while calm < 3:
-        time.sleep(0.05)
-        frames = sys._current_frames()
-        now = {ident: (frames[ident].f_code, frames[ident].f_lasti) for ident in frames}
-        now.pop(threading.get_ident())
-        calm, before = (calm + 1 if now == before else 0), now
 
 def quiet_fork():
     settle()
@@ -59,6 +50,7 @@ def forked(body):
 def joined(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 """  # noqa: E501
+)
 
 BOTH_GO_ON = """
 ledger = SQLiteLedger(path)

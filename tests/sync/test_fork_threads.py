@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forks import SETTLE
 from tests.sync.support import ThreadedServer, echo, run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -194,22 +195,11 @@ def test_forks_amid_other_threads(name: str, tmp_path: Path) -> None:
 
 # --- C's fork() ---
 
-UNTOLD = """
+UNTOLD = (
+    SETTLE
+    + """
 import ctypes
 libc = ctypes.PyDLL(None)
-
-def settle():
-    \"\"\"Wait until the other threads are idle.
-
-    A child whose parent had a thread that waited for the interpreter lock would hang in that lock.
-    \"\"\"
-    calm, before = 0, None
-    while calm < 3:
-        time.sleep(0.05)
-        frames = sys._current_frames()
-        now = {ident: (frames[ident].f_code, frames[ident].f_lasti) for ident in frames}
-        now.pop(threading.get_ident())
-        calm, before = (calm + 1 if now == before else 0), now
 
 def check_in_child(pay, name):
     settle()
@@ -224,6 +214,7 @@ def check_in_child(pay, name):
     _, status = os.waitpid(pid, 0)
     assert status == 0, status
 """
+)
 
 UNTOLD_SYNC = (
     UNTOLD
