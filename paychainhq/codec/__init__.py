@@ -65,7 +65,7 @@ def parse(body: bytes, *, exact: bool = False) -> Any:
             pass
         else:
             shape = body.translate(_SHAPE)
-            # `in` makes an exception of each search: it first takes what it searches for a number.
+            # Not `in`: for bytes, it first tries its operand as a number, and drops an exception.
             if (
                 shape.find(_RUN) < 0 or shape.find(_LONG_INTEGER) < 0
             ) and data.__class__ is not float:

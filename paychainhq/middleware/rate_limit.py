@@ -36,12 +36,12 @@ class _Bucket:
 
 
 class _Bulkhead:
-    """Places of the attempts under way, taken in the order of arrival.
+    """Slots of the attempts in progress, granted in the order of arrival.
 
-    `asyncio.Semaphore` costs a coroutine for each request, even where a place is free.
+    `asyncio.Semaphore` costs a coroutine for each request, even if a slot is free.
 
     Attributes:
-        free: How many places are free; none is while an attempt waits for one.
+        free: The number of free slots; 0 while an attempt waits for one.
     """
 
     def __init__(self, places: int) -> None:
@@ -57,12 +57,12 @@ class _Bulkhead:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():  # it was given, and is for the next one
+            if not place.cancelled():  # granted meanwhile: the next attempt gets it
                 self.leave()
             raise
 
     def leave(self) -> None:
-        """Give the place to the first that waits, if there is one."""
+        """Grant the slot to the first waiting attempt, or free it."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
