@@ -33,7 +33,6 @@ _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CAMEL = re.compile(r"_([a-z0-9])")
 _OF_PATHS = frozenset("/\\?#%;")
 _LONGEST_ID = 512
