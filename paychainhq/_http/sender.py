@@ -155,7 +155,7 @@ class Sender:
             # aiohttp raises it to waiters for a lookup whose result was cleared meanwhile.
             if not is_raised_by_aiohttp(problem):
                 raise
-            error, kind, sent = "the host name is resolved anew", ConnectionFailedError, state.sent
+            error = None
         else:
             self._note(
                 request,
@@ -165,6 +165,8 @@ class Sender:
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
+        if error is None:  # nothing was sent: the attempt begins anew
+            return await self.send(request)
         # Raised here, so that no exception of another package is chained.
         self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
         facts = request.facts()
