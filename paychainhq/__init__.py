@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Success,
     )
     from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, WatchState
+    from paychainhq._statistics import Statistics
     from paychainhq.client import PayChainHQ
     from paychainhq.errors import (
         APIError,
@@ -91,6 +92,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "Statistics",
     "StatusChange",
     "Success",
     "UntrustedServerError",
@@ -103,6 +105,7 @@ __all__ = [
 _HOMES = (
     "errors",
     "_attempts",
+    "_statistics",
     "_core.credentials",
     "_core.policies",
     "_http.messages",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Success,
     )
     from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, WatchState
+    from paychainhq._statistics import Statistics
     from paychainhq.errors import (
         APIError,
         AuthenticationError,
@@ -93,6 +94,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "Statistics",
     "StatusChange",
     "Success",
     "UntrustedServerError",
@@ -105,6 +107,7 @@ __all__ = [
 _HOMES = (
     "errors",
     "_attempts",
+    "_statistics",
     "_core.credentials",
     "_core.policies",
     "_http.messages",

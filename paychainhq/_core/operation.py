@@ -114,6 +114,11 @@ class Operation(Generic[T]):
     def response_type(self) -> type[T]:
         return self._response()
 
+    @property
+    def has_model(self) -> bool:
+        """Return whether it is a documented operation, and not a request of `pay.request`."""
+        return self.response_type is not object
+
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Check the arguments, and return the path with its query and the body.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from paychainhq._attempts import Sent
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
+
+    from paychainhq.telemetry import AttemptObserver
 
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
@@ -30,15 +33,19 @@ class AttemptState:
     """State of one attempt.
 
     Attributes:
+        headers: The headers of the request but the credential and the idempotency key.
+        observer: The observer of the attempt, or None.
         left: Whether the request may have been sent, or None if that is unknown.
         status: The status of the response, once it has arrived.
         transport: The connection, on the session path with the package's own session.
     """
 
-    __slots__ = ("left", "status", "transport")
+    __slots__ = ("headers", "left", "observer", "status", "transport")
 
-    def __init__(self, left: bool | None = None) -> None:
-        self.left = left
+    def __init__(self, headers: Mapping[str, str], observer: AttemptObserver | None) -> None:
+        self.headers = headers
+        self.observer = observer
+        self.left: bool | None = None
         self.status: int | None = None
         self.transport: asyncio.Transport | None = None
 

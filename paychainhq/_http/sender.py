@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from paychainhq._attempts import Attempt, Sent, make_attempt
+from paychainhq._attempts import Sent, make_attempt
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.operation import Operation
 from paychainhq._core.secrets import Secret, SecretBytes
 from paychainhq._http import fast_path
+from paychainhq._http.added_headers import OWN, added_lines, refuse
 from paychainhq._http.attempt import LARGEST_BODY, LARGEST_HEADER, NO_TIMEOUT, AttemptState
 from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines, delivered_cancellations
@@ -34,8 +36,10 @@ from paychainhq._http.failures import (
     was_sent,
 )
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
+from paychainhq._http.observation import end_attempt
 from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
+from paychainhq._statistics import Counters
 from paychainhq.errors import (
     ConfigurationError,
     ConnectionFailedError,
@@ -43,6 +47,7 @@ from paychainhq.errors import (
     RequestTimeoutError,
     printable,
 )
+from paychainhq.telemetry import AttemptObserver, guarded
 
 log = logging.getLogger("paychainhq")
 
@@ -56,12 +61,17 @@ class Sender:
     """Sender of attempts over the connections of one event loop."""
 
     def __init__(
-        self, connection: ConnectionSettings, credentials: Keyring, deadlines: Deadlines
+        self,
+        connection: ConnectionSettings,
+        credentials: Keyring,
+        deadlines: Deadlines,
+        counters: Counters,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._connection = connection
         self._credentials = credentials
         self._deadlines = deadlines
+        self._counters = counters
         self._owned = connection.session is None
         if connection.session is not None and fast_path.loop_of(connection.session) not in (
             None,
@@ -87,6 +97,7 @@ class Sender:
                 self._session, self._origin, True if connection.ssl is None else connection.ssl
             )
         self._header_lines: dict[Auth | None, str] = {}
+        self._own_headers: dict[Auth | None, frozenset[str]] = {}
         self._proxy_headers: Mapping[str, str] = {}
         if connection.ssl is not None:
             self._options["ssl"] = connection.ssl
@@ -114,8 +125,13 @@ class Sender:
             with contextlib.suppress(StopIteration, RuntimeError):
                 self._session.close().send(None)
 
-    async def send(self, request: Request) -> Response:
-        """Make one attempt; raises the error of a failure, but returns error responses."""
+    async def send(self, request: Request, state: AttemptState | None = None) -> Response:
+        """Make one attempt; raises the error of a failure, but returns error responses.
+
+        Args:
+            request: The request.
+            state: The state of the attempt, if it begins anew.
+        """
         if self._session.closed:
             if self._owned:  # calls that begin after `close` end earlier
                 raise ConnectionFailedError("the client was closed", **request.facts())
@@ -124,7 +140,7 @@ class Sender:
         assert task is not None
         # Few tasks have been cancelled before: for the others, this is 0.
         delivered = task.cancelling() and delivered_cancellations(task)
-        state = AttemptState()
+        state = state or self._begin(request)
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
@@ -137,10 +153,8 @@ class Sender:
             if task.cancelling() > delivered:
                 self._forget_addresses(state.sent)
                 error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
-                self._note(
-                    request,
-                    make_attempt(state.status, error, state.sent, self.loop.time() - started),
-                )
+                late = RequestTimeoutError if error == "timed out" else None
+                self._note(request, state, state.status, error, state.sent, started, late)
                 raise
             # aiohttp cancels waits for a connection when its session is closed.
             failure: Exception = (
@@ -157,22 +171,44 @@ class Sender:
                 raise
             error = None
         else:
-            self._note(
-                request,
-                make_attempt(answer.status, None, "yes", self.loop.time() - started),
-                answer,
-            )
+            self._note(request, state, answer.status, None, "yes", started, answer=answer)
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
         if error is None:  # nothing was sent: the attempt begins anew
-            return await self.send(request)
+            state.left = None
+            return await self.send(request, state)
         # Raised here, so that no exception of another package is chained.
-        self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
+        self._note(request, state, state.status, error, sent, started, kind)
         facts = request.facts()
         if kind is DecodeError:
             facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
+
+    def _begin(self, request: Request) -> AttemptState:
+        """Return the state of a new attempt, with the headers of middleware and telemetry."""
+        headers, observation = request.headers, request._observation
+        if headers is not COMMON_HEADERS:
+            refuse(headers, self._own(request.operation), request)
+        if observation is None:
+            return AttemptState(headers, None)
+        observer = observation.attempt(len(request.attempts) + 1, self._prefix + request.path)
+        if observer is not None and (added := guarded(self._of_observer, observer, request)):
+            headers = {**headers, **added}
+        return AttemptState(headers, observer)
+
+    def _of_observer(self, observer: AttemptObserver, request: Request) -> Mapping[str, str]:
+        added = observer.headers
+        refuse(added, self._own(request.operation), request)
+        return added
+
+    def _own(self, operation: Operation[Any]) -> frozenset[str]:
+        """Return the names of the headers that only the client may set."""
+        own = self._own_headers.get(operation.auth)
+        if own is None:
+            credential = self._credentials.headers_for(operation.auth, operation.name)
+            own = self._own_headers[operation.auth] = OWN | {name.lower() for name in credential}
+        return own
 
     def _forget_addresses(self, sent: Sent) -> None:
         """Clear aiohttp's DNS cache if an attempt was not sent, so that the next one resolves anew.
@@ -202,12 +238,13 @@ class Sender:
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
         written = path + key
         plain = written.isascii() and written.isprintable() and " " not in written
-        as_made = request.headers is COMMON_HEADERS and plain
-        if self._destination is not None and as_made and fast_path.is_genuine():
+        added = "" if state.headers is COMMON_HEADERS else added_lines(state.headers)
+        if plain and added is not None and self._destination is not None and fast_path.is_genuine():
             data = fast_path.message(
                 operation.method,
                 self._prefix + path,
                 self._header_lines.get(operation.auth) or self._lines(operation),
+                added,
                 key or None,
                 request.body,
             )
@@ -252,11 +289,12 @@ class Sender:
         self, request: Request, state: AttemptState
     ) -> tuple[int, Mapping[str, str], bytes]:
         operation = request.operation
-        headers = {
-            **request.headers,
-            **self._proxy_headers,
-            **self._credentials.headers_for(operation.auth, operation.name),
-        }
+        # Without case, so that an added header replaces a common one.
+        headers: CIMultiDict[str] = CIMultiDict()
+        credential = self._credentials.headers_for(operation.auth, operation.name)
+        for given in (state.headers, self._proxy_headers, credential):
+            for name, value in given.items():
+                headers[name] = value
         if request.idempotency_key is not None:
             headers["Idempotency-Key"] = request.idempotency_key
         url = URL(self._connection.base_url + request.path, encoded=True)
@@ -264,8 +302,28 @@ class Sender:
             self._session, operation.method, url, request.body, headers, self._options, state
         )
 
-    def _note(self, request: Request, attempt: Attempt, answer: Response | None = None) -> None:
+    def _note(
+        self,
+        request: Request,
+        state: AttemptState,
+        status: int | None,
+        error: str | None,
+        sent: Sent,
+        started: float,
+        kind: type[Exception] | None = None,
+        answer: Response | None = None,
+    ) -> None:
+        """Record the end of an attempt."""
+        elapsed, waited = self.loop.time() - started, request.waits.copy()
+        attempt = make_attempt(status, error, sent, elapsed, time.time() - elapsed, waited)
         request.attempts.append(attempt)
+        self._counters.note(len(request.attempts), status)
+        if waited:
+            self._counters.add(waited)
+            request.waits.clear()
+        if state.observer is not None:
+            id_ = None if answer is None else request_id(answer)
+            end_attempt(state.observer, attempt, kind, id_)
         if log.isEnabledFor(logging.DEBUG):
             operation = request.operation
             log.debug(

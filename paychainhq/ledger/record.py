@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.secrets import SecretBytes
 from paychainhq._http.messages import Request, Response
 from paychainhq._http.responses import is_error, plain, request_id, result
+from paychainhq._http.waits import Stopwatch
+from paychainhq._statistics import Counters
 from paychainhq.errors import (
     IdempotencyKeyMismatchError,
     LedgerError,
@@ -71,11 +74,15 @@ class LedgerRecord:
         server: The server's name, part of the fingerprint: a key of one server is not answered for
             another. Empty for the usual server.
         credentials: The digests of the client's credentials.
+        counters: The counts of the client.
+        now: The clock of the event loop.
     """
 
     ledger: Ledger
     server: str
     credentials: CredentialFingerprints
+    counters: Counters
+    now: Callable[[], float]
     _intent: Intent | None = None
     _is_recorded: bool = False
     _is_open: bool = False
@@ -98,7 +105,8 @@ class LedgerRecord:
             os.urandom(8).hex(),
         )
         try:
-            entry = await self.ledger.begin(intent)
+            with Stopwatch(request, self.now, "ledger"):
+                entry = await self.ledger.begin(intent)
         except LedgerError as error:
             error.add(**request.facts())
             raise
@@ -110,13 +118,18 @@ class LedgerRecord:
                     **request.facts() | {"known": _known(request, entry)},
                 )
             if entry.answer is not None:
+                self.counters.replays += 1
+                if request._observation is not None:
+                    request._observation.replayed = True
                 return _response(entry.answer)
             if problem := self._problem(entry, intent):
                 raise OutcomeUnknownError(problem, **(request.facts() | {"sent": "unknown"}))
             self._may_have_been_sent = True
         self._is_recorded = True
+        self.counters.intents += 1
         if isinstance(self.ledger, SendSlots):
-            await self.ledger.enter()
+            with Stopwatch(request, self.now, "slot"):
+                await self.ledger.enter()
         self._is_open = True
         return None
 
@@ -155,9 +168,12 @@ class LedgerRecord:
             return
         answer = Answer(response.status, request_id(response), response.body)
         try:
-            await self.ledger.finish(self._intent, answer)
+            with Stopwatch(request, self.now, "ledger"):
+                await self.ledger.finish(self._intent, answer)
         except LedgerError as error:
             self.warn(request, str(error))
+        else:
+            self.counters.answers += 1
 
     def warn(self, request: Request, problem: str) -> None:
         """Log that the response to a request was not recorded."""
@@ -208,9 +224,9 @@ def _known(request: Request, entry: Entry) -> Any:
         return None
     response = _response(entry.answer)
     try:
-        if request.operation.response_type is object:  # without a model
-            return plain(request, response)
-        return result(request.operation, request, response)
+        if request.operation.has_model:
+            return result(request.operation, request, response)
+        return plain(request, response)
     except PayChainError:
         return None
 

@@ -42,6 +42,13 @@ class PerOperation(Generic[T]):
             state = self._by_name[name] = self._find(operation)
         return state
 
+    def states(self) -> dict[str, list[T]]:
+        """Return the states by the method and path of their operations, for any thread."""
+        found: dict[str, list[T]] = {}
+        for (_, method, path), state in list(self._states.items()):
+            found.setdefault(f"{method} {path or '*'}", []).append(state)
+        return found
+
     def _find(self, operation: Operation[Any]) -> T:
         key = operation.auth, operation.method, _ID.sub("/*", operation.path)
         if key not in self._states:

@@ -11,6 +11,7 @@ from paychainhq._core.operation import Operation
 from paychainhq._http.messages import Next, Request, Response
 from paychainhq._http.responses import retry_after
 from paychainhq._http.transient import is_transient_response
+from paychainhq._http.waits import Stopwatch
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
@@ -44,6 +45,12 @@ class RetryBudget:
         left = self._left.of(operation)
         if left[0] < self.capacity:
             left[0] = min(self.capacity, left[0] + self._GAIN)
+
+    def left(self) -> dict[str, float]:
+        """Return the retries left to each operation that has made one, by its method and path."""
+        return {
+            name: min(left for (left,) in states) for name, states in self._left.states().items()
+        }
 
     def spend(self, operation: Operation[Any]) -> bool:
         """Spend a retry, and return whether one was left."""
@@ -111,5 +118,6 @@ class Retry:
                 request.attempts[-1],
                 wait,
             )
-            await asyncio.sleep(wait)
+            with Stopwatch(request, asyncio.get_running_loop().time, "backoff"):
+                await asyncio.sleep(wait)
             ceiling = min(ceiling * 2, policy.cap)

@@ -66,6 +66,12 @@ class Throttle:
             self._probe is None and self._opens() - self._loop.time() <= ROUNDING
         )
 
+    @property
+    def rate(self) -> float | None:
+        """Return the adaptive rate in attempts a second, or None without one, in any thread."""
+        is_limited = self.limited and self._loop.time() < self.paused_until + _RATE_PERIOD
+        return self._rate.rate if is_limited else None
+
     async def opening(self, request: Request) -> bool:
         """Wait until an attempt may start, and return whether there was a wait."""
         waited = False
