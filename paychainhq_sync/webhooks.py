@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from paychainhq.errors import ConfigurationError
 from paychainhq.webhooks import Event, EventData, EventName, parse, sign
 from paychainhq.webhooks.base import BaseReceiver
+from paychainhq.webhooks.delivery import Delivery
 from paychainhq.webhooks.handlers import Handler, check_handler, check_result, is_async
 from paychainhq.webhooks.signatures import Headers, concealed_headers
 
@@ -45,6 +46,7 @@ class Receiver(BaseReceiver):
             twice at the same time.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.
@@ -65,11 +67,12 @@ class Receiver(BaseReceiver):
         """
         _refuse_transactions()
         headers = concealed_headers(headers)
-        opened = self._opened(body, headers)
-        if isinstance(opened, int):
-            return opened
-        event, handler = opened
-        return self._deliver(event, partial(_run, handler))
+        with Delivery(self._telemetry) as delivery:
+            opened = self._opened(body, headers, delivery)
+            if opened is not None:
+                event, handler = opened
+                delivery.outcome = self._deliver(event, partial(_run, handler), delivery)
+        return delivery.status
 
     def _check(self, handler: Handler) -> None:
         check_handler(handler)

@@ -24,7 +24,9 @@ from paychainhq.errors import (
 from paychainhq.ledger.claims import Claims
 from paychainhq.models.invoices import InvoiceStatus
 from paychainhq.models.webhooks import AnyEvent, Event, EventName
+from paychainhq.telemetry import Outcome, Telemetry, checked
 from paychainhq.webhooks import signatures
+from paychainhq.webhooks.delivery import Delivery
 from paychainhq.webhooks.events import parse
 from paychainhq.webhooks.feed import Feed
 from paychainhq.webhooks.handlers import H, Handler, check_handler
@@ -36,8 +38,6 @@ WITHIN = 25.0  # seconds for a handler: the API waits 30 s for a response
 SPARE = 3.0  # seconds after that for recording the event as done
 _LEASE = 60.0  # seconds until the API's first repeat of an event
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-
-OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
 
 # Names in the form of the one that is documented are no misspellings of it.
 _event_name = validators.word(
@@ -67,6 +67,7 @@ class BaseReceiver:
         max_age: float | None = None,
         lease: float = _LEASE,
         name: str = "",
+        telemetry: Telemetry | None = None,
     ) -> None:
         secrets, bearer = conceal(secrets), conceal(bearer)
         self._secrets, self._bearer = (
@@ -87,6 +88,7 @@ class BaseReceiver:
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
         self._name = name
+        self._telemetry = checked(telemetry)
         self._handlers: dict[str, Handler] = {}
         self._feeds: WeakSet[Feed] = WeakSet()
 
@@ -121,23 +123,31 @@ class BaseReceiver:
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
 
-    def _opened(self, body: bytes, headers: Headers) -> tuple[Event, Handler] | int:
-        """Return an event and its handler, or the status of the response without one."""
+    def _opened(
+        self, body: bytes, headers: Headers, delivery: Delivery
+    ) -> tuple[Event, Handler] | None:
+        """Return an event and its handler; None without one, after the outcome is recorded."""
         try:
             event = parse(
                 body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
             )
         except WebhookVerificationError as error:
             log.warning("a webhook was refused: %s", error)
-            return BAD_REQUEST
+            delivery.outcome, delivery.error = "refused", error
+            return None
         except DecodeError as error:
             log.warning("a webhook of the API could not be decoded: %s", error)
-            return FAILED
+            delivery.error = error
+            return None
+        delivery.event = str(event.event)
         if event.invoice_id is not None:
             for feed in list(self._feeds):
                 feed.add(event.invoice_id)
         handler = self._handlers.get(event.event)
-        return OK if handler is None else (event, handler)
+        if handler is None:
+            delivery.outcome = "ignored"
+            return None
+        return event, handler
 
     # --- claims: these methods wait for the disk ---
 
@@ -150,10 +160,10 @@ class BaseReceiver:
         )
         return printable(claim)  # a lone surrogate, for instance, cannot be stored
 
-    def _claim(self, event: Event, holder: str) -> int | None:
-        """Claim an event; return None, or the status of the response if it must not be handled."""
+    def _claim(self, event: Event, holder: str) -> Outcome | None:
+        """Claim an event; return None, or the outcome if it must not be handled."""
         claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
-        return None if claimed == "claimed" else OK if claimed == "done" else HELD
+        return None if claimed == "claimed" else "duplicate" if claimed == "done" else "held"
 
     def _release(self, event: Event, holder: str) -> None:
         try:
@@ -165,20 +175,21 @@ class BaseReceiver:
                 error,
             )
 
-    def _settle(self, event: Event, began: float) -> int:
-        """Record an event as done, and return the status of the response.
+    def _settle(self, event: Event, began: float, delivery: Delivery) -> Outcome:
+        """Record an event as done, and return the outcome.
 
         A failure is retried while the API waits for the response.
 
         Args:
             event: The event, after its handler.
             began: The start of the delivery, in seconds of `time.monotonic`.
+            delivery: The delivery.
         """
         pause = _FIRST_PAUSE
         while True:
             try:
                 self._ledger.claims.settle(self._claim_of(event))
-                return OK
+                return "done"
             except Exception as error:
                 if time.monotonic() + pause > began + WITHIN + SPARE:
                     log.exception(
@@ -187,7 +198,8 @@ class BaseReceiver:
                         event.event,
                         printable(event.id),
                     )
-                    return FAILED
+                    delivery.error = error
+                    return "failed"
                 log.info(
                     "retrying: the event %s could not be recorded as done: %s",
                     printable(event.id),
@@ -198,9 +210,9 @@ class BaseReceiver:
 
     # --- a delivery ---
 
-    def _delivery(
-        self, event: Event, began: float, is_cancelled: Callable[[], bool]
-    ) -> Generator[Step, Any, int]:
+    def _steps(
+        self, event: Event, began: float, delivery: Delivery, is_cancelled: Callable[[], bool]
+    ) -> Generator[Step, Any, Outcome]:
         """Yield the steps of a delivery: claim the event, handle it, record it as done.
 
         The caller runs each step, and sends its result or throws its exception.
@@ -208,37 +220,43 @@ class BaseReceiver:
         Args:
             event: The event.
             began: The start of the delivery, in seconds of `time.monotonic`.
+            delivery: The delivery.
             is_cancelled: Returns whether the task of the delivery is cancelled. Otherwise the
                 handler has raised its CancelledError itself.
 
         Returns:
-            The status of the response.
+            The outcome.
         """
         holder = random.token_hex(8)
         release = partial(self._release, event, holder)
         try:
-            status = yield partial(self._claim, event, holder)
+            known: Outcome | None = yield partial(self._claim, event, holder)
         except CancelledError:  # the event may be claimed by now
             yield release
             raise
         except Exception as error:  # noqa: BLE001 (logged)
-            return _failed(event, error)
-        if status is not None:
-            return int(status)
+            return _failed(event, error, delivery)
+        if known is not None:
+            return known
+        handling = time.perf_counter()
         try:
-            yield "handle"
+            try:
+                yield "handle"
+            finally:
+                delivery.handled = time.perf_counter() - handling
         except BaseException as error:
             yield release
             if isinstance(error, Exception) or (
                 isinstance(error, CancelledError) and not is_cancelled()
             ):
-                return _failed(event, error)
+                return _failed(event, error, delivery)
             raise
-        return int((yield partial(self._settle, event, began)))
+        settled: Outcome = yield partial(self._settle, event, began, delivery)
+        return settled
 
-    def _deliver(self, event: Event, handler: Handler) -> int:
-        """Run all steps of a delivery in this thread, and return the status of the response."""
-        steps = self._delivery(event, time.monotonic(), lambda: False)
+    def _deliver(self, event: Event, handler: Handler, delivery: Delivery) -> Outcome:
+        """Run all steps of a delivery in this thread, and return the outcome."""
+        steps = self._steps(event, time.monotonic(), delivery, lambda: False)
         try:
             step = next(steps)
             while True:
@@ -249,15 +267,17 @@ class BaseReceiver:
                 else:
                     step = steps.send(result)
         except StopIteration as end:
-            return int(end.value)
+            outcome: Outcome = end.value
+            return outcome
 
 
-def _failed(event: Event, error: BaseException) -> int:
-    """Log an error of the handler or the ledger, and return the status of the response."""
+def _failed(event: Event, error: BaseException, delivery: Delivery) -> Outcome:
+    """Log an error of the handler or the ledger, and return the outcome."""
+    delivery.error = error
     log.error(
         "%s: the event %s was not handled, and will be delivered again",
         event.event,
         printable(event.id),
         exc_info=error,
     )
-    return FAILED
+    return "failed"

@@ -14,8 +14,10 @@ from anyio import from_thread
 from paychainhq._core.event_loop import running_loop
 from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
+from paychainhq.telemetry import Outcome
 from paychainhq.webhooks import base, signatures
-from paychainhq.webhooks.base import HELD, SPARE, BaseReceiver, log
+from paychainhq.webhooks.base import SPARE, BaseReceiver, log
+from paychainhq.webhooks.delivery import Delivery
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
 from paychainhq.webhooks.signatures import Headers
 from paychainhq.webhooks.threads import Threads
@@ -51,6 +53,7 @@ class Receiver(BaseReceiver):
         lease: Seconds until the claim of a dead process ends; more than the 25 s of a handler.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.
@@ -75,18 +78,17 @@ class Receiver(BaseReceiver):
         """
         running_loop()
         headers = signatures.concealed_headers(headers)
-        opened = self._opened(body, headers)
-        if isinstance(opened, int):
-            return opened
-        event, handler = opened
-        return await (
-            self._in_loop(event, handler) if is_async(handler) else self._in_thread(event, handler)
-        )
+        with Delivery(self._telemetry) as delivery:
+            opened = self._opened(body, headers, delivery)
+            if opened is not None:
+                run = self._in_loop if is_async(opened[1]) else self._in_thread
+                delivery.outcome = await run(*opened, delivery)
+        return delivery.status
 
-    async def _in_loop(self, event: Event, handler: Handler) -> int:
+    async def _in_loop(self, event: Event, handler: Handler, delivery: Delivery) -> Outcome:
         """Run the steps of a delivery: the handler in this task, the others in threads."""
         began = time.monotonic()
-        steps = self._delivery(event, began, _is_cancelled)
+        steps = self._steps(event, began, delivery, _is_cancelled)
         try:
             step = next(steps)
             while True:
@@ -101,16 +103,18 @@ class Receiver(BaseReceiver):
                 else:
                     step = steps.send(result)
         except StopIteration as end:
-            return int(end.value)
+            outcome: Outcome = end.value
+            return outcome
 
-    async def _in_thread(self, event: Event, handler: Handler) -> int:
+    async def _in_thread(self, event: Event, handler: Handler, delivery: Delivery) -> Outcome:
         """Run the steps of a delivery in one thread."""
-        deliver = functools.partial(self._deliver, event, functools.partial(_run, handler))
-        status = await self._threads.handle(deliver, WITHIN + SPARE)
-        if isinstance(status, bool):
+        run = functools.partial(_run, handler)
+        deliver = functools.partial(self._deliver, event, run, delivery)
+        outcome = await self._threads.handle(deliver, WITHIN + SPARE)
+        if isinstance(outcome, bool):
             state = (
                 "is still running in its thread, and is recorded when it ends"
-                if status
+                if outcome
                 else "found no free thread in time"
             )
             log.warning(
@@ -119,8 +123,8 @@ class Receiver(BaseReceiver):
                 printable(event.id),
                 state,
             )
-            return HELD
-        return status
+            return "held"
+        return outcome
 
     # --- in a web framework ---
 
