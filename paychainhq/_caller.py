@@ -97,7 +97,9 @@ class Caller:
         idempotency_key: str | None,
         observation: CallObservation | None = None,
     ) -> T:
-        with self.transport.counters:
+        counters = self.transport.counters
+        counters.calls += 1
+        try:
             path, body = operation.prepare(self.complete(operation, given))
             try:  # costs nothing, unlike a call of `running_loop`
                 now = asyncio.get_running_loop().time
@@ -108,6 +110,11 @@ class Caller:
             response = await self._send(request, now)
             elapsed = now() - (request.deadline - self.timeout)
             return responses.result(operation, request, response, elapsed)
+        except BaseException:
+            counters.failed += 1
+            raise
+        finally:
+            counters.ended += 1
 
     async def request(
         self,

@@ -244,9 +244,9 @@ def message(
     method: str,
     target: str,
     lines: str,
-    added: str,
     idempotency_key: str | None,
     body: bytes | None,
+    added: str = "",
 ) -> SecretBytes:
     """Return a request as bytes.
 
@@ -254,17 +254,22 @@ def message(
         method: The HTTP method.
         target: The path with its query, as in the request line.
         lines: The common header lines of all requests, with the credential.
-        added: The header lines of this request.
         idempotency_key: The key, or None.
         body: The JSON body, or None.
+        added: Further header lines, of this request only.
     """
     key = "" if idempotency_key is None else f"Idempotency-Key: {idempotency_key}\r\n"
     if body is None:
-        length, body = "" if method == "GET" else "Content-Length: 0\r\n", b""
-    else:
-        length = f"Content-Length: {len(body)}\r\n"
+        length = "" if method == "GET" else "Content-Length: 0\r\n"
+        return SecretBytes(
+            f"{method} {target} HTTP/1.1\r\n{lines}{added}{key}{length}\r\n".encode("ascii")
+        )
+    key += added
     return SecretBytes(
-        f"{method} {target} HTTP/1.1\r\n{lines}{added}{key}{length}\r\n".encode("ascii") + body
+        f"{method} {target} HTTP/1.1\r\n{lines}{key}Content-Length: {len(body)}\r\n\r\n".encode(
+            "ascii"
+        )
+        + body
     )
 
 

@@ -140,7 +140,12 @@ class Sender:
         assert task is not None
         # Few tasks have been cancelled before: for the others, this is 0.
         delivered = task.cancelling() and delivered_cancellations(task)
-        state = state or self._begin(request)
+        if state is None:
+            state = (
+                AttemptState(COMMON_HEADERS, None)
+                if request.headers is COMMON_HEADERS and request._observation is None
+                else self._begin(request)
+            )
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
@@ -171,7 +176,7 @@ class Sender:
                 raise
             error = None
         else:
-            self._note(request, state, answer.status, None, "yes", started, answer=answer)
+            self._note(request, state, answer.status, None, "yes", started, None, answer)
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
@@ -244,9 +249,9 @@ class Sender:
                 operation.method,
                 self._prefix + path,
                 self._header_lines.get(operation.auth) or self._lines(operation),
-                added,
                 key or None,
                 request.body,
+                added,
             )
             connector: Any = self._session.connector
             state.left = False
@@ -314,13 +319,19 @@ class Sender:
         answer: Response | None = None,
     ) -> None:
         """Record the end of an attempt."""
-        elapsed, waited = self.loop.time() - started, request.waits.copy()
+        elapsed, waits = self.loop.time() - started, request.waits
+        waited = waits.copy() if waits else {}
         attempt = make_attempt(status, error, sent, elapsed, time.time() - elapsed, waited)
-        request.attempts.append(attempt)
-        self._counters.note(len(request.attempts), status)
-        if waited:
-            self._counters.add(waited)
-            request.waits.clear()
+        attempts, counters = request.attempts, self._counters
+        attempts.append(attempt)
+        counters.attempts += 1
+        if len(attempts) > 1:
+            counters.retries += 1
+        if status == 429:
+            counters.rate_limited += 1
+        if waits:
+            counters.add(waits)
+            waits.clear()
         if state.observer is not None:
             id_ = None if answer is None else request_id(answer)
             end_attempt(state.observer, attempt, kind, id_)
