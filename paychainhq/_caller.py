@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -63,41 +63,25 @@ class Caller:
     retry: RetryPolicy | None = attrs.field(validator=optional(checked(instance_of(RetryPolicy))))
     ledger: Ledger | None = attrs.field(default=None, validator=optional(checked(_ledger)))
 
-    def call(
+    async def call(
         self,
         operation: Operation[T],
         given: Mapping[str, Any] = {},
         idempotency_key: str | None = None,
-    ) -> Coroutine[Any, Any, T]:
-        """Check the arguments, send the request, and return the result."""
-        # Not a coroutine of its own, for which each call would pay.
-        if self.transport.telemetry is None:
-            return self._call(operation, given, idempotency_key)
-        return self._observed(self._call, operation, given, idempotency_key)
-
-    async def _observed(
-        self, call: Callable[..., Coroutine[Any, Any, T]], operation: Operation[Any], *given: Any
+        observation: CallObservation | Literal[False] | None = None,
     ) -> T:
-        """Run a call under the observation of telemetry, if any."""
-        observation = self.transport.observe(operation)
-        if observation is None:
-            return await call(operation, *given)
-        try:
-            result = await call(operation, *given, observation)
-        except BaseException as error:
-            observation.end(error)
-            raise
-        observation.end(None)
-        return result
+        """Check the arguments, send the request, and return the result.
 
-    async def _call(
-        self,
-        operation: Operation[T],
-        given: Mapping[str, Any],
-        idempotency_key: str | None,
-        observation: CallObservation | None = None,
-    ) -> T:
-        counters = self.transport.counters
+        Args:
+            operation: The operation.
+            given: The arguments.
+            idempotency_key: The idempotency key, or None for a new one.
+            observation: The observation by telemetry; None before it has begun, False without one.
+        """
+        transport = self.transport
+        if transport.telemetry is not None and observation is None:
+            return await self._observe(self.call, operation, given, idempotency_key)
+        counters = transport.counters
         counters.calls += 1
         try:
             path, body = operation.prepare(self.complete(operation, given))
@@ -115,6 +99,21 @@ class Caller:
             raise
         finally:
             counters.ended += 1
+
+    async def _observe(
+        self, call: Callable[..., Coroutine[Any, Any, T]], operation: Operation[Any], *given: Any
+    ) -> T:
+        """Make a call under the observation of telemetry, if any."""
+        observation = self.transport.observe(operation)
+        if observation is None:
+            return await call(operation, *given, False)
+        try:
+            result = await call(operation, *given, observation)
+        except BaseException as error:
+            observation.end(error)
+            raise
+        observation.end(None)
+        return result
 
     async def request(
         self,
@@ -138,7 +137,7 @@ class Caller:
         )
         data = None if body is None else plain_json.dump_plain("body", body)
         path = path_with_query(path, _checked_query(query))
-        return await self._observed(self._plain, operation, path, data, idempotency_key)
+        return await self._observe(self._plain, operation, path, data, idempotency_key)
 
     async def _plain(
         self,
@@ -146,7 +145,7 @@ class Caller:
         path: str,
         data: bytes | None,
         idempotency_key: str | None,
-        observation: CallObservation | None = None,
+        observation: CallObservation | Literal[False],
     ) -> Any:
         with self.transport.counters:
             now = running_loop().time
@@ -194,7 +193,7 @@ class Caller:
         body: bytes | None,
         idempotency_key: str | None,
         now: float,
-        observation: CallObservation | None,
+        observation: CallObservation | Literal[False] | None,
     ) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
         if body is not None and operation.holds_secret:
@@ -215,9 +214,9 @@ class Caller:
             [],
             self.transport.connection.origin,
             {},
-            observation,
+            observation or None,
         )
-        if observation is not None:
+        if observation:
             observation.attempts, observation.waits = request.attempts, request.waits
             observation.idempotency_key = idempotency_key
         current_request.set(request)
