@@ -263,7 +263,8 @@ def guarded(hook: Callable[P, T], *facts: P.args, **more: P.kwargs) -> T | None:
     try:
         return hook(*facts, **more)
     except Exception:
-        log.warning("the telemetry failed", exc_info=True)
+        about = {"hook": getattr(hook, "__qualname__", None)}
+        log.warning("the telemetry failed", exc_info=True, extra={"paychainhq": about})
         return None
 
 

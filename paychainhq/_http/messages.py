@@ -113,6 +113,14 @@ class Response:
     body: bytes = attrs.field(repr=False)
 
 
+def log_facts(request: Request, **facts: object) -> dict[str, dict[str, object]]:
+    """Return the `extra` of a log record about the last attempt of a call, with further facts."""
+    about = {"operation": request.operation.name, "attempt": len(request.attempts)}
+    for last in request.attempts[-1:]:  # a middleware may respond without an attempt
+        facts |= {"status": last.status, "elapsed": last.elapsed, "sent": last.sent}
+    return {"paychainhq": about | facts}
+
+
 make_request = maker(Request)
 make_response = maker(Response)
 

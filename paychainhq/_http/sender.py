@@ -35,7 +35,13 @@ from paychainhq._http.failures import (
     is_raised_by_aiohttp,
     was_sent,
 )
-from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
+from paychainhq._http.messages import (
+    COMMON_HEADERS,
+    Request,
+    Response,
+    log_facts,
+    make_response,
+)
 from paychainhq._http.observation import end_attempt
 from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
@@ -278,6 +284,7 @@ class Sender:
         log.warning(
             "the fast path does not support aiohttp %s: requests take the session path",
             aiohttp.__version__,
+            extra={"paychainhq": {"aiohttp": aiohttp.__version__}},
         )
         if state.left:
             raise MisfitError from error
@@ -337,6 +344,7 @@ class Sender:
             end_attempt(state.observer, attempt, kind, id_)
         if log.isEnabledFor(logging.DEBUG):
             operation = request.operation
+            id_ = None if answer is None else request_id(answer)
             log.debug(
                 "%s: attempt %d: %s %s: %s in %.3f s (request id %s)",
                 operation.name,
@@ -345,7 +353,8 @@ class Sender:
                 request.path.partition("?")[0],
                 attempt,
                 attempt.elapsed,
-                printable(str(answer and request_id(answer))),
+                printable(str(id_)),
+                extra=log_facts(request, request_id=id_),
             )
 
 

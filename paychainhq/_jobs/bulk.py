@@ -469,7 +469,19 @@ class _Job(Generic[R, T]):
         if is_probe and self._logged_outage != self._queue.down_since:
             self._logged_outage = self._queue.down_since
             log.warning(
-                "%s: the intake pauses until a request succeeds: %s", self._operation.name, error
+                "%s: the intake pauses until a request succeeds: %s",
+                self._operation.name,
+                error,
+                extra={
+                    "paychainhq": {
+                        "operation": self._operation.name,
+                        "attempt": len(error.attempts),
+                        "status": getattr(error, "status", None),
+                        "elapsed": now - started,
+                        "request_id": error.request_id,
+                        "sent": error.sent,
+                    }
+                },
             )
         return None if is_held else Failure(repeat.request, error)
 

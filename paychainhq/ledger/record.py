@@ -14,7 +14,7 @@ import attrs
 
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.secrets import SecretBytes
-from paychainhq._http.messages import Request, Response
+from paychainhq._http.messages import Request, Response, log_facts
 from paychainhq._http.responses import is_error, plain, request_id, result
 from paychainhq._http.waits import Stopwatch
 from paychainhq._statistics import Counters
@@ -182,6 +182,7 @@ class LedgerRecord:
             request.operation.name,
             request.idempotency_key,
             problem,
+            extra=log_facts(request),
         )
 
     def late(self, request: Request) -> PayChainError:

@@ -8,8 +8,8 @@ import random
 from typing import Any
 
 from paychainhq._core.operation import Operation
-from paychainhq._http.messages import Next, Request, Response
-from paychainhq._http.responses import retry_after
+from paychainhq._http.messages import Next, Request, Response, log_facts
+from paychainhq._http.responses import request_id, retry_after
 from paychainhq._http.transient import is_transient_response
 from paychainhq._http.waits import Stopwatch
 from paychainhq.errors import (
@@ -117,6 +117,11 @@ class Retry:
                 policy.attempts,
                 request.attempts[-1],
                 wait,
+                extra=log_facts(
+                    request,
+                    request_id=None if response is None else request_id(response),
+                    wait=wait,
+                ),
             )
             with Stopwatch(request, asyncio.get_running_loop().time, "backoff"):
                 await asyncio.sleep(wait)

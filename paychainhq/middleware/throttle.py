@@ -141,7 +141,9 @@ async def wait_until(request: Request, at: float) -> None:
     """Wait for a turn; raises `RequestTimeoutError` for one after the deadline."""
     check_deadline(request, at)
     wait = at - asyncio.get_running_loop().time()
-    log.debug("%s: waiting %.2f s for a turn", request.operation.name, wait)
+    name = request.operation.name
+    about = {"operation": name, "wait": wait}
+    log.debug("%s: waiting %.2f s for a turn", name, wait, extra={"paychainhq": about})
     await asyncio.sleep(wait)
 
 

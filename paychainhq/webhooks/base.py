@@ -132,11 +132,11 @@ class BaseReceiver:
                 body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
             )
         except WebhookVerificationError as error:
-            log.warning("a webhook was refused: %s", error)
+            log.warning("a webhook was refused: %s", error, extra=about(None))
             delivery.outcome, delivery.error = "refused", error
             return None
         except DecodeError as error:
-            log.warning("a webhook of the API could not be decoded: %s", error)
+            log.warning("a webhook of the API could not be decoded: %s", error, extra=about(None))
             delivery.error = error
             return None
         delivery.event = str(event.event)
@@ -173,6 +173,7 @@ class BaseReceiver:
                 "the claim on the event %s stays until its lease ends: %s",
                 printable(event.id),
                 error,
+                extra=about(event),
             )
 
     def _settle(self, event: Event, began: float, delivery: Delivery) -> Outcome:
@@ -197,6 +198,7 @@ class BaseReceiver:
                         "event will be delivered again, and its handler may run again",
                         event.event,
                         printable(event.id),
+                        extra=about(event),
                     )
                     delivery.error = error
                     return "failed"
@@ -204,6 +206,7 @@ class BaseReceiver:
                     "retrying: the event %s could not be recorded as done: %s",
                     printable(event.id),
                     error,
+                    extra=about(event),
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -279,5 +282,12 @@ def _failed(event: Event, error: BaseException, delivery: Delivery) -> Outcome:
         event.event,
         printable(event.id),
         exc_info=error,
+        extra=about(event),
     )
     return "failed"
+
+
+def about(event: Event | None) -> dict[str, dict[str, str | None]]:
+    """Return the `extra` of a log record about a webhook, with its event once that is verified."""
+    name, id_ = (None, None) if event is None else (str(event.event), event.id)
+    return {"paychainhq": {"event": name, "event_id": id_}}

@@ -16,7 +16,7 @@ from paychainhq.errors import printable
 from paychainhq.models.webhooks import Event
 from paychainhq.telemetry import Outcome
 from paychainhq.webhooks import base, signatures
-from paychainhq.webhooks.base import SPARE, BaseReceiver, log
+from paychainhq.webhooks.base import SPARE, BaseReceiver, about, log
 from paychainhq.webhooks.delivery import Delivery
 from paychainhq.webhooks.handlers import Handler, check_result, is_async
 from paychainhq.webhooks.signatures import Headers
@@ -122,6 +122,7 @@ class Receiver(BaseReceiver):
                 event.event,
                 printable(event.id),
                 state,
+                extra=about(event),
             )
             return "held"
         return outcome
