@@ -166,12 +166,11 @@ class Transport:
         """Begin the observation of a call; None without telemetry."""
         if self.telemetry is None:
             return None
-        key = operation if operation.has_model else operation.method
+        known = operation.is_documented
+        key = operation if known else operation.method
         endpoint = self._endpoints.get(key)
         if endpoint is None:
-            name, template = (
-                (operation.name, operation.path) if operation.has_model else ("request", None)
-            )
+            name, template = (operation.name, operation.path) if known else ("request", None)
             endpoint = Endpoint(name, operation.method, template, self.connection.origin)
             self._endpoints[key] = endpoint
         observer = guarded(self.telemetry.call, endpoint)

@@ -115,9 +115,9 @@ class Operation(Generic[T]):
         return self._response()
 
     @property
-    def has_model(self) -> bool:
-        """Return whether it is a documented operation, and not a request of `pay.request`."""
-        return self.response_type is not object
+    def is_documented(self) -> bool:
+        """Return whether it is a row of the operation table, unlike that of `pay.request`."""
+        return " " not in self.name
 
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Check the arguments, and return the path with its query and the body.

@@ -26,9 +26,10 @@ OWN = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "x-api-key",  # also of a public operation, which sends no key
     }
 )
-"""Names, in lower case, of the headers that frame a message or identify a request."""
+"""Names of the headers that frame a message, or identify a request or its sender; in lower case."""
 
 # Headers of each request. Another value replaces the usual one, on the session path.
 _USUAL = frozenset(

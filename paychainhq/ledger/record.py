@@ -225,9 +225,9 @@ def _known(request: Request, entry: Entry) -> Any:
         return None
     response = _response(entry.answer)
     try:
-        if request.operation.has_model:
-            return result(request.operation, request, response)
-        return plain(request, response)
+        if request.operation.response_type is object:  # without a model
+            return plain(request, response)
+        return result(request.operation, request, response)
     except PayChainError:
         return None
 
