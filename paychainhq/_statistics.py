@@ -25,9 +25,9 @@ class Statistics(Data):
         in_flight: The attempts in progress.
         waits: The seconds of waits by reason: `"turn"` (the client's own limit), `"pace"` (after a
             429), `"backoff"`, `"slot"` (for a connection, or a send slot of a job), `"ledger"`.
-        rates: The adaptive rates in force, in attempts a second, by method and path; a paused
-            operation has one.
-        retry_budgets: The retries left to each operation that has made one, by method and path.
+        rates: The adaptive rates in force, in attempts a second, by operation; a paused operation
+            has one.
+        retry_budgets: The retries left to each operation that has not all of its 100, by operation.
         intents: The intents that a ledger has recorded.
         answers: The responses that a ledger has recorded.
         replays: The calls whose response a ledger had, so that no attempt was made.

@@ -31,6 +31,7 @@ class PerOperation(Generic[T]):
         self._make = make
         self._states: dict[tuple[Auth | None, str, str], T] = {}
         self._by_name: dict[tuple[str, Auth | None], T] = {}
+        self._named: dict[str, T] = {}
 
     def of(self, operation: Operation[Any]) -> T:
         """Return the state of an operation."""
@@ -42,12 +43,12 @@ class PerOperation(Generic[T]):
             state = self._by_name[name] = self._find(operation)
         return state
 
-    def states(self) -> dict[str, list[T]]:
-        """Return the states by the method and path of their operations, for any thread."""
-        found: dict[str, list[T]] = {}
-        for (_, method, path), state in list(self._states.items()):
-            found.setdefault(f"{method} {path or '*'}", []).append(state)
-        return found
+    def states(self) -> dict[str, T]:
+        """Return the states by the names of their first operations, for any thread.
+
+        An operation of `pay.request` has its method and its path, without ids.
+        """
+        return dict(self._named)
 
     def _find(self, operation: Operation[Any]) -> T:
         key = operation.auth, operation.method, _ID.sub("/*", operation.path)
@@ -55,5 +56,8 @@ class PerOperation(Generic[T]):
             if len(self._states) >= _MOST_STATES:
                 key = operation.auth, operation.method, ""
             if key not in self._states:
-                self._states[key] = self._make()
+                state = self._states[key] = self._make()
+                _, method, path = key
+                name = operation.name if operation.is_documented else f"{method} {path or '/*'}"
+                self._named.setdefault(name, state)
         return self._states[key]

@@ -117,13 +117,12 @@ class Limiter:
         return self._slots - self._bulkhead.free
 
     def rates(self) -> dict[str, float]:
-        """Return the adaptive rates in force, by the methods and paths of their operations."""
-        found = {}
-        for name, throttles in self._throttles.states().items():
-            rates = [rate for throttle in throttles if (rate := throttle.rate) is not None]
-            if rates:
-                found[name] = min(rates)
-        return found
+        """Return the adaptive rates in force, by the names of their operations."""
+        return {
+            name: rate
+            for name, throttle in self._throttles.states().items()
+            if (rate := throttle.rate) is not None
+        }
 
     async def _admit(self, request: Request, throttle: Throttle) -> Turn | None:
         """Wait until an attempt may start, take a slot, and return the turn of the attempt."""

@@ -47,10 +47,8 @@ class RetryBudget:
             left[0] = min(self.capacity, left[0] + self._GAIN)
 
     def left(self) -> dict[str, float]:
-        """Return the retries left to each operation that has made one, by its method and path."""
-        return {
-            name: min(left for (left,) in states) for name, states in self._left.states().items()
-        }
+        """Return the retries left to each operation that lacks some, by its name."""
+        return {name: left for name, (left,) in self._left.states().items() if left < self.capacity}
 
     def spend(self, operation: Operation[Any]) -> bool:
         """Spend a retry, and return whether one was left."""
