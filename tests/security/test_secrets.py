@@ -27,12 +27,14 @@ from tests.http.test_connection import Tunnel, server_tls
 from tests.security.leaks import (
     API_KEY,
     BASIC,
+    BEARER,
     CREATED,
     KEYS,
     NEW_KEY,
     PASSWORD,
     PAYOUT_KEY,
     SESSION,
+    WEBHOOK_SECRET,
     everything_said,
     failed,
     looked_at,
@@ -66,6 +68,10 @@ def test_control_of_the_search() -> None:
         logging.getLogger("aiohttp").debug("%s", {"key": API_KEY})
         warnings.warn(f"not closed: {SESSION}", ResourceWarning, stacklevel=1)
     assert shown("\n".join(said)) == [API_KEY, SESSION]
+    with everything_said() as said:
+        about = {"paychainhq": {"request_id": PAYOUT_KEY}}
+        logging.getLogger("paychainhq").debug("a sentence", extra=about)
+    assert shown("\n".join(said)) == [PAYOUT_KEY]
     program = "def f(key):\n    raise ValueError('planted')\nf(key)"
     for folder in (
         "/x/paychainhq",
@@ -106,6 +112,32 @@ async def test_control_of_a_call(plant: str) -> None:
     assert shown("\n".join(said)) == ([API_KEY] if plant == "a log" else [])
     assert shown(traced(caught.value)) == [API_KEY]
     assert shown(str(caught.value)) == ([API_KEY] if plant == "an error" else [])
+
+
+@pytest.mark.parametrize("place", ["path", "header", "query", "body", "added header"])
+async def test_control_of_telemetry(place: str) -> None:
+    """Telemetry receives the path of a request, and so a secret in it, but nothing else of it."""
+    secret = API_KEY if place == "path" else ""
+
+    async def adding(request: Request, send: Next) -> Response:
+        return await send(request.with_headers({"x-more": BEARER}))
+
+    with everything_said() as said:
+        async with (
+            RawServer(answer({}, 200, {"x-answer": NEW_KEY})) as server,
+            make(server.url, middleware=[adding] if place == "added header" else []) as pay,
+        ):
+            await pay.request(
+                "POST",
+                f"/api/v1/x{secret}",
+                query={"q": PASSWORD} if place == "query" else None,
+                body={"b": WEBHOOK_SECRET} if place == "body" else None,
+                auth="payout_key" if place == "header" else None,
+            )
+    assert len(server.requests) == 1
+    of_telemetry = "\n".join(text for text in said if text.startswith(("call ", "attempt ")))
+    assert f"/api/v1/x{secret}" in of_telemetry
+    assert shown(of_telemetry) == shown(secret)
 
 
 FAILURES: dict[str, Behaviour] = {
