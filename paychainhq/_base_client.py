@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from paychainhq._caller import Caller
-    from paychainhq._statistics import Statistics
+    from paychainhq._core.statistics import Statistics
 
 UNCHANGED: Any = object()
 """Default of a view's option that keeps the client's value."""

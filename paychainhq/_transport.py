@@ -15,12 +15,12 @@ from paychainhq._core.event_loop import running_loop
 from paychainhq._core.fork import forget_in_child, notice_fork
 from paychainhq._core.operation import Operation
 from paychainhq._core.policies import RateLimit
+from paychainhq._core.statistics import Counters, Statistics
 from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines
 from paychainhq._http.messages import Middleware, Next, Request, Response
 from paychainhq._http.observation import CallObservation
 from paychainhq._http.sender import Sender
-from paychainhq._statistics import Counters, Statistics
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, RequestTimeoutError
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 from paychainhq.middleware.rate_limit import Limiter

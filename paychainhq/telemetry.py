@@ -14,7 +14,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 import attrs
 
 from paychainhq._attempts import Attempt, Sent
-from paychainhq._statistics import Statistics
+from paychainhq._core.statistics import Statistics
 from paychainhq.errors import ConfigurationError
 
 __all__ = [

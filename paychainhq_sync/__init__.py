@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paychainhq._attempts import Attempt, ResponseInfo
     from paychainhq._core.credentials import DashboardSession
     from paychainhq._core.policies import RateLimit, RetryPolicy
+    from paychainhq._core.statistics import Statistics
     from paychainhq._http.messages import Middleware, Next, Request, Response
     from paychainhq._jobs.requests import (
         CustomerRequest,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         Success,
     )
     from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, WatchState
-    from paychainhq._statistics import Statistics
     from paychainhq.errors import (
         APIError,
         AuthenticationError,
@@ -107,9 +107,9 @@ __all__ = [
 _HOMES = (
     "errors",
     "_attempts",
-    "_statistics",
     "_core.credentials",
     "_core.policies",
+    "_core.statistics",
     "_http.messages",
     "_jobs.requests",
     "_jobs.watch_state",

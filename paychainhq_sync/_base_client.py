@@ -10,7 +10,7 @@ from paychainhq_sync._engine import close
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from paychainhq._statistics import Statistics
+    from paychainhq._core.statistics import Statistics
 
 C = TypeVar("C", bound=paychainhq._base_client.BaseClient)
 

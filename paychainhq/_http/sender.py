@@ -18,6 +18,7 @@ from paychainhq._attempts import Sent, make_attempt
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.operation import Operation
 from paychainhq._core.secrets import Secret, SecretBytes
+from paychainhq._core.statistics import Counters
 from paychainhq._http import fast_path
 from paychainhq._http.added_headers import OWN, added_lines, refuse
 from paychainhq._http.attempt import LARGEST_BODY, LARGEST_HEADER, NO_TIMEOUT, AttemptState
@@ -45,7 +46,6 @@ from paychainhq._http.messages import (
 from paychainhq._http.observation import end_attempt
 from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
-from paychainhq._statistics import Counters
 from paychainhq.errors import (
     ConfigurationError,
     ConnectionFailedError,

@@ -14,10 +14,10 @@ import attrs
 
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.secrets import SecretBytes
+from paychainhq._core.statistics import Counters
 from paychainhq._http.messages import Request, Response, log_facts
 from paychainhq._http.responses import is_error, plain, request_id, result
 from paychainhq._http.waits import Stopwatch
-from paychainhq._statistics import Counters
 from paychainhq.errors import (
     IdempotencyKeyMismatchError,
     LedgerError,

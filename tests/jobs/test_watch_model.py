@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq import ConnectionFailedError, NotFoundError, WatchState
+from paychainhq._core.statistics import Counters
 from paychainhq._jobs import watch
-from paychainhq._statistics import Counters
 from paychainhq.codec import from_json
 from paychainhq.models.invoices import TERMINAL
 

@@ -12,7 +12,7 @@ from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Resp
 from paychainhq._attempts import Attempt, Sent
 from paychainhq._caller import Caller
 from paychainhq._core.credentials import Credentials
-from paychainhq._statistics import Counters
+from paychainhq._core.statistics import Counters
 from paychainhq.codec import parse
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord

@@ -97,7 +97,7 @@ async def test_a_header_of_the_client_is_refused(name: str, where: str) -> None:
 
 
 async def test_the_headers_of_each_credential_are_refused() -> None:
-    """Those of a dashboard session and of a token are refused where they are sent."""
+    """The names of a dashboard session and of a token are refused where they are sent."""
     session = DashboardSession({"X-Session": "secret"})
     async with RawServer(answer([])) as server:
         async with PayChainHQ(
@@ -127,7 +127,7 @@ async def test_a_line_break_is_refused(value: str, fast: list[int]) -> None:
 
 
 async def test_attempt_middleware_runs_for_each_attempt() -> None:
-    """It is innermost: once an attempt, where the other middleware runs once a call."""
+    """Attempt middleware runs once an attempt, and other middleware once a call."""
     calls: list[str] = []
 
     def noting(name: str) -> Any:
