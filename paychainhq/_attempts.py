@@ -13,6 +13,10 @@ Sent = Literal["no", "yes", "unknown"]
 """Knowledge about the transmission of a request: provably not sent, received, or unknown."""
 
 
+NO_WAITS: Mapping[str, float] = {}
+"""Waits of an attempt without any; shared, for speed, and a plain dict, which can be pickled."""
+
+
 @attrs.frozen(weakref_slot=False)
 class Attempt:
     """One attempt of a call.
@@ -34,7 +38,7 @@ class Attempt:
     sent: Sent
     elapsed: float
     started: float = 0.0
-    waited: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    waited: Mapping[str, float] = attrs.field(default=NO_WAITS, hash=False)
 
     def __str__(self) -> str:
         return str(self.status) if self.error is None else self.error

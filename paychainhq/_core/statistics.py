@@ -104,14 +104,6 @@ class Counters:
         if kind is not None:
             self.failed += 1
 
-    def note(self, number: int, status: int | None) -> None:
-        """Count an attempt with its number in the call, from 1, and its status."""
-        self.attempts += 1
-        if number > 1:
-            self.retries += 1
-        if status == 429:
-            self.rate_limited += 1
-
     def statistics(self, **of_client: Any) -> Statistics:
         """Return the statistics, with the figures that are not counts."""
         # Copies: another thread may change the originals.

@@ -264,13 +264,8 @@ def message(
         return SecretBytes(
             f"{method} {target} HTTP/1.1\r\n{lines}{added}{key}{length}\r\n".encode("ascii")
         )
-    key += added
-    return SecretBytes(
-        f"{method} {target} HTTP/1.1\r\n{lines}{key}Content-Length: {len(body)}\r\n\r\n".encode(
-            "ascii"
-        )
-        + body
-    )
+    key = f"{added}{key}Content-Length: {len(body)}"
+    return SecretBytes(f"{method} {target} HTTP/1.1\r\n{lines}{key}\r\n\r\n".encode("ascii") + body)
 
 
 def header_lines(host: str, headers: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from paychainhq._attempts import Sent, make_attempt
+from paychainhq._attempts import NO_WAITS, Sent, make_attempt
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.operation import Operation
 from paychainhq._core.secrets import Secret, SecretBytes
@@ -327,18 +327,19 @@ class Sender:
     ) -> None:
         """Record the end of an attempt."""
         elapsed, waits = self.loop.time() - started, request.waits
-        waited = waits.copy() if waits else {}
-        attempt = make_attempt(status, error, sent, elapsed, time.time() - elapsed, waited)
         attempts, counters = request.attempts, self._counters
-        attempts.append(attempt)
         counters.attempts += 1
-        if len(attempts) > 1:
+        if attempts:
             counters.retries += 1
         if status == 429:
             counters.rate_limited += 1
+        waited = NO_WAITS
         if waits:
             counters.add(waits)
+            waited = waits.copy()
             waits.clear()
+        attempt = make_attempt(status, error, sent, elapsed, time.time() - elapsed, waited)
+        attempts.append(attempt)
         if state.observer is not None:
             id_ = None if answer is None else request_id(answer)
             end_attempt(state.observer, attempt, kind, id_)
