@@ -97,8 +97,6 @@ class Caller:
         except BaseException:
             counters.failed += 1
             raise
-        finally:
-            counters.ended += 1
 
     async def _observe(
         self, call: Callable[..., Coroutine[Any, Any, T]], operation: Operation[Any], *given: Any

@@ -44,7 +44,7 @@ class _Wiring:
         self.send: Next = self.sender.send
         chain: list[Middleware] = [
             *transport.middleware,
-            Retry(transport.budget),
+            Retry(transport.budget, transport.counters),
             self.limiter,
             *transport.attempt_middleware,
         ]
@@ -186,6 +186,7 @@ class Transport:
         limiter = None if wiring is None else wiring.limiter
         return self.counters.statistics(
             in_flight=0 if limiter is None else limiter.in_flight,
+            waiting=0 if limiter is None else limiter.waiting,
             rates={} if limiter is None else limiter.rates(),
             retry_budgets=self.budget.left(),
         )

@@ -18,11 +18,11 @@ class Statistics(Data):
     Attributes:
         calls: The calls that have begun.
         failed: The calls that ended with an error or a cancellation.
-        in_progress: The calls that have not ended.
         attempts: The attempts that have ended.
-        retries: The attempts after the first of their call.
-        rate_limited: The attempts with the status 429.
+        retries: The retries that have begun to wait for their backoff.
+        rate_limited: The responses with the status 429.
         in_flight: The attempts in progress.
+        waiting: The attempts that wait for a turn, the pace or a slot.
         waits: The seconds of waits by reason: `"turn"` (the client's own limit), `"pace"` (after a
             429), `"backoff"`, `"slot"` (for a connection, or a send slot of a job), `"ledger"`.
         rates: The adaptive rates in force, in attempts a second, by operation; a paused operation
@@ -39,11 +39,11 @@ class Statistics(Data):
 
     calls: int
     failed: int
-    in_progress: int
     attempts: int
     retries: int
     rate_limited: int
     in_flight: int
+    waiting: int
     waits: Mapping[str, float]
     rates: Mapping[str, float]
     retry_budgets: Mapping[str, float]
@@ -72,7 +72,6 @@ class Counters:
         "attempts",
         "calls",
         "changes",
-        "ended",
         "failed",
         "intents",
         "rate_limited",
@@ -84,7 +83,7 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.calls = self.ended = self.failed = 0
+        self.calls = self.failed = 0
         self.attempts = self.retries = self.rate_limited = 0
         self.intents = self.answers = self.replays = 0
         self.rounds = self.changes = 0
@@ -100,7 +99,6 @@ class Counters:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.ended += 1
         if kind is not None:
             self.failed += 1
 
@@ -111,7 +109,6 @@ class Counters:
         return Statistics(
             calls=self.calls,
             failed=self.failed,
-            in_progress=self.calls - self.ended,
             attempts=self.attempts,
             retries=self.retries,
             rate_limited=self.rate_limited,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -33,21 +32,19 @@ class AttemptState:
     """State of one attempt.
 
     Attributes:
-        headers: The headers of the request but the credential and the idempotency key.
-        observer: The observer of the attempt, or None.
         left: Whether the request may have been sent, or None if that is unknown.
         status: The status of the response, once it has arrived.
         transport: The connection, on the session path with the package's own session.
+        observer: The observer of the attempt, or None.
     """
 
-    __slots__ = ("headers", "left", "observer", "status", "transport")
+    __slots__ = ("left", "observer", "status", "transport")
 
-    def __init__(self, headers: Mapping[str, str], observer: AttemptObserver | None) -> None:
-        self.headers = headers
-        self.observer = observer
+    def __init__(self) -> None:
         self.left: bool | None = None
         self.status: int | None = None
         self.transport: asyncio.Transport | None = None
+        self.observer: AttemptObserver | None = None
 
     @property
     def sent(self) -> Sent:

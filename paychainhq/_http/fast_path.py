@@ -241,12 +241,7 @@ async def send(
 
 
 def message(
-    method: str,
-    target: str,
-    lines: str,
-    idempotency_key: str | None,
-    body: bytes | None,
-    added: str = "",
+    method: str, target: str, lines: str, idempotency_key: str | None, body: bytes | None
 ) -> SecretBytes:
     """Return a request as bytes.
 
@@ -256,16 +251,19 @@ def message(
         lines: The common header lines of all requests, with the credential.
         idempotency_key: The key, or None.
         body: The JSON body, or None.
-        added: Further header lines, of this request only.
     """
     key = "" if idempotency_key is None else f"Idempotency-Key: {idempotency_key}\r\n"
     if body is None:
         length = "" if method == "GET" else "Content-Length: 0\r\n"
         return SecretBytes(
-            f"{method} {target} HTTP/1.1\r\n{lines}{added}{key}{length}\r\n".encode("ascii")
+            f"{method} {target} HTTP/1.1\r\n{lines}{key}{length}\r\n".encode("ascii")
         )
-    key = f"{added}{key}Content-Length: {len(body)}"
-    return SecretBytes(f"{method} {target} HTTP/1.1\r\n{lines}{key}\r\n\r\n".encode("ascii") + body)
+    return SecretBytes(
+        f"{method} {target} HTTP/1.1\r\n{lines}{key}Content-Length: {len(body)}\r\n\r\n".encode(
+            "ascii"
+        )
+        + body
+    )
 
 
 def header_lines(host: str, headers: Mapping[str, str]) -> str:

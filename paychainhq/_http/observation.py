@@ -19,25 +19,22 @@ class CallObservation:
     """Observation of one call: the observer, and the facts for its end.
 
     Attributes:
+        observer: The observer.
         attempts: The attempts of the request, once the arguments are checked.
         waits: The waits of the request since its last attempt.
         idempotency_key: The idempotency key, or None.
         replayed: Whether a ledger had the response.
     """
 
-    __slots__ = ("_began", "_observer", "attempts", "idempotency_key", "replayed", "waits")
+    __slots__ = ("_began", "attempts", "idempotency_key", "observer", "replayed", "waits")
 
     def __init__(self, observer: CallObserver) -> None:
-        self._observer = observer
+        self.observer = observer
         self._began = time.perf_counter()
         self.attempts: list[Attempt] = []
         self.waits: dict[str, float] = {}
         self.idempotency_key: str | None = None
         self.replayed = False
-
-    def attempt(self, number: int, path: str) -> AttemptObserver | None:
-        """Begin the observation of an attempt."""
-        return guarded(self._observer.attempt, number, path.partition("?")[0])
 
     def end(self, error: BaseException | None) -> None:
         """End the observation, with the error of the call if any."""
@@ -57,7 +54,7 @@ class CallObservation:
             idempotency_key=self.idempotency_key,
             **failure(error),
         )
-        guarded(self._observer.end, end)
+        guarded(self.observer.end, end)
 
 
 def end_attempt(

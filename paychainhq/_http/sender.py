@@ -43,7 +43,7 @@ from paychainhq._http.messages import (
     log_facts,
     make_response,
 )
-from paychainhq._http.observation import end_attempt
+from paychainhq._http.observation import CallObservation, end_attempt
 from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
 from paychainhq.errors import (
@@ -147,11 +147,11 @@ class Sender:
         # Few tasks have been cancelled before: for the others, this is 0.
         delivered = task.cancelling() and delivered_cancellations(task)
         if state is None:
-            state = (
-                AttemptState(COMMON_HEADERS, None)
-                if request.headers is COMMON_HEADERS and request._observation is None
-                else self._begin(request)
-            )
+            state = AttemptState()
+            if request.headers is not COMMON_HEADERS:
+                refuse(request.headers, self._own(request.operation), request)
+            if request._observation is not None:
+                request = self._observe(request, request._observation, state)
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
@@ -165,7 +165,7 @@ class Sender:
                 self._forget_addresses(state.sent)
                 error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
                 late = RequestTimeoutError if error == "timed out" else None
-                self._note(request, state, state.status, error, state.sent, started, late)
+                self._note(request, state, error, state.sent, started, late)
                 raise
             # aiohttp cancels waits for a connection when its session is closed.
             failure: Exception = (
@@ -182,7 +182,7 @@ class Sender:
                 raise
             error = None
         else:
-            self._note(request, state, answer.status, None, "yes", started, None, answer)
+            self._note(request, state, None, "yes", started, None, answer)
             if not self._owned or len(answer.body) > LARGEST_BODY:
                 return self._accept(request, answer)
             return answer
@@ -190,28 +190,27 @@ class Sender:
             state.left = None
             return await self.send(request, state)
         # Raised here, so that no exception of another package is chained.
-        self._note(request, state, state.status, error, sent, started, kind)
+        self._note(request, state, error, sent, started, kind)
         facts = request.facts()
         if kind is DecodeError:
             facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
 
-    def _begin(self, request: Request) -> AttemptState:
-        """Return the state of a new attempt, with the headers of middleware and telemetry."""
-        headers, observation = request.headers, request._observation
-        if headers is not COMMON_HEADERS:
-            refuse(headers, self._own(request.operation), request)
-        if observation is None:
-            return AttemptState(headers, None)
-        observer = observation.attempt(len(request.attempts) + 1, self._prefix + request.path)
-        if observer is not None and (added := guarded(self._of_observer, observer, request)):
-            headers = {**headers, **added}
-        return AttemptState(headers, observer)
+    def _observe(
+        self, request: Request, observation: CallObservation, state: AttemptState
+    ) -> Request:
+        """Begin the observation of an attempt, and return the request with its headers."""
+        path = (self._prefix + request.path).partition("?")[0]
+        observer = guarded(observation.observer.attempt, len(request.attempts) + 1, path)
+        state.observer = observer
+        if observer is None:
+            return request
+        return guarded(self._with_headers_of, observer, request) or request
 
-    def _of_observer(self, observer: AttemptObserver, request: Request) -> Mapping[str, str]:
+    def _with_headers_of(self, observer: AttemptObserver, request: Request) -> Request:
         added = observer.headers
         refuse(added, self._own(request.operation), request)
-        return added
+        return request.with_headers(added) if added else request
 
     def _own(self, operation: Operation[Any]) -> frozenset[str]:
         """Return the names of the headers that only the client may set."""
@@ -249,15 +248,13 @@ class Sender:
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
         written = path + key
         plain = written.isascii() and written.isprintable() and " " not in written
-        added = "" if state.headers is COMMON_HEADERS else added_lines(state.headers)
+        added = "" if request.headers is COMMON_HEADERS else added_lines(request.headers)
         if plain and added is not None and self._destination is not None and fast_path.is_genuine():
+            lines = self._header_lines.get(operation.auth) or self._lines(operation)
+            if added:
+                lines = Secret(lines + added)
             data = fast_path.message(
-                operation.method,
-                self._prefix + path,
-                self._header_lines.get(operation.auth) or self._lines(operation),
-                key or None,
-                request.body,
-                added,
+                operation.method, self._prefix + path, lines, key or None, request.body
             )
             connector: Any = self._session.connector
             state.left = False
@@ -304,7 +301,7 @@ class Sender:
         # Without case, so that an added header replaces a common one.
         headers: CIMultiDict[str] = CIMultiDict()
         credential = self._credentials.headers_for(operation.auth, operation.name)
-        for given in (state.headers, self._proxy_headers, credential):
+        for given in (request.headers, self._proxy_headers, credential):
             for name, value in given.items():
                 headers[name] = value
         if request.idempotency_key is not None:
@@ -318,7 +315,6 @@ class Sender:
         self,
         request: Request,
         state: AttemptState,
-        status: int | None,
         error: str | None,
         sent: Sent,
         started: float,
@@ -327,19 +323,15 @@ class Sender:
     ) -> None:
         """Record the end of an attempt."""
         elapsed, waits = self.loop.time() - started, request.waits
-        attempts, counters = request.attempts, self._counters
-        counters.attempts += 1
-        if attempts:
-            counters.retries += 1
-        if status == 429:
-            counters.rate_limited += 1
+        self._counters.attempts += 1
         waited = NO_WAITS
         if waits:
-            counters.add(waits)
+            self._counters.add(waits)
             waited = waits.copy()
             waits.clear()
-        attempt = make_attempt(status, error, sent, elapsed, time.time() - elapsed, waited)
-        attempts.append(attempt)
+        begun = time.time() - elapsed
+        attempt = make_attempt(state.status, error, sent, elapsed, begun, waited)
+        request.attempts.append(attempt)
         if state.observer is not None:
             id_ = None if answer is None else request_id(answer)
             end_attempt(state.observer, attempt, kind, id_)

@@ -79,12 +79,16 @@ class Limiter:
     reaction to 429s. An attempt takes its turn when it starts, so that a cancelled one has taken
     none. A call that waits for the pause or the rate of its operation holds no slot. The state
     belongs to one process and one event loop.
+
+    Attributes:
+        waiting: The number of attempts that wait.
     """
 
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
         self._buckets = [_Bucket(limit) for limit in limits]
         self._line = asyncio.Lock()
         self._waiting = 0
+        self.waiting = 0
         self._slots = slots
         self._bulkhead = _Bulkhead(slots)
         self._throttles = PerOperation(Throttle)
@@ -126,19 +130,23 @@ class Limiter:
 
     async def _admit(self, request: Request, throttle: Throttle) -> Turn | None:
         """Wait until an attempt may start, take a slot, and return the turn of the attempt."""
-        with Stopwatch(request, self._loop.time, "turn") as watch:
-            while True:
-                if not throttle.active:
-                    if await self._go(request, throttle, watch):
-                        return throttle.take(waited=False)
-                else:
-                    check_deadline(request, throttle.paused_until)
-                    waited = throttle.line.locked()
-                    watch.switch("pace")
-                    async with throttle.line:
-                        waited |= await throttle.opening(request)
+        self.waiting += 1
+        try:
+            with Stopwatch(request, self._loop.time, "turn") as watch:
+                while True:
+                    if not throttle.active:
                         if await self._go(request, throttle, watch):
-                            return throttle.take(waited=waited)
+                            return throttle.take(waited=False)
+                    else:
+                        check_deadline(request, throttle.paused_until)
+                        waited = throttle.line.locked()
+                        watch.switch("pace")
+                        async with throttle.line:
+                            waited |= await throttle.opening(request)
+                            if await self._go(request, throttle, watch):
+                                return throttle.take(waited=waited)
+        finally:
+            self.waiting -= 1
 
     async def _go(self, request: Request, throttle: Throttle, watch: Stopwatch) -> bool:
         """Wait for the limits and for a slot, and return whether the operation is still open.

@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 from paychainhq._core.operation import Operation
+from paychainhq._core.statistics import Counters
 from paychainhq._http.messages import Next, Request, Response, log_facts
 from paychainhq._http.responses import request_id, retry_after
 from paychainhq._http.transient import is_transient_response
@@ -67,12 +68,13 @@ class Retry:
     The waits have full jitter, and end within the deadline.
     """
 
-    def __init__(self, budget: RetryBudget) -> None:
+    def __init__(self, budget: RetryBudget, counters: Counters) -> None:
         self._budget = budget
+        self._counters = counters
 
     async def __call__(self, request: Request, send: Next) -> Response:
         policy = request.retry
-        ceiling = min(policy.first, policy.cap) if policy else 0.0
+        ceiling: float | None = None
         response: Response | None = None
         while True:
             earlier, response = response, None
@@ -93,7 +95,10 @@ class Retry:
                 if not is_transient_response(response):
                     self._budget.earn(request.operation)
                     return response
+                self._counters.rate_limited += response.status == 429
                 wait = retry_after(response)
+            if ceiling is None:
+                ceiling = min(policy.first, policy.cap) if policy else 0.0
             backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)  # nosec B311
             wait = backoff if wait is None else wait + backoff
             if (
@@ -108,6 +113,7 @@ class Retry:
                     raise failure
                 assert response is not None
                 return response
+            self._counters.retries += 1
             log.info(
                 "%s: attempt %d of %d: %s; retry in %.2f s",
                 request.operation.name,

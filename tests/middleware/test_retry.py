@@ -26,6 +26,7 @@ from paychainhq import (
     ServerError,
 )
 from paychainhq._attempts import Attempt
+from paychainhq._core.statistics import Counters
 from paychainhq.emulator import API_KEY, Emulator
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
@@ -412,7 +413,7 @@ def test_schedule(
 
     async def run() -> PayChainError | Response:
         try:
-            return await Retry(RetryBudget())(call, attempt)
+            return await Retry(RetryBudget(), Counters())(call, attempt)
         except (ConnectionFailedError, RequestTimeoutError) as error:
             return error
 

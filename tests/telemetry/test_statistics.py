@@ -19,11 +19,11 @@ pytestmark = pytest.mark.usefixtures("face")
 NONE = {
     "calls": 0,
     "failed": 0,
-    "in_progress": 0,
     "attempts": 0,
     "retries": 0,
     "rate_limited": 0,
     "in_flight": 0,
+    "waiting": 0,
     "waits": {},
     "rates": {},
     "retry_budgets": {},
@@ -55,22 +55,26 @@ async def test_counts() -> None:
         with pytest.raises(NotFoundError):
             await pay.request("GET", "/api/v1/x")
         statistics = pay.statistics()
-    assert (statistics.calls, statistics.failed, statistics.in_progress) == (3, 2, 0)
+    assert (statistics.calls, statistics.failed) == (3, 2)
     assert (statistics.attempts, statistics.retries, statistics.in_flight) == (4, 1, 0)
     assert statistics.waits.keys() == {"backoff"}
     assert statistics.retry_budgets == {"prices.list": 99.1}
 
 
 async def test_a_call_in_progress() -> None:
-    """A call that waits for its response holds a slot."""
-    async with RawServer(silence) as server, client(server.url, retry=HASTY) as pay:
+    """A call that waits for its response holds a slot, for which others wait."""
+    async with (
+        RawServer(silence) as server,
+        client(server.url, retry=HASTY, max_connections=2) as pay,
+    ):
         calls = asyncio.gather(*(invoice(pay) for _ in range(3)), return_exceptions=True)
-        while len(server.requests) < 3:
+        while len(server.requests) < 2 or not pay.statistics().waiting:
             await asyncio.sleep(0.01)
         statistics = pay.statistics()
         server.script = [answer(INVOICE)]
         await calls
-    assert (statistics.calls, statistics.in_progress, statistics.in_flight) == (3, 3, 3)
+        assert pay.statistics().waiting == 0
+    assert (statistics.calls, statistics.in_flight, statistics.waiting) == (3, 2, 1)
 
 
 async def test_a_limited_operation(monkeypatch: pytest.MonkeyPatch) -> None:

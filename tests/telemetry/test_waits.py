@@ -18,6 +18,7 @@ from paychainhq import (
     Response,
     RetryPolicy,
 )
+from paychainhq._core.statistics import Counters
 from paychainhq._http.messages import Middleware
 from paychainhq.ledger import MemoryLedger
 from paychainhq.middleware.rate_limit import Limiter
@@ -110,7 +111,7 @@ def test_backoffs_and_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
 
     def chain() -> list[Middleware]:
-        return [Retry(RetryBudget()), Limiter([], 100)]
+        return [Retry(RetryBudget(), Counters()), Limiter([], 100)]
 
     assert waits(1, chain, [503, 503, 200]) == [[{}, {"backoff": 2.0}, {"backoff": 2.0}]]
     assert waits(1, chain, [429, 200]) == [[{}, {"backoff": 5.0}]]
