@@ -55,7 +55,10 @@ def begin():
 def end():
     \"\"\"End the thread, so that the next call is a first one again.\"\"\"
     pay.close()
-    assert "paychainhq-sync" not in [thread.name for thread in threading.enumerate()]
+    for thread in threading.enumerate():
+        if thread.name == "paychainhq-sync":
+            thread.join(30)  # on a busy machine `close` stops waiting before the thread has ended
+            assert not thread.is_alive()
 """
 
 EACH_INSTRUCTION = (
