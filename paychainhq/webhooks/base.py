@@ -148,13 +148,12 @@ class BaseReceiver(Generic[E]):
         if handler is None:
             return OK
         identity = self._identity(event)
-        parts = [self._name, *identity] if self._name else identity
-        claim = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+        parts = [self._name, *identity] if self._name else [*identity]
+        claim = parts[0] if len(parts) == 1 else _joined(parts)
         return Delivery(
             event,
             handler,
-            # A lone surrogate, for instance, cannot be stored.
-            printable(claim if len(parts) > 1 else parts[0]),
+            printable(claim),  # a lone surrogate, for instance, cannot be stored
             f"{topic}: the event {printable(' '.join(identity))}",
         )
 
@@ -246,6 +245,11 @@ class BaseReceiver(Generic[E]):
                     step = steps.send(result)
         except StopIteration as end:
             return int(end.value)
+
+
+def _joined(parts: list[str]) -> str:
+    """Return texts as one, which no other texts give."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
 def _failed(delivery: Delivery[Any], error: BaseException) -> int:
