@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -181,3 +184,49 @@ async def test_a_handler_that_fails_delays_the_confirmation(
             await delivered(emulator)
     assert seen == ["RECEIVED", "UNDERPAID"]
     assert all(each.attempts >= 2 for each in emulator.deliveries)
+
+
+# --- the page ---
+
+PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
+
+
+def blocks() -> list[str]:
+    """Return the block of the page that makes a client, and the one that makes a receiver."""
+    found = re.findall(
+        r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [each for each in found if "gateway = Gateway(" in each or "receiver.aiohttp" in each]
+
+
+async def test_the_block_of_the_page_receives_a_webhook(
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The webhooks of a paid payment are acknowledged, and the handler has run once.
+
+    The names of the blocks are all that keeps their objects alive.
+    """
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "block", "emulator": emulator}
+    for block in blocks():
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        work = eval(compile(block, str(PAGE), "exec", flags=flags, dont_inherit=True), names)
+        if inspect.iscoroutine(work):
+            await work
+    (secret,) = re.findall(r'secrets="(.+?)"', blocks()[1])
+    async with names["gateway"] as gateway, serving(names["app"]) as url:
+        made = await gateway.applications.create("The shop", secret, callback_url=url)
+        capsys.readouterr()
+        payment_id = await ordered(gateway, made.client_id)
+        emulator.pay_gateway(payment_id)
+        assert emulator.confirm_gateway(payment_id) == "RECEIVED"
+        await asyncio.to_thread(states, emulator)
+        emulator.advance(60)  # the second of two events at the same time may be repeated
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(states, emulator) != {"delivered"}:
+                await asyncio.sleep(0.01)
+        assert (await gateway.payments.get(payment_id)).status == "CONFIRMED"
+    assert capsys.readouterr().out == "ship r\n"
