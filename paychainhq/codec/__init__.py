@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import orjson
 from cattrs import Converter, transform_error
 
+from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached
 from paychainhq.codec import decoders
 from paychainhq.codec.decoders import (
     Field,
@@ -27,7 +28,6 @@ from paychainhq.codec.decoders import (
     model_fields,
 )
 from paychainhq.errors import DecodeError, Facts, PayChainError
-from paychainhq.models.base import Digits, JsonNumber, Model, cached
 
 T = TypeVar("T")
 
@@ -184,11 +184,11 @@ def to_json(value: Any) -> Any:
     return _converter.unstructure(value)
 
 
-def _model_hook(_: Any, converter: Converter) -> Callable[[Model], Any]:
+def _model_hook(_: Any, converter: Converter) -> Callable[[ModelBase], Any]:
     return partial(_model_to_json, converter)
 
 
-def _model_to_json(converter: Converter, model: Model) -> Any:
+def _model_to_json(converter: Converter, model: ModelBase) -> Any:
     source, cls = model._source, type(model)
     fields = model_fields(cls)
     kept = source if isinstance(source, dict) else {}
@@ -214,7 +214,7 @@ def _model_to_json(converter: Converter, model: Model) -> Any:
 
 def _updated(converter: Converter, field: Field, was: Any, value: Any) -> Any:
     """Return the JSON of a field: its source, if that still is its value."""
-    if isinstance(value, (Model, tuple)):
+    if isinstance(value, (ModelBase, tuple)):
         return converter.unstructure(value)
     if (value is None and was is None) or _decodes_to(converter, field, was, value):
         return was if was.__class__ is str else copy.deepcopy(was)  # most fields, without a call

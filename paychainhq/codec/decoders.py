@@ -28,10 +28,10 @@ from cattrs import (
     IterableValidationNote,
 )
 
+from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached, field_names
 from paychainhq._core.secrets import Secret
 from paychainhq._core.validators import Money
 from paychainhq._frozen import twin
-from paychainhq.models.base import Digits, JsonNumber, Model, cached, field_names
 
 Hook = Callable[[Any, Any], Any]
 
@@ -299,7 +299,7 @@ def _nullable(type_: Any, converter: Converter) -> Hook:
 
 def is_model(type_: Any) -> bool:
     """Return whether a type is a model, such as `Invoice` or `Page[Invoice]`."""
-    return _is_class(get_origin(type_) or type_, Model)
+    return _is_class(get_origin(type_) or type_, ModelBase)
 
 
 def _is_class(type_: Any, base: type) -> bool:
@@ -332,7 +332,7 @@ class Field:
 
 
 @cached
-def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, ...]:
+def model_fields(cls: type[ModelBase], args: tuple[Any, ...] = ()) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls, localns=_NAMES, include_extras=True)
     variables = dict(zip(getattr(cls, "__parameters__", ()), args, strict=False))
     fields = []
@@ -351,7 +351,7 @@ def model_fields(cls: type[Model], args: tuple[Any, ...] = ()) -> tuple[Field, .
 
 def _model(type_: Any, converter: Converter) -> Hook:
     """Generate and compile the hook of a model."""
-    cls: type[Model] = get_origin(type_) or type_
+    cls: type[ModelBase] = get_origin(type_) or type_
     fields = model_fields(cls, get_args(type_))
     hooks = {field.name: converter.get_structure_hook(field.type) for field in fields}
 
@@ -431,7 +431,7 @@ def masked(data: Any, secret: bool = False) -> Any:
     return Secret(data) if secret and isinstance(data, str) else data
 
 
-def bare_name(cls: type[Model]) -> str:
+def bare_name(cls: type[ModelBase]) -> str:
     """Return the wire name of the field that a bare value stands for."""
     return next(
         field.names[0]
