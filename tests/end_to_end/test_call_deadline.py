@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("face")
 
 
 @pytest.mark.parametrize(
-    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=1.4, first=0.01)]
+    "retry", [RetryPolicy(), None, RetryPolicy(attempt_timeout=1.5, first=0.01, cap=0.02)]
 )
 async def test_silent_server(retry: RetryPolicy | None) -> None:
     """A call with a deadline to a silent server ends about then, and reports its key."""

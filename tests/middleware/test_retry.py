@@ -27,6 +27,7 @@ from paychainhq import (
 )
 from paychainhq._attempts import Attempt
 from paychainhq.emulator import API_KEY, Emulator
+from paychainhq.middleware import throttle
 from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
 from tests.support.client import (
@@ -291,11 +292,12 @@ async def test_retry_after_beyond_the_deadline(status: int) -> None:
     assert len(server.requests) == 1
 
 
-async def test_limited_until_the_deadline() -> None:
+async def test_limited_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 429 without a time, whose pause exceeds the deadline, is the error of the call."""
+    monkeypatch.setattr(throttle, "_PAUSE", 60.0)  # instead of 1 s: deadlines are ample
     async with (
         RawServer(http_response(error_body("X"), 429)) as server,
-        client(server.url, timeout=0.9) as pay,
+        client(server.url, timeout=30) as pay,
     ):
         with pytest.raises(RateLimitError) as caught:
             await pay.prices.list()
@@ -305,7 +307,7 @@ async def test_limited_until_the_deadline() -> None:
             1,
         )
         with pytest.raises(RequestTimeoutError) as unsent:
-            await pay.with_options(timeout=0.1).prices.list()
+            await pay.with_options(timeout=10).prices.list()
         assert (unsent.value.sent, len(server.requests)) == ("no", 1)
 
 
