@@ -17,9 +17,9 @@ from cattrs import Converter, transform_error
 
 from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached
 from paychainhq.codec import decoders
+from paychainhq.codec.containers import structure_inside
 from paychainhq.codec.decoders import (
     Field,
-    Number,
     bare_name,
     has_numbers,
     holds_secret,
@@ -27,6 +27,7 @@ from paychainhq.codec.decoders import (
     masked,
     model_fields,
 )
+from paychainhq.codec.scalars import DATETIME, REFUSED, Number
 from paychainhq.errors import DecodeError, Facts, PayChainError
 
 T = TypeVar("T")
@@ -129,8 +130,8 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         hook = _structure_hook(type_)  # what `_converter.structure` does, with one call fewer
         if inside is None:
             return hook(data, type_)  # type: ignore[no-any-return]
-        return cast(T, decoders.structure_inside(data, inside, hook, type_))
-    except decoders.REFUSED as error:
+        return cast(T, structure_inside(data, inside, hook, type_))
+    except REFUSED as error:
         problems = tuple(transform_error(error, format_exception=lambda error, _: str(error)))
     problem, _, path = problems[0].rpartition(" @ ")
     raise DecodeError(
@@ -230,7 +231,7 @@ def _field_to_json(converter: Converter, field: Field, value: Any) -> Any:
 def _decodes_to(converter: Converter, field: Field, source: Any, value: Any) -> bool:
     try:
         return bool(converter.structure(source, field.type) == value)
-    except decoders.REFUSED:
+    except REFUSED:
         return False
 
 
@@ -274,10 +275,10 @@ def _time_to_json(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# A constant of the import: within a patched clock, `decoders.DATETIME` is replaced.
+# A constant of the import: within a patched clock, `scalars.DATETIME` is replaced.
 _BY_CLASS: dict[type, Callable[[Any], Any]] = {
     Decimal: lambda value: format(value, "f"),
-    decoders.DATETIME: _time_to_json,
+    DATETIME: _time_to_json,
     StrEnum: lambda member: member.value,
     PayChainError: PayChainError.to_dict,
 }
