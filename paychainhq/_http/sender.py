@@ -57,7 +57,7 @@ from paychainhq.telemetry import AttemptObserver, guarded
 
 log = logging.getLogger("paychainhq")
 
-_NO_ANSWER_KEPT = (
+_NO_RESPONSE_KEPT = (
     "The server has handled the request, but its response could not be read: read the resource "
     "before you repeat the request."
 )
@@ -156,10 +156,10 @@ class Sender:
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
             if limit >= request.deadline:  # the call deadline already covers it
-                answer = await self._exchange(request, state)
+                response = await self._exchange(request, state)
             else:
                 with self._deadlines.at(limit, task):
-                    answer = await self._exchange(request, state)
+                    response = await self._exchange(request, state)
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
                 self._forget_addresses(state.sent)
@@ -180,12 +180,12 @@ class Sender:
             # aiohttp raises it to waiters for a lookup whose result was cleared meanwhile.
             if not is_raised_by_aiohttp(problem):
                 raise
-            error = None
+            error, kind, sent = None, ConnectionFailedError, state.sent
         else:
-            self._note(request, state, None, "yes", started, None, answer)
-            if not self._owned or len(answer.body) > LARGEST_BODY:
-                return self._accept(request, answer)
-            return answer
+            self._note(request, state, None, "yes", started, None, response)
+            if not self._owned or len(response.body) > LARGEST_BODY:
+                return self._accept(request, response)
+            return response
         if error is None:  # nothing was sent: the attempt begins anew
             state.left = None
             return await self.send(request, state)
@@ -193,7 +193,7 @@ class Sender:
         self._note(request, state, error, sent, started, kind)
         facts = request.facts()
         if kind is DecodeError:
-            facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
+            facts |= {"status": state.status, "advice": _NO_RESPONSE_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
 
     def _observe(
@@ -229,16 +229,16 @@ class Sender:
         if sent == "no" and clear is not None:
             clear()
 
-    def _accept(self, request: Request, answer: Response) -> Response:
+    def _accept(self, request: Request, response: Response) -> Response:
         """Return a response; raises `DecodeError` for a success that is too long or another's."""
-        if len(answer.body) > LARGEST_BODY:  # incomplete
-            answer = attrs.evolve(answer, body=shortened(answer.body))
-            if 200 <= answer.status < 300:
-                facts = request.facts() | {"status": answer.status, "body": answer.body}
+        if len(response.body) > LARGEST_BODY:  # incomplete
+            response = attrs.evolve(response, body=shortened(response.body))
+            if 200 <= response.status < 300:
+                facts = request.facts() | {"status": response.status, "body": response.body}
                 raise DecodeError(f"the response is longer than {LARGEST_BODY} bytes", **facts)
         if not self._owned:  # connections of the caller's session cannot be checked before use
-            check_echo(request, answer)
-        return answer
+            check_echo(request, response)
+        return response
 
     async def _exchange(self, request: Request, state: AttemptState) -> Response:
         """Send a request on the fast path if possible, else on the session path.
@@ -319,7 +319,7 @@ class Sender:
         sent: Sent,
         started: float,
         kind: type[Exception] | None = None,
-        answer: Response | None = None,
+        response: Response | None = None,
     ) -> None:
         """Record the end of an attempt."""
         elapsed, waits = self.loop.time() - started, request.waits
@@ -333,11 +333,11 @@ class Sender:
         attempt = make_attempt(state.status, error, sent, elapsed, begun, waited)
         request.attempts.append(attempt)
         if state.observer is not None:
-            id_ = None if answer is None else request_id(answer)
+            id_ = None if response is None else request_id(response)
             end_attempt(state.observer, attempt, kind, id_)
         if log.isEnabledFor(logging.DEBUG):
             operation = request.operation
-            id_ = None if answer is None else request_id(answer)
+            id_ = None if response is None else request_id(response)
             log.debug(
                 "%s: attempt %d: %s %s: %s in %.3f s (request id %s)",
                 operation.name,

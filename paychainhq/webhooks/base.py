@@ -1,4 +1,4 @@
-"""Base of both receivers of webhooks: settings, handlers, claims, and the steps of a delivery."""
+"""Base of all receivers of webhooks: settings, handlers, claims, and the steps of a delivery."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
-from weakref import WeakSet
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import attrs
 
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
@@ -22,27 +23,19 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
-from paychainhq.models.invoices import InvoiceStatus
-from paychainhq.models.webhooks import AnyEvent, Event, EventName
 from paychainhq.telemetry import Outcome, Telemetry, checked
 from paychainhq.webhooks import signatures
-from paychainhq.webhooks.delivery import Delivery
-from paychainhq.webhooks.events import parse
-from paychainhq.webhooks.feed import Feed
-from paychainhq.webhooks.handlers import H, Handler, check_handler
-from paychainhq.webhooks.signatures import Headers
+from paychainhq.webhooks.handlers import Handler, check_handler
+from paychainhq.webhooks.reception import Reception
+from paychainhq.webhooks.signatures import ConcealedHeaders
 
 log = logging.getLogger("paychainhq")
 
-WITHIN = 25.0  # seconds for a handler: the API waits 30 s for a response
-SPARE = 3.0  # seconds after that for recording the event as done
-_LEASE = 60.0  # seconds until the API's first repeat of an event
+LEASE = 60.0  # seconds until the first repeat of a webhook, by either API
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
-# Names in the form of the one that is documented are no misspellings of it.
-_event_name = validators.word(
-    lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)}
-)
+E = TypeVar("E")
+H = TypeVar("H", bound=Callable[..., object])
 
 Step = Callable[[], object] | Literal["handle"]
 """Step of a delivery: a call that waits for the ledger, or the handler."""
@@ -55,158 +48,186 @@ class Keeper(Protocol):
     def claims(self) -> Claims: ...
 
 
-class BaseReceiver:
-    """Settings, handlers and claims of a receiver."""
+@attrs.frozen
+class Delivery(Generic[E]):
+    """Verified webhook with a handler.
+
+    Attributes:
+        event: The content.
+        handler: The handler.
+        topic: The text by which the event has its handler.
+        id: The texts that identify the event, as one.
+        claim: The name of its claim.
+        reception: Its reception.
+        began: The time of its arrival, in seconds of `time.monotonic`.
+    """
+
+    event: E
+    handler: Handler[E]
+    topic: str
+    id: str
+    claim: str
+    reception: Reception
+    began: float = attrs.field(factory=time.monotonic)
+
+    @property
+    def label(self) -> str:
+        """Return the text for the log: what it is about."""
+        return f"{self.topic}: the event {self.id}"
+
+    @property
+    def extra(self) -> dict[str, dict[str, str | None]]:
+        """Return the `extra` of a log record about it."""
+        return about(self.topic, self.id)
+
+
+class BaseReceiver(Generic[E]):
+    """Settings, handlers and claims of a receiver.
+
+    A subclass for an API defines `_parse`, `_topic`, `_identity` and the two times, and one for a
+    face runs the steps.
+    """
+
+    _within: ClassVar[float]
+    """Seconds for a handler, before the API stops waiting for a response."""
+
+    _spare: ClassVar[float] = 3.0
+    """Seconds after that for recording the event as done."""
 
     def __init__(
         self,
         *,
         secrets: str | Sequence[str],
         ledger: Keeper,
-        bearer: str | None = None,
-        max_age: float | None = None,
-        lease: float = _LEASE,
-        name: str = "",
-        telemetry: Telemetry | None = None,
+        lease: float,
+        name: str,
+        telemetry: Telemetry | None,
     ) -> None:
-        secrets, bearer = conceal(secrets), conceal(bearer)
-        self._secrets, self._bearer = (
-            signatures.checked_secrets(secrets),
-            signatures.checked_bearer(bearer),
-        )
+        secrets = conceal(secrets)
+        self._secrets = signatures.checked_secrets(secrets)
         if getattr(ledger, "claims", None) is None:
             raise ConfigurationError(
                 "ledger must have claims, such as a paychainhq.ledger.SQLiteLedger"
             )
         self._ledger = ledger
-        self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
         self._lease = validators.seconds("lease", lease)
-        if self._lease <= WITHIN:
+        if self._lease <= self._within:
             raise ConfigurationError(
-                f"lease must be longer than the {WITHIN:g} s of a handler, or two could run at once"
+                f"lease must be longer than the {self._within:g} s of a handler, or two could run "
+                "at once"
             )
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
         self._name = name
         self._telemetry = checked(telemetry)
-        self._handlers: dict[str, Handler] = {}
-        self._feeds: WeakSet[Feed] = WeakSet()
+        self._handlers: dict[str, Handler[E]] = {}
 
-    def on(self, event: AnyEvent) -> Callable[[H], H]:
-        """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.
+    # --- what an API defines ---
 
-        Args:
-            event: The name of the events. Events without a handler are only acknowledged. A name
-                that resembles a known one is a `UserWarning`.
+    def _parse(self, body: bytes, headers: ConcealedHeaders) -> E:
+        """Verify and decode a webhook."""
+        raise NotImplementedError
 
-        Raises:
-            ConfigurationError: The name already has a handler, or the handler is invalid.
-        """
-        event = _event_name("event", event)
-        if event in self._handlers:
-            raise ConfigurationError(f"{event} already has a handler")
+    def _topic(self, event: E) -> str:
+        """Return the text by which an event has its handler."""
+        raise NotImplementedError
+
+    def _identity(self, event: E) -> tuple[str, ...]:
+        """Return the texts that identify an event in claims: the same for each delivery of it."""
+        raise NotImplementedError
+
+    # --- handlers ---
+
+    def _registration(self, topic: str) -> Callable[[H], H]:
+        """Return a decorator that registers a handler."""
+        if topic in self._handlers:
+            raise ConfigurationError(f"{topic} already has a handler")
 
         def register(handler: H) -> H:
             self._check(handler)
-            self._handlers[event] = handler
+            self._handlers[topic] = handler
             return handler
 
         return register
 
-    def invoice_ids(self) -> Feed:
-        """Return the invoice ids of later webhooks, for `pay.invoices.watch(..., seen=...)`."""
-        feed = Feed(self)
-        self._feeds.add(feed)
-        return feed
-
-    def _check(self, handler: Handler) -> None:
+    def _check(self, handler: Handler[E]) -> None:
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
 
     def _opened(
-        self, body: bytes, headers: Headers, delivery: Delivery
-    ) -> tuple[Event, Handler] | None:
-        """Return an event and its handler; None without one, after the outcome is recorded."""
+        self, body: bytes, headers: ConcealedHeaders, reception: Reception
+    ) -> Delivery[E] | None:
+        """Return a delivery; None if there is nothing to handle, after recording the outcome."""
         try:
-            event = parse(
-                body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
-            )
+            event = self._parse(body, headers)
         except WebhookVerificationError as error:
-            log.warning("a webhook was refused: %s", error, extra=about(None))
-            delivery.outcome, delivery.error = "refused", error
+            log.warning("a webhook was refused: %s", error, extra=about())
+            reception.outcome, reception.error = "refused", error
             return None
         except DecodeError as error:
-            log.warning("a webhook of the API could not be decoded: %s", error, extra=about(None))
-            delivery.error = error
+            log.warning("a verified webhook could not be decoded: %s", error, extra=about())
+            reception.error = error
             return None
-        delivery.event = str(event.event)
-        if event.invoice_id is not None:
-            for feed in list(self._feeds):
-                feed.add(event.invoice_id)
-        handler = self._handlers.get(event.event)
+        topic = reception.event = str(self._topic(event))
+        handler = self._handlers.get(topic)
         if handler is None:
-            delivery.outcome = "ignored"
+            reception.outcome = "ignored"
             return None
-        return event, handler
+        identity = self._identity(event)
+        parts = [self._name, *identity] if self._name else [*identity]
+        claim = parts[0] if len(parts) == 1 else _joined(parts)
+        return Delivery(
+            event,
+            handler,
+            topic,
+            printable(" ".join(identity)),
+            printable(claim),  # a lone surrogate, for instance, cannot be stored
+            reception,
+        )
 
     # --- claims: these methods wait for the disk ---
 
-    def _claim_of(self, event: Event) -> str:
-        """Return the name of the claim on an event: its id, with the receiver's name if any."""
-        claim = (
-            json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":"))
-            if self._name
-            else event.id
-        )
-        return printable(claim)  # a lone surrogate, for instance, cannot be stored
-
-    def _claim(self, event: Event, holder: str) -> Outcome | None:
+    def _claim(self, delivery: Delivery[E], holder: str) -> Outcome | None:
         """Claim an event; return None, or the outcome if it must not be handled."""
-        claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
+        claimed = self._ledger.claims.claim(delivery.claim, holder, self._lease)
         return None if claimed == "claimed" else "duplicate" if claimed == "done" else "held"
 
-    def _release(self, event: Event, holder: str) -> None:
+    def _release(self, delivery: Delivery[E], holder: str) -> None:
         try:
-            self._ledger.claims.release(self._claim_of(event), holder)
+            self._ledger.claims.release(delivery.claim, holder)
         except LedgerError as error:
             log.warning(
-                "the claim on the event %s stays until its lease ends: %s",
-                printable(event.id),
+                "%s: its claim stays until its lease ends: %s",
+                delivery.label,
                 error,
-                extra=about(event),
+                extra=delivery.extra,
             )
 
-    def _settle(self, event: Event, began: float, delivery: Delivery) -> Outcome:
+    def _settle(self, delivery: Delivery[E]) -> Outcome:
         """Record an event as done, and return the outcome.
 
         A failure is retried while the API waits for the response.
-
-        Args:
-            event: The event, after its handler.
-            began: The start of the delivery, in seconds of `time.monotonic`.
-            delivery: The delivery.
         """
         pause = _FIRST_PAUSE
         while True:
             try:
-                self._ledger.claims.settle(self._claim_of(event))
+                self._ledger.claims.settle(delivery.claim)
                 return "done"
             except Exception as error:
-                if time.monotonic() + pause > began + WITHIN + SPARE:
+                if time.monotonic() + pause > delivery.began + self._within + self._spare:
                     log.exception(
-                        "%s: the handler of the event %s has run, which could not be recorded: the "
-                        "event will be delivered again, and its handler may run again",
-                        event.event,
-                        printable(event.id),
-                        extra=about(event),
+                        "%s: its handler has run, which could not be recorded: the event will be "
+                        "delivered again, and its handler may run again",
+                        delivery.label,
+                        extra=delivery.extra,
                     )
-                    delivery.error = error
+                    delivery.reception.error = error
                     return "failed"
                 log.info(
-                    "retrying: the event %s could not be recorded as done: %s",
-                    printable(event.id),
+                    "retrying: %s could not be recorded as done: %s",
+                    delivery.label,
                     error,
-                    extra=about(event),
+                    extra=delivery.extra,
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -214,15 +235,13 @@ class BaseReceiver:
     # --- a delivery ---
 
     def _steps(
-        self, event: Event, began: float, delivery: Delivery, is_cancelled: Callable[[], bool]
+        self, delivery: Delivery[E], is_cancelled: Callable[[], bool]
     ) -> Generator[Step, Any, Outcome]:
         """Yield the steps of a delivery: claim the event, handle it, record it as done.
 
         The caller runs each step, and sends its result or throws its exception.
 
         Args:
-            event: The event.
-            began: The start of the delivery, in seconds of `time.monotonic`.
             delivery: The delivery.
             is_cancelled: Returns whether the task of the delivery is cancelled. Otherwise the
                 handler has raised its CancelledError itself.
@@ -231,14 +250,14 @@ class BaseReceiver:
             The outcome.
         """
         holder = random.token_hex(8)
-        release = partial(self._release, event, holder)
+        release = partial(self._release, delivery, holder)
         try:
-            known: Outcome | None = yield partial(self._claim, event, holder)
+            known: Outcome | None = yield partial(self._claim, delivery, holder)
         except CancelledError:  # the event may be claimed by now
             yield release
             raise
         except Exception as error:  # noqa: BLE001 (logged)
-            return _failed(event, error, delivery)
+            return _failed(delivery, error)
         if known is not None:
             return known
         handling = time.perf_counter()
@@ -246,25 +265,25 @@ class BaseReceiver:
             try:
                 yield "handle"
             finally:
-                delivery.handled = time.perf_counter() - handling
+                delivery.reception.handled = time.perf_counter() - handling
         except BaseException as error:
             yield release
             if isinstance(error, Exception) or (
                 isinstance(error, CancelledError) and not is_cancelled()
             ):
-                return _failed(event, error, delivery)
+                return _failed(delivery, error)
             raise
-        settled: Outcome = yield partial(self._settle, event, began, delivery)
+        settled: Outcome = yield partial(self._settle, delivery)
         return settled
 
-    def _deliver(self, event: Event, handler: Handler, delivery: Delivery) -> Outcome:
+    def _deliver(self, delivery: Delivery[E], handle: Callable[[], object]) -> Outcome:
         """Run all steps of a delivery in this thread, and return the outcome."""
-        steps = self._steps(event, time.monotonic(), delivery, lambda: False)
+        steps = self._steps(delivery, lambda: False)
         try:
             step = next(steps)
             while True:
                 try:
-                    result = handler(event) if step == "handle" else step()
+                    result = handle() if step == "handle" else step()
                 except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
                     step = steps.throw(error)
                 else:
@@ -274,20 +293,23 @@ class BaseReceiver:
             return outcome
 
 
-def _failed(event: Event, error: BaseException, delivery: Delivery) -> Outcome:
+def _joined(parts: list[str]) -> str:
+    """Return texts as one, which no other texts give."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _failed(delivery: Delivery[Any], error: BaseException) -> Outcome:
     """Log an error of the handler or the ledger, and return the outcome."""
-    delivery.error = error
+    delivery.reception.error = error
     log.error(
-        "%s: the event %s was not handled, and will be delivered again",
-        event.event,
-        printable(event.id),
+        "%s was not handled, and will be delivered again",
+        delivery.label,
         exc_info=error,
-        extra=about(event),
+        extra=delivery.extra,
     )
     return "failed"
 
 
-def about(event: Event | None) -> dict[str, dict[str, str | None]]:
+def about(event: str | None = None, id_: str | None = None) -> dict[str, dict[str, str | None]]:
     """Return the `extra` of a log record about a webhook, with its event once that is verified."""
-    name, id_ = (None, None) if event is None else (str(event.event), event.id)
-    return {"paychainhq": {"event": name, "event_id": id_}}
+    return {"paychainhq": {"event": event, "event_id": id_}}

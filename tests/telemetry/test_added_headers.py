@@ -13,7 +13,7 @@ from paychainhq._http import fast_path
 from tests.gateway.samples import client as gateway_client
 from tests.support.client import KEY, PRICES, client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer, close
+from tests.support.raw_server import RawServer, Recorded, close, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -43,7 +43,7 @@ def adding(headers: Mapping[str, str]) -> Any:
 
 async def received(headers: Mapping[str, str], **settings: Any) -> Recorded:
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, middleware=[adding(headers)], **settings) as pay,
     ):
         await pay.request("GET", "/api/v1/x")
@@ -87,7 +87,7 @@ NAMES = ["X-API-Key", "x-api-key", "Host", "Content-Length", "transfer-ENCODING"
 async def test_a_header_of_the_client_is_refused(name: str, where: str) -> None:
     """Nothing is sent, and the error names the header."""
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, **{where: [adding({name: "x"})]}) as pay,
     ):
         with pytest.raises(ConfigurationError, match=f"not set the header {name}") as error:
@@ -99,7 +99,7 @@ async def test_a_header_of_the_client_is_refused(name: str, where: str) -> None:
 async def test_the_headers_of_each_credential_are_refused() -> None:
     """The names of a dashboard session and of a token are refused where they are sent."""
     session = DashboardSession({"X-Session": "secret"})
-    async with RawServer(answer([])) as server:
+    async with RawServer(http_response([])) as server:
         async with PayChainHQ(
             dashboard=session,
             business_id="biz_1",
@@ -141,7 +141,7 @@ async def test_attempt_middleware_runs_for_each_attempt() -> None:
         return await send(attrs.evolve(request, headers={**request.headers, **TRACE}))
 
     async with (
-        RawServer(answer(b"", 503), close, answer(PRICES)) as server,
+        RawServer(http_response(b"", 503), close, http_response(PRICES)) as server,
         client(
             server.url,
             middleware=[noting("call")],

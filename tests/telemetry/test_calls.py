@@ -24,7 +24,7 @@ from paychainhq.telemetry import CallObserver, Endpoint, Telemetry
 from tests.gateway.samples import client as gateway_client
 from tests.support.client import INVOICE, PRICES, client, error_body, invoice
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer, close, silence
+from tests.support.raw_server import RawServer, close, http_response, silence
 from tests.support.recorder import Recorded, Recorder
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -45,7 +45,9 @@ async def test_each_attempt_of_a_call() -> None:
     """A 503, a dropped connection and a success are three attempts of one call."""
     recorder = Recorder(lambda number: {"traceparent": f"00-{number}"})
     async with (
-        RawServer(answer(b"", 503), close, answer(INVOICE, 200, {"x-request-id": "r"})) as server,
+        RawServer(
+            http_response(b"", 503), close, http_response(INVOICE, 200, {"x-request-id": "r"})
+        ) as server,
         client(server.url, telemetry=recorder) as pay,
     ):
         await invoice(pay)
@@ -80,7 +82,7 @@ async def test_a_ledger_replays_a_response() -> None:
     """A replay is a call without an attempt."""
     recorder = Recorder()
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, telemetry=recorder, idempotency=MemoryLedger()) as pay,
     ):
         for _ in range(2):
@@ -105,7 +107,7 @@ async def test_a_response_that_is_an_error(
     """The attempt has its status, and the call has its error."""
     recorder = Recorder()
     async with (
-        RawServer(answer(body, status)) as server,
+        RawServer(http_response(body, status)) as server,
         client(server.url, telemetry=recorder) as pay,
     ):
         with pytest.raises(kind):
@@ -166,7 +168,7 @@ async def test_requests_without_a_model_share_one_name() -> None:
     """The paths of `pay.request` are no names, of which there would be too many."""
     recorder = Recorder()
     async with (
-        RawServer(answer({})) as server,
+        RawServer(http_response({})) as server,
         client(server.url, telemetry=recorder) as pay,
     ):
         for id_ in ("a", "b"):
@@ -180,7 +182,7 @@ async def test_requests_without_a_model_share_one_name() -> None:
 
 async def test_installed_telemetry(installed: Recorder) -> None:
     """All clients that are made later are observed, until another telemetry is installed."""
-    async with RawServer(answer(PRICES)) as server:
+    async with RawServer(http_response(PRICES)) as server:
         async with client(server.url) as pay:
             assert telemetry.install(None) is installed
             async with client(server.url) as unseen:
@@ -196,7 +198,10 @@ async def test_installed_telemetry(installed: Recorder) -> None:
 
 async def test_the_gateway(installed: Recorder) -> None:
     """The other client is observed too."""
-    async with RawServer(answer({"data": []})) as server, gateway_client(server.url) as gateway:
+    async with (
+        RawServer(http_response({"data": []})) as server,
+        gateway_client(server.url) as gateway,
+    ):
         await gateway.applications.list()
         await gateway.payments.methods("1")  # without a model
     operations = [call.facts[0].operation for call in installed.of("call")]
@@ -245,7 +250,7 @@ async def test_telemetry_never_changes_a_call(
     """A hook that raises, or observes nothing, leaves the result as it is."""
     broken = Choosy() if hook is None else Broken(hook)
     async with (
-        RawServer(answer(b"", 503), answer(PRICES)) as server,
+        RawServer(http_response(b"", 503), http_response(PRICES)) as server,
         client(server.url, telemetry=broken) as pay,
     ):
         assert len(await pay.prices.list()) > 0

@@ -14,13 +14,13 @@ from paychainhq.ledger import MemoryLedger
 from paychainhq.webhooks import Event, Receiver
 from tests.support import faces
 from tests.support.client import INVOICE, client, error_body
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.support.recorder import Recorder, current
 from tests.webhooks.samples import SECRET, signed, webhook
 
 pytestmark = pytest.mark.usefixtures("face")
 
-BAD = answer(error_body("VALIDATION_ERROR"), 400)
+BAD = http_response(error_body("VALIDATION_ERROR"), 400)
 
 
 def requests(count: int) -> list[InvoiceRequest]:
@@ -34,7 +34,7 @@ async def test_a_job() -> None:
     """Its calls run within it, although no task of theirs is the caller's."""
     recorder = Recorder()
     async with (
-        RawServer(BAD, answer(INVOICE)) as server,
+        RawServer(BAD, http_response(INVOICE)) as server,
         client(server.url, telemetry=recorder) as pay,
     ):
         outcomes = [outcome async for outcome in pay.invoices.create_many(requests(200))]
@@ -53,13 +53,13 @@ async def test_a_job_that_ends_early() -> None:
     """A job that its caller closes is cancelled; one without a valid key has an error."""
     recorder = Recorder()
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, telemetry=recorder) as pay,
     ):
         async with pay.invoices.create_many(requests(50), concurrency=1) as outcomes:
             async for _ in outcomes:
                 break
-        server.script = [answer(error_body("UNAUTHORIZED"), 401)]
+        server.script = [http_response(error_body("UNAUTHORIZED"), 401)]
         with pytest.raises(AuthenticationError):
             async for _ in pay.invoices.create_many(requests(5), concurrency=1):
                 pass

@@ -11,7 +11,7 @@ from paychainhq import InvoiceRequest, RateLimit, RetryPolicy
 from paychainhq.ledger import MemoryLedger
 from paychainhq.webhooks import Receiver
 from tests.support.client import PRICES, client
-from tests.support.raw_server import RawServer, answer, close
+from tests.support.raw_server import RawServer, close, http_response
 from tests.webhooks.samples import SECRET, signed, webhook
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -26,9 +26,9 @@ def facts(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 async def test_attempts_and_retries(caplog: pytest.LogCaptureFixture) -> None:
     """A record has the operation, the attempt, its status and duration, and the request id."""
     caplog.set_level(logging.DEBUG, "paychainhq")
-    failing = answer(b"", 503, {"x-request-id": "r1"})
+    failing = http_response(b"", 503, {"x-request-id": "r1"})
     async with (
-        RawServer(failing, close, answer(PRICES, headers={"x-request-id": "r3"})) as server,
+        RawServer(failing, close, http_response(PRICES, headers={"x-request-id": "r3"})) as server,
         client(server.url) as pay,
     ):
         prices: Any = await pay.prices.list()
@@ -54,7 +54,7 @@ async def test_a_turn(caplog: pytest.LogCaptureFixture) -> None:
     """The wait for a turn has its seconds."""
     caplog.set_level(logging.DEBUG, "paychainhq")
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, rate_limit=RateLimit(20, burst=1)) as pay,
     ):
         for _ in range(2):
@@ -67,7 +67,7 @@ async def test_a_turn(caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_job(caplog: pytest.LogCaptureFixture) -> None:
     """The warning of an outage has the facts of the request that showed it."""
     async with (
-        RawServer(answer(b"", 503)) as server,
+        RawServer(http_response(b"", 503)) as server,
         client(server.url, retry=RetryPolicy(first=0.001, cap=0.002)) as pay,
     ):
         requests = [

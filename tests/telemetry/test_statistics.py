@@ -12,7 +12,7 @@ from paychainhq import DecodeError, NotFoundError, Statistics
 from paychainhq.middleware import throttle
 from tests.gateway.samples import client as gateway_client
 from tests.support.client import HASTY, INVOICE, PRICES, client, error_body, invoice
-from tests.support.raw_server import RawServer, answer, silence
+from tests.support.raw_server import RawServer, http_response, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -47,7 +47,12 @@ async def test_a_new_client() -> None:
 
 async def test_counts() -> None:
     """Calls of views count too; a decode error is a failed call of a successful attempt."""
-    script = (answer(b"", 503), answer(PRICES), answer({"id": 7}), answer(error_body("X"), 404))
+    script = (
+        http_response(b"", 503),
+        http_response(PRICES),
+        http_response({"id": 7}),
+        http_response(error_body("X"), 404),
+    )
     async with RawServer(*script) as server, client(server.url) as pay:
         await pay.with_options(timeout=60).prices.list()
         with pytest.raises(DecodeError):
@@ -71,7 +76,7 @@ async def test_a_call_in_progress() -> None:
         while len(server.requests) < 2 or not pay.statistics().waiting:
             await asyncio.sleep(0.01)
         statistics = pay.statistics()
-        server.script = [answer(INVOICE)]
+        server.script = [http_response(INVOICE)]
         await calls
         assert pay.statistics().waiting == 0
     assert (statistics.calls, statistics.in_flight, statistics.waiting) == (3, 2, 1)
@@ -80,7 +85,10 @@ async def test_a_call_in_progress() -> None:
 async def test_a_limited_operation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 429 is counted, and its operation has an adaptive rate."""
     monkeypatch.setattr(throttle, "_PAUSE", 0.05)
-    async with RawServer(answer(b"", 429), answer(PRICES)) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(b"", 429), http_response(PRICES)) as server,
+        client(server.url) as pay,
+    ):
         await pay.prices.list()
         statistics = pay.statistics()
     assert (statistics.rate_limited, statistics.retries) == (1, 1)
@@ -90,14 +98,17 @@ async def test_a_limited_operation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_gateway() -> None:
     """The other client has the same statistics."""
-    async with RawServer(answer({"data": []})) as server, gateway_client(server.url) as gateway:
+    async with (
+        RawServer(http_response({"data": []})) as server,
+        gateway_client(server.url) as gateway,
+    ):
         await gateway.applications.list()
         assert gateway.statistics().calls == 1
 
 
 async def test_statistics_from_other_threads() -> None:
     """A monitoring thread reads them while calls run and operations appear."""
-    async with RawServer(answer({})) as server, client(server.url) as pay:
+    async with RawServer(http_response({})) as server, client(server.url) as pay:
 
         def read() -> int:
             return max(pay.statistics().calls for _ in range(200))

@@ -26,7 +26,7 @@ from paychainhq.middleware.retry import Retry, RetryBudget
 from paychainhq.operations import OPERATIONS
 from tests.support.client import INVOICE, PRICES, client, invoice
 from tests.support.clocks import run_timeless
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.support.recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -130,7 +130,7 @@ async def test_three_reads_under_a_rate_limit() -> None:
     """The waits of real calls are in their attempts, in telemetry and in the statistics."""
     recorder = Recorder()
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, rate_limit=RateLimit(5, burst=1), telemetry=recorder) as pay,
     ):
         lists: list[Any] = await asyncio.gather(*(pay.prices.list() for _ in range(3)))
@@ -162,7 +162,7 @@ async def test_a_ledger() -> None:
 
     recorder = Recorder()
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, telemetry=recorder, idempotency=Slow()) as pay,
     ):
         await invoice(pay)

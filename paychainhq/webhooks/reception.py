@@ -1,4 +1,4 @@
-"""Delivery of a webhook: its outcome, observed by telemetry."""
+"""Reception of a webhook: its outcome, observed by telemetry."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _STATUSES: dict[Outcome, int] = {
 }
 
 
-class Delivery:
-    """Block of a delivery, which telemetry observes.
+class Reception:
+    """Block that receives one delivery of a webhook, which telemetry observes.
 
     Attributes:
-        event: The name of the event, once it is verified and decoded.
+        event: The text by which the event has its handler, once it is verified and decoded.
         outcome: The outcome; without one, the delivery has failed.
         error: The error of the handler, the ledger or the webhook, or None.
         handled: The seconds of the handler, or None if it has not run.
