@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
+import paychainhq_sync.gateway.webhooks
 import paychainhq_sync.webhooks
-from paychainhq import AuthenticationError, InvoiceRequest
+from paychainhq import AuthenticationError, InvoiceRequest, gateway
 from paychainhq.emulator import Emulator
 from paychainhq.ledger import MemoryLedger
 from paychainhq.webhooks import Event, Receiver
+from tests.gateway.samples import NOTICE
 from tests.support import faces
 from tests.support.client import INVOICE, client, error_body
 from tests.support.raw_server import RawServer, http_response
@@ -159,6 +162,18 @@ async def test_an_event_of_another_process() -> None:
     assert await receive(receiver, webhook("evt_1")) == 503
     [end] = recorder.deliveries()
     assert (end.outcome, end.event, end.handled) == ("held", "invoice.paid", None)
+
+
+async def test_a_delivery_of_the_gateway() -> None:
+    """An event of the gateway goes by the status of its payment, which is signed."""
+    recorder, body = Recorder(), json.dumps({"payment": NOTICE}).encode()
+    module = gateway if faces.current == "async" else paychainhq_sync.gateway
+    receiver = module.webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger(), telemetry=recorder)
+    receiver.on(NOTICE["status"])(print)
+    headers = gateway.webhooks.sign(body, secret=SECRET)
+    assert await receive(receiver, body, headers) == 200
+    [end] = recorder.deliveries()
+    assert (end.event, end.outcome) == (NOTICE["status"], "done")
 
 
 @pytest.mark.async_only("cancels a task")
