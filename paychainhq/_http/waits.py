@@ -11,6 +11,12 @@ from paychainhq._http.messages import Request
 _LEAST = 1e-4
 
 
+def add_wait(waits: dict[str, float], reason: str, seconds: float) -> None:
+    """Add a wait to those of a request, unless it is too short to be one."""
+    if seconds > _LEAST:
+        waits[reason] = waits.get(reason, 0.0) + seconds
+
+
 class Stopwatch:
     """Block of waits of a request, each under its reason.
 
@@ -37,7 +43,5 @@ class Stopwatch:
     def switch(self, reason: str) -> None:
         """Record the wait until now, and begin one for another reason."""
         now = self._now()
-        if now - self._since > _LEAST:
-            waits = self._waits
-            waits[self._reason] = waits.get(self._reason, 0.0) + now - self._since
+        add_wait(self._waits, self._reason, now - self._since)
         self._reason, self._since = reason, now

@@ -17,7 +17,7 @@ from paychainhq._core.secrets import SecretBytes
 from paychainhq._core.statistics import Counters
 from paychainhq._http.messages import Request, Response, log_facts
 from paychainhq._http.responses import is_error, plain, request_id, result
-from paychainhq._http.waits import Stopwatch
+from paychainhq._http.waits import add_wait
 from paychainhq.errors import (
     IdempotencyKeyMismatchError,
     LedgerError,
@@ -104,12 +104,14 @@ class LedgerRecord:
             self.credentials.of(request),
             os.urandom(8).hex(),
         )
+        began = self.now()  # a `Stopwatch` would cost several times as much
         try:
-            with Stopwatch(request, self.now, "ledger"):
-                entry = await self.ledger.begin(intent)
+            entry = await self.ledger.begin(intent)
         except LedgerError as error:
             error.add(**request.facts())
             raise
+        finally:
+            add_wait(request.waits, "ledger", self.now() - began)
         if entry is not None:
             if entry.fingerprint != intent.fingerprint:
                 raise IdempotencyKeyMismatchError(
@@ -128,8 +130,11 @@ class LedgerRecord:
         self._is_recorded = True
         self.counters.intents += 1
         if isinstance(self.ledger, SendSlots):
-            with Stopwatch(request, self.now, "slot"):
+            began = self.now()
+            try:
                 await self.ledger.enter()
+            finally:
+                add_wait(request.waits, "slot", self.now() - began)
         self._is_open = True
         return None
 
@@ -167,13 +172,15 @@ class LedgerRecord:
         ):
             return
         answer = Answer(response.status, request_id(response), response.body)
+        began = self.now()
         try:
-            with Stopwatch(request, self.now, "ledger"):
-                await self.ledger.finish(self._intent, answer)
+            await self.ledger.finish(self._intent, answer)
         except LedgerError as error:
             self.warn(request, str(error))
         else:
             self.counters.answers += 1
+        finally:
+            add_wait(request.waits, "ledger", self.now() - began)
 
     def warn(self, request: Request, problem: str) -> None:
         """Log that the response to a request was not recorded."""
