@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from paychainhq.middleware.adaptive_rate import AdaptiveRate
 
-PAUSE = 1.0
-
 
 @attrs.frozen
 class Run:
@@ -39,7 +37,7 @@ def run(
 ) -> Run:
     """Simulate processes with unlimited requests that share one server's token bucket.
 
-    Each process sees its own 429s only, and pauses after each.
+    Each process sees its own 429s only, and is paused by none of them.
     """
     chance = random.Random(7)
     paces, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
@@ -57,7 +55,7 @@ def run(
             pace.rise(turn)
         else:
             result.limited.append(now)
-            ready[process] = now + PAUSE
+            pace.begin = now
             pace.fall(turn)
     return result
 
@@ -112,7 +110,7 @@ def test_concurrent_429s_are_one_fall() -> None:
     pace.rise(turns[0])
     before = pace.rate
     pace.fall(turns[1])
-    assert pace.rate == pytest.approx(0.9 * before)
+    assert pace.rate == pytest.approx(0.92 * before)
     for turn in turns[2:]:
         before = pace.rate
         pace.fall(turn)
@@ -120,7 +118,7 @@ def test_concurrent_429s_are_one_fall() -> None:
         pace.rise(turn)
     later = pace.take(1, waited=True)
     pace.fall(later)
-    assert pace.rate == pytest.approx(0.9 * before)
+    assert pace.rate == pytest.approx(0.92 * before)
 
 
 def test_the_first_fall_halves_the_rate() -> None:
@@ -139,6 +137,7 @@ def fallen_from(rate: float) -> AdaptiveRate:
     while pace.rate < rate:
         pace.rise(pace.take(0, waited=True))
     pace.fall(pace.take(0, waited=True))
+    pace.begin = pace.due
     return pace
 
 
@@ -148,37 +147,30 @@ def send_until(pace: AdaptiveRate, end: float) -> None:
         pace.rise(pace.take(pace.due, waited=True))
 
 
-def test_the_rate_recovers_after_a_fall() -> None:
-    """The rate nears its last peak, stays there for seconds, and then quickly exceeds it."""
+def test_the_rate_explores_after_a_fall() -> None:
+    """The rate stays for seconds, then grows gently, and then quickly exceeds any limit."""
     pace = fallen_from(200)
-    begin, summit = pace.due, pace.rate * 0.96 / 0.9
-    for seconds, least, most in (
-        (0, 0.93, 0.94),
-        (3, 0.98, 0.99),
-        (6, 0.99, 1.01),
-        (7.5, 1.0, 1.02),
-        (8.5, 6, 8),
-    ):
+    begin = pace.begin
+    for seconds, least, most in ((0, 1, 1), (4, 1, 1.01), (7, 1.1, 1.2), (9.6, 2.5, 3), (13, 19, 21)):
         send_until(pace, begin + seconds)
-        assert least * summit <= pace.rate <= most * summit
+        assert 100 * least - 1e-9 <= pace.rate <= 100 * most + 1e-9
 
 
-def test_a_fall_takes_back_most_of_the_exploration() -> None:
+def test_a_fall_takes_back_half_of_the_exploration() -> None:
     """A client that explores keeps little of the others' share, and settles in a few rounds."""
     pace = fallen_from(200)
-    summit = pace.rate * 0.96 / 0.9
-    send_until(pace, pace.due + 8.5)
+    send_until(pace, pace.begin + 11)
     explored = pace.rate
-    assert explored > 6 * summit
+    assert explored > 600
     pace.fall(pace.take(pace.due, waited=True))
-    assert pace.rate == pytest.approx(0.9 * summit**0.8 * explored**0.2, rel=0.05)
+    assert pace.rate == pytest.approx(0.92 * (100 * explored) ** 0.5)
 
 
 def test_slow_responses_slow_the_growth() -> None:
     """The rate grows by the time of the requests with a response, not by that of the response."""
     pace = fallen_from(200)
     turn = pace.take(pace.due, waited=True)
-    pace.take(pace.due + 8.5, waited=True)
+    pace.take(pace.due + 11, waited=True)
     pace.rise(turn)
     assert pace.rate == pytest.approx(100)
 
@@ -186,9 +178,9 @@ def test_slow_responses_slow_the_growth() -> None:
 def test_a_returning_limit_finds_the_last_rate() -> None:
     """The rate resumes from its last fall, without the growth by exploration since then."""
     pace = fallen_from(200)
-    send_until(pace, pace.due + 8.5)
+    send_until(pace, pace.begin + 11)
     pace.resume()
-    assert pace.rate == pytest.approx(100 * 0.96 / 0.9)
+    assert pace.rate == pytest.approx(100)
     untried = AdaptiveRate()
     send_until(untried, 3)
     untried.resume()
@@ -201,6 +193,7 @@ def test_the_rate_never_reaches_zero() -> None:
     for second in range(100):
         pace.rise(pace.take(second, waited=True))
         pace.fall(pace.take(second, waited=True))
+        pace.begin = second
     assert pace.rate == pytest.approx(0.5)
 
 
