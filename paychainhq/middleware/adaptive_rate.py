@@ -11,11 +11,11 @@ _FIRST = 10.0
 _LEAST = 0.5
 _FALL = 0.92
 _FIRST_FALL = 0.5  # a rate that doubles may be far above the limit before a 429 shows it
-# Exploration: the rate has grown by a factor of e after this number of seconds, and by a tenth after
-# two thirds of it. A limit that lasts is met gently, and one that has ended is soon forgotten.
-_EXPLORES = 9.6
-_STEEPNESS = 6
-_MOST = 1.2  # of these seconds: a factor of twenty
+# Exploration: the rate has grown by a tenth after three quarters of this number of seconds, and by a
+# factor of e at its end: a limit that lasts is met gently, and one that has ended is soon forgotten.
+_EXPLORES = 8.6
+_STEEPNESS = 9
+_MOST = 1.15  # of these seconds: a factor of thirty
 # A timer that is late by at most this number of seconds delays no later turn.
 _SLACK = 0.05
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from paychainhq.middleware.adaptive_rate import AdaptiveRate
 
+PAUSE = 1.0
+
 
 @attrs.frozen
 class Run:
@@ -37,7 +39,7 @@ def run(
 ) -> Run:
     """Simulate processes with unlimited requests that share one server's token bucket.
 
-    Each process sees its own 429s only, and is paused by none of them.
+    Each process sees its own 429s only, and pauses after each.
     """
     chance = random.Random(7)
     paces, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
@@ -55,6 +57,7 @@ def run(
             pace.rise(turn)
         else:
             result.limited.append(now)
+            ready[process] = now + PAUSE
             pace.begin = now
             pace.fall(turn)
     return result
@@ -151,7 +154,7 @@ def test_the_rate_explores_after_a_fall() -> None:
     """The rate stays for seconds, then grows gently, and then quickly exceeds any limit."""
     pace = fallen_from(200)
     begin = pace.begin
-    for seconds, least, most in ((0, 1, 1), (4, 1, 1.01), (7, 1.1, 1.2), (9.6, 2.5, 3), (13, 19, 21)):
+    for seconds, least, most in ((0, 1, 1), (4, 1, 1.01), (7, 1.1, 1.2), (8.6, 2.5, 3), (12, 30, 35)):
         send_until(pace, begin + seconds)
         assert 100 * least - 1e-9 <= pace.rate <= 100 * most + 1e-9
 
