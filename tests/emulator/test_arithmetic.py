@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from paychainhq.emulator import lifecycle, money
 from paychainhq.emulator.state import State, Value, iso
+from tests.support.often import often
 
 raws = st.integers(min_value=1, max_value=10**40)
-decimal_places = st.sampled_from([0, 6, 8, 9, 18])from tests.support.often import often
-
+decimal_places = st.sampled_from([0, 6, 8, 9, 18])
 
 
 @given(raw=raws, decimals=decimal_places)
