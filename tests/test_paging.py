@@ -21,7 +21,8 @@ from paychainhq.models import Invoice
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.often import often
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -47,7 +48,7 @@ async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         content = serve(query_of(request))
-        writer.write(content if isinstance(content, bytes) else answer(content))
+        writer.write(content if isinstance(content, bytes) else http_response(content))
 
     async with RawServer(behave) as server, client(server.url) as pay:
         yield pay, server
@@ -154,11 +155,11 @@ async def test_billing_invoices_end_with_an_empty_page() -> None:
 
 async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
     """Nothing is fetched ahead for the first item; the second one starts the next page."""
-    second_asked = asyncio.Event()
+    second_requested = asyncio.Event()
 
     def serve(query: dict[str, str]) -> Any:
         if query.get("page") == "2":
-            second_asked.set()
+            second_requested.set()
         return (
             page_of(["a", "b", "c"], 1, more=True)
             if "page" not in query
@@ -171,7 +172,7 @@ async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
         await asyncio.sleep(0)
         assert len(server.requests) == 1
         assert (await anext(items)).id == "b"
-        await second_asked.wait()
+        await second_requested.wait()
         assert [item.id async for item in items] == ["c", "d"]
 
 
@@ -179,7 +180,11 @@ async def test_a_failed_prefetch_is_raised_only_at_its_page() -> None:
     """All items of a page precede the error of the next; a break leaves no unretrieved error."""
 
     def serve(query: dict[str, str]) -> Any:
-        return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else answer({}, 500)
+        return (
+            page_of(["a", "b", "c"], 1, more=True)
+            if "page" not in query
+            else http_response({}, 500)
+        )
 
     async with listing(serve) as (pay, _):
         pay = pay.with_options(retry=None)
@@ -202,7 +207,7 @@ async def test_closing_an_iterator_or_the_client_cancels_the_prefetch() -> None:
         if "page" in query_of(request):
             hanging.set()
             await asyncio.Event().wait()
-        writer.write(answer(page_of(["a", "b", "c"], 1, more=True)))
+        writer.write(http_response(page_of(["a", "b", "c"], 1, more=True)))
 
     async with RawServer(behave) as server:
         for closing in ("iterator", "client"):
@@ -282,7 +287,7 @@ async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulato
 
 
 @pytest.mark.async_only("runs loops of its own")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(60), deadline=None)
 @given(
     pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),
     inserted=st.lists(st.integers(0, 3), min_size=8, max_size=8),
@@ -311,7 +316,7 @@ def test_a_list_that_grows_between_pages(pages: list[int], inserted: list[int]) 
 
 
 @pytest.mark.async_only("runs loops of its own")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=often(80), deadline=None)
 @given(
     size=st.integers(0, 30),
     changes=st.lists(

@@ -140,8 +140,7 @@ class RetryQueue(Generic[R]):
 
     def succeeded(self, number: int) -> None:
         """Record a definite response, which proves that the server works."""
-        if number > self._last_good:
-            self._last_good = number
+        self._last_good = max(self._last_good, number)
         self.good += 1
         if self._stuck_since is not None:
             self._stuck_since = self.down_since = None

@@ -11,13 +11,13 @@ from typing import NoReturn
 from aiohttp import web
 
 from paychainhq.emulator import auth, control, idempotency, lifecycle
-from paychainhq.emulator.door import Door
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import dispatch as gateway
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
+from paychainhq.emulator.origin_check import OriginCheck
 from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.request_context import BROKEN, RequestContext, dump
 from paychainhq.emulator.request_log import ReceivedRequest, RequestLog, mask
@@ -36,7 +36,7 @@ class Server:
         self.control = control.Control(state, Faults(), RequestLog())
         self._state = state
         self._allowed_hosts = tuple(allowed_hosts)
-        self._door: Door
+        self._origin_check: OriginCheck
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
         self._listening: asyncio.Server | None = None
@@ -54,7 +54,7 @@ class Server:
             self._runner.server, host, port
         )
         bound = int(self._listening.sockets[0].getsockname()[1])
-        self._door = Door(host, bound, self._allowed_hosts)
+        self._origin_check = OriginCheck(host, bound, self._allowed_hosts)
         self._sending = asyncio.create_task(self.outbox.run())
         return bound
 
@@ -90,7 +90,7 @@ class Server:
             perform=self._control if is_control else perform,
         )
         try:
-            self._door.check(request, control=is_control)
+            self._origin_check.check(request, control=is_control)
         except RefusedError as refused:
             return context.respond(context.refusal(refused))
         if is_control:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import attrs
 
+from paychainhq._core.model import JsonNumber
 from paychainhq.errors import DecodeError
-from paychainhq.models.base import JsonNumber, Model
+from paychainhq.models.base import Model
 
 # Scheme and host match possessively, so that they never count as a part of the path.
 _LAST_SEGMENT = re.compile(r"(?:[^/?#]+:)?+(?://[^/?#]*)?+[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)
@@ -28,6 +29,12 @@ class PaymentStatus(StrEnum):
     ERROR = "ERROR"
     REFUND = "REFUND"
 
+
+_KnownStatus = Literal[
+    "OPEN", "FOUND", "UNDERPAID", "RECEIVED", "CONFIRMED", "CANCELLED", "ERROR", "REFUND"
+]
+AnyPaymentStatus = _KnownStatus | str
+"""Status of a payment as an argument: a known one, which editors complete, or any other text."""
 
 # CONFIRMED requires a response of the merchant's webhook: without a webhook, a payment never
 # becomes CONFIRMED.

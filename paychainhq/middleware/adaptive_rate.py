@@ -11,8 +11,8 @@ _FIRST = 10.0
 _LEAST = 0.5
 _FALL = 0.92
 _FIRST_FALL = 0.5  # a rate that doubles may be far above the limit before a 429 shows it
-# Exploration: the rate has grown by a tenth after three quarters of this number of seconds, and by a
-# factor of e at its end: a limit that lasts is met gently, and one that has ended is soon forgotten.
+# Exploration: the rate has grown by a tenth after three quarters of this number of seconds, and by
+# a factor of e at its end. A limit that lasts is met gently, and one that has ended soon forgotten.
 _EXPLORES = 8.6
 _STEEPNESS = 9
 _MOST = 1.15  # of these seconds: a factor of thirty

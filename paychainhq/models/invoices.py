@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
+from paychainhq._core.model import Digits, free_form
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Digits, Model, free_form
+from paychainhq.models.base import Model
 from paychainhq.models.chains import Chain
 
 

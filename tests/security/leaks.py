@@ -15,7 +15,7 @@ from typing import Any
 
 from paychainhq import DashboardSession, PayChainError, RetryPolicy
 from tests.support.client import CREATED_KEY
-from tests.support.faces import PayChainHQ
+from tests.support.faces import Gateway, PayChainHQ
 
 API_KEY = "pk_test_secretALPHA"
 PAYOUT_KEY = "pk_test_secretBRAVO"
@@ -25,6 +25,8 @@ PASSWORD = "secretECHO"
 NEW_KEY = "biz_secretFOXTROT"
 WEBHOOK_SECRET = "whsec_secretGOLF"
 BEARER = "secretHOTEL"
+CLIENT_TOKEN = "12|tokenINDIA"
+OAUTH_TOKEN = "tokenJULIETT"
 BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
 SECRETS = [
     API_KEY,
@@ -35,6 +37,8 @@ SECRETS = [
     NEW_KEY,
     WEBHOOK_SECRET,
     BEARER,
+    CLIENT_TOKEN,
+    OAUTH_TOKEN,
     BASIC,
 ]
 KEYS: dict[str, Any] = {
@@ -58,12 +62,25 @@ def make(url: str, **settings: Any) -> PayChainHQ:
     )
 
 
+def make_gateway(url: str, **settings: Any) -> Gateway:
+    """Return a client of the gateway of the current face, with each kind of secret."""
+    secrets = {
+        "client_token": CLIENT_TOKEN,
+        "oauth_token": OAUTH_TOKEN,
+        "webhook_secret": WEBHOOK_SECRET,
+    }
+    retry = RetryPolicy(first=0.001, cap=0.002)
+    return Gateway(
+        **{**secrets, "client_id": "c", "base_url": url, "retry": retry, "timeout": 60, **settings}
+    )
+
+
 def shown(text: str) -> list[str]:
     """Return the secrets that a text contains."""
     return [secret for secret in SECRETS if secret in text]
 
 
-def looked_at(value: Any) -> str:
+def all_forms(value: Any) -> str:
     """Return the repr, the text and the pickles of a value."""
     pickles = [
         pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)
@@ -92,7 +109,7 @@ def traced(error: BaseException) -> str:
 
 
 @contextmanager
-def everything_said() -> Iterator[list[str]]:
+def all_output() -> Iterator[list[str]]:
     """Collect every log record with its traceback, and every warning.
 
     The running loop is put into debug mode.
@@ -121,17 +138,15 @@ def everything_said() -> Iterator[list[str]]:
 
 
 async def failed(pay: PayChainHQ) -> list[PayChainError]:
-    """Return the errors of one call with each credential."""
-    errors = []
-    for work in (
+    """Return the errors of one call with each credential, all at the same time."""
+    ends = await asyncio.gather(
         pay.businesses.get(),
         pay.request("POST", "/api/v1/new", body={}, auth="payout_key", idempotency_key="k"),
         pay.request("POST", "/api/v1/new", body={}, auth="contract_key"),
         pay.api_keys.create("x", ["business:read"]),
-    ):
-        try:
-            await work
-        except PayChainError as error:
-            errors.append(error)
+        return_exceptions=True,
+    )
+    errors = [end for end in ends if isinstance(end, PayChainError)]
     assert len(errors) >= 2
+    assert not [end for end in ends if isinstance(end, BaseException) and end not in errors]
     return errors

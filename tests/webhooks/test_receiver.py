@@ -17,7 +17,7 @@ from paychainhq import ConfigurationError, LedgerError
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver, base
-from paychainhq.webhooks import receiver as receivers
+from paychainhq.webhooks.api_receiver import APIReceiver
 from tests.support import faces
 from tests.webhooks.samples import SECRET, signed, webhook
 
@@ -129,20 +129,22 @@ async def test_an_event_that_another_process_holds_gets_503() -> None:
 async def test_two_deliveries_at_the_same_time() -> None:
     """The second delivery gets 503 while the first is being handled."""
     backend = Backend()
-    answers: list[int] = []
+    statuses: list[int] = []
 
     def meanwhile() -> None:
         other = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=backend.ledger)
         other.on("invoice.paid")(lambda event: backend.seen.append("twice"))
         thread = threading.Thread(
-            target=lambda: answers.append(other.receive(webhook("evt_1"), signed(webhook("evt_1"))))
+            target=lambda: statuses.append(
+                other.receive(webhook("evt_1"), signed(webhook("evt_1")))
+            )
         )
         thread.start()
         thread.join()
 
     backend.within = meanwhile
     assert await backend.receive(webhook("evt_1")) == 200
-    assert answers == [503]
+    assert statuses == [503]
     assert backend.seen == ["evt_1"]
 
 
@@ -183,8 +185,7 @@ async def test_a_ledger_that_fails_leaves_the_event_unacknowledged(
 ) -> None:
     """An event that is not recorded as done gets 500; the log says whether its handler ran."""
     backend = Backend(ledger=BrokenClaims(step))
-    monkeypatch.setattr(base, "WITHIN", 0.0)
-    monkeypatch.setattr(base, "SPARE", 0.3)
+    monkeypatch.setattr(APIReceiver, "_spare", 0.3 - APIReceiver._within)
     assert await backend.receive(webhook("evt_1")) == 500
     assert len(backend.seen) == handled
     assert "the disk is full" in caplog.text
@@ -215,7 +216,7 @@ async def test_a_claim_that_cannot_be_released_is_logged(caplog: pytest.LogCaptu
 @pytest.mark.async_only("no thread can be interrupted")
 async def test_a_handler_that_takes_too_long_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler is cancelled within the API's limit; the event can be claimed again."""
-    monkeypatch.setattr(receivers, "WITHIN", 2.0)
+    monkeypatch.setattr(Receiver, "_within", 2.0)
     ledger = MemoryLedger()
     receiver = Receiver(secrets=SECRET, ledger=ledger)
     ended = []
