@@ -337,6 +337,7 @@ def test_a_stray_429_pauses_nobody_while_there_is_a_rate() -> None:
 
     async def run() -> Load:
         take = token_bucket(100, 10)
+        at: float | None = None
 
         def answers(name: str, now: float) -> Response:
             nonlocal at
@@ -347,7 +348,6 @@ def test_a_stray_429_pauses_nobody_while_there_is_a_rate() -> None:
                 return limited(30)
             return OK
 
-        at: float | None = None
         load = Load(Limiter([], 100), answers)
         await load.run("prices.list", 50, 48)
         return load
