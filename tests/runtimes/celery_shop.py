@@ -13,12 +13,12 @@ from paychainhq_sync.models import Invoice
 
 FOLDER = Path(os.environ["SHOP_FOLDER"])
 
-app = Celery("shop", broker="filesystem://", backend=f"file://{FOLDER}/results")
+app = Celery("shop", backend=f"tests.runtimes.celery_files:Backend+file://{FOLDER}/results")
+app.conf.broker_transport = "tests.runtimes.celery_files:Transport"
 app.conf.broker_transport_options = {
     "polling_interval": 0.02,
     "control_folder": f"{FOLDER}/control",
     "data_folder_in": f"{FOLDER}/queue",
-    "data_folder_out": f"{FOLDER}/queue",
 }
 
 pay = PayChainHQ.from_env(retry=None)  # before the fork of a prefork worker

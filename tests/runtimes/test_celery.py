@@ -94,3 +94,22 @@ def test_a_worker(pool: str, tmp_path: Path) -> None:
             check=False,
         )
     assert caller.stdout == "done\n", caller.stderr
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_a_worker_with_green_threads(pool: str, tmp_path: Path) -> None:
+    """The worker ends at its start, with an error that names the pools that work."""
+    with Emulator() as emulator:
+        ended = subprocess.run(
+            [sys.executable, *WORKER.split(), pool],
+            cwd=tmp_path,
+            env=environment(emulator, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert emulator.requests == ()
+    assert ended.returncode != 0
+    assert f"ConfigurationError: {pool} has replaced threads or sockets" in ended.stderr
+    assert "Celery: --pool threads or prefork" in ended.stderr
