@@ -88,8 +88,8 @@ def checked_body(body: bytes, headers: ConcealedHeaders | None = None) -> bytes:
         )
     if not body and any(map(_announces_body, headers or ())):
         raise WebhookVerificationError(
-            "the body is empty, but its headers announce one: other code, such as a middleware, has "
-            "read it before"
+            "the body is empty, but its headers announce one: other code, such as a middleware, "
+            "has read it before"
         )
     return bytes(body)
 
