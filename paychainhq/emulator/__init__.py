@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         GATEWAY_READ_TOKEN,
         PAYOUT_KEY,
         TEST_API_KEY,
+        WEBHOOK_SECRET,
     )
     from paychainhq.emulator.request_log import ReceivedRequest
 
@@ -33,6 +34,7 @@ __all__ = [
     "GATEWAY_READ_TOKEN",
     "PAYOUT_KEY",
     "TEST_API_KEY",
+    "WEBHOOK_SECRET",
     "Emulator",
     "ReceivedRequest",
 ]
