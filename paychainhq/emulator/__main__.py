@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ready_file(options.ready_file, emulator),
         ):
             print(f"PayChainHQ emulator: {emulator.url}")
+            print(f"inspector:     {emulator.url}/_emulator/")
             print(f"business id:   {BUSINESS_ID}")
             print(f"standard keys: {API_KEY}, {TEST_API_KEY}")
             print(f"payout key:    {PAYOUT_KEY}")

@@ -60,6 +60,11 @@ def deliveries(state: State) -> tuple[Delivery, ...]:
     return tuple(delivery(row) for row in state.all(f"{_SELECT} ORDER BY d.seq"))
 
 
+def newest(state: State, limit: int, offset: int) -> list[Row]:
+    """Return some deliveries as `lookup` does, the newest first."""
+    return state.all(f"{_SELECT} ORDER BY d.seq DESC LIMIT ? OFFSET ?", limit, offset)
+
+
 def lookup(state: State, delivery_id: str) -> Row | None:
     """Return a delivery with the URL and the scheme of its endpoint, or None."""
     return state.find(f"{_SELECT} WHERE d.id = ?", delivery_id)

@@ -120,7 +120,7 @@ def _status(status: int, retry_after: str) -> Fault:
     return refuse
 
 
-_KINDS: dict[str, Fault] = {
+KINDS: dict[str, Fault] = {
     "drop": _drop,
     "reset": _reset,
     "truncate": _truncate,
@@ -135,8 +135,8 @@ _KINDS: dict[str, Fault] = {
 def parse(kind: object) -> Fault:
     """Return the fault of a kind, or raise ValueError."""
     name, _, argument = str(kind).partition(":")
-    if name in _KINDS and not argument:
-        return _KINDS[name]
+    if name in KINDS and not argument:
+        return KINDS[name]
     if name == "slow":
         return _slow(argument)
     if name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
@@ -144,7 +144,7 @@ def parse(kind: object) -> Fault:
     raise ValueError(
         f"{kind!r} is not a kind of fault: use a status from 400 to 599, a status with Retry-After "
         "('429:1'), 'slow:2.5',"
-        f" or one of {', '.join(_KINDS)}"
+        f" or one of {', '.join(KINDS)}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from aiohttp import web
 
 from paychainhq._version import __version__
-from paychainhq.emulator import auth, control, idempotency, lifecycle, shown
+from paychainhq.emulator import auth, control, idempotency, inspector, lifecycle, shown
 from paychainhq.emulator.changes import Changes
 from paychainhq.emulator.door import Door
 from paychainhq.emulator.errors import RefusedError, refuse_field
@@ -128,6 +128,10 @@ class Server:
             if context.path == control.ROOT:
                 about = {"instanceId": self.instance_id, "version": __version__}
                 return context.respond(Reply(200, dump(about)))
+            query = context.request.query
+            page = inspector.respond(self.control, self.instance_id, context.path, query)
+            if page is not None:
+                return page
         response = context.respond(context.handle())
         if context.request.method == "POST":
             self.note()

@@ -22,7 +22,7 @@ class Traffic:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.latency = 0.0
         self._clock = clock
-        self._limit: tuple[int, float] | None = None
+        self.limit: tuple[int, float] | None = None
         self._began = -math.inf
         self._count = 0
 
@@ -32,19 +32,19 @@ class Traffic:
     def set_rate_limit(self, rate: object, per: object = 1) -> None:
         """Set the number of requests per window and its seconds; None removes the limit."""
         if rate is None:
-            self._limit = None
+            self.limit = None
             return
         seconds = check_seconds("per", per)
         if not seconds:
             raise ValueError("per must be a number of seconds above 0")
-        self._limit = (check.positive_int("rate", rate), seconds)
+        self.limit = (check.positive_int("rate", rate), seconds)
         self._began = -math.inf
 
     def admit(self) -> None:
         """Count a request, or raise `RefusedError` if its window is full."""
-        if self._limit is None:
+        if self.limit is None:
             return
-        rate, per = self._limit
+        rate, per = self.limit
         now = self._clock()
         if now - self._began >= per:
             self._began, self._count = now, 0

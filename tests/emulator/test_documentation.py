@@ -21,7 +21,7 @@ from paychainhq.emulator.control import ACTIONS, LISTS
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [*faults._KINDS, "slow:2.5", "429:1"])
+@pytest.mark.parametrize("kind", [*faults.KINDS, "slow:2.5", "429:1"])
 def test_the_page_names_every_kind_of_fault(kind: str) -> None:
     """Each kind is on the page as written in code, and exists."""
     assert f'`"{kind}"`' in PAGE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -17,10 +16,9 @@ import pytest
 
 from paychainhq import webhooks
 from paychainhq.emulator import API_KEY
+from tests.support.browser import browser, needs_browser
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium")
-NEEDED = "NEED_BROWSER" in os.environ  # then nothing is skipped
 # Webhooks alone, with a watch that polls every ten minutes; or polling alone, without webhooks.
 WAYS = {
     "told by webhook": ["--interval", "600"],
@@ -108,23 +106,15 @@ async def test_unknown_requests_to_the_shop() -> None:
             assert answer.status == 400
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None and not NEEDED,
-    reason="there is no Chromium here (Debian's package `chromium`)",
-)
+@needs_browser
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_page_in_a_real_browser(way: str) -> None:
     """The page follows the order up to its payment, and connects only to the shop."""
-    if not NEEDED:
-        pytest.importorskip(
-            "playwright", reason="there is no Playwright here (dependency group `browser`)"
-        )
-    from playwright.async_api import Request, async_playwright, expect
-
     asked: list[str] = []
-    async with open_shop(*WAYS[way], seconds=2.0) as shop, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
+    async with open_shop(*WAYS[way], seconds=2.0) as shop, browser() as opened:
+        from playwright.async_api import Request, expect
+
+        page = await opened.new_page()
 
         def note(request: Request) -> None:
             asked.append(request.url)
@@ -143,6 +133,5 @@ async def test_the_page_in_a_real_browser(way: str) -> None:
         pictures = ROOT / "demo-output"
         pictures.mkdir(exist_ok=True)
         await page.screenshot(path=pictures / f"shop, {way}.png")
-        await browser.close()
         assert {url.startswith(shop.url) for url in asked} == {True}
         assert (await shop.log()).count("ship the order") == 1
