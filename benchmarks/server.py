@@ -26,7 +26,7 @@ CERTIFICATE = Path(__file__).parents[1] / "tests" / "data" / "localhost.pem"
 _LENGTH = b"ontent-"
 
 
-def _answer(data: object) -> bytes:
+def _response(data: object) -> bytes:
     body = orjson.dumps(data)
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sun, 15 Nov 2026 12:00:00 "
@@ -36,7 +36,7 @@ def _answer(data: object) -> bytes:
     return head % len(body) + body
 
 
-_CREATED = _answer(work.ANSWER)
+_CREATED = _response(work.ANSWER)
 
 
 @functools.lru_cache(maxsize=200_000)
@@ -47,12 +47,12 @@ def _read(target: str, open_invoices: int) -> bytes:
     """
     parts = urlsplit(target)
     if parts.path != work.INVOICES:
-        return _answer(work.READ | {"id": parts.path.rpartition("/")[2]})
+        return _response(work.READ | {"id": parts.path.rpartition("/")[2]})
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     numbers = {"pending": open_invoices, "paid": 10 * open_invoices}
     status = query.get("status")
     total = sum(numbers.values()) if status is None else numbers.get(status, 0)
-    return _answer(
+    return _response(
         work.page(int(query.get("page", "1")), min(int(query.get("limit", "20")), 100), total)
     )
 

@@ -84,9 +84,11 @@ def judge(kind: str, seen: Measurements, least_accepted: float) -> tuple[list[st
     """
     plan, rows, missed = seen.plan, [], []
 
-    def row(name: str, value: str, bar: str = "", met: bool = True) -> None:
-        rows.append(f"| {name} | {value} | {bar and bar + (', met' if met else ', **missed**')} |")
-        if not met:
+    def row(name: str, value: str, bar: str = "", passed: bool = True) -> None:
+        rows.append(
+            f"| {name} | {value} | {bar and bar + (', met' if passed else ', **missed**')} |"
+        )
+        if not passed:
             missed.append(f"{name}: {value}, not {bar}")
 
     down, up, end = plan.seconds, plan.seconds + plan.outage, 2 * plan.seconds + plan.outage

@@ -49,20 +49,20 @@ def test_server_reads_requests_in_pieces(
     with socket.create_connection((address.hostname, address.port)) as raw:
         context = ssl.create_default_context(cafile=targets[1].cafile)
         connection = context.wrap_socket(raw, server_hostname="localhost") if tls else raw
-        with connection, connection.makefile("rb") as answers:
+        with connection, connection.makefile("rb") as responses:
             for piece in (post[:20], post[20:-4], post[-4:] + get):
                 connection.sendall(piece)
-            found = [read_answer(answers) for _ in range(2)]
+            found = [read_response(responses) for _ in range(2)]
     assert found == [work.ANSWER, work.READ | {"id": "inv_7"}]
 
 
-def read_answer(answers: io.BufferedReader) -> object:
+def read_response(responses: io.BufferedReader) -> object:
     """Read one response from a stream."""
     length = 0
-    while (line := answers.readline()) != b"\r\n":
+    while (line := responses.readline()) != b"\r\n":
         if line.startswith(b"Content-Length: "):
             length = int(line[16:])
-    return orjson.loads(answers.read(length))
+    return orjson.loads(responses.read(length))
 
 
 async def test_server_pages(targets: tuple[work.Target, work.Target]) -> None:

@@ -45,7 +45,7 @@ from paychainhq._attempts import Sent
 from paychainhq.codec import from_json
 from paychainhq.models import Invoice
 from tests.support.client import INVOICE, QUICK, client, error_body, invoice
-from tests.support.raw_server import Behaviour, RawServer, answer, close, cut, silence
+from tests.support.raw_server import Behaviour, RawServer, close, cut, http_response, silence
 
 PARENTS: dict[type[PayChainError], type[Exception]] = {
     PayChainError: Exception,
@@ -233,13 +233,13 @@ def test_bare(kind: type[PayChainError]) -> None:
 
 FAILURES: dict[str, Behaviour] = {
     "lost": close,
-    "cut": cut(answer(INVOICE)),
+    "cut": cut(http_response(INVOICE)),
     "silence": silence,
     "nonsense": b"nonsense\r\n\r\n",
-    "html": answer(b"<html>"),
-    "wrong": answer({**INVOICE, "amount": 5}),
-    "400": answer(error_body("X"), 400),
-    "bad gzip": answer(b"x", headers={"Content-Encoding": "gzip"}),
+    "html": http_response(b"<html>"),
+    "wrong": http_response({**INVOICE, "amount": 5}),
+    "400": http_response(error_body("X"), 400),
+    "bad gzip": http_response(b"x", headers={"Content-Encoding": "gzip"}),
 }
 
 

@@ -21,7 +21,7 @@ from paychainhq.models import Invoice
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -47,7 +47,7 @@ async def listing(serve: Serve) -> AsyncIterator[tuple[PayChainHQ, RawServer]]:
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
         content = serve(query_of(request))
-        writer.write(content if isinstance(content, bytes) else answer(content))
+        writer.write(content if isinstance(content, bytes) else http_response(content))
 
     async with RawServer(behave) as server, client(server.url) as pay:
         yield pay, server
@@ -154,11 +154,11 @@ async def test_billing_invoices_end_with_an_empty_page() -> None:
 
 async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
     """Nothing is fetched ahead for the first item; the second one starts the next page."""
-    second_asked = asyncio.Event()
+    second_requested = asyncio.Event()
 
     def serve(query: dict[str, str]) -> Any:
         if query.get("page") == "2":
-            second_asked.set()
+            second_requested.set()
         return (
             page_of(["a", "b", "c"], 1, more=True)
             if "page" not in query
@@ -171,7 +171,7 @@ async def test_the_next_page_is_fetched_when_the_second_item_is_taken() -> None:
         await asyncio.sleep(0)
         assert len(server.requests) == 1
         assert (await anext(items)).id == "b"
-        await second_asked.wait()
+        await second_requested.wait()
         assert [item.id async for item in items] == ["c", "d"]
 
 
@@ -179,7 +179,11 @@ async def test_a_failed_prefetch_is_raised_only_at_its_page() -> None:
     """All items of a page precede the error of the next; a break leaves no unretrieved error."""
 
     def serve(query: dict[str, str]) -> Any:
-        return page_of(["a", "b", "c"], 1, more=True) if "page" not in query else answer({}, 500)
+        return (
+            page_of(["a", "b", "c"], 1, more=True)
+            if "page" not in query
+            else http_response({}, 500)
+        )
 
     async with listing(serve) as (pay, _):
         pay = pay.with_options(retry=None)
@@ -202,7 +206,7 @@ async def test_closing_an_iterator_or_the_client_cancels_the_prefetch() -> None:
         if "page" in query_of(request):
             hanging.set()
             await asyncio.Event().wait()
-        writer.write(answer(page_of(["a", "b", "c"], 1, more=True)))
+        writer.write(http_response(page_of(["a", "b", "c"], 1, more=True)))
 
     async with RawServer(behave) as server:
         for closing in ("iterator", "client"):

@@ -15,7 +15,7 @@ from paychainhq.models.lists import Pagination
 from paychainhq.paging import _Cursor
 from tests.support.faces import PayChainHQ
 from tests.support.often import often
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 from tests.test_paging import client, create, invoice, query_of
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -27,13 +27,13 @@ class Listed:
     def __init__(self, size: int, limit: int) -> None:
         self.names = [f"old{number}" for number in range(size)]
         self.limit = limit
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self.before: Callable[[], object] = lambda: None  # runs before a page is read
 
     async def behave(self, request: Recorded, writer: asyncio.StreamWriter) -> None:
         self.before()
         number = int(query_of(request).get("page", "1"))
-        self.asked.append(number)
+        self.requested.append(number)
         begin, total, limit = (number - 1) * self.limit, len(self.names), self.limit
         pages = -(-total // limit)
         pagination = {
@@ -44,7 +44,7 @@ class Listed:
             "hasMore": number < pages,
         }
         data = [invoice(name) for name in self.names[begin : begin + limit]]
-        writer.write(answer({"data": data, "pagination": pagination}))
+        writer.write(http_response({"data": data, "pagination": pagination}))
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def test_many_leave_at_once(left: int) -> None:
     async with reading(listed) as pay:
 
         def leave() -> None:
-            if len(listed.asked) == 5:
+            if len(listed.requested) == 5:
                 del listed.names[:left]
 
         listed.before = leave
@@ -124,16 +124,16 @@ async def test_a_list_that_keeps_its_length_is_read_once() -> None:
     listed = Listed(30, 4)
     async with reading(listed) as pay:
         assert [item.id async for item in pay.invoices.list()] == listed.names
-    assert listed.asked == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert listed.requested == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 async def test_reading_never_goes_back_before_its_first_page() -> None:
     """A list that starts at its third page goes back to that page at most."""
     listed = Listed(60, 5)
     async with reading(listed) as pay:
-        listed.before = lambda: listed.names.pop(0) if len(listed.asked) > 1 else None
+        listed.before = lambda: listed.names.pop(0) if len(listed.requested) > 1 else None
         found = [item.id async for item in pay.invoices.list(page=3)]
-    assert min(listed.asked) == 3
+    assert min(listed.requested) == 3
     assert len(found) == len(set(found))
 
 
@@ -144,23 +144,25 @@ async def test_a_server_whose_totals_mean_nothing_does_not_loop_for_ever(
     totals: Callable[[int], int],
 ) -> None:
     """Repeated pages end the list also if the total claims that items have left."""
-    asked = 0
+    requested = 0
 
     async def behave(request: Recorded, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal requested
+        requested += 1
         pagination = {
             "page": 1,
             "limit": 2,
-            "total": totals(asked),
+            "total": totals(requested),
             "totalPages": 50,
             "hasMore": True,
         }
-        writer.write(answer({"data": [invoice("a"), invoice("b")], "pagination": pagination}))
+        writer.write(
+            http_response({"data": [invoice("a"), invoice("b")], "pagination": pagination})
+        )
 
     async with RawServer(behave) as server, client(server.url) as pay:
         assert [item.id async for item in pay.invoices.list()] == ["a", "b"]
-    assert asked < 30
+    assert requested < 30
 
 
 async def test_an_item_from_far_back_is_not_yielded_again() -> None:
@@ -169,7 +171,7 @@ async def test_an_item_from_far_back_is_not_yielded_again() -> None:
     async with reading(listed) as pay:
 
         def leave() -> None:
-            if len(listed.asked) == 50:
+            if len(listed.requested) == 50:
                 del listed.names[:1500]
 
         listed.before = leave

@@ -53,8 +53,8 @@ _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprint
 _DESCRIPTIONS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "timed out"),
     (aiohttp.ClientPayloadError, "the response was cut short"),
-    (aiohttp.ServerDisconnectedError, "the server closed the connection before it answered"),
-    (SentTwiceError, "the server closed the connection before it answered"),
+    (aiohttp.ServerDisconnectedError, "the server closed the connection before it responded"),
+    (SentTwiceError, "the server closed the connection before it responded"),
     (SessionClosedError, "the session was closed"),
     (
         RefusedError,

@@ -49,9 +49,9 @@ _SESSION, _CONNECTOR, _REQUEST, _RESPONSE = (
     aiohttp.ClientRequest,
     aiohttp.ClientResponse,
 )
-_DOORS = ("_request", "request", "get", "post", "put", "patch", "delete")
+_REQUEST_METHODS = ("_request", "request", "get", "post", "put", "patch", "delete")
 _SEAMS = (
-    *((_SESSION, name) for name in _DOORS),
+    *((_SESSION, name) for name in _REQUEST_METHODS),
     (_CONNECTOR, "connect"),
     (_CONNECTOR, "_create_connection"),
     (_REQUEST, "send"),
@@ -147,7 +147,7 @@ def make_destination(session: aiohttp.ClientSession, url: URL, tls: Any) -> Dest
 
 def _is_plain(session: aiohttp.ClientSession) -> bool:
     """Return whether a session has no observer of requests, such as an instrumentation's trace."""
-    replaced = vars(session).keys() & set(_DOORS)
+    replaced = vars(session).keys() & set(_REQUEST_METHODS)
     return (
         type(session.connector) is Connector
         and len(session.trace_configs) == 1
@@ -173,9 +173,9 @@ def _try_out() -> None:
     )
     protocol.data_received(b"HTTP/1.1 200 OK\r\nX-Try: yes\r\nContent-Length: 2\r\n\r\n{}")
     head, content = _finish(protocol.read())
-    answer = (head.code, head.headers["x-try"], _finish(read_body(content)))
+    response = (head.code, head.headers["x-try"], _finish(read_body(content)))
     state = (protocol.should_close, protocol.transport)
-    if answer != (200, "yes", (b"{}", True)) or state != (False, None):
+    if response != (200, "yes", (b"{}", True)) or state != (False, None):
         raise RuntimeError("aiohttp reads a response in another way")
 
 

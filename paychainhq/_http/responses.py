@@ -107,10 +107,10 @@ def api_error(request: Request, response: Response) -> APIError:
     if issubclass(kind, (RateLimitError, ServerError)):
         facts["retry_after"] = retry_after(response)
     if not isinstance(message, str):
-        message = f"the server answered {response.status} without a message"
+        message = f"the server responded with {response.status} without a message"
         if 300 <= response.status < 400:
             message = (
-                f"the server answered {response.status}, a redirect, which a client that "
+                f"the server responded with {response.status}, a redirect, which a client that "
                 "holds keys does not follow"
             )
     return kind(message, **facts)

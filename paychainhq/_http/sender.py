@@ -46,7 +46,7 @@ from paychainhq.errors import (
 
 log = logging.getLogger("paychainhq")
 
-_NO_ANSWER_KEPT = (
+_NO_RESPONSE_KEPT = (
     "The server has handled the request, but its response could not be read: read the resource "
     "before you repeat the request."
 )
@@ -129,10 +129,10 @@ class Sender:
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
             if limit >= request.deadline:  # the call deadline already covers it
-                answer = await self._exchange(request, state)
+                response = await self._exchange(request, state)
             else:
                 with self._deadlines.at(limit, task):
-                    answer = await self._exchange(request, state)
+                    response = await self._exchange(request, state)
         except asyncio.CancelledError:
             if task.cancelling() > delivered:
                 self._forget_addresses(state.sent)
@@ -159,19 +159,19 @@ class Sender:
         else:
             self._note(
                 request,
-                make_attempt(answer.status, None, "yes", self.loop.time() - started),
-                answer,
+                make_attempt(response.status, None, "yes", self.loop.time() - started),
+                response,
             )
-            if not self._owned or len(answer.body) > LARGEST_BODY:
-                return self._accept(request, answer)
-            return answer
+            if not self._owned or len(response.body) > LARGEST_BODY:
+                return self._accept(request, response)
+            return response
         if error is None:  # nothing was sent: the attempt begins anew
             return await self.send(request)
         # Raised here, so that no exception of another package is chained.
         self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
         facts = request.facts()
         if kind is DecodeError:
-            facts |= {"status": state.status, "advice": _NO_ANSWER_KEPT}
+            facts |= {"status": state.status, "advice": _NO_RESPONSE_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
 
     def _forget_addresses(self, sent: Sent) -> None:
@@ -183,16 +183,16 @@ class Sender:
         if sent == "no" and clear is not None:
             clear()
 
-    def _accept(self, request: Request, answer: Response) -> Response:
+    def _accept(self, request: Request, response: Response) -> Response:
         """Return a response; raises `DecodeError` for a success that is too long or another's."""
-        if len(answer.body) > LARGEST_BODY:  # incomplete
-            answer = attrs.evolve(answer, body=shortened(answer.body))
-            if 200 <= answer.status < 300:
-                facts = request.facts() | {"status": answer.status, "body": answer.body}
+        if len(response.body) > LARGEST_BODY:  # incomplete
+            response = attrs.evolve(response, body=shortened(response.body))
+            if 200 <= response.status < 300:
+                facts = request.facts() | {"status": response.status, "body": response.body}
                 raise DecodeError(f"the response is longer than {LARGEST_BODY} bytes", **facts)
         if not self._owned:  # connections of the caller's session cannot be checked before use
-            check_echo(request, answer)
-        return answer
+            check_echo(request, response)
+        return response
 
     async def _exchange(self, request: Request, state: AttemptState) -> Response:
         """Send a request on the fast path if possible, else on the session path.
@@ -264,7 +264,7 @@ class Sender:
             self._session, operation.method, url, request.body, headers, self._options, state
         )
 
-    def _note(self, request: Request, attempt: Attempt, answer: Response | None = None) -> None:
+    def _note(self, request: Request, attempt: Attempt, response: Response | None = None) -> None:
         request.attempts.append(attempt)
         if log.isEnabledFor(logging.DEBUG):
             operation = request.operation
@@ -276,7 +276,7 @@ class Sender:
                 request.path.partition("?")[0],
                 attempt,
                 attempt.elapsed,
-                printable(str(answer and request_id(answer))),
+                printable(str(response and request_id(response))),
             )
 
 

@@ -138,8 +138,9 @@ def _post_to_wsgi(
     try:
         written.extend(chunks)
     finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
     status, returned = begun[-1]
     named = {name.lower(): value for name, value in returned}
     return WebhookResponse(int(status.split()[0]), named, b"".join(written))
@@ -166,7 +167,9 @@ def _read(status: int, response: Any) -> WebhookResponse:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Handler that follows no redirect, as the sender of webhooks does."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
         return None
 
 

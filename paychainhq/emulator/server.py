@@ -15,13 +15,13 @@ from aiohttp import web
 from paychainhq._version import __version__
 from paychainhq.emulator import auth, control, idempotency, inspector, lifecycle, shown
 from paychainhq.emulator.changes import Changes
-from paychainhq.emulator.door import Door
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import dispatch as gateway
 from paychainhq.emulator.handlers import HANDLERS
 from paychainhq.emulator.handlers.call import Call
 from paychainhq.emulator.idempotency import Reply, Scope
+from paychainhq.emulator.origin_check import OriginCheck
 from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.request_context import BROKEN, RequestContext, dump
 from paychainhq.emulator.request_log import ReceivedRequest, RequestLog, Response, mask
@@ -54,7 +54,7 @@ class Server:
         log.on_change = lambda request_id: self._changes.add("request", request_id)
         self._state = state
         self._allowed_hosts = tuple(allowed_hosts)
-        self._door: Door
+        self._origin_check: OriginCheck
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
         self._listening: asyncio.Server | None = None
@@ -72,7 +72,7 @@ class Server:
             self._runner.server, host, port
         )
         bound = int(self._listening.sockets[0].getsockname()[1])
-        self._door = Door(host, bound, self._allowed_hosts)
+        self._origin_check = OriginCheck(host, bound, self._allowed_hosts)
         self._sending = asyncio.create_task(self.outbox.run())
         return bound
 
@@ -114,7 +114,7 @@ class Server:
             perform=self._control if is_control else perform,
         )
         try:
-            self._door.check(request, control=is_control)
+            self._origin_check.check(request, control=is_control)
         except RefusedError as refused:
             return context.respond(context.refusal(refused))
         if is_control:

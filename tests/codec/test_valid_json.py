@@ -26,7 +26,7 @@ from paychainhq.models import Amount, Invoice
 from tests.support.client import INVOICE, client, error_body, invoice
 from tests.support.json_tools import refusal, replaced
 from tests.support.often import often
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.support.samples import BY_NAME
 
 BIG = 10**20 + 7
@@ -100,7 +100,8 @@ async def test_odd_value_in_a_response(odd: dict[str, Any], before: bytes) -> No
     page = {**BY_NAME["invoices.list"].response, "data": [INVOICE, data]}
     async with (
         RawServer(
-            answer(before + json.dumps(data).encode()), answer(before + json.dumps(page).encode())
+            http_response(before + json.dumps(data).encode()),
+            http_response(before + json.dumps(page).encode()),
         ) as server,
         client(server.url) as pay,
     ):
@@ -127,7 +128,7 @@ async def test_odd_value_in_an_error(
             error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS", f"used by {HALF}", details=odd)
         ).encode()
     )
-    async with RawServer(answer(body, 409)) as server, client(server.url, retry=None) as pay:
+    async with RawServer(http_response(body, 409)) as server, client(server.url, retry=None) as pay:
         with pytest.raises(IdempotencyInProgressError) as caught:
             await invoice(pay)
     assert caught.value.details == odd
@@ -140,10 +141,10 @@ async def test_odd_value_in_an_error(
 @pytest.mark.usefixtures("face")
 async def test_key_in_progress_beside_an_odd_value() -> None:
     """A 409 for a key in progress is retried, whatever its details are."""
-    busy = answer(
+    busy = http_response(
         json.dumps(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS", details=HALF)).encode(), 409
     )
-    async with RawServer(busy, answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(busy, http_response(INVOICE)) as server, client(server.url) as pay:
         created = await invoice(pay)
     assert [attempt.status for attempt in created.response.attempts] == [409, 200]
 
@@ -157,7 +158,7 @@ async def test_number_without_bounds(number: bytes) -> None:
     created = json.dumps(INVOICE).encode()[:-1] + b', "unknown": ' + number + b"}"
     refused = json.dumps(error_body("CONFLICT"))[:-1].encode() + b', "unknown": ' + number + b"}"
     async with (
-        RawServer(answer(created), answer(refused, 409)) as server,
+        RawServer(http_response(created), http_response(refused, 409)) as server,
         client(server.url, retry=None) as pay,
     ):
         first = await invoice(pay)
@@ -175,7 +176,7 @@ async def test_odd_value_in_a_ledger(tmp_path: Any) -> None:
     data = {**INVOICE, "description": HALF, "metadata": {"order": BIG}}
     ledger = SQLiteLedger(tmp_path / "jobs.db")
     async with (
-        RawServer(answer(BOM + json.dumps(data).encode())) as server,
+        RawServer(http_response(BOM + json.dumps(data).encode())) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         first = await invoice(pay, idempotency_key="order-7")
@@ -211,7 +212,7 @@ def test_odd_value_in_a_webhook() -> None:
 async def test_big_integer_in_a_refused_response() -> None:
     """The data of a `DecodeError` holds exact integers."""
     data = {**INVOICE, "amount": {"display": {}}, "metadata": {"order": BIG}}
-    async with RawServer(answer(data)) as server, client(server.url) as pay:
+    async with RawServer(http_response(data)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
             await invoice(pay)
     assert caught.value.data == data

@@ -15,7 +15,7 @@ from tests.support.calls import (
     HUGE,
     LIMITS,
     authorized,
-    documented_answer,
+    documented_response,
     refused_fields,
     short,
 )
@@ -111,7 +111,10 @@ async def test_float_amount(amount: Any) -> None:
 )
 async def test_an_amount_is_sent_as_given(amount: str | int | Decimal, sent: str) -> None:
     """An amount keeps its zeros, and has no exponent."""
-    async with RawServer(documented_answer("invoices.create")) as server, authorized(server) as pay:
+    async with (
+        RawServer(documented_response("invoices.create")) as server,
+        authorized(server) as pay,
+    ):
         await pay.invoices.create(amount, "USDC", "eth")
     assert server.requests[0].json["amount"] == sent
 
@@ -128,7 +131,10 @@ async def test_an_amount_is_sent_as_given(amount: str | int | Decimal, sent: str
 @example("007.50")
 async def test_any_amount(amount: Decimal | int | str) -> None:
     """Every accepted amount is sent as the same number in plain digits; text stays unchanged."""
-    async with RawServer(documented_answer("invoices.create")) as server, authorized(server) as pay:
+    async with (
+        RawServer(documented_response("invoices.create")) as server,
+        authorized(server) as pay,
+    ):
         try:
             await pay.invoices.create(amount, "USDC", "eth")
         except InvalidArgumentError:

@@ -16,7 +16,7 @@ from paychainhq._core.credentials import Auth
 from paychainhq._core.settings import environment_settings, resolve_base_url
 from tests.support.client import PRICES, client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -30,7 +30,10 @@ async def test_missing_credential(auth: Auth) -> None:
     every: dict[str, Any] = {kind: f"the_{kind}" for kind in KINDS} | {
         "dashboard": DashboardSession({"Cookie": "x"})
     }
-    async with RawServer(answer({})) as server, client(server.url, **(every | {auth: None})) as pay:
+    async with (
+        RawServer(http_response({})) as server,
+        client(server.url, **(every | {auth: None})) as pay,
+    ):
         with pytest.raises(MissingCredentialError) as caught:
             await pay.request("GET", "/api/v1/new", auth=auth)
         assert server.requests == []
@@ -44,14 +47,14 @@ async def test_missing_credential(auth: Auth) -> None:
 
 async def test_public_operations_need_no_key() -> None:
     """A client without any key reads public operations, and sends no credential."""
-    async with RawServer(answer(PRICES)) as server, PayChainHQ(base_url=server.url) as pay:
+    async with RawServer(http_response(PRICES)) as server, PayChainHQ(base_url=server.url) as pay:
         await pay.prices.list()
     assert "x-api-key" not in server.requests[0].headers
 
 
 async def test_missing_business_id() -> None:
     """Without a business of client or call nothing is sent; each call and view can name one."""
-    async with RawServer(answer([])) as server, client(server.url, business_id=None) as pay:
+    async with RawServer(http_response([])) as server, client(server.url, business_id=None) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await pay.businesses.get()
         assert server.requests == []
@@ -119,7 +122,7 @@ def test_an_invalid_dashboard_session(headers: Any) -> None:
 async def test_dashboard_session() -> None:
     """A session's headers are sent with dashboard operations only, and without a key."""
     session = DashboardSession({"Cookie": "session=abc; b=c", "X-Step-Up": "1 2"})
-    async with RawServer(answer([])) as server, client(server.url, dashboard=session) as pay:
+    async with RawServer(http_response([])) as server, client(server.url, dashboard=session) as pay:
         await pay.api_keys.list()
         await pay.request("GET", "/api/v1/new")
     with_session, without = (request.headers for request in server.requests)
@@ -199,7 +202,7 @@ def test_environments() -> None:
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1", "/api/v1/"])
 async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     """`from_env` reads the documented variables and the package's own; arguments override them."""
-    async with RawServer(answer([])) as server:
+    async with RawServer(http_response([])) as server:
         for name, value in {
             "PAYCHAIN_API_URL": server.url + suffix,
             "PAYCHAIN_API_KEY": "pk_of_env",

@@ -9,7 +9,7 @@ from paychainhq._core.idempotency import key_for_reference
 from paychainhq.typing import CustomerRequestDict, InvoiceRequestDict
 from tests.support.calls import CALLS, refused_fields
 from tests.support.client import INVOICE, client
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.support.samples import BY_NAME
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -71,7 +71,7 @@ GOOD = [
 @pytest.mark.parametrize("reference", BAD, ids=ascii)
 async def test_a_reference_with_unseen_characters(reference: str) -> None:
     """Unseen characters at an end, or control characters anywhere, are refused unsent."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         given: InvoiceRequestDict = {
             "amount": "1",
             "token": "USDC",
@@ -93,7 +93,7 @@ async def test_a_reference_with_unseen_characters(reference: str) -> None:
 @pytest.mark.parametrize("reference", GOOD, ids=ascii)
 async def test_a_reference_of_visible_characters(reference: str) -> None:
     """Any other reference is kept as it is: inner spaces, joiners, and each form of a letter."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         given: InvoiceRequestDict = {
             "amount": "1",
             "token": "USDC",
@@ -116,7 +116,7 @@ async def test_an_external_reference_with_unseen_characters(reference: str) -> N
 async def test_an_external_reference_of_visible_characters() -> None:
     """The reference of a customer is sent unchanged."""
     async with (
-        RawServer(answer(BY_NAME["customers.create"].response)) as server,
+        RawServer(http_response(BY_NAME["customers.create"].response)) as server,
         client(server.url) as pay,
     ):
         for reference in GOOD:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import HUGE, authorized, refused, short
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -101,7 +101,7 @@ async def test_key_in_the_wrong_place() -> None:
 
 async def test_query_of_a_plain_request() -> None:
     """The query of a plain request is escaped, with booleans as in JSON."""
-    async with RawServer(answer({"any": 1})) as server, authorized(server) as pay:
+    async with RawServer(http_response({"any": 1})) as server, authorized(server) as pay:
         assert await pay.request(
             "GET", "/api/v1/x", query={"a b": "c&d=é", "n": 1, "all": True}
         ) == {"any": 1}

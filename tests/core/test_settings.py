@@ -15,7 +15,7 @@ from paychainhq.models import Invoice
 from tests.support.calls import HUGE
 from tests.support.client import client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 LARGE = 10**400  # beyond a float; HUGE is beyond Python's limit of printing
 
@@ -107,7 +107,7 @@ def test_number_that_is_too_large(name: str, make: Callable[[Any], object]) -> N
 @pytest.mark.usefixtures("face")
 async def test_timeout_of_a_wait_that_is_too_large() -> None:
     """A number of seconds of a call has the same bound."""
-    async with RawServer(answer({})) as server, client(server.url) as pay:
+    async with RawServer(http_response({})) as server, client(server.url) as pay:
         for value in (LARGE, HUGE):
             with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
                 await pay.invoices.wait("inv_1", timeout=value)

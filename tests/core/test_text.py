@@ -14,10 +14,10 @@ import pytest
 from paychainhq import DashboardSession, InvalidArgumentError, RetryPolicy, webhooks
 from paychainhq._core.idempotency import key_for_reference
 from paychainhq.gateway import webhooks as gateway_webhooks
-from tests.support.calls import CALLS, KEYED, call, documented_answer
+from tests.support.calls import CALLS, KEYED, call, documented_response
 from tests.support.client import INVOICE, client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 
 class Member(str, Enum):  # noqa: UP042 (its `str()` is `Member.WORD`, and its hash that of its name)
@@ -113,7 +113,7 @@ async def test_text_of_every_operation(name: str, word: str) -> None:
     sent = []
     for arguments in (plain, swapped(CALLS[name], word) | key):
         async with (
-            RawServer(documented_answer(name)) as server,
+            RawServer(documented_response(name)) as server,
             PayChainHQ(
                 api_key="k",
                 dashboard=DashboardSession({"Cookie": "x"}),
@@ -132,7 +132,10 @@ async def test_text_of_every_operation(name: str, word: str) -> None:
 async def test_reference_of_a_job(word: str) -> None:
     """A reference gives the key of its content, and so one invoice."""
     request: Any = {"amount": "1", "token": word, "chain": word, "metadata": {word: [word]}}
-    async with RawServer(answer(INVOICE)) as server, client(server.url, business_id=word) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, business_id=word) as pay,
+    ):
         request["reference"] = word
         async for outcome in pay.invoices.create_many([request]):
             assert outcome.ok, outcome.error
@@ -163,7 +166,10 @@ async def test_text_of_a_plain_request(word: str) -> None:
     """A plain request sends the content of method, path, query, body, key and credential kind."""
     path = type("Path", (Odd,), {})("/api/v1/new")
     auth: Any = Odd("payout_key")
-    async with RawServer(answer({})) as server, client(server.url, payout_key="pk_payout") as pay:
+    async with (
+        RawServer(http_response({})) as server,
+        client(server.url, payout_key="pk_payout") as pay,
+    ):
         await pay.request(
             HTTPMethod.PATCH,
             path,
@@ -183,7 +189,7 @@ async def test_text_of_a_plain_request(word: str) -> None:
 @pytest.mark.usefixtures("face")
 async def test_settings_of_a_client() -> None:
     """Keys, the base URL, the environment and a session's headers are their contents."""
-    async with RawServer(answer([])) as server:
+    async with RawServer(http_response([])) as server:
         settings: dict[str, Any] = {
             "api_key": Odd("pk_1"),
             "base_url": Odd(server.url + "/api/v1"),
@@ -221,7 +227,7 @@ def test_secrets_of_webhooks(word: str) -> None:
 @each_five
 async def test_number_of_a_subclass(five: Any) -> None:
     """An amount, a count, and a number in metadata, a query or a body are their values."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         await pay.invoices.create(
             five, "USDC", "eth", expires_in=five, metadata={"n": five, "list": [five]}
         )
@@ -241,7 +247,7 @@ async def test_number_of_a_subclass(five: Any) -> None:
 @pytest.mark.parametrize("amount", [OddDecimal("1.50"), Odd("1.50")], ids=["decimal", "text"])
 async def test_amount_of_a_subclass(amount: Any) -> None:
     """An amount of a subclass of `Decimal` or `str` is its content."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         await pay.invoices.create(amount, "USDC", "eth", underpayment_tolerance_max_usd=amount)
     assert (
         server.requests[0].json["amount"],
@@ -252,7 +258,7 @@ async def test_amount_of_a_subclass(amount: Any) -> None:
 @pytest.mark.usefixtures("face")
 async def test_text_that_only_claims_to_be_valid() -> None:
     """Validation checks the content, and not the methods of the class."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         for field, bad in {"token": Odd("  "), "chain": Odd("\ud83d"), "amount": Odd("-1")}.items():
             fields: dict[str, Any] = {"amount": "1", "token": "USDC", "chain": "eth", field: bad}
             with pytest.raises(InvalidArgumentError) as caught:
@@ -272,7 +278,7 @@ async def test_order_of_the_keys_of_metadata() -> None:
     one = {"b": 1, "a": {"y": [{"q": 1, "p": 2}], "x": None}, "Ä": True}
     other = {"Ä": True, "a": {"x": None, "y": [{"p": 2, "q": 1}]}, "b": 1}
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, idempotency=MemoryLedger(), retry=RetryPolicy()) as pay,
     ):
         for metadata in (one, other):
@@ -304,7 +310,7 @@ async def test_order_of_the_keys_of_metadata() -> None:
 )
 async def test_metadata_that_json_would_change(metadata: Any) -> None:
     """Metadata that JSON cannot represent exactly is refused by name."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await pay.invoices.create("1", "USDC", "eth", metadata=metadata)
     assert caught.value.argument == "metadata"
@@ -316,7 +322,7 @@ async def test_metadata_that_is_nested_too_deeply() -> None:
     """Metadata of endless depth is refused by name."""
     loop: dict[str, Any] = {}
     loop["again"] = [loop]
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(InvalidArgumentError, match="metadata"):
             await pay.invoices.create("1", "USDC", "eth", metadata=loop)
     assert server.requests == []

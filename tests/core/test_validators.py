@@ -17,7 +17,7 @@ from tests.support.calls import (
     LIMITS,
     authorized,
     call,
-    documented_answer,
+    documented_response,
     refused_fields,
     short,
 )
@@ -50,7 +50,7 @@ async def test_bad_lifetime(expires_in: Any) -> None:
 async def test_lifetime_of_a_key(name: str) -> None:
     """A key lives for a year at most: 366 days are refused, and 365 are sent."""
     await refused_fields(name, {"expires_in": 366}, "expires_in")
-    async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
+    async with RawServer(documented_response(name)) as server, authorized(server) as pay:
         await call(pay, name, {**CALLS[name], "expires_in": 365})
     assert server.requests[0].json["expiresIn"] == 365
 
@@ -177,7 +177,7 @@ async def test_bad_field(name: str, fields: Fields, argument: str) -> None:
 
 async def test_settings_at_their_bounds() -> None:
     """The bounds of the settings page are sent."""
-    async with RawServer(documented_answer(SETTINGS)) as server, authorized(server) as pay:
+    async with RawServer(documented_response(SETTINGS)) as server, authorized(server) as pay:
         await pay.businesses.update_invoice_settings(300, "100.00")
     assert server.requests[0].json == {
         "invoiceUnderpaymentToleranceBps": 300,
@@ -194,7 +194,7 @@ async def test_models_of_a_payout_key() -> None:
     }
     wired = {"destinations": shown["destinations"], "limits": shown["limits"]}
     async with (
-        RawServer(documented_answer("api_keys.create_payout")) as server,
+        RawServer(documented_response("api_keys.create_payout")) as server,
         authorized(server) as pay,
     ):
         await call(pay, "api_keys.create_payout", PAYOUT)
@@ -206,7 +206,7 @@ async def test_models_of_a_payout_key() -> None:
 @pytest.mark.parametrize("name", CALLS)
 async def test_unknown_argument(name: str) -> None:
     """An unknown argument is Python's TypeError."""
-    async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
+    async with RawServer(documented_response(name)) as server, authorized(server) as pay:
         with pytest.raises(TypeError, match="not_an_argument"):
             await call(pay, name, {**CALLS[name], "not_an_argument": 1})
     assert server.requests == []
@@ -215,7 +215,7 @@ async def test_unknown_argument(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in KEYED])
 async def test_no_idempotency_key_without_documentation(name: str) -> None:
     """Operations without a documented key accept none: the API-key mutations, and every read."""
-    async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
+    async with RawServer(documented_response(name)) as server, authorized(server) as pay:
         with pytest.raises(TypeError, match="idempotency_key"):
             await call(pay, name, {**CALLS[name], "idempotency_key": "k"})
     assert server.requests == []

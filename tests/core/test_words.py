@@ -16,7 +16,7 @@ from paychainhq._core import validators
 from paychainhq.ledger import MemoryLedger
 from paychainhq.models import Chain, InvoiceStatus
 from tests.support.client import INVOICE, client
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 PAGE = {
     "data": [],
@@ -84,7 +84,10 @@ def test_a_warning_is_given_once() -> None:
 @pytest.mark.usefixtures("face")
 async def test_calls_warn_and_are_sent() -> None:
     """`list` and `create` send the word as it is."""
-    async with RawServer(answer(PAGE), answer(INVOICE)) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(PAGE), http_response(INVOICE)) as server,
+        client(server.url) as pay,
+    ):
         with pytest.warns(UserWarning, match=r"status 'paidd' .* 'paid'"):
             assert [item async for item in pay.invoices.list(status="paidd")] == []
         with pytest.warns(UserWarning, match=r"chain 'Ethereum' .* 'eth'"):

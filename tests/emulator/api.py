@@ -20,7 +20,7 @@ ORDER: Mapping[str, Any] = {"amount": "150", "token": "USDC", "chain": "eth"}
 
 
 @attrs.frozen
-class Answer:
+class ApiResponse:
     """HTTP response of the emulator."""
 
     status: int
@@ -55,7 +55,7 @@ class Api:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send one request; `body` is JSON, or raw bytes; `key` is an idempotency key."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"x-api-key": API_KEY} if headers is None else headers
@@ -67,22 +67,22 @@ class Api:
         request = urllib.request.Request(self.emulator.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return Answer(response.status, dict(response.headers), response.read())
+                return ApiResponse(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, dict(error.headers), error.read())
+                return ApiResponse(error.code, dict(error.headers), error.read())
 
     def dashboard(
         self, method: str, path: str, body: object = None, key: str | None = None
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send one request with a dashboard session."""
         return self(method, path, body, self.emulator.dashboard.headers, key)
 
     def create(self, **fields: object) -> str:
         """Create an invoice of 150 USDC, with the given fields changed, and return its id."""
-        answer = self("POST", INVOICES, {**ORDER, **fields})
-        assert answer.status == 200, answer.body
-        return str(answer.json["id"])
+        response = self("POST", INVOICES, {**ORDER, **fields})
+        assert response.status == 200, response.body
+        return str(response.json["id"])
 
     def invoice(self, invoice_id: str) -> Any:
         return self("GET", f"/api/v1/businesses/invoices/{invoice_id}").json

@@ -48,8 +48,8 @@ def test_a_standard_operation_needs_a_known_key(
     api: Api, sample: Sample, headers: dict[str, str]
 ) -> None:
     """Without a key, or with an unknown one, the response is 401 UNAUTHORIZED."""
-    answer = api(sample.method, sample.path, sample.body, headers)
-    assert (answer.status, answer.code) == (401, "UNAUTHORIZED")
+    response = api(sample.method, sample.path, sample.body, headers)
+    assert (response.status, response.code) == (401, "UNAUTHORIZED")
 
 
 @each_standard
@@ -58,8 +58,8 @@ def test_another_kind_of_key_is_forbidden_on_a_standard_operation(
     api: Api, sample: Sample, key: str
 ) -> None:
     """A payout or contract key is valid, but not for standard operations."""
-    answer = api(sample.method, sample.path, sample.body, {"x-api-key": key})
-    assert (answer.status, answer.code) == (403, "FORBIDDEN")
+    response = api(sample.method, sample.path, sample.body, {"x-api-key": key})
+    assert (response.status, response.code) == (403, "FORBIDDEN")
 
 
 @each_dashboard
@@ -91,8 +91,8 @@ def test_both_default_keys_work(api: Api) -> None:
 )
 def test_another_business_is_not_found(api: Api, path: str) -> None:
     """A key has access to its own business only."""
-    answer = api("GET" if path.endswith("other") else "DELETE", path)
-    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    response = api("GET" if path.endswith("other") else "DELETE", path)
+    assert (response.status, response.code) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_created_keys_of_other_kinds_are_known_and_forbidden(api: Api, kind: str
 )
 def test_a_standard_key_may_not_have_a_high_risk_scope(api: Api, scope: str) -> None:
     """The documented scopes are refused with the documented code, alone or among others."""
-    answer = api.dashboard("POST", API_KEYS, {"name": "x", "permissions": ["invoices:*", scope]})
-    assert (answer.status, answer.code) == (400, "HIGH_RISK_SCOPE_NOT_ALLOWED")
-    assert scope in answer.json["error"]["details"][0]["message"]
+    response = api.dashboard("POST", API_KEYS, {"name": "x", "permissions": ["invoices:*", scope]})
+    assert (response.status, response.code) == (400, "HIGH_RISK_SCOPE_NOT_ALLOWED")
+    assert scope in response.json["error"]["details"][0]["message"]
 
 
 def test_the_key_list_shows_no_key(api: Api) -> None:
@@ -213,11 +213,13 @@ def test_last_use_is_shown_in_the_key_list(api: Api) -> None:
 
 def test_an_allowlist_needs_destinations(api: Api) -> None:
     """The default destination policy is an allowlist, which must not be empty."""
-    answer = api.dashboard("POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT]})
-    assert (answer.status, answer.fields) == (400, ["destinations"])
-    answer = api.dashboard(
+    response = api.dashboard(
+        "POST", f"{BUSINESS}/payout-api-keys", {"name": "x", "limits": [LIMIT]}
+    )
+    assert (response.status, response.fields) == (400, ["destinations"])
+    response = api.dashboard(
         "POST",
         f"{BUSINESS}/payout-api-keys",
         {"name": "x", "limits": [LIMIT], "destinationPolicy": "some"},
     )
-    assert (answer.status, answer.fields) == (400, ["destinationPolicy"])
+    assert (response.status, response.fields) == (400, ["destinationPolicy"])

@@ -90,8 +90,8 @@ def test_control_requests_are_not_recorded(api: Api) -> None:
 )
 def test_invalid_control_is_refused(api: Api, name: str, body: object) -> None:
     """The response is a 400 in the envelope."""
-    answer = control(api, name, body)
-    assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
+    response = control(api, name, body)
+    assert (response.status, response.code) == (400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize(
@@ -107,5 +107,5 @@ def test_unknown_invoice_or_control_is_not_found(
     api: Api, method: str, name: str, body: object
 ) -> None:
     """The response is a 404 in both cases."""
-    answer = control(api, name, body, method)
-    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+    response = control(api, name, body, method)
+    assert (response.status, response.code) == (404, "NOT_FOUND")

@@ -62,7 +62,7 @@ def has_shape(actual: Any, sample: Any) -> bool:
     return True
 
 
-def assert_answered_as_documented(sample: Sample, status: int, body: Any) -> None:
+def assert_documented(sample: Sample, status: int, body: Any) -> None:
     """Assert a 2xx with the sample's shape, or a 401 for a dashboard operation."""
     if sample.described.auth == "dashboard":
         assert (status, body["error"]["code"]) == (401, "UNAUTHORIZED")
@@ -78,7 +78,7 @@ def test_a_documented_command_works_on_a_fresh_emulator(emulator: Emulator, samp
 
     The commands of dashboard operations carry no credential.
     """
-    assert_answered_as_documented(sample, *run_curl(emulator, sample))
+    assert_documented(sample, *run_curl(emulator, sample))
 
 
 @needs_curl
@@ -86,7 +86,7 @@ def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
     """The commands run in sequence on one emulator, with the same idempotency key."""
     assert len(DOCUMENTED) == 30
     for sample in DOCUMENTED:
-        assert_answered_as_documented(sample, *run_curl(emulator, sample))
+        assert_documented(sample, *run_curl(emulator, sample))
     assert [request.operation for request in emulator.requests] == [
         sample.operation for sample in DOCUMENTED
     ]
@@ -96,7 +96,7 @@ def test_all_documented_commands_work_in_order(emulator: Emulator) -> None:
 def test_the_documented_commands_can_be_repeated(emulator: Emulator) -> None:
     """A second run succeeds as well, and creates nothing twice."""
     for sample in (*DOCUMENTED, *DOCUMENTED):
-        assert_answered_as_documented(sample, *run_curl(emulator, sample))
+        assert_documented(sample, *run_curl(emulator, sample))
     assert Api(emulator).count() == 2
 
 
@@ -109,10 +109,10 @@ def test_a_response_has_the_documented_shape(api: Api, sample: Sample) -> None:
     elif sample.query:
         path += "?" + "&".join(f"{name}={value}" for name, value in sample.query.items())
     send = api.dashboard if sample.described.auth == "dashboard" else api
-    answer = send(sample.method, path, sample.body, key="k")
-    assert answer.status == 200, answer.body
-    assert_shape(answer.json, sample.response)
-    assert to_json(from_json(sample.type, answer.json)) == answer.json
+    response = send(sample.method, path, sample.body, key="k")
+    assert response.status == 200, response.body
+    assert_shape(response.json, sample.response)
+    assert to_json(from_json(sample.type, response.json)) == response.json
 
 
 def test_every_operation_has_a_handler() -> None:
@@ -220,8 +220,8 @@ def test_a_plan_changes_when_it_is_paid(api: Api, body: dict[str, str], state: s
 )
 def test_a_plan_must_exist(api: Api, body: dict[str, str], field: str) -> None:
     """Unknown plans and modes are refused, and annual billing for all plans but GROWTH."""
-    answer = api.dashboard("POST", "/api/v1/billing/subscription/change", body)
-    assert (answer.status, answer.fields) == (400, [field])
+    response = api.dashboard("POST", "/api/v1/billing/subscription/change", body)
+    assert (response.status, response.fields) == (400, [field])
 
 
 def test_metadata_is_returned(api: Api) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from paychainhq.emulator import Emulator
 from tests.emulator.api import INVOICES, Api
-from tests.emulator.test_door import port_of
+from tests.emulator.test_origin_check import port_of
 from tests.emulator.test_webhooks import SECRET, Endpoint, all_delivered, endpoint, settled
 
 __all__ = ["endpoint"]

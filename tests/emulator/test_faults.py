@@ -55,13 +55,13 @@ def test_an_error_status_has_the_envelope_and_no_effect(
 ) -> None:
     """The request is not handled, so the same key is free afterwards."""
     api.emulator.fault("invoices.create", kind)
-    answer = api("POST", INVOICES, ORDER, key="k")
-    assert (answer.status, answer.code, answer.headers.get("Retry-After")) == (
+    response = api("POST", INVOICES, ORDER, key="k")
+    assert (response.status, response.code, response.headers.get("Retry-After")) == (
         status,
         code,
         retry_after,
     )
-    assert answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+    assert response.json["error"]["requestId"] == response.headers["x-request-id"]
     assert api.count() == 1
     assert api("POST", INVOICES, ORDER, key="k").status == 200
     assert [request.status for request in api.emulator.requests if request.method == "POST"] == [

@@ -13,8 +13,8 @@ from tests.emulator.api import (
     CUSTOMERS,
     INVOICES,
     ORDER,
-    Answer,
     Api,
+    ApiResponse,
     until_received,
 )
 
@@ -49,8 +49,8 @@ def test_the_order_of_fields_does_not_count(api: Api) -> None:
 def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
     """The response is 409 IDEMPOTENCY_KEY_MISMATCH, and nothing is created."""
     api("POST", INVOICES, ORDER, key="k1")
-    answer = api("POST", INVOICES, {**ORDER, "amount": "151"}, key="k1")
-    assert (answer.status, answer.code) == (409, "IDEMPOTENCY_KEY_MISMATCH")
+    response = api("POST", INVOICES, {**ORDER, "amount": "151"}, key="k1")
+    assert (response.status, response.code) == (409, "IDEMPOTENCY_KEY_MISMATCH")
     assert api.count() == 2
 
 
@@ -100,8 +100,8 @@ def test_a_repeat_of_a_cancellation_is_a_replay(api: Api) -> None:
 )
 def test_a_required_key_must_be_there(api: Api, method: str, path: str, body: object) -> None:
     """The two operations that require a key are refused without one."""
-    answer = api(method, path, body)
-    assert (answer.status, answer.code, answer.fields) == (
+    response = api(method, path, body)
+    assert (response.status, response.code, response.fields) == (
         400,
         "VALIDATION_ERROR",
         ["Idempotency-Key"],
@@ -120,9 +120,9 @@ def test_a_key_is_ignored_by_operations_without_one(api: Api) -> None:
 def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
     """The same key gets 409 until the first response is sent; other keys and paths do not."""
     api.emulator.fault("invoices.create", "slow:600")
-    answers: list[Answer] = []
+    responses: list[ApiResponse] = []
     waiting = threading.Thread(
-        target=lambda: answers.append(api("POST", INVOICES, ORDER, key="k1"))
+        target=lambda: responses.append(api("POST", INVOICES, ORDER, key="k1"))
     )
     waiting.start()
     until_received(api.emulator, 1)
@@ -138,7 +138,7 @@ def test_a_key_that_is_being_handled_is_in_progress(api: Api) -> None:
     # Stopping sends the response to the first request, which was handled.
     api.emulator.__exit__(None, None, None)
     waiting.join()
-    assert [answer.status for answer in answers] == [200]
+    assert [response.status for response in responses] == [200]
 
 
 def test_a_key_replays_after_a_slow_response(api: Api) -> None:
@@ -163,9 +163,9 @@ def test_a_billing_payment_is_known_by_its_transaction(api: Api) -> None:
     change = api.dashboard(
         "POST", "/api/v1/billing/subscription/change", {"planCode": "SCALE"}
     ).json
-    answer = api(
+    response = api(
         "POST", f"/api/v1/billing/invoices/{change['invoice']['id']}/pay", TRANSACTION, key="k3"
     )
-    assert (answer.status, answer.code) == (409, "BILLING_PAYMENT_REPLAY_CONFLICT")
-    answer = api("POST", PAY, {**TRANSACTION, "txHash": "0x2"}, key="k4")
-    assert (answer.status, answer.code) == (409, "CONFLICT")
+    assert (response.status, response.code) == (409, "BILLING_PAYMENT_REPLAY_CONFLICT")
+    response = api("POST", PAY, {**TRANSACTION, "txHash": "0x2"}, key="k4")
+    assert (response.status, response.code) == (409, "CONFLICT")

@@ -17,7 +17,7 @@ from paychainhq.emulator import API_KEY, Emulator
 from paychainhq.emulator.inspector.markup import element
 from paychainhq.emulator.inspector.requests import mask_secrets
 from tests.emulator.api import API_KEYS, CUSTOMERS, INVOICES, ORDER, Api
-from tests.emulator.test_door import JSON, send
+from tests.emulator.test_origin_check import JSON, send
 from tests.emulator.test_webhooks import SECRET, Endpoint, all_delivered, endpoint, settled
 
 __all__ = ["endpoint"]
@@ -51,23 +51,26 @@ class Reader(HTMLParser):
 
 
 def read(api: Api, query: str = "") -> Reader:
-    answer = api("GET", PAGE + query, headers={})
-    assert answer.status == 200
-    return Reader(answer.body.decode())
+    response = api("GET", PAGE + query, headers={})
+    assert response.status == 200
+    return Reader(response.body.decode())
 
 
 @pytest.mark.parametrize("path", FILES)
 def test_the_page_and_its_files(api: Api, path: str) -> None:
     """Each has a strict policy, its type, and no permission for other origins."""
-    answer = api("GET", path, headers={})
-    assert (answer.status, answer.headers["Content-Type"]) == (200, f"{FILES[path]}; charset=utf-8")
-    policy = answer.headers["Content-Security-Policy"]
+    response = api("GET", path, headers={})
+    assert (response.status, response.headers["Content-Type"]) == (
+        200,
+        f"{FILES[path]}; charset=utf-8",
+    )
+    policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert [name for name in answer.headers if name.lower().startswith("access-control")] == []
-    assert re.findall(rb"https?://(?!www\.w3\.org/2000/svg)", answer.body) == []
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert [name for name in response.headers if name.lower().startswith("access-control")] == []
+    assert re.findall(rb"https?://(?!www\.w3\.org/2000/svg)", response.body) == []
     assert api("POST", path, {}, headers={}).status == 404
 
 
@@ -79,8 +82,8 @@ def test_foreign_pages_are_refused(emulator: Emulator, path: str, headers: dict[
     """Neither a foreign host nor a foreign origin reads anything."""
     own = {"Host": emulator.url.removeprefix("http://")}
     for method in ("GET", "OPTIONS"):
-        answer = send(emulator, method, path, {**own, **headers, **JSON})
-        assert (answer.status, answer.code) == (403, "FORBIDDEN")
+        response = send(emulator, method, path, {**own, **headers, **JSON})
+        assert (response.status, response.code) == (403, "FORBIDDEN")
 
 
 def test_reading_the_page_is_no_request(emulator: Emulator, api: Api) -> None:
@@ -164,8 +167,8 @@ def test_the_command_repeats_the_request(emulator: Emulator, api: Api) -> None:
     sent = done.stdout.splitlines()
     headers = dict(line.split(": ", 1) for word, line in pairwise(sent) if word == "-H")
     path = sent[2].removeprefix(emulator.url)
-    answer = api(sent[1], path, sent[-1].encode(), headers)
-    assert answer.json["id"] == created
+    response = api(sent[1], path, sent[-1].encode(), headers)
+    assert response.json["id"] == created
 
 
 def test_new_keys_are_masked(emulator: Emulator, api: Api) -> None:

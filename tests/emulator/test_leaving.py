@@ -33,12 +33,12 @@ async def test_the_outbox_is_woken_up_and_cancelled_at_once(turns: int) -> None:
         assert done == {task}
 
 
-@pytest.mark.parametrize("answers", [False, True], ids=["silent", "hung up"])
-def test_an_exit_with_deliveries_in_progress(answers: bool) -> None:
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["silent", "hung up"])
+def test_an_exit_with_deliveries_in_progress(hangs_up: bool) -> None:
     """Each of many emulators exits at once while webhooks are sent, retried and awaited."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        accepting = threading.Thread(target=hang_up, args=(listening, answers), daemon=True)
+        accepting = threading.Thread(target=hang_up, args=(listening, hangs_up), daemon=True)
         accepting.start()
         for number in range(60):
             emulator = Emulator()

@@ -283,11 +283,11 @@ def test_a_payment_to_an_ended_invoice_is_recorded_only(api: Api, status: str) -
 
 def test_a_status_can_be_overridden(api: Api) -> None:
     """A known status is set and the business invoice returned; another word is refused."""
-    answer = api("PATCH", "/api/v1/invoices/inv_123/status", {"status": "paid"})
-    assert answer.json == api.invoice("inv_123")
-    assert answer.json["status"] == "paid"
-    answer = api("PATCH", "/api/v1/invoices/inv_123/status", {"status": "shipped"})
-    assert (answer.status, answer.fields) == (400, ["status"])
+    response = api("PATCH", "/api/v1/invoices/inv_123/status", {"status": "paid"})
+    assert response.json == api.invoice("inv_123")
+    assert response.json["status"] == "paid"
+    response = api("PATCH", "/api/v1/invoices/inv_123/status", {"status": "shipped"})
+    assert (response.status, response.fields) == (400, ["status"])
     assert api("PATCH", "/api/v1/invoices/inv_unknown/status", {"status": "paid"}).status == 404
 
 
@@ -342,11 +342,11 @@ def test_raw_amounts_are_exact(api: Api, fields: dict[str, Any], raw: str) -> No
 
 def test_the_default_lifetime_is_a_day(api: Api) -> None:
     """`expiresAt` is a day from now by the emulator's clock, or `expiresIn` seconds."""
-    answers = [api("POST", INVOICES, {**ORDER, **fields}) for fields in ({}, {"expiresIn": 90})]
+    responses = [api("POST", INVOICES, {**ORDER, **fields}) for fields in ({}, {"expiresIn": 90})]
     lifetimes = [
-        datetime.fromisoformat(answer.json["expiresAt"])
-        - parsedate_to_datetime(answer.headers["Date"])
-        for answer in answers
+        datetime.fromisoformat(response.json["expiresAt"])
+        - parsedate_to_datetime(response.headers["Date"])
+        for response in responses
     ]
     assert [round(lifetime / timedelta(seconds=10)) for lifetime in lifetimes] == [8640, 9]
 

@@ -42,7 +42,7 @@ class Model:
     """Model of one invoice, with exact amounts."""
 
     token: str
-    asked: Fraction
+    due: Fraction
     expires_at: Fraction
     tolerance: Fraction
     status: str = "pending"
@@ -58,7 +58,7 @@ class Model:
     @property
     def shortfall(self) -> Fraction:
         """Return the shortfall of the payments before expiry."""
-        return self.asked - sum(
+        return self.due - sum(
             (amount for token, amount, late in self.payments if token == self.token and not late),
             Fraction(),
         )
@@ -85,11 +85,11 @@ class Model:
             self.status = "expired"
 
 
-def tolerance(token: str, asked: Fraction, bps: int, max_usd: str) -> Fraction:
+def tolerance(token: str, due: Fraction, bps: int, max_usd: str) -> Fraction:
     """Return min(share, cap in USD), each rounded down to the token's smallest unit."""
     decimals, price = TOKENS[token]
     unit = Fraction(1, 10**decimals)
-    return min(floor(asked * bps / 10_000 / unit), floor(Fraction(max_usd) / price / unit)) * unit
+    return min(floor(due * bps / 10_000 / unit), floor(Fraction(max_usd) / price / unit)) * unit
 
 
 def exactly(written: str) -> Fraction:
@@ -148,7 +148,7 @@ class Lifecycle(RuleBasedStateMachine):
     def pay(self, id_: str, amount: str | None, token: str | None) -> None:
         self.expire()
         model = self.models[id_]
-        missing = model.asked - model.paid
+        missing = model.due - model.paid
         if amount is None and missing <= 0:
             with pytest.raises(ValueError, match="no remaining amount"):
                 self.emulator.pay(id_, amount, token)
@@ -205,16 +205,16 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(id_=invoices, status=st.sampled_from(["pending", "confirming", "paid", "failed"]))
     def set_by_hand(self, id_: str, status: str) -> None:
         self.expire()
-        answer = self.api("PATCH", f"/api/v1/invoices/{id_}/status", {"status": status})
+        response = self.api("PATCH", f"/api/v1/invoices/{id_}/status", {"status": status})
         self.models[id_].status, self.models[id_].by_tolerance = status, False
-        assert answer.json["status"] == status
+        assert response.json["status"] == status
 
     def expire(self) -> None:
         for model in self.models.values():
             model.expire(self.now)
 
     @rule(id_=invoices)
-    def look(self, id_: str) -> None:
+    def compare(self, id_: str) -> None:
         """Assert that the business's view and the payer's agree with the model and each other."""
         self.expire()
         model, seen, public = self.models[id_], self.api.invoice(id_), self.api.public(id_)
@@ -224,7 +224,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert seen["amount"] == public["amount"]
         assert seen["paidAmount"] == public["paidAmount"]
         assert seen["depositAddress"] == public["depositAddress"]
-        self.assert_amount(seen["amount"], model.token, model.asked)
+        self.assert_amount(seen["amount"], model.token, model.due)
         self.assert_amount(seen["paidAmount"], model.token, model.paid)
         self.assert_amount(
             seen["toleranceShortfall"],
@@ -246,9 +246,9 @@ class Lifecycle(RuleBasedStateMachine):
     @staticmethod
     def assert_progress(progress: dict[str, Any], model: Model) -> None:
         """Assert that the percentage is rounded down, and the remaining amount is exact."""
-        share = model.paid * 100 / model.asked
+        share = model.paid * 100 / model.due
         assert 0 <= share - exactly(progress["percentPaid"]) < Fraction(1, 100)
-        missing = model.asked - model.paid
+        missing = model.due - model.paid
         enough = model.paid > 0 and missing <= model.tolerance
         assert exactly(progress["remainingAmount"]["display"]) == (
             0 if enough else max(missing, Fraction())

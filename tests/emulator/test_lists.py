@@ -11,8 +11,8 @@ from tests.emulator.api import BUSINESS, CUSTOMERS, INVOICES, Api
 BILLING = "/api/v1/billing/invoices"
 
 
-def ids(answer: Any) -> list[str]:
-    return [row["id"] for row in answer.json["data"]]
+def ids(response: Any) -> list[str]:
+    return [row["id"] for row in response.json["data"]]
 
 
 def test_a_fresh_list_is_one_page(api: Api) -> None:
@@ -44,8 +44,8 @@ def test_pages_hold_everything_once_newest_first(api: Api, path: str) -> None:
 
 def test_a_page_beyond_the_end_is_empty(api: Api) -> None:
     """The response is an empty page without a next one, and not an error."""
-    answer = api("GET", f"{INVOICES}?page=9007199254740992&limit=100")
-    assert (answer.json["data"], answer.json["pagination"]["hasMore"]) == ([], False)
+    response = api("GET", f"{INVOICES}?page=9007199254740992&limit=100")
+    assert (response.json["data"], response.json["pagination"]["hasMore"]) == ([], False)
 
 
 def test_an_empty_list_has_no_pages(api: Api) -> None:
@@ -58,11 +58,11 @@ def test_a_page_has_at_most_100_items(api: Api) -> None:
     """A larger limit is reduced, and the response shows the reduced one."""
     for _ in range(101):
         api.create()
-    answer = api("GET", f"{INVOICES}?limit=5000")
+    response = api("GET", f"{INVOICES}?limit=5000")
     assert (
-        len(ids(answer)),
-        answer.json["pagination"]["limit"],
-        answer.json["pagination"]["totalPages"],
+        len(ids(response)),
+        response.json["pagination"]["limit"],
+        response.json["pagination"]["totalPages"],
     ) == (100, 100, 2)
 
 
@@ -72,8 +72,8 @@ def test_a_page_has_at_most_100_items(api: Api) -> None:
 )
 def test_a_limit_must_be_a_positive_number(api: Api, path: str, value: str) -> None:
     """An invalid value is a 400 that names the field."""
-    answer = api("GET", f"{path}?limit={value}")
-    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["limit"])
+    response = api("GET", f"{path}?limit={value}")
+    assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["limit"])
 
 
 def test_invoices_are_filtered_by_status(api: Api) -> None:
@@ -118,9 +118,9 @@ def test_inactive_rails_are_shown_on_request(api: Api, path: str) -> None:
     """Inactive rails are omitted by default, and the count is that of the listed items."""
 
     def statuses(query: str) -> set[str]:
-        answer = api("GET", path + query).json
-        assert answer["count"] == len(answer["paymentMethods"])
-        return {method["status"] for method in answer["paymentMethods"]}
+        response = api("GET", path + query).json
+        assert response["count"] == len(response["paymentMethods"])
+        return {method["status"] for method in response["paymentMethods"]}
 
     assert statuses("") == statuses("?includeInactive=false") == {"active"}
     assert statuses("?includeInactive=true") == {"active", "inactive"}

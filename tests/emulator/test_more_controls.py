@@ -183,9 +183,9 @@ def test_an_event_is_triggered(emulator: Emulator, api: Api, endpoint: Endpoint)
 @pytest.mark.parametrize("url", ["http://192.0.2.1/hooks", "https://shop.example/hooks"])
 def test_webhooks_stay_on_loopback(api: Api, url: str) -> None:
     """A remote endpoint is refused, unless it is permitted."""
-    answer = control(api, "add_webhook", {"url": url, "secret": "s"})
-    assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
-    assert "--allow-remote-webhooks" in answer.json["error"]["message"]
+    response = control(api, "add_webhook", {"url": url, "secret": "s"})
+    assert (response.status, response.code) == (400, "VALIDATION_ERROR")
+    assert "--allow-remote-webhooks" in response.json["error"]["message"]
     with Emulator(allow_remote_webhooks=True) as emulator:
         assert emulator.add_webhook(url, secret="s").startswith("whe_")
 

@@ -25,7 +25,7 @@ import pytest
 
 from paychainhq._core.credentials import DashboardSession
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from tests.emulator.api import API_KEYS, INVOICES, ORDER, Answer, Api
+from tests.emulator.api import API_KEYS, INVOICES, ORDER, Api, ApiResponse
 
 COMMAND = [sys.executable, "-W", "error", "-m", "paychainhq.emulator"]
 
@@ -47,13 +47,13 @@ def running_command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], st
             process.kill()
 
 
-def send(url: str, method: str, path: str, body: object = None, key: str = "k") -> Answer:
+def send(url: str, method: str, path: str, body: object = None, key: str = "k") -> ApiResponse:
     data = None if body is None else json.dumps(body).encode()
     headers = {"x-api-key": API_KEY, "Idempotency-Key": key, "Content-Type": "application/json"}
     with urllib.request.urlopen(
         urllib.request.Request(url + path, data, headers, method=method), timeout=30
     ) as response:
-        return Answer(response.status, dict(response.headers), response.read())
+        return ApiResponse(response.status, dict(response.headers), response.read())
 
 
 # --- the class ---
@@ -111,9 +111,9 @@ def connect_until_refused(url: str, connected: threading.Event) -> list[socket.s
     with suppress(OSError):
         while True:
             # A full backlog drops connections: only the first is waited for.
-            patience = 0.1 if callers else 30
+            seconds = 0.1 if callers else 30
             address = ("127.0.0.1", int(url.rpartition(":")[2]))
-            callers.append(socket.create_connection(address, timeout=patience))
+            callers.append(socket.create_connection(address, timeout=seconds))
             connected.set()
     return callers
 

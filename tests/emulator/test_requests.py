@@ -41,10 +41,10 @@ LIMIT = {
 )
 def test_an_unknown_route_or_id_is_not_found(api: Api, method: str, path: str) -> None:
     """Unknown routes, methods and ids are 404, with a request id."""
-    answer = api(method, path)
-    assert answer.status == 404
-    assert answer.headers["x-request-id"].startswith("req_")
-    assert method == "HEAD" or answer.code == "NOT_FOUND"
+    response = api(method, path)
+    assert response.status == 404
+    assert response.headers["x-request-id"].startswith("req_")
+    assert method == "HEAD" or response.code == "NOT_FOUND"
 
 
 def test_a_billing_invoice_that_does_not_exist_is_not_found(api: Api) -> None:
@@ -68,12 +68,12 @@ def test_a_literal_segment_precedes_an_id(api: Api) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/prices", BUSINESS, "/api/v1/nothing"])
 def test_every_response_has_its_own_request_id(api: Api, path: str) -> None:
     """Every response has the header; an error has the same id in its envelope."""
-    answers = [api("GET", path, headers={}) for _ in range(2)]
-    assert len({answer.headers["x-request-id"] for answer in answers}) == 2
-    for answer in answers:
+    responses = [api("GET", path, headers={}) for _ in range(2)]
+    assert len({response.headers["x-request-id"] for response in responses}) == 2
+    for response in responses:
         assert (
-            answer.status == 200
-            or answer.json["error"]["requestId"] == answer.headers["x-request-id"]
+            response.status == 200
+            or response.json["error"]["requestId"] == response.headers["x-request-id"]
         )
 
 
@@ -86,8 +86,8 @@ def test_an_error_has_the_documented_envelope(api: Api) -> None:
 
 def test_no_response_has_cors_headers(api: Api) -> None:
     """Browsers must not call the API."""
-    answer = api("GET", "/api/v1/prices", headers={"Origin": "http://localhost:3000"})
-    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    response = api("GET", "/api/v1/prices", headers={"Origin": "http://localhost:3000"})
+    assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_no_response_has_cors_headers(api: Api) -> None:
 )
 def test_a_broken_body_is_refused(api: Api, body: bytes) -> None:
     """A body that is not JSON is a 400, and creates nothing."""
-    answer = api("POST", INVOICES, body)
-    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["body"])
+    response = api("POST", INVOICES, body)
+    assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["body"])
     assert api.count() == 1
 
 
@@ -150,8 +150,8 @@ def test_an_invoice_is_checked_field_by_field(
     api: Api, changes: dict[str, Any], fields: list[str]
 ) -> None:
     """The details name all wrong fields at once, and nothing is created."""
-    answer = api("POST", INVOICES, {**ORDER, **changes})
-    assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", fields)
+    response = api("POST", INVOICES, {**ORDER, **changes})
+    assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", fields)
     assert api.count() == 1
 
 
@@ -192,8 +192,8 @@ def test_a_key_is_checked_field_by_field(
     api: Api, path: str, body: object, fields: list[str]
 ) -> None:
     """The details name the wrong fields of a key."""
-    answer = api.dashboard("POST", path, body)
-    assert (answer.status, answer.fields) == (400, fields)
+    response = api.dashboard("POST", path, body)
+    assert (response.status, response.fields) == (400, fields)
 
 
 @pytest.mark.parametrize(

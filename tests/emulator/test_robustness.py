@@ -67,8 +67,8 @@ def exchange(emulator: Emulator, request: bytes) -> bytes:
         ("127.0.0.1", int(emulator.url.rpartition(":")[2])), timeout=30
     ) as client:
         client.sendall(request)
-        with client.makefile("rb") as answer:
-            return answer.readline()
+        with client.makefile("rb") as response:
+            return response.readline()
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_an_odd_header_gets_a_response(emulator: Emulator, name: str, value: byt
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
 def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
     """A key that the package's clients never send is a 400 that names the header."""
-    answer = api("POST", INVOICES, ORDER, {"x-api-key": API_KEY, "Idempotency-Key": key})
-    assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
+    response = api("POST", INVOICES, ORDER, {"x-api-key": API_KEY, "Idempotency-Key": key})
+    assert (response.status, response.fields) == (400, ["Idempotency-Key"])
 
 
 @settings(
@@ -135,8 +135,8 @@ def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
 )
 def test_any_json_gets_a_response(api: Api, changes: dict[str, Any]) -> None:
     """Any JSON creates an invoice or is refused."""
-    answer = api("POST", INVOICES, {**ORDER, **changes})
-    assert answer.status in (200, 400, 404), answer.body
+    response = api("POST", INVOICES, {**ORDER, **changes})
+    assert response.status in (200, 400, 404), response.body
 
 
 @settings(
@@ -150,14 +150,14 @@ def test_any_json_gets_a_response_of_the_gateway(
     api: Api, path: str, changes: dict[str, Any]
 ) -> None:
     """Any JSON creates a payment or is refused in the gateway's format."""
-    answer = api(
+    response = api(
         "POST",
         f"/gateway/api/{path}",
         {**GATEWAY_ORDER, **changes},
         headers={"Authorization": f"Bearer {GATEWAY_OAUTH_TOKEN}"},
     )
-    assert answer.status in (201, 400, 404, 422), answer.body
-    assert (answer.status == 201) is ("data" in answer.json)
+    assert response.status in (201, 400, 404, 422), response.body
+    assert (response.status == 201) is ("data" in response.json)
 
 
 @settings(
@@ -202,8 +202,8 @@ def test_the_clock_has_a_maximum(api: Api) -> None:
 def test_concurrent_requests_with_one_key_make_one_invoice(api: Api) -> None:
     """All interleavings return the same invoice."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: api("POST", INVOICES, ORDER, key="k"), range(40)))
-    assert len({answer.json["id"] for answer in answers}) == 1
+        responses = list(pool.map(lambda _: api("POST", INVOICES, ORDER, key="k"), range(40)))
+    assert len({response.json["id"] for response in responses}) == 1
     assert api.count() == 2
 
 

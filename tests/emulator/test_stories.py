@@ -37,12 +37,12 @@ async def insist(session: aiohttp.ClientSession, url: str, key: str, amount: str
             async with session.post(
                 url + INVOICES, json=body, headers={"x-api-key": API_KEY, "Idempotency-Key": key}
             ) as response:
-                answer = json.loads(await response.read())
+                data = json.loads(await response.read())
         except (aiohttp.ClientError, ValueError):
             continue
         if response.status == 200:
-            return answer
-        assert response.status in (409, 429, 503), answer
+            return data
+        assert response.status in (409, 429, 503), data
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -161,11 +161,11 @@ def test_every_change_of_status_is_an_event(
     emulator.confirm("inv_123")
     emulator.advance(10 * MINUTE)
     settled(emulator, all_delivered(4))
-    told = Counter(
+    counts = Counter(
         (received.event.event, received.event.invoice_id == expiring)
         for received in endpoint.received
     )
-    assert told == {
+    assert counts == {
         ("invoice.cancelled", False): 1,
         ("invoice.confirming", False): 1,
         ("invoice.partially_paid", False): 1,
@@ -314,13 +314,13 @@ def test_an_invalid_endpoint_is_refused(
     given: dict[str, Any] = {"url": "http://127.0.0.1:9/", "secret": "s", **wrong}
     with pytest.raises(ValueError, match=next(iter(wrong))):
         emulator.add_webhook(given.pop("url"), **given)
-    answer = api(
+    response = api(
         "POST",
         "/_emulator/add_webhook",
         {"url": "http://127.0.0.1:9/", "secret": "s", **wrong},
         headers={},
     )
-    assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
+    assert (response.status, response.code) == (400, "VALIDATION_ERROR")
 
 
 def test_a_silent_endpoint_does_not_delay_the_exit(endpoint: Endpoint) -> None:

@@ -20,7 +20,7 @@ from paychainhq import (
 )
 from tests.support.client import PRICES, client, error_body, invoice, states
 from tests.support.clocks import skipping_clock
-from tests.support.raw_server import RawServer, Recorded, answer, silence
+from tests.support.raw_server import RawServer, Recorded, http_response, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -90,7 +90,7 @@ async def test_waiting_for_a_slot() -> None:
 async def test_waiting_for_a_turn() -> None:
     """A turn of the rate limit after the deadline is not waited for."""
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, rate_limit=RateLimit(1, per=60)) as pay,
     ):
         await pay.prices.list()
@@ -104,7 +104,7 @@ async def test_waiting_for_a_turn() -> None:
 @pytest.mark.async_only("fakes the clock of the loop")
 async def test_back_off() -> None:
     """No back-off starts that would end after the deadline: the last failure is raised."""
-    busy = answer(error_body("X"), 503)
+    busy = http_response(error_body("X"), 503)
     async with (
         RawServer(busy) as server,
         client(server.url, timeout=30, retry=RetryPolicy(1000, first=9, cap=9)) as pay,
@@ -126,7 +126,7 @@ async def test_middleware_that_hangs(after: bool) -> None:
         raise AssertionError
 
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client(server.url, timeout=2, middleware=[hang]) as pay,
     ):
         with pytest.raises(RequestTimeoutError) as caught:

@@ -22,7 +22,7 @@ from paychainhq import PayChainHQ, RateLimit, Request, Response, RetryPolicy
 from paychainhq._http.messages import Next
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 TURNS = 60
 
@@ -39,16 +39,16 @@ def reply(request: Recorded) -> bytes:
     """Return the response with the request's own id; an error for ids that begin with `down`."""
     name = name_in(request.target)
     if name.startswith("down"):
-        return answer({}, status=503)
+        return http_response({}, status=503)
     if request.method == "POST":
-        return answer(invoice(request.json["description"]))
+        return http_response(invoice(request.json["description"]))
     if name == "invoices":
         more = "page=3" not in request.target
         pagination = {"page": 1, "limit": 2, "total": 6, "totalPages": 3, "hasMore": more}
-        return answer(
+        return http_response(
             {"data": [invoice(f"{request.target}-{n}") for n in range(2)], "pagination": pagination}
         )
-    return answer(invoice(name))
+    return http_response(invoice(name))
 
 
 @attrs.define
@@ -150,7 +150,7 @@ class Bench:
         assert [result.id for result in found] == names
         self.gate.together = 1
 
-    def assert_told(self) -> None:
+    def assert_listed(self) -> None:
         """Check that calls list all requests of the server, none of them as unsent."""
         arrived = Counter(
             name_in(request.target)
@@ -191,7 +191,7 @@ async def bench(slots: int, **settings: Any) -> AsyncIterator[Bench]:
         made = Bench(pay, server, gate, calls, slots)
         yield made
         await made.assert_whole()
-        made.assert_told()
+        made.assert_listed()
     assert await only_the_servers_tasks() == []
 
 

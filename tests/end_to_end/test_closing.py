@@ -20,7 +20,7 @@ from paychainhq import (
     RetryPolicy,
 )
 from tests.support.client import INVOICE, PRICES, client, invoice
-from tests.support.raw_server import Behaviour, RawServer, answer, silence
+from tests.support.raw_server import Behaviour, RawServer, http_response, silence
 from tests.support.samples import BY_NAME
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -48,7 +48,7 @@ async def sleeping(request: Request, send: Next) -> Response:
 
 
 async def unavailable(_: Any, writer: asyncio.StreamWriter) -> None:
-    writer.write(answer(b"", 503))
+    writer.write(http_response(b"", 503))
 
 
 PLACES: dict[str, tuple[Behaviour, dict[str, Any], int, set[str]]] = {
@@ -115,7 +115,7 @@ async def test_a_list_with_a_prefetch() -> None:
         "pagination": {"page": 1, "limit": 3, "total": 9, "totalPages": 3, "hasMore": True},
     }
     taken = []
-    async with RawServer(answer(page), silence) as server:
+    async with RawServer(http_response(page), silence) as server:
         pay = client(server.url, timeout=7200, retry=None)
 
         async def read() -> None:
@@ -146,7 +146,7 @@ async def test_a_stray_cancellation() -> None:
         await send(request)
         raise asyncio.CancelledError
 
-    async with RawServer(answer(INVOICE)) as server:
+    async with RawServer(http_response(INVOICE)) as server:
         for middleware, sent in ((raising, "no"), (awaiting, "no"), (after, "yes")):
             async with client(server.url, middleware=[middleware], retry=None) as pay:
                 with pytest.raises(ConnectionFailedError) as caught:
@@ -190,7 +190,7 @@ async def test_a_middleware_that_closes_its_client() -> None:
         await pay.close()
         return await send(request)
 
-    async with RawServer(answer(PRICES)) as server:
+    async with RawServer(http_response(PRICES)) as server:
         pay = client(server.url, middleware=[closing])
         with pytest.raises(PayChainError, match="closed"):
             await asyncio.wait_for(pay.prices.list(), 30)

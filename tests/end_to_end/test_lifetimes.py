@@ -27,7 +27,7 @@ from paychainhq import (
     Response,
 )
 from tests.support.client import INVOICE, KEY, PRICES, client, error_body, info, invoice
-from tests.support.raw_server import RawServer, answer, close, silence
+from tests.support.raw_server import RawServer, close, http_response, silence
 
 # --- loops ---
 
@@ -39,7 +39,7 @@ def test_one_client_in_several_runs() -> None:
     pay = client(f"http://127.0.0.1:{port}")
 
     async def run() -> None:
-        async with RawServer(answer(PRICES), port=port) as server:
+        async with RawServer(http_response(PRICES), port=port) as server:
             await pay.prices.list()
             await pay.prices.list()
         assert len(server.requests) == 2
@@ -52,7 +52,7 @@ def test_one_client_in_several_runs() -> None:
 
 async def test_two_running_loops() -> None:
     """A client with a running loop refuses another one, and goes on working on its own."""
-    async with RawServer(answer(PRICES)) as server, client(server.url) as pay:
+    async with RawServer(http_response(PRICES)) as server, client(server.url) as pay:
         await pay.prices.list()
 
         async def elsewhere() -> None:
@@ -84,7 +84,7 @@ async def test_loop_that_has_ended_in_a_thread() -> None:
 
 async def test_closed_client() -> None:
     """A second `close()` is allowed, also without any call; later calls are refused unsent."""
-    async with RawServer(answer(PRICES)) as server:
+    async with RawServer(http_response(PRICES)) as server:
         for use in (True, False):
             pay = client(server.url)
             if use:
@@ -123,7 +123,7 @@ def from_env(url: str) -> PayChainHQ:
 @pytest.mark.parametrize("make", [direct, from_env])
 async def test_forgotten_client(make: Callable[[str], PayChainHQ]) -> None:
     """A used client without `close()` gives one ResourceWarning with the line that made it."""
-    async with RawServer(answer(PRICES)) as server:
+    async with RawServer(http_response(PRICES)) as server:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             pay = make(server.url)
@@ -183,7 +183,7 @@ async def test_view() -> None:
 
     async def note(_: Any, writer: asyncio.StreamWriter) -> None:
         peers.add(writer.get_extra_info("peername"))
-        writer.write(answer(INVOICE))
+        writer.write(http_response(INVOICE))
 
     async with RawServer(note) as server, client(server.url) as pay:
         await invoice(pay)
@@ -221,9 +221,12 @@ async def test_view_keeps_other_options() -> None:
 
 async def test_own_session() -> None:
     """A session of the caller's own is used with all guarantees of the client, and left open."""
-    refused = answer(error_body("NOT_FOUND"), 404)
+    refused = http_response(error_body("NOT_FOUND"), 404)
     session = aiohttp.ClientSession(headers={"X-Mine": "1"}, raise_for_status=True)
-    async with RawServer(answer(PRICES), close, answer(PRICES), refused) as server, session:
+    async with (
+        RawServer(http_response(PRICES), close, http_response(PRICES), refused) as server,
+        session,
+    ):
         async with client(server.url, session=session) as pay:
             await pay.prices.list()
             await pay.prices.list()
@@ -277,7 +280,7 @@ async def test_middleware() -> None:
 
     chain = [named("A"), named("B")]
     async with (
-        RawServer(close, answer(b"", 503), answer(INVOICE)) as server,
+        RawServer(close, http_response(b"", 503), http_response(INVOICE)) as server,
         client(server.url, middleware=chain) as pay,
     ):
         result = await invoice(pay)
@@ -307,7 +310,9 @@ async def test_middleware_that_responds() -> None:
     """Middleware may return a response itself, which is read like the server's."""
 
     async def cache(request: Request, send: Next) -> Response:
-        return Response(200, {"x-request-id": "cached"}, answer(INVOICE).partition(b"\r\n\r\n")[2])
+        return Response(
+            200, {"x-request-id": "cached"}, http_response(INVOICE).partition(b"\r\n\r\n")[2]
+        )
 
     async with client("http://127.0.0.1:1", middleware=[cache]) as pay:
         result = await invoice(pay)

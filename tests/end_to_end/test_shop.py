@@ -21,7 +21,7 @@ from tests.support.browser import browser, needs_browser
 ROOT = Path(__file__).parents[2]
 # Webhooks alone, with a watch that polls every ten minutes; or polling alone, without webhooks.
 WAYS = {
-    "told by webhook": ["--interval", "600"],
+    "by webhook": ["--interval", "600"],
     "webhooks are lost": ["--interval", "0.5", "--no-webhooks"],
 }
 
@@ -70,9 +70,9 @@ async def open_shop(*options: str, seconds: float = 0.7) -> AsyncIterator[Shop]:
 async def test_an_order_is_paid_once(way: str) -> None:
     """The page has address and amount, no key and no API address; the order is shipped once."""
     async with open_shop(*WAYS[way]) as shop, aiohttp.ClientSession(shop.url) as session:
-        async with session.post("/orders", data={"article": "Grinder"}) as answer:
-            page, path = await answer.text(), answer.url.path
-            assert answer.status == 200
+        async with session.post("/orders", data={"article": "Grinder"}) as response:
+            page, path = await response.text(), response.url.path
+            assert response.status == 200
         assert "<svg" in page
         assert re.search(r'id="amount">189(\.00)?</span> USDC', page)
         assert re.search(r'id="address">0x[0-9a-f]{40}<', page)
@@ -82,8 +82,8 @@ async def test_an_order_is_paid_once(way: str) -> None:
         ]
         seen: list[str] = []
         while "paid" not in seen:
-            async with session.get(f"{path}/state") as answer:
-                status = (await answer.json())["status"]
+            async with session.get(f"{path}/state") as response:
+                status = (await response.json())["status"]
             if status not in seen[-1:]:
                 seen.append(status)
             await asyncio.sleep(0.02)
@@ -94,30 +94,30 @@ async def test_an_order_is_paid_once(way: str) -> None:
 async def test_unknown_requests_to_the_shop() -> None:
     """Unknown articles, orders and senders of webhooks are refused."""
     async with open_shop() as shop, aiohttp.ClientSession(shop.url) as session:
-        async with session.post("/orders", data={"article": "A bridge"}) as answer:
-            assert answer.status == 400
+        async with session.post("/orders", data={"article": "A bridge"}) as response:
+            assert response.status == 400
         for path in ("/orders/unknown", "/orders/unknown/state"):
-            async with session.get(path) as answer:
-                assert answer.status == 404
+            async with session.get(path) as response:
+                assert response.status == 404
         body = b'{"id": "evt_1", "event": "invoice.paid", "data": {"invoiceId": "inv_123"}}'
         async with session.post(
             "/webhooks", data=body, headers=webhooks.sign(body, secret="guessed")
-        ) as answer:
-            assert answer.status == 400
+        ) as response:
+            assert response.status == 400
 
 
 @needs_browser
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_page_in_a_real_browser(way: str) -> None:
     """The page follows the order up to its payment, and connects only to the shop."""
-    asked: list[str] = []
+    requested: list[str] = []
     async with open_shop(*WAYS[way], seconds=2.0) as shop, browser() as opened:
         from playwright.async_api import Request, expect
 
         page = await opened.new_page()
 
         def note(request: Request) -> None:
-            asked.append(request.url)
+            requested.append(request.url)
 
         page.on("request", note)
         await page.goto(shop.url)
@@ -133,5 +133,5 @@ async def test_the_page_in_a_real_browser(way: str) -> None:
         pictures = ROOT / "demo-output"
         pictures.mkdir(exist_ok=True)
         await page.screenshot(path=pictures / f"shop, {way}.png")
-        assert {url.startswith(shop.url) for url in asked} == {True}
+        assert {url.startswith(shop.url) for url in requested} == {True}
         assert (await shop.log()).count("ship the order") == 1

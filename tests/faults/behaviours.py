@@ -10,7 +10,7 @@ from email.utils import formatdate
 from functools import cache
 
 from tests.support.client import CREATED_KEY, INVOICE, error_body
-from tests.support.raw_server import Behaviour, Recorded, answer, reset
+from tests.support.raw_server import Behaviour, Recorded, http_response, reset
 
 _BOMB = 300_000_000
 _TURN = 0.02  # a pause of this length separates pieces at the other end
@@ -26,7 +26,7 @@ def name_of(request: Recorded) -> str:
 def reply(request: Recorded) -> bytes:
     """Return the right response to a request, whose id is the call's name."""
     sample = CREATED_KEY if request.target.endswith("/api-keys") else INVOICE
-    return answer({**sample, "id": name_of(request)})
+    return http_response({**sample, "id": name_of(request)})
 
 
 async def right(request: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -35,7 +35,7 @@ async def right(request: Recorded, writer: asyncio.StreamWriter) -> None:
 
 
 def refusal(status: int, headers: Mapping[str, str] | None = None) -> bytes:
-    return answer(error_body("X"), status, headers)
+    return http_response(error_body("X"), status, headers)
 
 
 async def limited_until_a_date(_: Recorded, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +68,7 @@ async def wrong_type(request: Recorded, writer: asyncio.StreamWriter) -> None:
     writer.write(reply(request).replace(b"application/json", b"text/html"))
 
 
-async def answer_and_close(request: Recorded, writer: asyncio.StreamWriter) -> None:
+async def respond_and_close(request: Recorded, writer: asyncio.StreamWriter) -> None:
     """Send the right response and close the connection, without announcing it."""
     writer.write(reply(request))
     writer.close()
@@ -98,7 +98,7 @@ def informed(replies: int) -> Behaviour:
 
 async def bomb(_: Recorded, writer: asyncio.StreamWriter) -> None:
     """Send some 300 KB that decompress to 300 MB."""
-    writer.write(answer(_packed_zeros(), headers={"Content-Encoding": "gzip"}))
+    writer.write(http_response(_packed_zeros(), headers={"Content-Encoding": "gzip"}))
     await writer.drain()
 
 

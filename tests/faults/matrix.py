@@ -94,7 +94,7 @@ class Report:
     @property
     def limit(self) -> float:
         """Return the deadline, plus a tenth, 50 ms, and the delay of the machine itself."""
-        return self.cell.fault.pace.timeout * 1.1 + 0.05 + self.lag
+        return self.cell.fault.timing.timeout * 1.1 + 0.05 + self.lag
 
     @property
     def late(self) -> bool:

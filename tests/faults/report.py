@@ -76,7 +76,7 @@ def line(report: Report) -> str:
         f"{cell.fault.name:44} {cell.form:6} {_operation(report):22} {cell.face:5} {cell.load:2}"
     )
     more = f"lag {report.lag:.2f}, grew by {report.growth >> 20} MiB"
-    return f"{where}  {_outcome(report)} of {cell.fault.pace.timeout:.1f} s; {more}"
+    return f"{where}  {_outcome(report)} of {cell.fault.timing.timeout:.1f} s; {more}"
 
 
 def page(reports: Sequence[Report], broken: int) -> str:
@@ -105,7 +105,7 @@ def _row(reports: Sequence[Report]) -> str:
                 f"| {cell.fault.name}",
                 cell.form,
                 _operation(reports[0]),
-                f"{cell.fault.pace.timeout} s",
+                f"{cell.fault.timing.timeout} s",
                 *map(_outcome, reports),
             ]
         )
@@ -120,13 +120,13 @@ def _operation(report: Report) -> str:
 def _outcome(report: Report) -> str:
     calls = report.calls
     outcomes = Counter(call.outcome for call in calls).most_common()
-    told = ", ".join(
+    shares = ", ".join(
         f"{count} {outcome}" if len(outcomes) > 1 else outcome for outcome, count in outcomes
     )
     sent = "/".join(sorted({call.sent for call in calls}))
     effects = [len(report.seen[call.name].taken) for call in calls if call.operation.mutates]
     facts = [
-        told,
+        shares,
         _range(call.attempts for call in calls),
         sent,
         *([_range(effects)] if effects else []),

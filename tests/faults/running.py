@@ -28,14 +28,14 @@ _STATM = Path("/proc/self/statm")
 
 def run(cell: Cell) -> Report:
     """Run a cell."""
-    fault, pace = cell.fault, cell.fault.pace
+    fault, timing = cell.fault, cell.fault.timing
     plan = {
         f"call-{number}": cell.operations[number % len(cell.operations)]
         for number in range(cell.load)
     }
     times = math.inf if cell.form == ALWAYS else cell.load
     server = FaultServer(
-        fault.met,
+        fault.behaviour,
         lasting=cell.form == ALWAYS,
         taken=fault.taken,
         warm=fault.warm,
@@ -47,9 +47,9 @@ def run(cell: Cell) -> Report:
             "api_key": "pk_test_of_the_faults",
             "business_id": "biz_123",
             "dashboard": DashboardSession(headers={"Cookie": "session=1"}),
-            "timeout": pace.timeout,
+            "timeout": timing.timeout,
             "retry": RetryPolicy(
-                8, pace.attempt_timeout, first=pace.first_wait, cap=2.5 * pace.first_wait
+                8, timing.attempt_timeout, first=timing.first_wait, cap=2.5 * timing.first_wait
             ),
             **route,
         }
@@ -144,7 +144,7 @@ def _call(name: str, operation: Operation, end: Any, elapsed: float) -> Call:
             elapsed,
             f"a foreign exception: {end!r}",
         )
-    problem = None if end.id == name else f"the answer of another call: {end.id}"
+    problem = None if end.id == name else f"the response to another call: {end.id}"
     return Call(name, operation, RESULT, "yes", len(end.response.attempts), elapsed, problem)
 
 

@@ -9,19 +9,19 @@ from tests.faults.behaviours import (
     CHUNKED,
     EARLY_HINTS,
     HEAD,
-    answer_and_close,
     bomb,
     broken_off_after,
     endless,
     informed,
     limited_until_a_date,
     refusal,
+    respond_and_close,
     right,
     wrong_type,
 )
 from tests.faults.ways import Way
 from tests.support.client import error_body
-from tests.support.raw_server import Behaviour, answer, close, reset, silence
+from tests.support.raw_server import Behaviour, close, http_response, reset, silence
 
 RESULT = "result"
 LOST = "ConnectionFailedError"
@@ -36,7 +36,7 @@ ONCE, ALWAYS = "once", "always"
 
 
 @attrs.frozen
-class Pace:
+class Timing:
     """Deadline of a call, timeout of an attempt, and largest first wait, in seconds."""
 
     timeout: float
@@ -44,7 +44,7 @@ class Pace:
     first_wait: float = 0.02
 
 
-AMPLE = Pace(30.0, 30.0)  # long enough for the busiest machine, so that no outcome depends on it
+AMPLE = Timing(30.0, 30.0)  # long enough for the busiest machine, so that no outcome depends on it
 
 
 @attrs.frozen
@@ -55,7 +55,7 @@ class Fault:
         name: The name.
         outcomes: The outcome of a call without a retry: an error class, or several if it depends
             on chance.
-        met: The behaviour of the server for a request.
+        behaviour: The behaviour of the server for a request.
         forms: Whether the fault applies to the first request of each call, to every request, or
             both are run.
         passes: Whether the client classifies it as a transient failure, and retries if that is
@@ -69,12 +69,12 @@ class Fault:
         restarts: Whether the server stops for a moment while half of the calls are in progress.
         crowded: Other possible outcomes if many calls share the machine, the retry budget and the
             limiter.
-        pace: The deadline of the call, the timeout of an attempt, and the first wait.
+        timing: The deadline of the call, the timeout of an attempt, and the first wait.
     """
 
     name: str
     outcomes: tuple[str, ...] = attrs.field(default=(RESULT,))
-    met: Behaviour = right
+    behaviour: Behaviour = right
     forms: tuple[str, ...] = attrs.field(default=(ONCE, ALWAYS), kw_only=True)
     passes: bool = attrs.field(default=True, kw_only=True)
     left: bool = attrs.field(default=True, kw_only=True)
@@ -84,7 +84,7 @@ class Fault:
     warm: Behaviour | None = attrs.field(default=None, kw_only=True)
     restarts: bool = attrs.field(default=False, kw_only=True)
     crowded: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    pace: Pace = attrs.field(default=AMPLE, kw_only=True)
+    timing: Timing = attrs.field(default=AMPLE, kw_only=True)
 
     def expected(self, form: str, *, repeatable: bool, load: int) -> set[str]:
         """Return the possible outcomes of a call."""
@@ -92,10 +92,10 @@ class Fault:
         return {*((RESULT,) if recovers else self.outcomes), *(self.crowded if load > 1 else ())}
 
 
-HANGS = Pace(0.3, 0.12)
-PATIENT = Pace(30.0, 30.0, 0.2)  # most waits outlast a restart, so that the retry budget suffices
-WAITS = Pace(1.6, 1.6)  # enough for one wait of a second, but not for two
-FLOODS = Pace(1.0, 1.0)  # a busy machine may not read all of it in time
+HANGS = Timing(0.3, 0.12)
+PATIENT = Timing(30.0, 30.0, 0.2)  # most waits outlast a restart, so that the retry budget suffices
+WAITS = Timing(1.6, 1.6)  # enough for one wait of a second, but not for two
+FLOODS = Timing(1.0, 1.0)  # a busy machine may not read all of it in time
 
 FAULTS = (
     # --- network ---
@@ -104,7 +104,7 @@ FAULTS = (
         way=ways.nobody_there,
         left=False,
         forms=(ONCE,),
-        pace=PATIENT,
+        timing=PATIENT,
     ),
     Fault("connection refused", (LOST,), way=ways.nobody_there, left=False, forms=(ALWAYS,)),
     Fault("DNS failure", (LOST,), way=ways.unresolved(silent=False), left=False),
@@ -114,7 +114,7 @@ FAULTS = (
         way=ways.unresolved(silent=True),
         left=False,
         forms=(ALWAYS,),
-        pace=HANGS,
+        timing=HANGS,
     ),
     Fault(
         "TLS: untrusted certificate",
@@ -125,7 +125,7 @@ FAULTS = (
         tls=True,
         forms=(ALWAYS,),
     ),
-    Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), pace=HANGS),
+    Fault("TLS: no handshake", (SLOW,), way=ways.no_tls, left=False, forms=(ALWAYS,), timing=HANGS),
     Fault("proxy, plain", way=ways.through_proxy(), forms=(ALWAYS,)),
     Fault("proxy, tunnel", way=ways.through_proxy(tunnel=True), tls=True, forms=(ALWAYS,)),
     Fault(
@@ -136,7 +136,7 @@ FAULTS = (
         left=False,
     ),
     Fault(
-        "proxy breaks off the answer",
+        "proxy breaks off the response",
         (LOST,),
         way=ways.through_proxy(breaks=True),
         crowded=(RESULT,),
@@ -154,26 +154,36 @@ FAULTS = (
     Fault("reset in the headers", (LOST,), broken_off_after(0.05, by_reset=True)),
     Fault("reset in the body", (LOST,), broken_off_after(0.6, by_reset=True)),
     Fault("truncated body", (LOST,), broken_off_after(0.99, by_reset=False)),
-    Fault("idle connection closed", (RESULT, LOST), warm=answer_and_close, forms=(ALWAYS,)),
+    Fault("idle connection closed", (RESULT, LOST), warm=respond_and_close, forms=(ALWAYS,)),
     Fault("idle connection closed as the request comes", (LOST,), close, warm=right, taken=False),
     Fault(
-        "restart in the middle of load", (RESULT, LOST), restarts=True, forms=(ONCE,), pace=PATIENT
+        "restart in the middle of load",
+        (RESULT, LOST),
+        restarts=True,
+        forms=(ONCE,),
+        timing=PATIENT,
     ),
     # --- invalid responses ---
-    Fault("broken JSON", (UNCLEAR,), answer(b'{"id": "inv_1", "sta'), passes=False, forms=(ONCE,)),
+    Fault(
+        "broken JSON",
+        (UNCLEAR,),
+        http_response(b'{"id": "inv_1", "sta'),
+        passes=False,
+        forms=(ONCE,),
+    ),
     Fault(
         "HTML in a 200",
         (UNCLEAR,),
-        answer(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}),
+        http_response(b"<html>Welcome</html>", headers={"Content-Type": "text/html"}),
         passes=False,
         forms=(ONCE,),
     ),
     Fault("JSON under a wrong content type", (RESULT,), wrong_type, forms=(ALWAYS,)),
-    Fault("gzip that is none", (LOST,), answer(b"{}", headers={"Content-Encoding": "gzip"})),
+    Fault("gzip that is none", (LOST,), http_response(b"{}", headers={"Content-Encoding": "gzip"})),
     Fault(
         "a 200 that holds an error",
         (REFUSED,),
-        answer(error_body("X")),
+        http_response(error_body("X")),
         passes=False,
         forms=(ONCE,),
         taken=False,
@@ -186,7 +196,7 @@ FAULTS = (
         passes=False,
         forms=(ONCE,),
         crowded=(SLOW,),
-        pace=FLOODS,
+        timing=FLOODS,
     ),
     Fault(
         "300 KB that unpack to 300 MB",
@@ -195,7 +205,7 @@ FAULTS = (
         passes=False,
         forms=(ONCE,),
         crowded=(SLOW,),
-        pace=FLOODS,
+        timing=FLOODS,
     ),
     Fault(
         "endless headers",
@@ -218,16 +228,16 @@ FAULTS = (
         (SLOW,),
         endless(HEAD, b"X: y\r\n", pause=0.05),
         crowded=(SLOW,),
-        pace=HANGS,
+        timing=HANGS,
     ),
     Fault(
         "slow drip of the body",
         (SLOW,),
         endless(CHUNKED, b"1\r\n \r\n", pause=0.02),
         crowded=(SLOW,),
-        pace=HANGS,
+        timing=HANGS,
     ),
-    Fault("silence", (SLOW,), silence, crowded=(SLOW,), pace=HANGS),
+    Fault("silence", (SLOW,), silence, crowded=(SLOW,), timing=HANGS),
     Fault(
         "endless informational replies",
         (LOST,),
@@ -242,7 +252,7 @@ FAULTS = (
         refusal(429, {"Retry-After": "1"}),
         taken=False,
         crowded=(LIMITED, SLOW),
-        pace=WAITS,
+        timing=WAITS,
     ),
     Fault(
         "429, Retry-After: a date",
@@ -251,7 +261,7 @@ FAULTS = (
         forms=(ONCE,),
         taken=False,
         crowded=(LIMITED, SLOW),
-        pace=WAITS,
+        timing=WAITS,
     ),
     Fault(
         "429 without Retry-After",
@@ -259,7 +269,7 @@ FAULTS = (
         refusal(429),
         taken=False,
         crowded=(LIMITED, SLOW),
-        pace=WAITS,
+        timing=WAITS,
     ),
     Fault(
         "429, Retry-After: soon",
@@ -268,7 +278,7 @@ FAULTS = (
         forms=(ONCE,),
         taken=False,
         crowded=(LIMITED, SLOW),
-        pace=WAITS,
+        timing=WAITS,
     ),
     Fault(
         "429, Retry-After: 99999999999",
@@ -278,7 +288,7 @@ FAULTS = (
         forms=(ONCE,),
         taken=False,
         crowded=(LIMITED, SLOW),
-        pace=WAITS,
+        timing=WAITS,
     ),
     Fault("408", (REFUSED,), refusal(408), taken=False),
     Fault("425", (REFUSED,), refusal(425), taken=False),

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report
 from tests.faults.running import run, watched
 from tests.faults.server import Seen
-from tests.faults.table import FAULTS, ONCE, Fault, Pace
+from tests.faults.table import FAULTS, ONCE, Fault, Timing
 
 _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 
@@ -33,7 +33,7 @@ def test_a_fault_has_its_expected_outcome(fault: Fault, form: str, client: str, 
 # --- the rules ---
 
 READ, KEYED, UNKEYED = OPERATIONS
-FAULT = Fault("503", ("ServerError",), pace=Pace(5.0, 5.0))
+FAULT = Fault("503", ("ServerError",), timing=Timing(5.0, 5.0))
 GOOD = Call("call-0", UNKEYED, "ServerError", "yes", 1, 0.1, None)
 SEEN = Seen(arrived=1, taken={1})
 

@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from paychainhq import Next, Request, Response
 from paychainhq.emulator.server import stop_listening
 from tests.faults.server import CERTIFICATE, FaultServer
-from tests.support.raw_server import answer
+from tests.support.raw_server import http_response
 
 Way = Callable[[FaultServer, float], AbstractContextManager[dict[str, Any]]]
 
@@ -147,7 +147,7 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
             if self._refuses:
                 self._refuses -= 1
-                writer.write(answer(b"", 503))
+                writer.write(http_response(b"", 503))
                 return
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
             if head.startswith(b"CONNECT"):

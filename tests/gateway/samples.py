@@ -103,7 +103,7 @@ class Sample:
         arguments: The arguments of its method.
         line: The method and the path.
         body: The JSON of the request.
-        answer: The JSON of the response.
+        response: The JSON of the response.
         type: The type of the result.
         token: The token of the request.
     """
@@ -112,7 +112,7 @@ class Sample:
     arguments: Mapping[str, Any]
     line: str
     body: Mapping[str, Any] | None
-    answer: Any
+    response: Any
     type: type[Any]
     token: str = CLIENT_TOKEN
 

@@ -34,16 +34,16 @@ from tests.gateway.samples import (
     client,
     sample_call,
 )
-from tests.security.leaks import everything_said, looked_at, traced
+from tests.security.leaks import all_forms, all_output, traced
 from tests.support.client import HASTY, QUICK
 from tests.support.clocks import skipping_clock
 from tests.support.faces import Gateway
 from tests.support.raw_server import (
     Behaviour,
     RawServer,
-    answer,
     close,
     cut,
+    http_response,
     reset,
     silence,
 )
@@ -56,15 +56,15 @@ AMBIGUOUS: dict[str, Behaviour] = {
     "close": close,
     "reset": reset,
     "silence": silence,
-    "cut": cut(answer({"data": {"checkoutUrl": "https://x/y"}})),
-    "429": answer({"message": "Too Many Attempts."}, 429),
-    "500": answer({"message": "Server Error"}, 500),
-    "503": answer(b"", 503),
+    "cut": cut(http_response({"data": {"checkoutUrl": "https://x/y"}})),
+    "429": http_response({"message": "Too Many Attempts."}, 429),
+    "500": http_response({"message": "Server Error"}, 500),
+    "503": http_response(b"", 503),
 }
 
 
 def paid_as(status: str) -> bytes:
-    return answer({"data": {**PAYMENT, "status": status}})
+    return http_response({"data": {**PAYMENT, "status": status}})
 
 
 # --- retries ---
@@ -102,9 +102,9 @@ async def test_reads_are_retried(operation: str) -> None:
     """Reads have no effect."""
     script: list[Behaviour] = [
         close,
-        answer(b"", 503),
-        answer({"message": "x"}, 500),
-        answer(BY_NAME[operation].answer),
+        http_response(b"", 503),
+        http_response({"message": "x"}, 500),
+        http_response(BY_NAME[operation].response),
     ]
     async with RawServer(*script) as server, client(server.url) as gateway:
         await sample_call(gateway, operation)
@@ -155,7 +155,7 @@ async def test_a_wait_without_a_successful_read() -> None:
 async def test_a_wait_for_an_unknown_payment() -> None:
     """A definite error ends the wait."""
     async with (
-        RawServer(answer({"message": "Not found."}, 404)) as server,
+        RawServer(http_response({"message": "Not found."}, 404)) as server,
         client(server.url) as gateway,
     ):
         with pytest.raises(NotFoundError):
@@ -180,7 +180,9 @@ async def test_views() -> None:
     Closing it does nothing, and closing the client twice is allowed.
     """
     async with (
-        RawServer(answer(b"", 503), answer(BY_NAME["payments.get"].answer)) as server,
+        RawServer(
+            http_response(b"", 503), http_response(BY_NAME["payments.get"].response)
+        ) as server,
         client(server.url) as gateway,
     ):
         view = gateway.with_options(retry=None, timeout=5)
@@ -199,13 +201,13 @@ async def test_middleware_and_limits() -> None:
     """Middleware and limits work as in the other client; no middleware sees a token."""
     seen: list[Request] = []
 
-    async def look(request: Request, send: Next) -> Response:
+    async def keep(request: Request, send: Next) -> Response:
         seen.append(request)
         return await send(request)
 
-    settings = {"middleware": [look], "rate_limit": RateLimit(1000), "max_connections": 1}
+    settings = {"middleware": [keep], "rate_limit": RateLimit(1000), "max_connections": 1}
     async with (
-        RawServer(answer(BY_NAME["payments.get"].answer)) as server,
+        RawServer(http_response(BY_NAME["payments.get"].response)) as server,
         client(server.url, **settings) as gateway,
     ):
         await gateway.payments.get(PAYMENT_ID)
@@ -218,7 +220,7 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"CLIENT_ID": "id_of_env", "CLIENT_TOKEN": "token_of_env"}.items():
         monkeypatch.setenv(f"PAYMENT_{name}", value)
     monkeypatch.setenv("WEBHOOK_SECRET", "secret_of_env")
-    async with RawServer(answer(BY_NAME["payments.create"].answer)) as server:
+    async with RawServer(http_response(BY_NAME["payments.create"].response)) as server:
         cases: list[GatewaySettings] = [{}, {"client_token": "given", "client_id": "id_given"}]
         for given in cases:
             async with Gateway.from_env(base_url=server.url, **given) as gateway:
@@ -252,8 +254,8 @@ NEW_SECRET = "secretDELTA"
 _THREAD = re.compile(r".*/(?:asyncio/threads|concurrent/futures/thread)\.py:")
 FAILURES: dict[str, Behaviour] = {
     **AMBIGUOUS,
-    "422": answer({"message": "no", "errors": {"name": ["no"]}}, 422),
-    "html": answer(b"<"),
+    "422": http_response({"message": "no", "errors": {"name": ["no"]}}, 422),
+    "html": http_response(b"<"),
 }
 
 
@@ -279,7 +281,7 @@ async def test_no_secret_shows(failure: Behaviour) -> None:
         lambda gateway: gateway.applications.create("ab", NEW_SECRET),
         lambda gateway: gateway.applications.create("abc", NEW_SECRET, currency_whitelist="x"),
     ]
-    with everything_said() as logs:
+    with all_output() as logs:
         logging.getLogger("paychainhq").setLevel(logging.DEBUG)
         async with (
             RawServer(failure) as server,
@@ -288,7 +290,7 @@ async def test_no_secret_shows(failure: Behaviour) -> None:
             for make in calls:
                 with pytest.raises(PayChainError) as caught:
                     await make(gateway)
-                assert_hidden(traced(caught.value) + looked_at(caught.value))
+                assert_hidden(traced(caught.value) + all_forms(caught.value))
             assert_hidden(repr(gateway) + repr(gateway.with_options(timeout=1)))
             with pytest.raises(TypeError, match="a Gateway client cannot be pickled"):
                 pickle.dumps(gateway)

@@ -59,7 +59,7 @@ async def new(gateway: Gateway, **more: Any) -> str:
     ).payment_id
 
 
-async def ask(
+async def send(
     emulator: Emulator,
     method: str,
     path: str,
@@ -71,9 +71,11 @@ async def ask(
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     async with (
         ClientSession() as session,
-        session.request(method, emulator.gateway_url + path, data=data, headers=headers) as answer,
+        session.request(
+            method, emulator.gateway_url + path, data=data, headers=headers
+        ) as response,
     ):
-        return answer.status, json.loads(await answer.read())
+        return response.status, json.loads(await response.read())
 
 
 # --- tokens ---
@@ -88,7 +90,7 @@ async def ask(
 async def test_a_missing_or_wrong_token(emulator: Emulator, sample: Any, token: str | None) -> None:
     """The response is 401, before any other check."""
     method, path = sample.line.split(" ")
-    assert await ask(emulator, method, path, b"{", token) == (401, {"message": "Unauthenticated"})
+    assert await send(emulator, method, path, b"{", token) == (401, {"message": "Unauthenticated"})
 
 
 async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
@@ -98,15 +100,15 @@ async def test_tokens_go_as_bearers(emulator: Emulator) -> None:
         for scheme, status in (("bearer", 200), ("Basic", 401), ("", 401)):
             async with session.get(
                 url, headers={"Authorization": f"{scheme} {GATEWAY_OAUTH_TOKEN}"}
-            ) as answer:
-                assert answer.status == status
+            ) as response:
+                assert response.status == status
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if not name.startswith("payments.")])
 async def test_a_client_token_on_dashboard_operations(emulator: Emulator, name: str) -> None:
     """The response is 403, even with all scopes."""
     method, path = BY_NAME[name].line.split(" ")
-    assert await ask(emulator, method, path, {}, GATEWAY_CLIENT_TOKEN) == (
+    assert await send(emulator, method, path, {}, GATEWAY_CLIENT_TOKEN) == (
         403,
         {"message": "Insufficient permissions"},
     )
@@ -129,8 +131,8 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
         for forbidden in (reader.payments.instructions(payment_id, "x", "BTC"), new(reader)):
             with pytest.raises(PermissionDeniedError):
                 await forbidden
-    assert (await ask(emulator, "POST", "/api/payment/checkout", ORDER))[0] == 201
-    assert (await ask(emulator, "GET", f"/api/checkout/{payment_id}/payment-methods", token=None))[
+    assert (await send(emulator, "POST", "/api/payment/checkout", ORDER))[0] == 201
+    assert (await send(emulator, "GET", f"/api/checkout/{payment_id}/payment-methods", token=None))[
         0
     ] == 200
 
@@ -166,13 +168,13 @@ async def test_scopes(emulator: Emulator, gateway: Gateway) -> None:
 )
 async def test_invalid_fields(emulator: Emulator, path: str, body: Any, fields: set[str]) -> None:
     """The response is 422 in Laravel's format: for each field a list of problems."""
-    status, answer = await ask(emulator, "POST", path, body)
-    assert (status, answer["message"], set(answer["errors"])) == (
+    status, response = await send(emulator, "POST", path, body)
+    assert (status, response["message"], set(response["errors"])) == (
         422,
         "The given data was invalid.",
         fields,
     )
-    assert all(isinstance(text, str) for texts in answer["errors"].values() for text in texts)
+    assert all(isinstance(text, str) for texts in response["errors"].values() for text in texts)
 
 
 async def test_unknown_paths_and_bodies_that_are_not_json(emulator: Emulator) -> None:
@@ -186,8 +188,8 @@ async def test_unknown_paths_and_bodies_that_are_not_json(emulator: Emulator) ->
         ("DELETE", "/api/payment-applications"),
         ("GET", ""),
     ):
-        assert await ask(emulator, method, path) == (404, {"message": "Not found."}), path
-    assert await ask(emulator, "POST", "/api/payment/checkout", b"{") == (
+        assert await send(emulator, method, path) == (404, {"message": "Not found."}), path
+    assert await send(emulator, "POST", "/api/payment/checkout", b"{") == (
         400,
         {"message": "The body is not JSON."},
     )
@@ -197,10 +199,10 @@ async def test_the_two_apis_are_separate(emulator: Emulator) -> None:
     """The gateway's paths exist below its own prefix only, with its own error format."""
     async with (
         ClientSession() as session,
-        session.get(f"{emulator.url}/api/payment-applications") as answer,
+        session.get(f"{emulator.url}/api/payment-applications") as response,
     ):
-        assert (answer.status, (await answer.json())["error"]["code"]) == (404, "NOT_FOUND")
-    assert (await ask(emulator, "GET", "/api/v1/prices"))[1] == {"message": "Not found."}
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "NOT_FOUND")
+    assert (await send(emulator, "GET", "/api/v1/prices"))[1] == {"message": "Not found."}
 
 
 async def test_applications(gateway: Gateway) -> None:
@@ -338,8 +340,8 @@ async def test_controls_over_http(emulator: Emulator, gateway: Gateway) -> None:
             ("refund_gateway", {}),
         ):
             body = {"paymentId": payment_id, **more}
-            async with session.post(f"{emulator.url}/_emulator/{name}", json=body) as answer:
-                found.append((answer.status, (await answer.json()).get("status")))
+            async with session.post(f"{emulator.url}/_emulator/{name}", json=body) as response:
+                found.append((response.status, (await response.json()).get("status")))
     assert found == [(200, "FOUND"), (200, "FOUND"), (200, "RECEIVED"), (404, None)]
 
 
@@ -391,7 +393,7 @@ async def test_faults_and_recording(emulator: Emulator, gateway: Gateway) -> Non
     """Faults apply to the gateway's operations in its own format; tokens in the log are masked."""
     emulator.fault("payments.get", 503)
     payment_id = await new(gateway)
-    assert await ask(emulator, "GET", f"/api/payment/{payment_id}") == (
+    assert await send(emulator, "GET", f"/api/payment/{payment_id}") == (
         503,
         {"message": "the emulator injected the status 503"},
     )

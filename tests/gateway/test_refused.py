@@ -12,7 +12,7 @@ from paychainhq import ConfigurationError, InvalidArgumentError, MissingCredenti
 from tests.gateway.samples import BY_NAME, SAMPLES, client, sample_call
 from tests.support.calls import HUGE, short
 from tests.support.faces import Gateway
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -27,7 +27,7 @@ async def refused(
     The error names the operation and the argument.
     """
     async with (
-        RawServer(answer(BY_NAME[operation].answer)) as server,
+        RawServer(http_response(BY_NAME[operation].response)) as server,
         client(server.url, **settings) as gateway,
     ):
         with pytest.raises(ConfigurationError) as caught:
@@ -130,7 +130,7 @@ async def test_the_name_of_an_application(name: Any) -> None:
 async def test_names_at_the_bounds() -> None:
     """Names of 3 and of 255 characters are valid, with any characters."""
     async with (
-        RawServer(answer(BY_NAME["applications.create"].answer)) as server,
+        RawServer(http_response(BY_NAME["applications.create"].response)) as server,
         client(server.url) as gateway,
     ):
         for name in ("abc", "äöü", "x" * 255):

@@ -28,7 +28,7 @@ from paychainhq.gateway import Event, EventName, webhooks
 from tests.gateway.samples import BY_NAME, NOTICE, PAYMENT_ID, client
 from tests.security.leaks import traced
 from tests.support.faces import Gateway
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 SECRET = "test_webhook_secret"
 BODY = json.dumps({"payment": NOTICE}).encode()
@@ -315,7 +315,7 @@ async def test_the_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 async def test_reading_the_payment_of_an_event(face: str) -> None:
     """`fetch` reads the current state of the payment."""
     async with (
-        RawServer(answer(BY_NAME["payments.get"].answer)) as server,
+        RawServer(http_response(BY_NAME["payments.get"].response)) as server,
         client(server.url) as gateway,
     ):
         if face == "async":

@@ -24,7 +24,7 @@ from tests.gateway.samples import (
     sample_call,
 )
 from tests.support.faces import Gateway
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 each_operation = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
@@ -32,7 +32,10 @@ each_operation = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: s
 
 async def exchange(sample: Sample, status: int = 200, **changes: Any) -> tuple[Recorded, Any]:
     """Make the documented call against a server with the documented response."""
-    async with RawServer(answer(sample.answer, status)) as server, client(server.url) as gateway:
+    async with (
+        RawServer(http_response(sample.response, status)) as server,
+        client(server.url) as gateway,
+    ):
         result = await sample_call(gateway, sample.name, **changes)
     (request,) = server.requests
     return request, result
@@ -70,7 +73,7 @@ async def test_a_documented_response(sample: Sample) -> None:
     _, result = await exchange(sample)
     untyped = sample.type is dict
     whole = untyped or sample.name == "applications.list"
-    assert to_json(result) == (sample.answer if whole else sample.answer["data"])
+    assert to_json(result) == (sample.response if whole else sample.response["data"])
     if not untyped:
         assert (result.response.status, result.response.idempotency_key) == (200, None)
 
@@ -85,7 +88,7 @@ async def test_any_2xx_is_a_success(sample: Sample) -> None:
 @each_operation
 async def test_a_base_url_with_a_path(sample: Sample) -> None:
     """A base URL may end with `/api`, after any path."""
-    async with RawServer(answer(sample.answer)) as server:
+    async with RawServer(http_response(sample.response)) as server:
         for base_url, prefix in (
             (f"{server.url}/api/", ""),
             (f"{server.url}/pay", "/pay"),
@@ -122,7 +125,7 @@ async def test_documented_arguments_are_complete() -> None:
 async def test_a_session_of_the_callers() -> None:
     """The headers are the same, each once, as on the fast path."""
     async with (
-        RawServer(answer({"data": CHECKOUT})) as server,
+        RawServer(http_response({"data": CHECKOUT})) as server,
         ClientSession() as session,
         client(server.url, session=session) as gateway,
     ):
@@ -134,7 +137,10 @@ async def test_a_session_of_the_callers() -> None:
 
 async def test_omitted_arguments_are_not_sent() -> None:
     """The body has only the required fields, and no null."""
-    async with RawServer(answer({"data": CHECKOUT})) as server, client(server.url) as gateway:
+    async with (
+        RawServer(http_response({"data": CHECKOUT})) as server,
+        client(server.url) as gateway,
+    ):
         await gateway.payments.create(1, "EUR", "r", "l")
     assert server.requests[0].body == (
         b'{"amount":1,"currencyCode":"EUR","reference":"r","referenceLabel":"l","clientId":"'
@@ -142,7 +148,7 @@ async def test_omitted_arguments_are_not_sent() -> None:
         + b'"}'
     )
     async with (
-        RawServer(answer(BY_NAME["applications.create"].answer)) as server,
+        RawServer(http_response(BY_NAME["applications.create"].response)) as server,
         client(server.url) as gateway,
     ):
         await gateway.applications.create("abc", "s")
@@ -222,7 +228,7 @@ async def test_the_choice_of_the_token(tokens: dict[str, Any], operation: str, s
     `scopes` applies to the client token.
     """
     async with (
-        RawServer(answer(BY_NAME[operation].answer)) as server,
+        RawServer(http_response(BY_NAME[operation].response)) as server,
         client(server.url, **tokens) as gateway,
     ):
         await sample_call(gateway, operation)
@@ -233,7 +239,7 @@ async def test_the_choice_of_the_token(tokens: dict[str, Any], operation: str, s
 async def test_tokens_are_opaque(token: str) -> None:
     """Tokens and ids may have any length and format."""
     async with (
-        RawServer(answer({"data": CHECKOUT})) as server,
+        RawServer(http_response({"data": CHECKOUT})) as server,
         Gateway(base_url=server.url, client_token=token) as gateway,
     ):
         await gateway.payments.create(1, "USD", "r", "l", client_id="?")

@@ -163,7 +163,7 @@ bodies = (
     | st.binary(max_size=40)
     | st.sampled_from(odd_bodies)
 )
-answers = st.builds(
+responses = st.builds(
     lambda status, given, body: Response(status, CIMultiDict(given), body),
     st.integers(200, 599) | st.sampled_from([200, 200, 200, 204, 409, 429, 503]),
     headers,
@@ -207,16 +207,16 @@ async def outcome(made: Awaitable[Any]) -> Any:
         return error
 
 
-def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any:
+def result_of(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any:
     """Make a call of a client that gets a response without a socket."""
 
-    async def answering(_: Request, __: Next) -> Response:
+    async def respond(_: Request, __: Next) -> Response:
         return response
 
     async def run() -> Any:
         session = DashboardSession(DASHBOARD_HEADERS)
         async with PayChainHQ(
-            api_key=API_KEY, business_id="biz_123", middleware=[answering], dashboard=session
+            api_key=API_KEY, business_id="biz_123", middleware=[respond], dashboard=session
         ) as pay:
             return await outcome(make(pay))
 
@@ -224,7 +224,7 @@ def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any
 
 
 @settings(max_examples=often(250), deadline=None)
-@given(name=st.sampled_from(sorted(OPERATIONS)), response=answers)
+@given(name=st.sampled_from(sorted(OPERATIONS)), response=responses)
 @example(name="invoices.create", response=Response(400, {}, deep(400)))
 @example(name="invoices.create", response=Response(200, {}, deep(400)))
 @example(
@@ -240,19 +240,19 @@ def ask(response: Response, make: Callable[[PayChainHQ], Awaitable[Any]]) -> Any
 @example(name="api_keys.list", response=Response(500, CIMultiDict({"x-request-id": "\udcff"}), b""))
 def test_any_response_to_an_operation(name: str, response: Response) -> None:
     """A modelled operation returns its type or raises a complete error; error statuses raise."""
-    result = ask(response, lambda pay: call(pay, name, CALLS[name]))
+    result = result_of(response, lambda pay: call(pay, name, CALLS[name]))
     type_: Any = OPERATIONS[name].response_type
     assert isinstance(result, (PayChainError, get_origin(type_) or type_))
     assert isinstance(result, PayChainError) or response.status < 300
 
 
 @settings(max_examples=often(150), deadline=None)
-@given(response=answers)
+@given(response=responses)
 @example(response=Response(200, {}, b'{"a":' * 400 + b"1" + b"}" * 400))
 @example(response=Response(404, {}, deep(400)))
 def test_any_response_to_a_plain_request(response: Response) -> None:
     """A request without a model returns plain JSON, or raises a complete error of the package."""
-    result = ask(response, lambda pay: pay.request("GET", "/api/v1/new"))
+    result = result_of(response, lambda pay: pay.request("GET", "/api/v1/new"))
     assert isinstance(result, (PayChainError, dict, list, str, int, float, type(None)))
     assert isinstance(result, PayChainError) or response.status < 300
 
@@ -292,7 +292,9 @@ def test_any_date_while_waiting(date: str, expires_at: str) -> None:
         {**BY_NAME["invoices.get"].response, "status": "pending", "expiresAt": expires_at}
     )
     response = Response(200, CIMultiDict({"Date": date}), body)
-    result = ask(response, lambda pay: pay.invoices.wait("inv_123", timeout=0.001, interval=0.001))
+    result = result_of(
+        response, lambda pay: pay.invoices.wait("inv_123", timeout=0.001, interval=0.001)
+    )
     assert isinstance(result, (Invoice, WaitTimeoutError))
 
 

@@ -23,7 +23,7 @@ from paychainhq._http.proxies import environment_proxy
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import KEY, PRICES, client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -49,7 +49,7 @@ def trusting() -> ssl.SSLContext:
 async def test_a_custom_context() -> None:
     """A TLS context that trusts the server's certificate is used."""
     async with (
-        RawServer(answer(PRICES), tls=server_tls()) as server,
+        RawServer(http_response(PRICES), tls=server_tls()) as server,
         client(server.url, ssl=trusting()) as pay,
     ):
         await pay.prices.list()
@@ -58,7 +58,10 @@ async def test_a_custom_context() -> None:
 
 async def test_untrusted_certificate() -> None:
     """A server without a verifiable certificate gets no request; the error gives the reason."""
-    async with RawServer(answer(PRICES), tls=server_tls()) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(PRICES), tls=server_tls()) as server,
+        client(server.url) as pay,
+    ):
         with pytest.raises(
             ConnectionFailedError, match="certificate could not be verified"
         ) as caught:
@@ -124,7 +127,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize("credentials", ["", "me:p%40ss%3Aword@"])
 async def test_plain_proxy(credentials: str) -> None:
     """Over http, the proxy gets the request with the whole URL and its own credentials."""
-    async with RawServer(answer(PRICES)) as proxy:
+    async with RawServer(http_response(PRICES)) as proxy:
         url = proxy.url.replace("//", "//" + credentials)
         async with client("http://api.example.localhost", proxy=url) as pay:
             await pay.prices.list()
@@ -139,7 +142,7 @@ async def test_plain_proxy(credentials: str) -> None:
 
 async def test_tunnel() -> None:
     """Over https, the proxy sees a CONNECT with its credentials only, and the server none of it."""
-    async with RawServer(answer(PRICES), tls=server_tls()) as server:
+    async with RawServer(http_response(PRICES), tls=server_tls()) as server:
         port = int(server.url.rpartition(":")[2])
         async with Tunnel(port) as proxy:
             url = proxy.url.replace("//", "//me:p%40ss%3Aword@")
@@ -155,7 +158,7 @@ async def test_tunnel() -> None:
 
 async def test_proxy_that_refuses() -> None:
     """A proxy that is absent, or opens no tunnel, is a failed connection; nothing was sent."""
-    async with RawServer(answer(b"", 407)) as proxy:
+    async with RawServer(http_response(b"", 407)) as proxy:
         for url in (proxy.url, "http://127.0.0.1:1"):
             async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
                 with pytest.raises(
@@ -167,7 +170,7 @@ async def test_proxy_that_refuses() -> None:
 
 async def test_a_proxy_that_requires_another_password() -> None:
     """A 407 is named and not repeated, neither by the call nor by a job, which ends."""
-    async with RawServer(answer(b"", 407)) as proxy:
+    async with RawServer(http_response(b"", 407)) as proxy:
         url = proxy.url.replace("//", "//me:wrong@")
         async with client("https://localhost:8443", proxy=url, ssl=trusting()) as pay:
             with pytest.raises(ProxyAuthenticationError, match="status 407") as caught:
@@ -188,7 +191,7 @@ async def test_a_proxy_that_requires_another_password() -> None:
 
 async def test_a_plain_proxy_that_requires_another_password() -> None:
     """Over http, a 407 is the response, and it is not repeated."""
-    async with RawServer(answer(b"", 407)) as proxy:
+    async with RawServer(http_response(b"", 407)) as proxy:
         url = proxy.url.replace("//", "//me:wrong@")
         async with client("http://api.example.localhost", proxy=url) as pay:
             with pytest.raises(APIError, match="407"):
@@ -198,7 +201,7 @@ async def test_a_plain_proxy_that_requires_another_password() -> None:
 
 async def test_a_proxy_that_is_busy() -> None:
     """Another refusal of the tunnel is repeated, and names its status too."""
-    async with RawServer(answer(b"", 503)) as proxy:
+    async with RawServer(http_response(b"", 503)) as proxy:
         async with client("https://localhost:8443", proxy=proxy.url, ssl=trusting()) as pay:
             with pytest.raises(
                 ConnectionFailedError, match=r"the proxy refused \(status 503\)"
@@ -226,7 +229,10 @@ class Here(AbstractResolver):
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment's proxy requires `trust_env`, has exceptions, and yields to an argument."""
     monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: Here())
-    async with RawServer(answer(PRICES)) as server, RawServer(answer(PRICES)) as proxy:
+    async with (
+        RawServer(http_response(PRICES)) as server,
+        RawServer(http_response(PRICES)) as proxy,
+    ):
         url = server.url.replace("127.0.0.1", "api.example.com")
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:p%40ss%3Aword@"))
         monkeypatch.setenv("no_proxy", "elsewhere.example.com")

@@ -9,7 +9,7 @@ import pytest
 
 from paychainhq._http.deadlines import Deadlines
 from tests.support.client import PRICES, client
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ async def test_simultaneous_timeouts_are_raised_by_the_outer_block(
 ) -> None:
     """The outer block raises `TimeoutError`, as with nested `asyncio.timeout`s."""
     when = soon()
-    inner_saw: list[type[BaseException]] = []
+    inner: list[type[BaseException]] = []
     with pytest.raises(TimeoutError), deadlines.at(when):
         try:
             with deadlines.at(when):
                 await asyncio.Event().wait()
         except BaseException as error:
-            inner_saw.append(type(error))
+            inner.append(type(error))
             raise
-    assert inner_saw == [asyncio.CancelledError]
+    assert inner == [asyncio.CancelledError]
 
 
 async def test_an_inner_deadline_does_not_end_the_outer_block(deadlines: Deadlines) -> None:
@@ -177,7 +177,10 @@ async def test_timers_of_ended_blocks_are_released(deadlines: Deadlines) -> None
 @pytest.mark.parametrize("timeout", [5, 86_400])
 async def test_calls_with_a_long_timeout(timeout: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of an hour, at a rate of 50 a second, keep a bounded number of timers."""
-    async with RawServer(answer(PRICES)) as server, client(server.url, timeout=timeout) as pay:
+    async with (
+        RawServer(http_response(PRICES)) as server,
+        client(server.url, timeout=timeout) as pay,
+    ):
         await pay.prices.list()
         assert pay._caller.transport._wiring is not None
         own = pay._caller.transport._wiring.deadlines

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from paychainhq import PayChainError, PayChainHQ, Request, Response, RetryPolicy
 from paychainhq._http.messages import Next
 from tests.support.client import PRICES, client, states
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 FAST, SESSION, OWN, PROXY = "the fast path", "the session path", "the caller's session", "a proxy"
 HERE, DEAD = "127.0.0.1", "127.0.0.77"
@@ -84,7 +84,7 @@ def move_with_the_retry(resolver: Moving) -> Any:
 @pytest.mark.parametrize("way", [FAST, SESSION, OWN, PROXY])
 async def test_a_name_that_moves(way: str, resolver: Moving) -> None:
     """The second attempt goes to the new address, which is then kept."""
-    async with RawServer(answer(PRICES)) as server, client_of(way, server) as pay:
+    async with RawServer(http_response(PRICES)) as server, client_of(way, server) as pay:
         with move_with_the_retry(resolver):
             prices = await pay.prices.list()
         for _ in range(3):
@@ -99,7 +99,7 @@ async def test_a_name_that_moves(way: str, resolver: Moving) -> None:
 async def test_both_faces(resolver: Moving) -> None:
     """The same holds over both faces, also for the next call instead of the next attempt."""
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client_of(FAST, server, retry=None) as pay,
     ):
         with pytest.raises(PayChainError, match="the connection failed"):
@@ -132,7 +132,7 @@ async def test_a_dead_address_without_a_response(whole: bool, resolver: Moving) 
     if not whole:
         settings = {"retry": RetryPolicy(first=0.001, cap=0.002, attempt_timeout=0.3)}
     async with (
-        RawServer(answer(PRICES)) as server,
+        RawServer(http_response(PRICES)) as server,
         client_of(FAST, server, **settings) as pay,
     ):
         with silent_host(int(server.url.rpartition(":")[2])):
@@ -152,7 +152,7 @@ async def test_a_response_keeps_the_cache(resolver: Moving) -> None:
     """A request that was sent clears nothing, whatever its result."""
     resolver.address = HERE
     async with (
-        RawServer(answer({}, status=503)) as server,
+        RawServer(http_response({}, status=503)) as server,
         client_of(FAST, server) as pay,
     ):
         for _ in range(3):
@@ -179,7 +179,7 @@ async def test_a_cleared_lookup_is_repeated(
         return read(self, key)
 
     monkeypatch.setattr(table, "next_addrs", clear_and_read)
-    async with RawServer(answer(PRICES)) as server, client_of(way, server) as pay:
+    async with RawServer(http_response(PRICES)) as server, client_of(way, server) as pay:
         prices = await pay.prices.list()
     assert prices.response is not None
     assert [str(attempt) for attempt in prices.response.attempts] == ["200"]

@@ -25,7 +25,7 @@ from paychainhq.ledger import MemoryLedger
 from paychainhq.operations import OPERATIONS
 from tests.http.test_connection import server_tls, trusting
 from tests.support.client import INVOICE, PRICES, client, invoice, states
-from tests.support.raw_server import RawServer, Recorded, answer, silence
+from tests.support.raw_server import RawServer, Recorded, http_response, silence
 
 FAST, SESSION, OWN = "the fast path", "the session path", "the caller's session"
 PATIENT = RetryPolicy(first=0.001, cap=0.002)
@@ -184,16 +184,16 @@ async def test_a_call_in_a_task_that_was_cancelled_before() -> None:
 # --- stray responses ---
 
 
-async def answer_twice(request: Recorded, writer: asyncio.StreamWriter) -> None:
+async def respond_twice(request: Recorded, writer: asyncio.StreamWriter) -> None:
     """Respond to a create with its description as id, and once more with another id."""
     own = {
         **INVOICE,
         "id": request.json["description"],
         "amount": {**INVOICE["amount"], "display": request.json["amount"]},
     }
-    writer.write(answer(own))
+    writer.write(http_response(own))
     await asyncio.sleep(0.2)  # as a packet of its own
-    writer.write(answer({**own, "id": "inv_of_another"}))
+    writer.write(http_response({**own, "id": "inv_of_another"}))
 
 
 async def two_invoices(pay: PayChainHQ, amounts: tuple[str, str] = ("1", "2")) -> list[str]:
@@ -212,7 +212,7 @@ async def test_a_stray_response(way: str, monkeypatch: pytest.MonkeyPatch) -> No
     """A stray response ends its idle connection, and never becomes the next result."""
     if way not in (FAST, SESSION):
         monkeypatch.setattr(fast_path, "is_genuine", lambda: False)
-    async with RawServer(answer_twice) as server, client_of(way, server.url) as pay:
+    async with RawServer(respond_twice) as server, client_of(way, server.url) as pay:
         assert await two_invoices(pay) == ["inv_1", "inv_2"]
     assert server.accepted == 2
 
@@ -220,7 +220,7 @@ async def test_a_stray_response(way: str, monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_stray_response_through_a_proxy() -> None:
     """A stray response ends an idle connection to a proxy."""
     async with (
-        RawServer(answer_twice) as proxy,
+        RawServer(respond_twice) as proxy,
         client("http://api.localhost", proxy=proxy.url) as pay,
     ):
         assert await two_invoices(pay) == ["inv_1", "inv_2"]
@@ -231,7 +231,7 @@ async def test_a_stray_response_over_the_callers_session() -> None:
     """The connection cannot be checked: an invoice of another amount is an error, not recorded."""
     ledger = MemoryLedger()
     async with (
-        RawServer(answer_twice) as server,
+        RawServer(respond_twice) as server,
         client_of(OWN, server.url, idempotency=ledger) as pay,
     ):
         with pytest.raises(DecodeError, match=r"another invoice.*amount differs") as caught:
@@ -247,7 +247,7 @@ async def test_a_stray_response_over_the_callers_session() -> None:
 
 
 ECHOES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
-    "as asked": ({}, {}, None),
+    "as requested": ({}, {}, None),
     "more digits": (
         {"amount": "150"},
         {"amount": {"display": "150.000000", "raw": "150000000", "decimals": 6}},
@@ -281,13 +281,19 @@ ECHOES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("asked", "answered", "path"), ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize(("requested", "returned", "path"), ECHOES.values(), ids=ECHOES)
 async def test_comparison_of_a_created_invoice(
-    asked: dict[str, Any], answered: dict[str, Any], path: str | None
+    requested: dict[str, Any], returned: dict[str, Any], path: str | None
 ) -> None:
     """Amounts are compared as exact decimals, tokens ignoring case, customers exactly."""
-    given = {"amount": "150", "token": "USDC", "chain": "eth", "customer_id": "cus_123", **asked}
-    async with RawServer(answer({**INVOICE, **answered})) as server:
+    given = {
+        "amount": "150",
+        "token": "USDC",
+        "chain": "eth",
+        "customer_id": "cus_123",
+        **requested,
+    }
+    async with RawServer(http_response({**INVOICE, **returned})) as server:
         async with client_of(OWN, server.url) as pay:
             if path is None:
                 assert (await pay.invoices.create(**given)).id == INVOICE["id"]
@@ -311,9 +317,9 @@ class Deaf(RawServer):
         head = await reader.readuntil(b"\r\n\r\n")
         if b"GET" not in head:
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-            writer.write(answer({"error": {"code": "TOO_LARGE", "message": "no"}}, 413))
+            writer.write(http_response({"error": {"code": "TOO_LARGE", "message": "no"}}, 413))
             return
-        writer.write(answer(PRICES))
+        writer.write(http_response(PRICES))
 
     open: list[asyncio.StreamWriter]
 
@@ -342,7 +348,7 @@ async def test_an_early_response(way: str, tls: bool) -> None:
 @every_way
 async def test_a_long_header_is_read(way: str) -> None:
     """Headers of up to 64 KiB are read: the create is handled once."""
-    long = answer(INVOICE, headers={"X-Long": "x" * 60_000, "X-Second": "y" * 20_000})
+    long = http_response(INVOICE, headers={"X-Long": "x" * 60_000, "X-Second": "y" * 20_000})
     async with RawServer(long) as server, client_of(way, server.url) as pay:
         made = await invoice(pay)
         assert made.response is not None
@@ -351,10 +357,10 @@ async def test_a_long_header_is_read(way: str) -> None:
 
 
 TOO_LARGE = {
-    "a header": answer(INVOICE, headers={"X-Long": "x" * 70_000}),
-    "a name": answer(INVOICE, headers={"x" * 70_000: "1"}),
-    "the reason": answer(INVOICE).replace(b"Something", b"x" * 70_000),
-    "many": answer(INVOICE, headers={f"X-{n}": "1" for n in range(200)}),
+    "a header": http_response(INVOICE, headers={"X-Long": "x" * 70_000}),
+    "a name": http_response(INVOICE, headers={"x" * 70_000: "1"}),
+    "the reason": http_response(INVOICE).replace(b"Something", b"x" * 70_000),
+    "many": http_response(INVOICE, headers={f"X-{n}": "1" for n in range(200)}),
 }
 
 
@@ -394,7 +400,7 @@ async def test_an_internal_error_is_not_taken_for_a_failed_connection(
     for part in path:
         owner = getattr(owner, part)
     monkeypatch.setattr(owner, name, fail)
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(type(slip), match="slip"):
             await invoice(pay)
     assert len(server.requests) <= 1

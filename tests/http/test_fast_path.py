@@ -16,7 +16,7 @@ from paychainhq._http import fast_path, session_path
 from paychainhq._http.attempt import LARGEST_BODY
 from paychainhq._http.messages import Next, Request, Response
 from tests.support.client import INVOICE, PRICES, client, info, invoice, states
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 
 @pytest.fixture(params=["the short way", "through the session"])
@@ -54,39 +54,39 @@ async def test_both_paths_send_the_same(monkeypatch: pytest.MonkeyPatch) -> None
         "data": [],
         "pagination": {"page": 1, "limit": 2, "total": 0, "totalPages": 0, "hasMore": False},
     }
-    said: list[list[Recorded]] = []
+    received: list[list[Recorded]] = []
     for fits in (True, False):
         monkeypatch.setattr(fast_path, "is_genuine", lambda fits=fits: fits)
         script = [
-            answer(INVOICE),
-            answer(page),
-            answer(INVOICE),
-            answer(PRICES),
-            answer({"count": 1}),
-            answer({}),
+            http_response(INVOICE),
+            http_response(page),
+            http_response(INVOICE),
+            http_response(PRICES),
+            http_response({"count": 1}),
+            http_response({}),
         ]
         async with RawServer(*script) as server:
             await requests_of_a_day(server.url)
-        said.append(
+        received.append(
             [
                 Recorded(r.method, r.target, {**r.headers, "host": ""}, r.body)
                 for r in server.requests
             ]
         )
-    assert said[0] == said[1]
-    assert [r.method for r in said[0]] == ["POST", "GET", "GET", "GET", "DELETE", "POST"]
+    assert received[0] == received[1]
+    assert [r.method for r in received[0]] == ["POST", "GET", "GET", "GET", "DELETE", "POST"]
 
 
 async def test_the_fast_path_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client without proxy or session does not go through aiohttp's session."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         monkeypatch.setattr(session_path, "send", None)
         await invoice(pay)
 
 
 async def test_a_connection_is_used_again(way: str) -> None:
     """Calls one after the other share a connection."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         for _ in range(3):
             await invoice(pay)
     assert server.accepted == 1
@@ -97,7 +97,10 @@ async def test_a_connection_with_an_announced_end_is_not_used_again(
     way: str, header: dict[str, str]
 ) -> None:
     """`Connection: close` is respected."""
-    async with RawServer(answer(INVOICE, headers=header)) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(INVOICE, headers=header)) as server,
+        client(server.url) as pay,
+    ):
         for _ in range(2):
             await invoice(pay)
     assert server.accepted == 2
@@ -105,14 +108,14 @@ async def test_a_connection_with_an_announced_end_is_not_used_again(
 
 async def test_unrequested_data_is_not_taken_for_a_response() -> None:
     """Data that arrives on an idle connection never becomes the response of the next call."""
-    unasked = answer({**INVOICE, "id": "inv_of_another"})
+    unrequested = http_response({**INVOICE, "id": "inv_of_another"})
 
-    async def answer_and_one_more(_: Recorded, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer({**INVOICE, "id": "inv_mine"}))
+    async def respond_and_send_more(_: Recorded, writer: asyncio.StreamWriter) -> None:
+        writer.write(http_response({**INVOICE, "id": "inv_mine"}))
         await writer.drain()
-        writer.write(unasked)
+        writer.write(unrequested)
 
-    async with RawServer(answer_and_one_more) as server, client(server.url) as pay:
+    async with RawServer(respond_and_send_more) as server, client(server.url) as pay:
         for _ in range(3):
             assert (await invoice(pay)).id == "inv_mine"
             wiring: Any = pay._caller.transport._wiring
@@ -126,13 +129,13 @@ async def test_unrequested_data_is_not_taken_for_a_response() -> None:
 async def test_informational_responses_are_skipped(way: str) -> None:
     """100, 102 and 103 before the response are not the response."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + b"HTTP/1.1 102 Processing\r\n\r\n"
-    async with RawServer(early + answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(early + http_response(INVOICE)) as server, client(server.url) as pay:
         assert info(await invoice(pay)).status == 200
 
 
 async def test_a_body_without_length_ends_with_the_connection(way: str) -> None:
     """A response that ends with its connection is complete."""
-    body = answer(INVOICE).partition(b"\r\n\r\n")[2]
+    body = http_response(INVOICE).partition(b"\r\n\r\n")[2]
 
     async def until_closed(_: Recorded, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body)
@@ -147,7 +150,7 @@ async def test_a_body_without_length_ends_with_the_connection(way: str) -> None:
 async def test_no_content(way: str) -> None:
     """A response without a body leaves the connection open."""
     async with (
-        RawServer(b"HTTP/1.1 204 No Content\r\n\r\n", answer({"a": 1})) as server,
+        RawServer(b"HTTP/1.1 204 No Content\r\n\r\n", http_response({"a": 1})) as server,
         client(server.url) as pay,
     ):
         assert await pay.request("DELETE", "/api/v1/x") is None
@@ -170,7 +173,7 @@ async def test_data_that_is_no_http_is_a_failed_connection(way: str, garbage: by
             await invoice(pay)
         assert states(caught.value) == ["the response was not HTTP"]
         assert caught.value.sent == "unknown"
-        server.script[:] = [answer(INVOICE)]
+        server.script[:] = [http_response(INVOICE)]
         await invoice(pay)
     assert server.accepted == 2
 
@@ -188,7 +191,7 @@ async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
         with pytest.raises(ServerError) as caught:
             await invoice(pay)
         assert caught.value.status == 500
-        server.script[:] = [answer(INVOICE)]
+        server.script[:] = [http_response(INVOICE)]
         await invoice(pay)
     assert server.accepted == 2
     assert LARGEST_BODY == 16 * 2**20
@@ -196,7 +199,9 @@ async def test_an_endless_body_ends_at_the_bound(way: str) -> None:
 
 async def test_a_long_response_yields_to_other_tasks(way: str) -> None:
     """Few bytes that unpack to many are decoded in pieces, with turns of other tasks in between."""
-    packed = answer(gzip.compress(bytes(2 * LARGEST_BODY)), headers={"Content-Encoding": "gzip"})
+    packed = http_response(
+        gzip.compress(bytes(2 * LARGEST_BODY)), headers={"Content-Encoding": "gzip"}
+    )
     turns = 0
 
     async def others() -> None:
@@ -226,7 +231,7 @@ async def test_a_flood_of_informational_responses_is_no_response() -> None:
             await invoice(pay)
         assert states(caught.value) == ["the response was not HTTP"]
         assert caught.value.sent == "unknown"
-        server.script[:] = [answer(INVOICE)]
+        server.script[:] = [http_response(INVOICE)]
         await invoice(pay)
     assert server.accepted == 2
 
@@ -239,7 +244,7 @@ async def test_middleware_cannot_break_a_header_line(header: str) -> None:
         return await send(attrs.evolve(request, headers={**request.headers, "X-Note": header}))
 
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, middleware=[injecting], retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):
@@ -255,7 +260,7 @@ async def test_middleware_cannot_break_the_request_line(path: str) -> None:
         return await send(attrs.evolve(request, path=path))
 
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, middleware=[bending], retry=None) as pay,
     ):
         with suppress(ConnectionFailedError):
@@ -268,7 +273,10 @@ async def test_middleware_cannot_break_the_request_line(path: str) -> None:
 
 async def test_a_base_url_with_a_path(way: str) -> None:
     """A prefix of the base URL precedes the path, on both paths."""
-    async with RawServer(answer(INVOICE)) as server, client(f"{server.url}/gateway/api/v1") as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(f"{server.url}/gateway/api/v1") as pay,
+    ):
         await invoice(pay)
     assert server.requests[0].target == "/gateway/api/v1/businesses/biz_123/invoices"
 
@@ -277,7 +285,7 @@ async def test_concurrent_calls_get_their_own_responses(way: str) -> None:
     """Each of many concurrent calls gets the response to its own request."""
 
     async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer({**INVOICE, "id": request.target.rpartition("/")[2]}))
+        writer.write(http_response({**INVOICE, "id": request.target.rpartition("/")[2]}))
 
     async with (
         RawServer(echo) as server,
@@ -292,19 +300,19 @@ async def test_concurrent_calls_get_their_own_responses(way: str) -> None:
 
 async def test_a_cancelled_call_closes_its_connection(way: str) -> None:
     """The response to a cancelled call is not read by the next one."""
-    asked = asyncio.Event()
+    received = asyncio.Event()
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
-        asked.set()
+        received.set()
         await asyncio.sleep(0)
-        writer.write(answer({**INVOICE, "id": "inv_late"})[:40])
+        writer.write(http_response({**INVOICE, "id": "inv_late"})[:40])
 
     async with (
-        RawServer(slow, answer({**INVOICE, "id": "inv_next"})) as server,
+        RawServer(slow, http_response({**INVOICE, "id": "inv_next"})) as server,
         client(server.url, max_connections=1) as pay,
     ):
         call: asyncio.Task[Any] = asyncio.create_task(invoice(pay))
-        await asked.wait()
+        await received.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -316,7 +324,10 @@ async def test_the_fast_path_conceals_the_key(monkeypatch: pytest.MonkeyPatch) -
     assert "pk_secret" not in repr(
         fast_path.message("GET", "/", "x-api-key: pk_secret\r\n", None, None)
     )
-    async with RawServer(answer(INVOICE)) as server, client(server.url, api_key="pk_secret") as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, api_key="pk_secret") as pay,
+    ):
         await invoice(pay)
         sender: Any = pay._caller.transport._wiring.sender  # type: ignore[union-attr]
         assert sender._header_lines

@@ -22,7 +22,7 @@ from tests.support.calls import (
     KEYED,
     authorized,
     call,
-    documented_answer,
+    documented_response,
 )
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, Recorded
@@ -69,7 +69,7 @@ _OF_HTTP = {"host", "accept", "accept-encoding", "user-agent", "content-length",
 
 async def exchange(name: str, arguments: Mapping[str, Any]) -> tuple[Recorded, Any]:
     """Make one call with the documented response; return the request and the result."""
-    async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
+    async with RawServer(documented_response(name)) as server, authorized(server) as pay:
         result = await call(pay, name, arguments)
     (request,) = server.requests
     return request, result
@@ -212,7 +212,7 @@ async def test_only_the_required_credential(operation: Operation[Any]) -> None:
 )
 async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None) -> None:
     """A request without a model has the one credential that the caller names."""
-    async with RawServer(documented_answer("balances.list")) as server, authorized(server) as pay:
+    async with RawServer(documented_response("balances.list")) as server, authorized(server) as pay:
         await pay.request("GET", "/api/v1/something", auth=auth)
     (request,) = server.requests
     assert request.headers.get("x-api-key") == sent
@@ -225,7 +225,7 @@ async def test_credential_of_a_plain_request(auth: Auth | None, sent: str | None
 async def test_missing_credential(name: str) -> None:
     """An operation without its credential is refused unsent, and the error names the credential."""
     async with (
-        RawServer(documented_answer(name)) as server,
+        RawServer(documented_response(name)) as server,
         PayChainHQ(
             payout_key="a", contract_key="b", business_id="biz_123", base_url=server.url
         ) as pay,

@@ -14,7 +14,7 @@ import pytest
 from paychainhq import ConnectionFailedError
 from paychainhq._http import fast_path
 from tests.support.client import INVOICE, client, info, invoice, states
-from tests.support.raw_server import RawServer, answer, close
+from tests.support.raw_server import RawServer, close, http_response
 
 HEAD = """
 import asyncio, sys
@@ -95,7 +95,7 @@ async def run(change: str, *script: Any) -> tuple[RawServer, list[str]]:
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_calls_work_through_the_session(change: str) -> None:
     """Calls work through the session without the fast path, and are sent once."""
-    server, printed = await run(change, answer(INVOICE), answer({"a": 1}))
+    server, printed = await run(change, http_response(INVOICE), http_response({"a": 1}))
     assert printed == ["got inv_123", "got {'a': 1}"]
     assert len(server.requests) == 2
 
@@ -103,7 +103,7 @@ async def test_calls_work_through_the_session(change: str) -> None:
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_a_request_that_left_is_never_reported_as_unsent(change: str) -> None:
     """A create with a key is retried; a mutation without one is not, since it may have arrived."""
-    server, printed = await run(change, close, answer(INVOICE), close)
+    server, printed = await run(change, close, http_response(INVOICE), close)
     assert printed == ["got inv_123", "ConnectionFailedError unknown"]
     assert [request.target.rpartition("/")[2] for request in server.requests] == [
         "invoices",
@@ -120,7 +120,7 @@ async def test_a_change_noticed_only_after_a_request_has_left(
     async def misfit(_: object) -> Any:
         raise TypeError("read() takes 2 arguments")
 
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         await invoice(pay)  # the probe of the fast path
         monkeypatch.setattr(fast_path, "read_body", misfit)
         with pytest.raises(ConnectionFailedError, match="this version of aiohttp") as caught:

@@ -10,7 +10,7 @@ import pytest
 
 from paychainhq import DecodeError, NotFoundError
 from tests.support.client import client, error_body
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("face")
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 205, 207])
 async def test_success_without_content(status: int, body: bytes) -> None:
     """A mutation with an empty response is done: the result is None, and it is not sent again."""
-    async with RawServer(answer(body, status)) as server, client(server.url) as pay:
+    async with RawServer(http_response(body, status)) as server, client(server.url) as pay:
         assert await pay.request("POST", "/api/v1/new", body={}, idempotency_key="k") is None
         assert await pay.request("GET", "/api/v1/new") is None
     assert len(server.requests) == 2
@@ -38,7 +38,7 @@ async def test_no_content() -> None:
 @pytest.mark.parametrize("body", [b"<p>done</p>", b"{", b"done"])
 async def test_success_that_is_no_json(body: bytes) -> None:
     """Content that is no JSON is a `DecodeError` that has it."""
-    async with RawServer(answer(body, 202)) as server, client(server.url) as pay:
+    async with RawServer(http_response(body, 202)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
             await pay.request("POST", "/api/v1/new", body={}, idempotency_key="k")
     assert (caught.value.body, caught.value.status, caught.value.sent) == (body, 202, "yes")
@@ -58,7 +58,10 @@ PLAIN: list[Any] = [
 @pytest.mark.parametrize("data", PLAIN, ids=ascii)
 async def test_result_is_plain(data: Any) -> None:
     """Numbers are Python's own ints and floats, which other programs can encode."""
-    async with RawServer(answer(json.dumps(data).encode())) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(json.dumps(data).encode())) as server,
+        client(server.url) as pay,
+    ):
         result = await pay.request("GET", "/api/v1/new")
     assert result == data
     assert _classes(result) == _classes(data)
@@ -70,7 +73,7 @@ async def test_result_is_plain(data: Any) -> None:
 async def test_fraction_that_no_float_holds() -> None:
     """A number with more digits than a float has is the nearest float."""
     async with (
-        RawServer(answer(b'{"amount": 500.123456789012345678}')) as server,
+        RawServer(http_response(b'{"amount": 500.123456789012345678}')) as server,
         client(server.url) as pay,
     ):
         assert await pay.request("GET", "/api/v1/new") == {"amount": 500.123456789012345678}
@@ -78,7 +81,10 @@ async def test_fraction_that_no_float_holds() -> None:
 
 async def test_envelope_in_a_success() -> None:
     """An error in a 200 is an error here as well."""
-    async with RawServer(answer(error_body("NOT_FOUND"))) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(error_body("NOT_FOUND"))) as server,
+        client(server.url) as pay,
+    ):
         with pytest.raises(NotFoundError):
             await pay.request("GET", "/api/v1/new")
 

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from tests.support.client import INVOICE
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 HEAD = """
 import asyncio, functools, json, os, sys, warnings
@@ -274,14 +274,14 @@ RECORDERS = {
 
 async def run(program: str) -> tuple[RawServer, str]:
     """Run a program in a new process with a server; return the server and the output."""
-    async with RawServer(answer(INVOICE)) as server:
+    async with RawServer(http_response(INVOICE)) as server:
         source = HEAD + textwrap.dedent(program)
         arguments = [
             sys.executable,
             "-c",
             source,
             server.url,
-            answer(INVOICE).partition(b"\r\n\r\n")[2].decode(),
+            http_response(INVOICE).partition(b"\r\n\r\n")[2].decode(),
         ]
         process = await asyncio.create_subprocess_exec(
             *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE

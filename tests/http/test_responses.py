@@ -29,7 +29,7 @@ from paychainhq import (
 )
 from tests.support.client import INVOICE, KEY, PRICES, client, error_body, info, invoice
 from tests.support.json_tools import replaced
-from tests.support.raw_server import Behaviour, RawServer, Recorded, answer
+from tests.support.raw_server import Behaviour, RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -65,7 +65,7 @@ async def failure(behaviour: Behaviour, **settings: Any) -> Any:
 )
 async def test_no_json(body: bytes, text: str) -> None:
     """A success that is no JSON is a DecodeError with the body, which counts as sent."""
-    error = await failure(answer(body, headers={"x-request-id": "req_7"}))
+    error = await failure(http_response(body, headers={"x-request-id": "req_7"}))
     assert isinstance(error, DecodeError)
     assert (error.status, error.request_id, error.sent, error.data) == (200, "req_7", "yes", None)
     assert error.body == body[:65_536]
@@ -76,7 +76,7 @@ async def test_no_json(body: bytes, text: str) -> None:
 async def test_wrong_type_of_an_amount(bad: Any) -> None:
     """A wrong raw amount is a DecodeError with its place and the whole response, unretried."""
     data = replaced(INVOICE, ("amount", "raw"), bad)
-    async with RawServer(answer(data)) as server, client(server.url) as pay:
+    async with RawServer(http_response(data)) as server, client(server.url) as pay:
         with pytest.raises(DecodeError) as caught:
             await invoice(pay)
     assert caught.value.path == "$.amount.raw"
@@ -90,7 +90,10 @@ async def test_wrong_type_of_an_amount(bad: Any) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 async def test_error_in_a_success(plain: bool) -> None:
     """An error envelope in a 200 is the error of its code."""
-    async with RawServer(answer(error_body("NOT_FOUND"))) as server, client(server.url) as pay:
+    async with (
+        RawServer(http_response(error_body("NOT_FOUND"))) as server,
+        client(server.url) as pay,
+    ):
         with pytest.raises(NotFoundError) as caught:
             await (pay.request("GET", "/api/v1/new") if plain else pay.invoices.get("inv_1"))
     assert (caught.value.status, caught.value.code, caught.value.sent) == (200, "NOT_FOUND", "yes")
@@ -117,7 +120,7 @@ async def test_no_content() -> None:
 )
 async def test_error_without_an_envelope(body: bytes) -> None:
     """A 500 with an unknown body is a ServerError."""
-    error = await failure(answer(body, 500))
+    error = await failure(http_response(body, 500))
     assert isinstance(error, ServerError)
     assert (error.status, error.code) == (500, None)
 
@@ -146,7 +149,7 @@ async def test_error_without_an_envelope(body: bytes) -> None:
 async def test_kind_of_error(status: int, code: str, kind: type[APIError]) -> None:
     """Status and code decide the class; an unknown code is kept as it is."""
     body = error_body(code, "because", details=[{"path": ["amount"], "n": 1}], requestId="req_body")
-    error = await failure(answer(body, status))
+    error = await failure(http_response(body, status))
     assert type(error) is kind
     assert (error.status, error.code, error.message, error.sent) == (status, code, "because", "yes")
     assert error.details == [{"path": ["amount"], "n": 1}]
@@ -156,11 +159,11 @@ async def test_kind_of_error(status: int, code: str, kind: type[APIError]) -> No
 async def test_request_id_of_the_header() -> None:
     """The header's request id precedes the body's, and is on results too."""
     error = await failure(
-        answer(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"})
+        http_response(error_body("X", requestId="req_body"), 400, {"X-Request-ID": "req_header"})
     )
     assert error.request_id == "req_header"
     async with (
-        RawServer(answer(PRICES, headers={"X-Request-Id": "req_1"})) as server,
+        RawServer(http_response(PRICES, headers={"X-Request-Id": "req_1"})) as server,
         client(server.url) as pay,
     ):
         assert info(await pay.prices.list()).request_id == "req_1"
@@ -168,7 +171,9 @@ async def test_request_id_of_the_header() -> None:
 
 async def test_retry_after_on_the_error() -> None:
     """The error of a 429 has the requested wait."""
-    error = await failure(answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "12"}))
+    error = await failure(
+        http_response(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "12"})
+    )
     assert (type(error), error.retry_after) == (RateLimitError, 12)
 
 
@@ -209,7 +214,7 @@ async def test_bomb() -> None:
     assert len(packed) < 400_000
     tracemalloc.start()
     try:
-        error = await failure(answer(packed, headers={"Content-Encoding": "gzip"}))
+        error = await failure(http_response(packed, headers={"Content-Encoding": "gzip"}))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -220,9 +225,9 @@ async def test_bomb() -> None:
 
 async def test_compressed_response() -> None:
     """A compressed response is read like any other."""
-    packed = gzip.compress(answer(PRICES).partition(b"\r\n\r\n")[2])
+    packed = gzip.compress(http_response(PRICES).partition(b"\r\n\r\n")[2])
     async with (
-        RawServer(answer(packed, headers={"Content-Encoding": "gzip"})) as server,
+        RawServer(http_response(packed, headers={"Content-Encoding": "gzip"})) as server,
         client(server.url) as pay,
     ):
         assert len(await pay.prices.list()) == len(
@@ -233,7 +238,7 @@ async def test_compressed_response() -> None:
 
 async def test_compressed_wrongly() -> None:
     """A body with a false `Content-Encoding` counts as a response that was cut short."""
-    error = await failure(answer(b"not gzip at all", headers={"Content-Encoding": "gzip"}))
+    error = await failure(http_response(b"not gzip at all", headers={"Content-Encoding": "gzip"}))
     assert isinstance(error, ConnectionFailedError)
     assert error.sent == "yes"
 
@@ -241,8 +246,10 @@ async def test_compressed_wrongly() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirect(status: int) -> None:
     """A redirect to another host is an error, and that host gets no request and no key."""
-    async with RawServer(answer(INVOICE)) as elsewhere:
-        error = await failure(answer(b"", status, {"Location": elsewhere.url + "/api/v1/invoices"}))
+    async with RawServer(http_response(INVOICE)) as elsewhere:
+        error = await failure(
+            http_response(b"", status, {"Location": elsewhere.url + "/api/v1/invoices"})
+        )
     assert isinstance(error, APIError)
     assert "redirect" in str(error)
     assert elsewhere.requests == []

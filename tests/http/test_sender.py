@@ -18,7 +18,7 @@ import pytest
 from paychainhq import InvoiceRequest, NotFoundError, PayChainHQ, RetryPolicy, ServerError
 from paychainhq.emulator import Emulator
 from tests.support.client import client as make_client
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 CONNECTIONS = 8
 TASKS = 64
@@ -111,7 +111,9 @@ class Echo:
         self.failing.discard(id_)
         self.under_way -= 1
         writer.write(
-            answer({"id": id_, "status": "pending", "amount": "1"}, status=503 if fails else 200)
+            http_response(
+                {"id": id_, "status": "pending", "amount": "1"}, status=503 if fails else 200
+            )
         )
         if self.random.random() < 0.2:  # some connections end with their response
             await writer.drain()

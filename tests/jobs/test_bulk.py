@@ -41,7 +41,7 @@ from paychainhq.middleware import throttle
 from paychainhq.models import Invoice
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer, close, reference, silence
+from tests.support.raw_server import RawServer, close, http_response, reference, silence
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -134,7 +134,7 @@ async def test_an_invalid_request_is_an_outcome_and_sends_nothing(
     request_: Any, argument: str
 ) -> None:
     """The outcome of invalid input has an error that names the argument."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         [outcome] = await outcomes_of(pay, [request_])
         assert isinstance(outcome.error, InvalidArgumentError)
         assert outcome.error.argument == argument
@@ -255,9 +255,9 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
             most = max(most, under_way)
         await asyncio.sleep(0)
         if len(server.requests) > 40:
-            server.script = [answer(INVOICE)]
+            server.script = [http_response(INVOICE)]
         under_way -= 1
-        writer.write(answer({}, 503))
+        writer.write(http_response({}, 503))
 
     async with RawServer(behave) as server, client(server.url) as pay:
         outcomes = await outcomes_of(pay, source(), concurrency=limit)
@@ -271,7 +271,9 @@ async def test_an_outage_pauses_the_intake_and_one_request_probes() -> None:
 async def test_a_server_that_never_comes_back_ends_the_job() -> None:
     """After `give_up_after` without a success the other requests end unsent, with that error."""
     async with RawServer(
-        answer(INVOICE), answer(INVOICE), answer({"error": {"code": "X", "message": "down"}}, 503)
+        http_response(INVOICE),
+        http_response(INVOICE),
+        http_response({"error": {"code": "X", "message": "down"}}, 503),
     ) as server:
         async with client(server.url) as pay:
             outcomes = await outcomes_of(pay, requests(30), concurrency=3, give_up_after=0.02)
@@ -318,10 +320,10 @@ async def test_a_job_ends_with_the_first_refusal_of_its_key(
     status: int, kind: type[PayChainError], concurrency: Any
 ) -> None:
     """Each started request has its outcome; then the error is raised, with the job's progress."""
-    refusal = answer({"error": {"code": "X", "message": "no"}}, status)
+    refusal = http_response({"error": {"code": "X", "message": "no"}}, status)
     outcomes: list[InvoiceOutcome] = []
     async with (
-        RawServer(*[answer(INVOICE)] * 20, refusal) as server,
+        RawServer(*[http_response(INVOICE)] * 20, refusal) as server,
         client(server.url, max_connections=16) as pay,
     ):
         with pytest.raises(kind) as caught:
@@ -343,7 +345,7 @@ async def test_a_job_ends_with_the_first_refusal_of_its_key(
 async def test_a_job_without_its_credential_ends_at_once() -> None:
     """A missing key is an error of the job, not of one request."""
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, api_key=None, payout_key="k") as pay,
     ):
         with pytest.raises(MissingCredentialError):
@@ -362,7 +364,7 @@ async def test_memory_is_bounded_by_the_concurrency() -> None:
             taken += 1
             yield request
 
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         job = pay.invoices.create_many(endless(), concurrency=4)
         for _ in range(3):
             await anext(job)
@@ -374,7 +376,7 @@ async def test_memory_is_bounded_by_the_concurrency() -> None:
 
 async def test_closing_a_job_cancels_its_requests() -> None:
     """No request goes on after the generator is closed."""
-    async with RawServer(answer(INVOICE), silence) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE), silence) as server, client(server.url) as pay:
         job = pay.invoices.create_many(requests(10), concurrency=3)
         await anext(job)
         before = asyncio.all_tasks()
@@ -443,21 +445,23 @@ async def test_progress_is_reported_and_adds_up(
 ) -> None:
     """Without an interval the callback is called after each outcome, the last time at the end."""
     monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
-    told: list[Progress] = []
+    reported: list[Progress] = []
     wanted: list[Any] = [*requests(9), {"amount": "5"}]
     async with client(paychain_emulator.url) as pay:
         outcomes = [
             outcome
             async for outcome in pay.invoices.create_many(
-                wanted, concurrency=3, progress=told.append
+                wanted, concurrency=3, progress=reported.append
             )
         ]
-    assert [progress.ok + progress.failed for progress in told[:-1]] == list(
+    assert [progress.ok + progress.failed for progress in reported[:-1]] == list(
         range(1, len(outcomes) + 1)
     )
-    assert (told[-1].ok, told[-1].failed, told[-1].concurrency) == (9, 1, 0)
-    assert {progress.concurrency for progress in told} <= {0, 1, 2, 3}
-    assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+    assert (reported[-1].ok, reported[-1].failed, reported[-1].concurrency) == (9, 1, 0)
+    assert {progress.concurrency for progress in reported} <= {0, 1, 2, 3}
+    assert [progress.elapsed for progress in reported] == sorted(
+        progress.elapsed for progress in reported
+    )
 
 
 @pytest.mark.parametrize(("kind", "total"), [(list, 5), (iter, 5), (chain, None)])
@@ -466,13 +470,13 @@ async def test_progress_has_the_total_if_the_requests_have_a_length(
 ) -> None:
     """With a length, the progress has a total and an expected end; otherwise it has neither."""
     monkeypatch.setattr("paychainhq._jobs.progress._INTERVAL", 0.0)
-    told: list[Progress] = []
+    reported: list[Progress] = []
     given = kind(list(requests(5)))
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
-        async for _ in pay.invoices.create_many(given, progress=told.append):
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
+        async for _ in pay.invoices.create_many(given, progress=reported.append):
             pass
-    assert {progress.total for progress in told} == {total}
-    assert told[-1].eta == (None if total is None else 0)
+    assert {progress.total for progress in reported} == {total}
+    assert reported[-1].eta == (None if total is None else 0)
 
 
 def test_rate_and_expected_end() -> None:
@@ -489,12 +493,12 @@ async def test_progress_is_reported_once_a_second_and_at_the_end(
     paychain_emulator: Emulator,
 ) -> None:
     """A job shorter than a second reports progress only at its end."""
-    told: list[Progress] = []
+    reported: list[Progress] = []
     async with client(paychain_emulator.url) as pay:
-        async for _ in pay.invoices.create_many(requests(5), progress=told.append):
+        async for _ in pay.invoices.create_many(requests(5), progress=reported.append):
             pass
-    assert told[-1].ok == 5
-    assert len(told) <= 2
+    assert reported[-1].ok == 5
+    assert len(reported) <= 2
 
 
 async def test_the_concurrency_of_a_job_adapts() -> None:
@@ -507,7 +511,7 @@ async def test_the_concurrency_of_a_job_adapts() -> None:
         most = max(most, under_way)
         await asyncio.sleep(0.02)
         under_way -= 1
-        writer.write(answer(INVOICE))
+        writer.write(http_response(INVOICE))
 
     async with RawServer(slow) as server, client(server.url, max_connections=20) as pay:
         outcomes = [outcome.ok async for outcome in pay.invoices.create_many(requests(600))]
@@ -528,9 +532,9 @@ async def test_a_429_is_left_to_the_adaptive_rate(
         noted.append(trouble)
 
     monkeypatch.setattr(AdaptiveConcurrency, "note", note)
-    refusal = answer({"error": {"code": "NOT_NOW", "message": "no"}}, status)
+    refusal = http_response({"error": {"code": "NOT_NOW", "message": "no"}}, status)
     async with (
-        RawServer(refusal, answer(INVOICE)) as server,
+        RawServer(refusal, http_response(INVOICE)) as server,
         client(server.url, max_connections=1) as pay,
     ):
         assert all(outcome.ok for outcome in await outcomes_of(pay, requests(4)))

@@ -20,7 +20,7 @@ from paychainhq import (
     Response,
 )
 from tests.support.client import INVOICE, client
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -39,7 +39,7 @@ def keys(server: RawServer) -> set[str]:
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: int) -> None:
     """No more requests are sent while the exception is handled."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         try:
             async with pay.invoices.create_many(
                 orders(10_000), concurrency=concurrency
@@ -54,7 +54,7 @@ async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: in
 
 async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
     """A stream starts with its first item."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         async with pay.invoices.create_many(orders(10)):
             pass
         async with pay.invoices.watch(["inv_1"]):
@@ -64,7 +64,7 @@ async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
 
 async def test_a_watch_ends_with_its_block() -> None:
     """The reads of a watch end when its block is left."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         async with pay.invoices.watch(
             [f"inv_{n}" for n in range(40)], interval=0.001, concurrency=2
         ) as changes:
@@ -86,7 +86,7 @@ async def test_a_progress_callback_that_raises_loses_no_outcome(
         if report.ok >= 5:
             raise ZeroDivisionError
 
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         with pytest.raises(ZeroDivisionError):
             async for outcome in pay.invoices.create_many(
                 orders(5_000), concurrency=concurrency, progress=progress
@@ -108,7 +108,10 @@ async def test_a_stray_cancellation_ends_the_job(concurrency: Any) -> None:
         return await send(request)
 
     outcomes: list[Any] = []
-    async with RawServer(answer(INVOICE)) as server, client(server.url, middleware=[stray]) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, middleware=[stray]) as pay,
+    ):
         with pytest.raises(ConnectionFailedError, match="cancelled"):
             async for outcome in pay.invoices.create_many(orders(200), concurrency=concurrency):
                 outcomes.append(outcome)
@@ -124,7 +127,7 @@ async def test_workers_that_are_cancelled_end_the_job() -> None:
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.01)
-        writer.write(answer(INVOICE))
+        writer.write(http_response(INVOICE))
 
     async with RawServer(slow) as server, client(server.url) as pay:
         outcomes: list[Any] = []
@@ -145,7 +148,7 @@ async def test_closing_the_client_ends_its_job(concurrency: int) -> None:
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.01)
-        writer.write(answer(INVOICE))
+        writer.write(http_response(INVOICE))
 
     outcomes: list[Any] = []
     async with RawServer(slow) as server:
@@ -167,7 +170,7 @@ async def test_closing_the_client_ends_its_job(concurrency: int) -> None:
 async def test_a_job_under_eager_tasks(concurrency: Any, count: int) -> None:
     """Tasks that run as soon as they are created change nothing, for sent and refused requests."""
     asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 (unknown to the checkers of Python 3.11)
-    async with RawServer(answer(INVOICE)) as server, client(server.url) as pay:
+    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
         given: list[Any] = [*orders(count), *[{"amount": "1"}] * count]
         outcomes = [
             outcome.ok async for outcome in pay.invoices.create_many(given, concurrency=concurrency)

@@ -18,7 +18,7 @@ from paychainhq._jobs.watch_state import Watched
 from paychainhq.emulator import Emulator
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -41,7 +41,7 @@ async def create(pay: PayChainHQ, count: int, **more: Any) -> list[str]:
     ]
 
 
-def asked(emulator: Emulator, since: int) -> Counter[str]:
+def reads_since(emulator: Emulator, since: int) -> Counter[str]:
     """Return the requests: single reads, and pages of each status."""
     requests = [request for request in emulator.requests[since:] if request.method == "GET"]
     return Counter(
@@ -71,7 +71,7 @@ async def test_many_among_many_are_found_in_lists(paychain_emulator: Emulator) -
         changes = await first_sightings(pay, ids)
     assert {(change.previous, change.current) for change in changes} == {(None, "pending")}
     assert {change.invoice_id for change in changes} == set(ids)
-    assert asked(paychain_emulator, since) == {"pending": 3}
+    assert reads_since(paychain_emulator, since) == {"pending": 3}
 
 
 async def test_few_among_many_are_read(
@@ -84,7 +84,7 @@ async def test_few_among_many_are_read(
         since = len(paychain_emulator.requests)
         watching = pay.invoices.watch(ids, interval=SOON)
         changes = [await anext(watching) for _ in ids]
-        counts = asked(paychain_emulator, since)
+        counts = reads_since(paychain_emulator, since)
         assert counts["pending"] == 1
         assert counts["read"] <= 5
         since = len(paychain_emulator.requests)
@@ -92,7 +92,7 @@ async def test_few_among_many_are_read(
         changes.append(await anext(watching))
         await watching.aclose()
     assert (changes[-1].invoice_id, changes[-1].current) == (ids[0], "confirming")
-    assert not asked(paychain_emulator, since)["pending"]
+    assert not reads_since(paychain_emulator, since)["pending"]
 
 
 async def test_one_is_read(paychain_emulator: Emulator) -> None:
@@ -101,7 +101,7 @@ async def test_one_is_read(paychain_emulator: Emulator) -> None:
         await create(pay, 3)
         since = len(paychain_emulator.requests)
         await first_sightings(pay, ["inv_123"])
-    assert asked(paychain_emulator, since) == {"read": 1}
+    assert reads_since(paychain_emulator, since) == {"read": 1}
 
 
 async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> None:
@@ -111,26 +111,26 @@ async def test_without_a_business_each_is_read(paychain_emulator: Emulator) -> N
     since = len(paychain_emulator.requests)
     async with client(paychain_emulator.url, business_id=None) as pay:
         await first_sightings(pay, ids)
-    assert asked(paychain_emulator, since) == {"read": 30}
+    assert reads_since(paychain_emulator, since) == {"read": 30}
 
 
 async def test_a_change_takes_at_most_two_single_reads(paychain_emulator: Emulator) -> None:
     """20 of 250 are paid at once: each is reported once, with at most 40 reads and no paid list."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 250)
-        told: Counter[tuple[str, str | None]] = Counter()
+        reported: Counter[tuple[str, str | None]] = Counter()
         since = 0
         async for change in pay.invoices.watch(ids, interval=SOON):
-            told[change.invoice_id, change.current] += 1
-            if len(told) == len(ids):
+            reported[change.invoice_id, change.current] += 1
+            if len(reported) == len(ids):
                 for id_ in ids[::13]:
                     paychain_emulator.pay(id_)
                     paychain_emulator.confirm(id_)
                 since = len(paychain_emulator.requests)
-            if sum(1 for _, status in told if status == "paid") == 20:
+            if sum(1 for _, status in reported if status == "paid") == 20:
                 break
-    assert set(told.values()) == {1}
-    counts = asked(paychain_emulator, since)
+    assert set(reported.values()) == {1}
+    counts = reads_since(paychain_emulator, since)
     assert 20 <= counts["read"] <= 40
     assert "paid" not in counts
 
@@ -145,7 +145,7 @@ async def test_the_list_of_paid_invoices_is_never_read(paychain_emulator: Emulat
         since = len(paychain_emulator.requests)
         changes = [change async for change in pay.invoices.watch(ended)]
     assert {(change.previous, change.current) for change in changes} == {(None, "paid")}
-    counts = asked(paychain_emulator, since)
+    counts = reads_since(paychain_emulator, since)
     assert counts["read"] == 6
     assert set(counts) <= {"read", "pending", "confirming", "partially_paid", "underpaid"}
 
@@ -169,7 +169,7 @@ async def test_pages_are_as_large_as_the_server_grants() -> None:
             {"id": id_, "status": "pending", "amount": "1"}
             for id_ in wanted[(number - 1) * 7 : number * 7]
         ]
-        writer.write(answer({"data": rows, "pagination": page}))
+        writer.write(http_response({"data": rows, "pagination": page}))
 
     async with RawServer(small_pages) as server, client(server.url) as pay:
         changes = await first_sightings(pay, ids)
@@ -195,7 +195,9 @@ async def test_a_server_that_repeats_a_page_does_not_hold_the_watch(
     async def stuck(request: Recorded, writer: asyncio.StreamWriter) -> None:
         id_ = request.target.rpartition("/")[2]
         writer.write(
-            answer(page if "status=" in request.target else {**row, "id": id_, "status": "paid"})
+            http_response(
+                page if "status=" in request.target else {**row, "id": id_, "status": "paid"}
+            )
         )
 
     ids = [f"inv_{n}" for n in range(12)]
@@ -236,35 +238,35 @@ async def test_an_expired_invoice_is_read_by_itself(paychain_emulator: Emulator)
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 20, expires_in=60)
         others = await create(pay, 21)
-        told: dict[str, list[str | None]] = {}
+        reported: dict[str, list[str | None]] = {}
         since = 0
         async for change in pay.invoices.watch([*ids, *others], interval=SOON):
-            told.setdefault(change.invoice_id, []).append(change.current)
-            if len(told) == 41 and not since:
+            reported.setdefault(change.invoice_id, []).append(change.current)
+            if len(reported) == 41 and not since:
                 paychain_emulator.advance(61)
                 since = len(paychain_emulator.requests)
-            if sum("expired" in statuses for statuses in told.values()) == 20:
+            if sum("expired" in statuses for statuses in reported.values()) == 20:
                 break
-    assert all(told[id_] == ["pending", "expired"] for id_ in ids)
-    assert all(told[id_] == ["pending"] for id_ in others)
-    assert asked(paychain_emulator, since)["read"] == 20
+    assert all(reported[id_] == ["pending", "expired"] for id_ in ids)
+    assert all(reported[id_] == ["pending"] for id_ in others)
+    assert reads_since(paychain_emulator, since)["read"] == 20
 
 
 async def test_an_outage_in_a_sweep_is_waited_out(paychain_emulator: Emulator) -> None:
     """Pages that fail prove nothing about their invoices: no change is invented or repeated."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 130)
-        told: Counter[tuple[str, str | None]] = Counter()
+        reported: Counter[tuple[str, str | None]] = Counter()
         async for change in pay.invoices.watch(ids, interval=SOON):
-            told[change.invoice_id, change.current] += 1
-            if len(told) == 130:
+            reported[change.invoice_id, change.current] += 1
+            if len(reported) == 130:
                 for kind in ("503", "drop", "truncate"):
                     paychain_emulator.fault("invoices.list", kind, times=2)
                 paychain_emulator.pay(ids[77])
             if change.current == "confirming":
                 break
-    assert set(told.values()) == {1}
-    assert len(told) == 131
+    assert set(reported.values()) == {1}
+    assert len(reported) == 131
 
 
 async def test_a_wrong_key_ends_the_watch_in_a_sweep(paychain_emulator: Emulator) -> None:
@@ -278,18 +280,18 @@ async def test_a_mixed_crowd_is_reported_to_the_end(paychain_emulator: Emulator)
     """Each status of many changing invoices is reported once, in order, up to the terminal one."""
     async with client(paychain_emulator.url) as pay:
         ids = await create(pay, 120)
-        told: dict[str, list[str | None]] = {}
+        reported: dict[str, list[str | None]] = {}
         async for change in pay.invoices.watch([*ids, "inv_nobody"], interval=SOON):
-            told.setdefault(change.invoice_id, []).append(change.current)
+            reported.setdefault(change.invoice_id, []).append(change.current)
             if change.current == "pending":
                 paychain_emulator.pay(change.invoice_id)
             elif change.current == "confirming":
                 paychain_emulator.confirm(change.invoice_id)
-    assert told.pop("inv_nobody") == [None]
-    assert set(told) == set(ids)
+    assert reported.pop("inv_nobody") == [None]
+    assert set(reported) == set(ids)
     assert all(
         statuses[-1] == "paid" and statuses == sorted(set(statuses), key=statuses.index)
-        for statuses in told.values()
+        for statuses in reported.values()
     )
 
 
@@ -396,17 +398,17 @@ async def test_a_change_counts_as_reported_once_it_is_yielded(paychain_emulator:
             taken.append(change)
             if len(taken) == 3:
                 break
-        told = {
+        reported = {
             id_ for id_, status, _ in json.loads(state.token())["watching"] if status is not None
         }
-        assert told == {change.invoice_id for change in taken}
+        assert reported == {change.invoice_id for change in taken}
         rest = []
         async for change in pay.invoices.watch(ids, state=WatchState.from_token(state.token())):
             rest.append(change.invoice_id)
             if len(rest) == 27:
                 break
-    assert {*rest, *told} == set(ids)
-    assert len(rest) + len(told) == 30
+    assert {*rest, *reported} == set(ids)
+    assert len(rest) + len(reported) == 30
 
 
 @pytest.mark.async_only("makes no client")

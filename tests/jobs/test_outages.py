@@ -127,10 +127,10 @@ class SlowServer(Server):
 
     slow: frozenset[str] = frozenset()
 
-    async def _answer(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         if parse(request.body or b"")["description"] in self.slow:
             await asyncio.sleep(1.5)
-        return await super()._answer(request)
+        return await super()._respond(request)
 
 
 @pytest.mark.parametrize("with_ledger", [False, True])

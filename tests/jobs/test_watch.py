@@ -22,7 +22,7 @@ from paychainhq.emulator import Emulator
 from paychainhq.models import Invoice
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -149,8 +149,8 @@ async def test_a_wrong_local_clock_expires_nothing() -> None:
         "amount": "1",
         "expiresAt": "2020-01-01T00:10:00.000Z",
     }
-    early = answer(invoice, headers={"Date": "Wed, 01 Jan 2020 00:00:00 GMT"})
-    late = answer(invoice, headers={"Date": "Wed, 01 Jan 2020 00:10:01 GMT"})
+    early = http_response(invoice, headers={"Date": "Wed, 01 Jan 2020 00:00:00 GMT"})
+    late = http_response(invoice, headers={"Date": "Wed, 01 Jan 2020 00:10:01 GMT"})
     async with RawServer(early, early, late) as server, client(server.url) as pay:
         changes = [
             (change.current, len(server.requests))
@@ -200,7 +200,7 @@ async def test_wait_on_an_unreachable_server_ends_in_time() -> None:
 
 async def test_bad_ids_and_settings_are_refused_before_anything_is_sent() -> None:
     """Invalid arguments raise at once."""
-    async with RawServer(answer({})) as server, client(server.url) as pay:
+    async with RawServer(http_response({})) as server, client(server.url) as pay:
         for bad in ("", "../x", "a/b"):
             with pytest.raises(InvalidArgumentError):
                 await pay.invoices.wait(bad)
@@ -249,7 +249,7 @@ async def test_an_invoice_that_cannot_be_decoded_is_a_change_with_an_error(
             )
             strange: list[Any] = [{"id": []}, {"id": {}}, {"id": None}, [], None, "inv_1"]
             writer.write(
-                answer(
+                http_response(
                     {
                         "data": [*strange, *rows],
                         "pagination": {"page": 1, "totalPages": 1, "hasMore": False},
@@ -257,7 +257,7 @@ async def test_an_invoice_that_cannot_be_decoded_is_a_change_with_an_error(
                 )
             )
         else:
-            writer.write(answer(invoice(path.rpartition("/")[2], status)))
+            writer.write(http_response(invoice(path.rpartition("/")[2], status)))
 
     async with RawServer(behave) as server, client(server.url, business_id=business_id) as pay:
         changes = [
@@ -281,7 +281,7 @@ async def test_a_page_that_cannot_be_decoded_is_replaced_by_single_reads() -> No
             if path.endswith("/invoices")
             else {"id": path.rpartition("/")[2], "status": "paid", "amount": "1"}
         )
-        writer.write(answer(data))
+        writer.write(http_response(data))
 
     async with RawServer(behave) as server, client(server.url) as pay:
         changes = [
@@ -298,7 +298,7 @@ async def test_a_wait_without_time_reads_once(status: str) -> None:
 
     async def slow(_: Recorded, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
-        writer.write(answer(given))
+        writer.write(http_response(given))
 
     async with RawServer(slow) as server, client(server.url) as pay:
         assert (await pay.invoices.wait("inv_1", timeout=0)).status == status

@@ -57,12 +57,12 @@ class World:
         self.pass_time()
         if self.chance.random() < self.failures:
             raise ConnectionFailedError("the connection was lost")
-        answer = (
+        response = (
             self.page(given) if operation.name == "invoices.list" else self.one(given["invoice_id"])
         )
         await asyncio.sleep(0)
         self.pass_time()
-        return from_json(operation.response_type, answer)
+        return from_json(operation.response_type, response)
 
     def row(self, id_: str) -> dict[str, Any]:
         return {"id": id_, "status": self.lives[id_][self.stage[id_]], "amount": "1"}
@@ -86,10 +86,12 @@ class World:
         return {"data": rows[(number - 1) * size : number * size], "pagination": pagination}
 
 
-def is_told_in_order(told: list[str | None], life: list[str]) -> bool:
+def is_in_order(reported: list[str | None], life: list[str]) -> bool:
     """Return whether reported statuses follow the invoice's life in order, up to its end."""
     stages: Iterator[str | None] = iter(life)
-    return all(status in stages for status in told) and bool(told) and told[-1] == life[-1]
+    return (
+        all(status in stages for status in reported) and bool(reported) and reported[-1] == life[-1]
+    )
 
 
 @given(
@@ -114,12 +116,12 @@ def test_each_invoice_is_reported_with_its_real_changes(
     """No change is invented, repeated or reversed; each end is reported once, across tokens too."""
     world = World(lives, page_size, seed, speed, failures)
     nobodies = [f"inv_nobody_{n}" for n in range(strangers)]
-    told: dict[str, list[str | None]] = {}
+    reported: dict[str, list[str | None]] = {}
 
     async def follow(state: WatchState, ids: list[str], stop: int | None) -> None:
         changes = watch.watch(world, ids, 0.001, 4, None, state)  # type: ignore[arg-type]
         async for change in changes:
-            history = told.setdefault(change.invoice_id, [])
+            history = reported.setdefault(change.invoice_id, [])
             assert change.previous == (history[-1] if history else None)
             history.append(None if change.error is not None else change.current)
             stop = None if stop is None else stop - 1
@@ -135,12 +137,12 @@ def test_each_invoice_is_reported_with_its_real_changes(
             state, ids = WatchState.from_token(state.token()), []
 
     asyncio.run(run())
-    assert {id_: told.pop(id_) for id_ in nobodies} == {id_: [None] for id_ in nobodies}
-    assert set(told) == set(world.lives)
+    assert {id_: reported.pop(id_) for id_ in nobodies} == {id_: [None] for id_ in nobodies}
+    assert set(reported) == set(world.lives)
     wrong = {
         id_: (history, world.lives[id_])
-        for id_, history in told.items()
-        if not is_told_in_order(history, world.lives[id_])
+        for id_, history in reported.items()
+        if not is_in_order(history, world.lives[id_])
     }
     assert not wrong
     assert all(life[-1] in TERMINAL for life in lives)

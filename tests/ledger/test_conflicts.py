@@ -35,7 +35,7 @@ from tests.support.raw_server import (
     Behaviour,
     RawServer,
     Recorded,
-    answer,
+    http_response,
     reset,
     silence,
 )
@@ -43,8 +43,8 @@ from tests.support.raw_server import (
 pytestmark = pytest.mark.usefixtures("face")
 
 AnyLedger = MemoryLedger | SQLiteLedger
-REVOKED = answer(error_body("UNAUTHORIZED"), status=401)
-INVALID = answer(error_body("VALIDATION_ERROR"), status=400)
+REVOKED = http_response(error_body("UNAUTHORIZED"), status=401)
+INVALID = http_response(error_body("VALIDATION_ERROR"), status=400)
 LONG_AGO = 365 * 86_400.0
 
 
@@ -79,7 +79,7 @@ async def test_a_late_refusal_leaves_a_finished_entry(
     """Another client got a response meanwhile: its result stays, and the key is not sent again."""
     held = Held(refusal)
     async with (
-        RawServer(held, answer(INVOICE)) as server,
+        RawServer(held, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger) as late,
         client(server.url, idempotency=ledger) as other,
     ):
@@ -119,7 +119,10 @@ async def test_a_late_refusal_settles_nothing_for_another_attempt(ledger: AnyLed
 
 async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger) -> None:
     """After `forget` the key is used for another request: each request keeps its own response."""
-    first, second = Held(answer(INVOICE)), Held(answer({**INVOICE, "id": "inv_of_the_second"}))
+    first, second = (
+        Held(http_response(INVOICE)),
+        Held(http_response({**INVOICE, "id": "inv_of_the_second"})),
+    )
     async with (
         RawServer(first, second) as server,
         client(server.url, idempotency=ledger) as one,
@@ -144,7 +147,7 @@ async def test_a_late_result_is_not_stored_under_another_body(ledger: AnyLedger)
 async def test_a_mismatch_has_the_known_result(ledger: AnyLedger) -> None:
     """The error has the invoice of the key, or None as long as there is no result."""
     async with (
-        RawServer(reset, answer(INVOICE)) as server,
+        RawServer(reset, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):
@@ -166,7 +169,7 @@ async def test_a_mismatch_of_a_plain_request_has_plain_json(ledger: AnyLedger) -
         )
 
     async with (
-        RawServer(answer({"id": "wd_1", "fee": "0.1"})) as server,
+        RawServer(http_response({"id": "wd_1", "fee": "0.1"})) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         done = await withdraw("1")
@@ -181,7 +184,7 @@ async def test_a_mismatch_of_a_plain_request_has_plain_json(ledger: AnyLedger) -
 async def test_an_unfinished_entry_is_not_sent_with_another_credential(ledger: AnyLedger) -> None:
     """The server would see a new request: nothing is sent, until the earlier key is back."""
     async with (
-        RawServer(reset, answer(INVOICE)) as server,
+        RawServer(reset, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as earlier,
         client(server.url, idempotency=ledger, api_key="pk_rotated") as rotated,
     ):
@@ -202,7 +205,7 @@ async def test_an_unfinished_entry_is_not_sent_with_another_credential(ledger: A
 
 async def test_a_refused_entry_begins_anew_with_another_credential(ledger: AnyLedger) -> None:
     """A revoked key did nothing: it is replaced, and the job runs again."""
-    async with RawServer(REVOKED, answer(INVOICE)) as server:
+    async with RawServer(REVOKED, http_response(INVOICE)) as server:
         async with client(server.url, idempotency=ledger) as pay:
             with pytest.raises(AuthenticationError):
                 await invoice(pay, idempotency_key="order-7")
@@ -224,7 +227,7 @@ async def test_the_credential_is_that_of_the_operation(ledger: AnyLedger) -> Non
                 idempotency_key="payout-1",
             )
 
-    async with RawServer(reset, reset, answer({"id": "wd_1"})) as server:
+    async with RawServer(reset, reset, http_response({"id": "wd_1"})) as server:
         with pytest.raises(ConnectionFailedError):
             await withdraw(payout_key="pk_out")
         with pytest.raises(OutcomeUnknownError):
@@ -239,7 +242,10 @@ async def test_a_ledger_keeps_a_salted_digest_of_the_credential(
     ledger: AnyLedger, tmp_path: Path
 ) -> None:
     """Two entries of one key have different digests, and the key itself is not stored."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         for number in range(2):
             await invoice(pay, idempotency_key=f"order-{number}")
     digests = {entry.credential for entry in ledger.entries()}
@@ -254,7 +260,7 @@ async def test_a_job_reports_entries_of_another_credential(ledger: AnyLedger) ->
         {"amount": "5", "token": "USDC", "chain": "eth", "reference": f"order-{number}"}
         for number in range(3)
     ]
-    async with RawServer(reset, answer(INVOICE)) as server:
+    async with RawServer(reset, http_response(INVOICE)) as server:
         async with client(server.url, retry=None, timeout=3) as pay:
             job = pay.invoices.create_many(
                 orders[:1], ledger=ledger, concurrency=1, give_up_after=0
@@ -282,7 +288,7 @@ async def test_a_clock_that_was_set_back(
     now, shift = time.time, 0.0
     monkeypatch.setattr(time, "time", lambda: now() + shift)
     async with (
-        RawServer(reset, answer(INVOICE)) as server,
+        RawServer(reset, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):
@@ -339,7 +345,7 @@ async def test_a_success_with_error_fields_is_finished(
         return (await pay.request("POST", "/api/v1/new", body={}, idempotency_key="order-7"))["id"]
 
     async with (
-        RawServer(answer({**INVOICE, **more})) as server,
+        RawServer(http_response({**INVOICE, **more})) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         assert await create(pay) == await create(pay) == INVOICE["id"]
@@ -364,7 +370,10 @@ async def test_an_error_in_a_200_is_not_finished(
     ledger: AnyLedger, body: dict[str, Any], modelled: bool
 ) -> None:
     """The call raises `APIError`, and the ledger leaves the entry unfinished."""
-    async with RawServer(answer(body)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(body)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         with pytest.raises(APIError) as caught:
             if modelled:
                 await invoice(pay, idempotency_key="order-7")
@@ -397,7 +406,7 @@ async def test_a_ledger_that_is_locked_after_the_response(
 
     async def locking(_: Recorded, writer: asyncio.StreamWriter) -> None:
         lock.execute("BEGIN IMMEDIATE")
-        writer.write(answer(INVOICE))
+        writer.write(http_response(INVOICE))
 
     with (
         SQLiteLedger(tmp_path / "ledger.db") as ledger,
@@ -428,7 +437,7 @@ async def test_a_ledger_that_is_locked_before_the_request(
     """Nothing is sent, and the error names the ledger; the call succeeds once the file is free."""
     with SQLiteLedger(tmp_path / "ledger.db") as ledger:
         async with (
-            RawServer(answer(INVOICE)) as server,
+            RawServer(http_response(INVOICE)) as server,
             client(server.url, idempotency=ledger, timeout=TIMEOUT) as pay,
         ):
             lock.execute("BEGIN IMMEDIATE")
@@ -482,19 +491,19 @@ async def test_requests_about_keys_and_webhooks_are_never_recorded(
     """No spelling of the path records them, and no ledger has their bodies."""
     shown: list[str] = []
 
-    async def look(request: Request, send: Next) -> Response:
+    async def keep(request: Request, send: Next) -> Response:
         response = await send(request)
         shown.extend((repr(request.body), repr(response.body)))
         return response
 
-    behaviour: Behaviour = answer({**CREATED_KEY, "secret": "whsec_new"})
+    behaviour: Behaviour = http_response({**CREATED_KEY, "secret": "whsec_new"})
     async with (
         RawServer(behaviour) as server,
         client(
             server.url,
             idempotency=ledger,
             dashboard=DashboardSession({"X-Session": "s"}),
-            middleware=[look],
+            middleware=[keep],
         ) as pay,
     ):
         for _ in range(2):

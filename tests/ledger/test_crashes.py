@@ -26,7 +26,7 @@ class Snapshot:
 
     file: Path
     promised: dict[str, int]
-    asked: dict[str, int]
+    requested: dict[str, int]
 
 
 class Recorder:
@@ -36,7 +36,7 @@ class Recorder:
         self.path = path
         self.snapshots: list[Snapshot] = []
         self.promised: dict[str, int] = {}
-        self.asked: dict[str, int] = {}
+        self.requested: dict[str, int] = {}
 
     def __call__(self, statement: str) -> None:
         folder = self.path.parent / f"snapshot-{len(self.snapshots)}"
@@ -46,7 +46,7 @@ class Recorder:
             if source.exists():
                 shutil.copy(source, folder / source.name)
         self.snapshots.append(
-            Snapshot(folder / self.path.name, dict(self.promised), dict(self.asked))
+            Snapshot(folder / self.path.name, dict(self.promised), dict(self.requested))
         )
 
 
@@ -64,12 +64,12 @@ async def record(
     """Record groups of keys at once, finished or only begun; note requested and promised states."""
 
     async def one(key: str, finish: bool) -> None:
-        recorder.asked[key] = max(recorder.asked.get(key, UNKNOWN), BEGUN)
+        recorder.requested[key] = max(recorder.requested.get(key, UNKNOWN), BEGUN)
         made = intent(key)
         await ledger.begin(made)
         recorder.promised[key] = max(recorder.promised.get(key, UNKNOWN), BEGUN)
         if finish:
-            recorder.asked[key] = FINISHED
+            recorder.requested[key] = FINISHED
             await ledger.finish(made, Answer(200, None, b"{}"))
             recorder.promised[key] = FINISHED
 
@@ -111,5 +111,5 @@ def test_a_kill_between_any_two_statements(
             key for key, state in snapshot.promised.items() if found.get(key, UNKNOWN) < state
         } == set()
         assert {
-            key for key, state in found.items() if snapshot.asked.get(key, UNKNOWN) < state
+            key for key, state in found.items() if snapshot.requested.get(key, UNKNOWN) < state
         } == set()

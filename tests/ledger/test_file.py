@@ -514,7 +514,7 @@ asyncio.run(main())
 def test_recorded_entries_survive_a_kill(path: Path, durable: str) -> None:
     """A kill at any moment leaves a file that opens, with every entry reported as written."""
     chance = random.Random(7)
-    told: dict[str, str] = {}
+    printed: dict[str, str] = {}
     for run in range(4):
         command = [sys.executable, "-c", RECORDER, str(path), durable, str(run)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -525,12 +525,12 @@ def test_recorded_entries_survive_a_kill(path: Path, durable: str) -> None:
         for line in lines:
             if line.endswith("\n"):
                 word, key = line.split()
-                told[key] = {"begun": "unfinished", "finished": "finished"}[word]
+                printed[key] = {"begun": "unfinished", "finished": "finished"}[word]
         with SQLiteLedger(path) as ledger:
             kept = states(ledger)
         lost = {
             key
-            for key, state in told.items()
+            for key, state in printed.items()
             if key not in kept or (state == "finished" and kept[key] != "finished")
         }
         assert not lost

@@ -15,7 +15,7 @@ from paychainhq import LedgerError, OutcomeUnknownError
 from paychainhq.ledger import Answer, SQLiteLedger, opening
 from tests.support.client import INVOICE, client, invoice
 from tests.support.ledger_intents import CREATE, intent
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -121,7 +121,7 @@ async def test_a_call_that_an_earlier_version_left_unfinished(path: Path) -> Non
     """The error names the cause; finished calls return their result."""
     with SQLiteLedger(path) as ledger:
         async with (
-            RawServer(answer(INVOICE)) as server,
+            RawServer(http_response(INVOICE)) as server,
             client(server.url, idempotency=ledger) as pay,
         ):
             for key in ("done", "open"):
@@ -134,7 +134,7 @@ async def test_a_call_that_an_earlier_version_left_unfinished(path: Path) -> Non
     connection.close()
     with SQLiteLedger(path) as ledger:
         async with (
-            RawServer(answer(INVOICE)) as server,
+            RawServer(http_response(INVOICE)) as server,
             client(server.url, idempotency=ledger) as pay,
         ):
             assert (await invoice(pay, idempotency_key="done")).id == INVOICE["id"]

@@ -36,7 +36,7 @@ from tests.support.client import (
     invoice,
 )
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer, reference, reset
+from tests.support.raw_server import RawServer, http_response, reference, reset
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def test_a_finished_call_is_returned_from_the_ledger(ledger: AnyLedger) -> None:
     """The same key with the same arguments returns the first result, without a second request."""
     async with (
-        RawServer(answer(INVOICE, headers={"x-request-id": "req_1"})) as server,
+        RawServer(http_response(INVOICE, headers={"x-request-id": "req_1"})) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         first = await invoice(pay, idempotency_key="order-7")
@@ -92,7 +92,10 @@ def server_body(server: RawServer) -> bytes:
 
 async def test_a_key_with_other_arguments_is_refused(ledger: AnyLedger) -> None:
     """A key with another body is refused before anything is sent, whatever the first outcome."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         await invoice(pay, idempotency_key="order-7")
         with pytest.raises(IdempotencyKeyMismatchError, match="other arguments") as caught:
             await invoice(pay, idempotency_key="order-7", description="another")
@@ -109,7 +112,7 @@ async def test_a_key_with_other_arguments_is_refused(ledger: AnyLedger) -> None:
 async def test_two_operations_may_use_one_key(ledger: AnyLedger) -> None:
     """A key belongs to its operation: the documents use one key for six of them."""
     async with (
-        RawServer(answer(INVOICE), answer({"count": 1})) as server,
+        RawServer(http_response(INVOICE), http_response({"count": 1})) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         await invoice(pay, idempotency_key="example-request-001")
@@ -122,7 +125,7 @@ async def test_two_operations_may_use_one_key(ledger: AnyLedger) -> None:
 async def test_an_unfinished_call_is_sent_again_under_its_key(ledger: AnyLedger) -> None:
     """A request whose response was lost is sent again with the same key, and is then finished."""
     async with (
-        RawServer(reset, answer(INVOICE)) as server,
+        RawServer(reset, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):
@@ -136,7 +139,7 @@ async def test_an_unfinished_call_is_sent_again_under_its_key(ledger: AnyLedger)
 async def test_an_old_unfinished_call_is_left_to_a_person(ledger: AnyLedger, clock: Clock) -> None:
     """After `resend_within` the server may have dropped the key: nothing is sent again."""
     async with (
-        RawServer(reset, answer(INVOICE)) as server,
+        RawServer(reset, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):
@@ -182,9 +185,9 @@ async def test_resend_within_can_be_set(clock: Clock) -> None:
 @pytest.mark.parametrize("changes", [{}, {"description": "mended"}])
 async def test_a_refused_call_begins_anew(ledger: AnyLedger, changes: dict[str, Any]) -> None:
     """A clean refusal did nothing: the key may be used again, also with other arguments."""
-    refusal = answer(error_body("VALIDATION_ERROR"), status=400)
+    refusal = http_response(error_body("VALIDATION_ERROR"), status=400)
     async with (
-        RawServer(refusal, answer(INVOICE)) as server,
+        RawServer(refusal, http_response(INVOICE)) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         with pytest.raises(BadRequestError):
@@ -199,7 +202,7 @@ async def test_a_refusal_after_a_lost_attempt_leaves_the_entry_unfinished(
     ledger: AnyLedger,
 ) -> None:
     """An earlier attempt may have been received, so a later refusal does not settle the request."""
-    refused = answer(error_body("UNAUTHORIZED"), status=401)
+    refused = http_response(error_body("UNAUTHORIZED"), status=401)
     async with RawServer(reset, refused) as server, client(server.url, idempotency=ledger) as pay:
         for _ in range(2):  # the second time with the entry in the ledger
             with pytest.raises(AuthenticationError):
@@ -215,7 +218,7 @@ async def test_a_transient_failure_leaves_the_entry_unfinished(
 ) -> None:
     """Failures of the server, and conflicts with an earlier request, settle nothing."""
     async with (
-        RawServer(answer(error_body("SOME_CODE"), status=status)) as server,
+        RawServer(http_response(error_body("SOME_CODE"), status=status)) as server,
         client(server.url, idempotency=ledger, retry=None) as pay,
     ):
         with pytest.raises(Exception, match=str(status)):
@@ -226,7 +229,7 @@ async def test_a_transient_failure_leaves_the_entry_unfinished(
 async def test_an_error_in_a_200_settles_nothing(ledger: AnyLedger) -> None:
     """A response of status 200 that holds an error is not recorded as a result."""
     async with (
-        RawServer(answer(error_body("INTERNAL"))) as server,
+        RawServer(http_response(error_body("INTERNAL"))) as server,
         client(server.url, idempotency=ledger) as pay,
     ):
         with pytest.raises(Exception, match="INTERNAL"):
@@ -237,7 +240,10 @@ async def test_an_error_in_a_200_settles_nothing(ledger: AnyLedger) -> None:
 async def test_a_success_that_cannot_be_decoded_is_finished(ledger: AnyLedger) -> None:
     """The raw response is kept, nothing is sent again, and a repeat raises the same error."""
     strange = {**INVOICE, "amount": {**INVOICE["amount"], "raw": 1.5}}
-    async with RawServer(answer(strange)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(strange)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         errors = []
         for _ in range(2):
             with pytest.raises(DecodeError) as caught:
@@ -251,7 +257,7 @@ async def test_a_success_that_cannot_be_decoded_is_finished(ledger: AnyLedger) -
 async def test_operations_that_create_keys_are_never_recorded(ledger: AnyLedger) -> None:
     """Responses of API-key operations hold secrets: no ledger has them, also through `request`."""
     async with (
-        RawServer(answer(CREATED_KEY)) as server,
+        RawServer(http_response(CREATED_KEY)) as server,
         client(
             server.url, dashboard=DashboardSession({"X-Session": "s"}), idempotency=ledger
         ) as pay,
@@ -271,7 +277,10 @@ async def test_operations_that_create_keys_are_never_recorded(ledger: AnyLedger)
 
 async def test_reads_are_not_recorded(ledger: AnyLedger) -> None:
     """A ledger has mutations only."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         await pay.invoices.get("inv_1")
         await pay.invoices.get("inv_1")
     assert len(server.requests) == 2
@@ -281,7 +290,7 @@ async def test_reads_are_not_recorded(ledger: AnyLedger) -> None:
 async def test_a_plain_request_with_a_key_is_recorded(ledger: AnyLedger) -> None:
     """A withdrawal through `request` is done once as well."""
     async with (
-        RawServer(answer({"id": "wd_1"})) as server,
+        RawServer(http_response({"id": "wd_1"})) as server,
         client(server.url, payout_key="pk_out", idempotency=ledger) as pay,
     ):
         for _ in range(2):
@@ -298,7 +307,10 @@ async def test_a_plain_request_with_a_key_is_recorded(ledger: AnyLedger) -> None
 
 async def test_a_generated_key_is_recorded_too(ledger: AnyLedger) -> None:
     """Each call without a key of the caller's is a new one, with an entry of its own."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         results = [await invoice(pay) for _ in range(2)]
     assert {entry.key for entry in ledger.entries()} == {
         info(result).idempotency_key for result in results
@@ -309,15 +321,15 @@ async def test_a_generated_key_is_recorded_too(ledger: AnyLedger) -> None:
 @pytest.mark.async_only("cancels a task")
 async def test_a_call_that_is_cancelled_stays_unfinished(ledger: AnyLedger) -> None:
     """The outcome of a cancelled call is unknown to its caller and to the ledger."""
-    asked = asyncio.Event()
+    received = asyncio.Event()
 
     async def never(*_: Any) -> None:
-        asked.set()
+        received.set()
         await asyncio.Event().wait()
 
     async with RawServer(never) as server, client(server.url, idempotency=ledger) as pay:
         call: asyncio.Task[Any] = asyncio.create_task(invoice(pay, idempotency_key="order-7"))
-        await asked.wait()
+        await received.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -348,7 +360,7 @@ class Failing(MemoryLedger):
 async def test_an_intent_that_cannot_be_recorded_is_not_sent() -> None:
     """`LedgerError` is raised before anything is sent, with the key and the operation."""
     async with (
-        RawServer(answer(INVOICE)) as server,
+        RawServer(http_response(INVOICE)) as server,
         client(server.url, idempotency=Failing(begin=True)) as pay,
     ):
         with pytest.raises(LedgerError, match="disk is full") as caught:
@@ -366,7 +378,10 @@ async def test_an_outcome_that_cannot_be_recorded_is_returned_all_the_same(
 ) -> None:
     """The result is returned, the log has a warning, and the entry stays unfinished."""
     ledger = Failing(finish=True)
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         with caplog.at_level(logging.WARNING, "paychainhq"):
             assert (await invoice(pay, idempotency_key="order-7")).id == INVOICE["id"]
         assert only(ledger).state == "unfinished"
@@ -387,13 +402,16 @@ async def test_an_object_that_is_no_ledger_is_refused(thing: Any) -> None:
 
 async def test_a_key_belongs_to_its_server(ledger: AnyLedger) -> None:
     """A ledger of the sandbox has no results for the live server."""
-    async with RawServer(answer(INVOICE)) as server, client(server.url, idempotency=ledger) as pay:
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
         await invoice(pay, idempotency_key="order-7")
         async with client("https://sandbox.example", idempotency=ledger, retry=None) as elsewhere:
             with pytest.raises(IdempotencyKeyMismatchError):
                 await invoice(elsewhere, idempotency_key="order-7")
     async with (
-        RawServer(answer(INVOICE)) as restarted,
+        RawServer(http_response(INVOICE)) as restarted,
         client(restarted.url, idempotency=ledger) as pay,
     ):
         await invoice(pay, idempotency_key="order-7")  # local ports identify no server
@@ -515,7 +533,7 @@ async def test_a_job_that_gives_up_leaves_its_requests_unfinished(ledger: AnyLed
     """Requests without a definite response are sent again by the next run."""
     async with (
         RawServer(
-            answer(error_body("RATE_LIMITED"), status=429, headers={"Retry-After": "0"})
+            http_response(error_body("RATE_LIMITED"), status=429, headers={"Retry-After": "0"})
         ) as server,
         client(server.url, retry=None) as pay,
     ):

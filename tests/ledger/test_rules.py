@@ -50,28 +50,28 @@ def test_the_state_after_an_event_is_that_of_the_table(row: tuple[State | None, 
     state, event = row
     before = None if state is None else entry(state)
     kind, _, other = event.partition("_")
-    asked = {
+    given = {
         "begin": intent("k", "g", credential="mine") if other else MINE,
         "success": intent("k", "g", attempt="1") if other else intent("k", "f", attempt="2"),
         "refusal": intent("k", "f", attempt="2") if other else MINE,
     }[kind]
     answer = {"begin": None, "success": DONE, "refusal": REFUSED}[kind]
-    assert event_of(before, asked, answer) == event
-    after = changed(before, asked, answer, 5.0)
+    assert event_of(before, given, answer) == event
+    after = changed(before, given, answer, 5.0)
     assert (None if after is None else after.state) == RULES[row][0]
 
 
 @pytest.mark.parametrize(
-    ("asked", "event"),
+    ("given", "event"),
     [
         (intent("k", "f", credential="mine"), "begin"),
         (intent("k", "g", credential="mine"), "begin_other"),
         (intent("k", "f", credential="theirs"), "begin_other"),
     ],
 )
-def test_the_event_of_a_begin_depends_on_body_and_credential(asked: Any, event: Event) -> None:
+def test_the_event_of_a_begin_depends_on_body_and_credential(given: Any, event: Event) -> None:
     """The attempt of a `begin` is always a new one."""
-    assert event_of(entry("unfinished"), asked) == event
+    assert event_of(entry("unfinished"), given) == event
 
 
 # --- both ledgers against the table ---
@@ -115,11 +115,11 @@ def test_a_ledger_follows_the_table(
     answered: dict[str, float] = {}
     now = 1_000_000.0
 
-    def begin(asked: Any) -> Entry | None:
-        found = model.get(asked.key)
-        after = changed(found, asked, None, now)
+    def begin(given: Any) -> Entry | None:
+        found = model.get(given.key)
+        after = changed(found, given, None, now)
         assert after is not None
-        model[asked.key] = after
+        model[given.key] = after
         return None if found is None or found.state == "refused" else found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -134,15 +134,15 @@ def test_a_ledger_follows_the_table(
                 if step == "begin":
                     assert await ledger.begin(value) == begin(value)
                 elif step == "begin together":
-                    found = await asyncio.gather(*(ledger.begin(asked) for asked in value))
-                    assert found == [begin(asked) for asked in value]
+                    found = await asyncio.gather(*(ledger.begin(given) for given in value))
+                    assert found == [begin(given) for given in value]
                 elif step == "finish":
-                    asked, status = value
+                    given, status = value
                     answer = Answer(status, None, str(status).encode())
-                    await ledger.finish(asked, answer)
-                    after = changed(model.get(asked.key), asked, answer, now)
-                    if after is not None and after is not model.get(asked.key):
-                        model[asked.key], answered[asked.key] = after, now
+                    await ledger.finish(given, answer)
+                    after = changed(model.get(given.key), given, answer, now)
+                    if after is not None and after is not model.get(given.key):
+                        model[given.key], answered[given.key] = after, now
                 elif step == "forget":
                     if model.pop(value, None) is None:
                         with pytest.raises(LookupError):

@@ -42,23 +42,23 @@ def run(
     Each process sees its own 429s only, and pauses after each.
     """
     chance = random.Random(7)
-    paces, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
+    rates, ready = [AdaptiveRate() for _ in begins], [begin + chance.random() for begin in begins]
     result = Run([[] for _ in begins], [])
     tokens, filled = burst, 0.0
     while (now := min(ready)) < seconds:
         process = ready.index(now)
-        pace = paces[process]
+        adaptive = rates[process]
         tokens, filled = min(burst, tokens + (now - filled) * rate(now)), now
-        turn = pace.take(now, waited=True)
-        ready[process] = max(now, pace.due) + chance.expovariate(1000)  # timers are always late
+        turn = adaptive.take(now, waited=True)
+        ready[process] = max(now, adaptive.due) + chance.expovariate(1000)  # timers are always late
         if tokens >= 1:
             tokens -= 1
             result.taken[process].append(now)
-            pace.rise(turn)
+            adaptive.rise(turn)
         else:
             result.limited.append(now)
             ready[process] = now + PAUSE
-            pace.fall(turn)
+            adaptive.fall(turn)
     return result
 
 
@@ -97,61 +97,61 @@ def test_the_rate_of_a_single_client_swings_around_the_limit() -> None:
 
 def settled(falls: int = 1) -> AdaptiveRate:
     """Return a rate after a success and that many falls."""
-    pace = AdaptiveRate()
+    adaptive = AdaptiveRate()
     for _ in range(falls):
-        turn = pace.take(0, waited=True)
-        pace.rise(turn)
-        pace.fall(turn)
-    return pace
+        turn = adaptive.take(0, waited=True)
+        adaptive.rise(turn)
+        adaptive.fall(turn)
+    return adaptive
 
 
 def test_concurrent_429s_are_one_fall() -> None:
     """The 429s of concurrent requests have one cause, also if others of them are accepted."""
-    pace = settled()
-    turns = [pace.take(0, waited=True) for _ in range(10)]
-    pace.rise(turns[0])
-    before = pace.rate
-    pace.fall(turns[1])
-    assert pace.rate == pytest.approx(0.9 * before)
+    adaptive = settled()
+    turns = [adaptive.take(0, waited=True) for _ in range(10)]
+    adaptive.rise(turns[0])
+    before = adaptive.rate
+    adaptive.fall(turns[1])
+    assert adaptive.rate == pytest.approx(0.9 * before)
     for turn in turns[2:]:
-        before = pace.rate
-        pace.fall(turn)
-        assert pace.rate == before
-        pace.rise(turn)
-    later = pace.take(1, waited=True)
-    pace.fall(later)
-    assert pace.rate == pytest.approx(0.9 * before)
+        before = adaptive.rate
+        adaptive.fall(turn)
+        assert adaptive.rate == before
+        adaptive.rise(turn)
+    later = adaptive.take(1, waited=True)
+    adaptive.fall(later)
+    assert adaptive.rate == pytest.approx(0.9 * before)
 
 
 def test_the_first_fall_halves_the_rate() -> None:
     """A rate that grew quickly is halved."""
-    pace = AdaptiveRate()
-    turn = pace.take(0, waited=True)
+    adaptive = AdaptiveRate()
+    turn = adaptive.take(0, waited=True)
     for _ in range(90):
-        pace.rise(turn)
-    pace.fall(turn)
-    assert pace.rate == pytest.approx(50)
+        adaptive.rise(turn)
+    adaptive.fall(turn)
+    assert adaptive.rate == pytest.approx(50)
 
 
 def fallen_from(rate: float) -> AdaptiveRate:
     """Return a rate that grew to this value and then fell for the first time."""
-    pace = AdaptiveRate()
-    while pace.rate < rate:
-        pace.rise(pace.take(0, waited=True))
-    pace.fall(pace.take(0, waited=True))
-    return pace
+    adaptive = AdaptiveRate()
+    while adaptive.rate < rate:
+        adaptive.rise(adaptive.take(0, waited=True))
+    adaptive.fall(adaptive.take(0, waited=True))
+    return adaptive
 
 
-def send_until(pace: AdaptiveRate, end: float) -> None:
+def send_until(adaptive: AdaptiveRate, end: float) -> None:
     """Accept every request that the rate permits before a time."""
-    while pace.due < end:
-        pace.rise(pace.take(pace.due, waited=True))
+    while adaptive.due < end:
+        adaptive.rise(adaptive.take(adaptive.due, waited=True))
 
 
 def test_the_rate_recovers_after_a_fall() -> None:
     """The rate nears its last peak, stays there for seconds, and then quickly exceeds it."""
-    pace = fallen_from(200)
-    begin, summit = pace.due, pace.rate * 0.96 / 0.9
+    adaptive = fallen_from(200)
+    begin, summit = adaptive.due, adaptive.rate * 0.96 / 0.9
     for seconds, least, most in (
         (0, 0.93, 0.94),
         (3, 0.98, 0.99),
@@ -159,36 +159,36 @@ def test_the_rate_recovers_after_a_fall() -> None:
         (7.5, 1.0, 1.02),
         (8.5, 6, 8),
     ):
-        send_until(pace, begin + seconds)
-        assert least * summit <= pace.rate <= most * summit
+        send_until(adaptive, begin + seconds)
+        assert least * summit <= adaptive.rate <= most * summit
 
 
 def test_a_fall_takes_back_most_of_the_exploration() -> None:
     """A client that explores keeps little of the others' share, and settles in a few rounds."""
-    pace = fallen_from(200)
-    summit = pace.rate * 0.96 / 0.9
-    send_until(pace, pace.due + 8.5)
-    explored = pace.rate
+    adaptive = fallen_from(200)
+    summit = adaptive.rate * 0.96 / 0.9
+    send_until(adaptive, adaptive.due + 8.5)
+    explored = adaptive.rate
     assert explored > 6 * summit
-    pace.fall(pace.take(pace.due, waited=True))
-    assert pace.rate == pytest.approx(0.9 * summit**0.8 * explored**0.2, rel=0.05)
+    adaptive.fall(adaptive.take(adaptive.due, waited=True))
+    assert adaptive.rate == pytest.approx(0.9 * summit**0.8 * explored**0.2, rel=0.05)
 
 
 def test_slow_responses_slow_the_growth() -> None:
     """The rate grows by the time of the requests with a response, not by that of the response."""
-    pace = fallen_from(200)
-    turn = pace.take(pace.due, waited=True)
-    pace.take(pace.due + 8.5, waited=True)
-    pace.rise(turn)
-    assert pace.rate == pytest.approx(100)
+    adaptive = fallen_from(200)
+    turn = adaptive.take(adaptive.due, waited=True)
+    adaptive.take(adaptive.due + 8.5, waited=True)
+    adaptive.rise(turn)
+    assert adaptive.rate == pytest.approx(100)
 
 
 def test_a_returning_limit_finds_the_last_rate() -> None:
     """The rate resumes from its last fall, without the growth by exploration since then."""
-    pace = fallen_from(200)
-    send_until(pace, pace.due + 8.5)
-    pace.resume()
-    assert pace.rate == pytest.approx(100 * 0.96 / 0.9)
+    adaptive = fallen_from(200)
+    send_until(adaptive, adaptive.due + 8.5)
+    adaptive.resume()
+    assert adaptive.rate == pytest.approx(100 * 0.96 / 0.9)
     untried = AdaptiveRate()
     send_until(untried, 3)
     untried.resume()
@@ -197,37 +197,37 @@ def test_a_returning_limit_finds_the_last_rate() -> None:
 
 def test_the_rate_never_reaches_zero() -> None:
     """A server that refuses every second request still gets one every two seconds."""
-    pace = settled()
+    adaptive = settled()
     for second in range(100):
-        pace.rise(pace.take(second, waited=True))
-        pace.fall(pace.take(second, waited=True))
-    assert pace.rate == pytest.approx(0.5)
+        adaptive.rise(adaptive.take(second, waited=True))
+        adaptive.fall(adaptive.take(second, waited=True))
+    assert adaptive.rate == pytest.approx(0.5)
 
 
 def test_429s_without_a_success_leave_the_rate() -> None:
     """429s with no success in between leave the rate as it is, whatever their number."""
-    pace = settled()
-    rate = pace.rate
+    adaptive = settled()
+    rate = adaptive.rate
     for second in range(100):
-        pace.fall(pace.take(second, waited=True))
-    assert pace.rate == rate
+        adaptive.fall(adaptive.take(second, waited=True))
+    assert adaptive.rate == rate
 
 
 def test_unpaced_requests_prove_nothing() -> None:
     """A client that sends less than the rate allows does not raise it, before or after a fall."""
-    for pace in (AdaptiveRate(), settled()):
-        rate = pace.rate
+    for adaptive in (AdaptiveRate(), settled()):
+        rate = adaptive.rate
         for second in range(100):
-            pace.rise(pace.take(second, waited=False))
-        assert pace.rate == rate
+            adaptive.rise(adaptive.take(second, waited=False))
+        assert adaptive.rate == rate
 
 
 def test_the_rate_grows_quickly_until_its_first_fall() -> None:
     """The rate grows from ten a second to a thousand within five seconds."""
-    pace, now = AdaptiveRate(), 0.0
-    while pace.rate < 1000:
-        pace.rise(pace.take(now, waited=True))
-        now = pace.due
+    adaptive, now = AdaptiveRate(), 0.0
+    while adaptive.rate < 1000:
+        adaptive.rise(adaptive.take(now, waited=True))
+        now = adaptive.due
     assert now < 5
 
 
@@ -241,21 +241,21 @@ def test_the_rate_grows_quickly_until_its_first_fall() -> None:
 )
 def test_any_sequence_of_responses(steps: list[tuple[float, bool, str]]) -> None:
     """No interval has more requests than its highest rate allows, and the rate stays above zero."""
-    pace, now = AdaptiveRate(), 0.0
+    adaptive, now = AdaptiveRate(), 0.0
     open_turns, times, rates = [], [], []
-    for late, waited, answer in steps:
-        now = max(now, pace.due) + late
-        turn = pace.take(now, waited=waited)
+    for late, waited, response in steps:
+        now = max(now, adaptive.due) + late
+        turn = adaptive.take(now, waited=waited)
         times.append(now)
-        rates.append(pace.rate)
+        rates.append(adaptive.rate)
         open_turns.append(turn)
-        before = pace.rate
-        if answer == "taken":
-            pace.rise(turn)
-            assert pace.rate >= before
-        elif answer == "429":
-            pace.fall(open_turns.pop(0))
-            assert 0.5 <= pace.rate <= before
+        before = adaptive.rate
+        if response == "taken":
+            adaptive.rise(turn)
+            assert adaptive.rate >= before
+        elif response == "429":
+            adaptive.fall(open_turns.pop(0))
+            assert 0.5 <= adaptive.rate <= before
     for first in range(0, len(times), 7):
         for last in range(first + 1, len(times), 5):
             # Late timers may be made up for by a twentieth of a second; the request at the start

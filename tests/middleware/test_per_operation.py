@@ -27,7 +27,7 @@ from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.operations import OPERATIONS
 from tests.support.client import INVOICE, PRICES, client, error_body, invoice
 from tests.support.clocks import run_timeless, skipping_clock
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 timeless = pytest.mark.async_only("runs the limiter itself")
@@ -61,13 +61,13 @@ class Load:
     def __init__(
         self,
         limiter: Limiter,
-        answers: Callable[[str, float], Response],
+        respond: Callable[[str, float], Response],
         latency: Callable[[], float] = lambda: 0.05,
     ) -> None:
         self.accepted: Counter[tuple[str, int]] = Counter()
         self.refused: Counter[tuple[str, int]] = Counter()
         self._limiter = limiter
-        self._answers = answers
+        self._respond = respond
         self._latency = latency
         self._loop = asyncio.get_running_loop()
 
@@ -83,7 +83,7 @@ class Load:
     async def _send(self, request: Request) -> Response:
         await asyncio.sleep(self._latency())
         now, name = self._loop.time(), request.operation.name
-        response = self._answers(name, now)
+        response = self._respond(name, now)
         (self.refused if response.status == 429 else self.accepted)[name, int(now)] += 1
         return response
 
@@ -130,14 +130,14 @@ def test_a_limit_of_one_operation(
     async def run() -> Load:
         take = limit()
 
-        def answers(name: str, now: float) -> Response:
+        def respond(name: str, now: float) -> Response:
             return (
                 limited(retry_after)
                 if name == "prices.list" and 10 <= now < 70 and not take(now)
                 else OK
             )
 
-        load = Load(Limiter([], 20), answers)
+        load = Load(Limiter([], 20), respond)
         await asyncio.gather(load.run("prices.list", 10, 100), load.run("invoices.create", 10, 100))
         return load
 
@@ -186,48 +186,48 @@ def test_a_limit_that_begins_while_calls_wait_for_a_place() -> None:
 
     async def run() -> list[tuple[str, float]]:
         limiter, loop = Limiter([], 1), asyncio.get_running_loop()
-        went: list[tuple[str, float]] = []
+        sent: list[tuple[str, float]] = []
 
         async def send(request: Request) -> Response:
-            went.append((request.operation.name, loop.time()))
+            sent.append((request.operation.name, loop.time()))
             await asyncio.sleep(0.1)
-            return limited(5) if len(went) == 1 else OK
+            return limited(5) if len(sent) == 1 else OK
 
         calls = ["prices.list"] * 3 + ["invoices.create"] * 2
         await asyncio.gather(*(limiter(request(name), send) for name in calls))
-        return went
+        return sent
 
-    went = run_timeless(run())
-    assert [name for name, _ in went] == [
+    sent = run_timeless(run())
+    assert [name for name, _ in sent] == [
         "prices.list",
         "invoices.create",
         "invoices.create",
         "prices.list",
         "prices.list",
     ]
-    assert [at for _, at in went] == pytest.approx([0, 0.1, 0.2, 5.1, 5.2])
+    assert [at for _, at in sent] == pytest.approx([0, 0.1, 0.2, 5.1, 5.2])
 
 
 @timeless
-@pytest.mark.parametrize(("asked", "pause"), [(86_400, 60), (3_600, 60), (61, 60), (59, 59)])
-def test_a_long_pause_is_capped_and_ended_by_a_probe(asked: float, pause: float) -> None:
+@pytest.mark.parametrize(("after", "pause"), [(86_400, 60), (3_600, 60), (61, 60), (59, 59)])
+def test_a_long_pause_is_capped_and_ended_by_a_probe(after: float, pause: float) -> None:
     """One request is sent alone after at most a minute; once it is accepted, the others follow."""
 
     async def run() -> list[float]:
         limiter, loop = Limiter([], 100), asyncio.get_running_loop()
-        went: list[float] = []
+        sent: list[float] = []
 
         async def refuse(_: Request) -> Response:
-            return limited(asked)
+            return limited(after)
 
         async def accept(_: Request) -> Response:
-            went.append(loop.time())
+            sent.append(loop.time())
             await asyncio.sleep(0.5)
             return OK
 
         await limiter(request(), refuse)
         await asyncio.gather(*(limiter(request(), accept) for _ in range(3)))
-        return went
+        return sent
 
     assert run_timeless(run()) == pytest.approx([pause, pause + 0.5, pause + 0.6], abs=0.02)
 
@@ -272,12 +272,12 @@ def test_a_stray_429_limits_nobody(retry_after: float | None) -> None:
     async def run() -> Load:
         counted = 0
 
-        def answers(name: str, now: float) -> Response:
+        def respond(name: str, now: float) -> Response:
             nonlocal counted
             counted += 1
             return limited(retry_after) if counted % 1000 == 500 else OK
 
-        load = Load(Limiter([], 100), answers)
+        load = Load(Limiter([], 100), respond)
         await load.run("prices.list", 50, 30)
         return load
 
@@ -379,21 +379,21 @@ def test_limits_are_kept_where_calls_are_cancelled(
     limits: list[RateLimit], calls: list[tuple[float, float | None]], slots: int
 ) -> None:
     """Any cancellations: limits are kept, turns are in the order of the calls, none is wasted."""
-    went: list[tuple[int, float]] = []
-    asked = sorted(at for at, _ in calls)
+    sent: list[tuple[int, float]] = []
+    begun = sorted(at for at, _ in calls)
 
     async def run() -> None:
         limiter, loop = Limiter(limits, slots), asyncio.get_running_loop()
 
         async def call(number: int) -> None:
             async def send(_: Request) -> Response:
-                went.append((number, loop.time()))
+                sent.append((number, loop.time()))
                 return OK
 
             await limiter(request(), send)
 
         tasks = []
-        for number, (at, (_, cancelled)) in enumerate(zip(asked, calls, strict=True)):
+        for number, (at, (_, cancelled)) in enumerate(zip(begun, calls, strict=True)):
             await asyncio.sleep(at - loop.time())
             tasks.append(task := asyncio.create_task(call(number)))
             await asyncio.sleep(0)
@@ -402,19 +402,19 @@ def test_limits_are_kept_where_calls_are_cancelled(
         await asyncio.gather(*tasks, return_exceptions=True)
 
     run_timeless(run())
-    assert [number for number, _ in went] == sorted(number for number, _ in went)
+    assert [number for number, _ in sent] == sorted(number for number, _ in sent)
     assert {number for number, (_, cancelled) in enumerate(calls) if cancelled is None} <= {
-        number for number, _ in went
+        number for number, _ in sent
     }
-    times = [at for _, at in went]
+    times = [at for _, at in sent]
     due = [0.0] * len(limits)
-    for number, at in went:
+    for number, at in sent:
         # The earliest time that the limits allow, after the calls before it.
         opens = [
             due[n] - ((limit.burst or 1) - 1) * limit.per / limit.rate
             for n, limit in enumerate(limits)
         ]
-        before = max([asked[number], *opens, *times[: times.index(at)][-1:]])
+        before = max([begun[number], *opens, *times[: times.index(at)][-1:]])
         assert at == pytest.approx(before, abs=1e-4)
         due = [max(at, due[n]) + limit.per / limit.rate for n, limit in enumerate(limits)]
 
@@ -445,10 +445,10 @@ def test_a_turn_beyond_the_deadline_behind_others() -> None:
 
 
 def by_path(
-    answers: dict[str, Sequence[bytes]],
+    respond: dict[str, Sequence[bytes]],
 ) -> Callable[[Recorded, asyncio.StreamWriter], object]:
     """Return a behaviour with one script for each path, the last response of which repeats."""
-    scripts = {path: list(script) for path, script in answers.items()}
+    scripts = {path: list(script) for path, script in respond.items()}
 
     async def behave(recorded: Recorded, writer: asyncio.StreamWriter) -> None:
         script = next(script for path, script in scripts.items() if recorded.target.endswith(path))
@@ -457,13 +457,15 @@ def by_path(
     return behave
 
 
-LONG = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
+LONG = http_response(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "86400"})
 
 
 @pytest.mark.async_only("fakes the clock of the loop")
 async def test_a_wait_of_a_day_over_the_wire() -> None:
     """The call ends at once; other operations go on; a request is sent again after a minute."""
-    behave = by_path({"/prices": [LONG, answer(PRICES)], "/invoices": [answer(INVOICE)]})
+    behave = by_path(
+        {"/prices": [LONG, http_response(PRICES)], "/invoices": [http_response(INVOICE)]}
+    )
     async with RawServer(behave) as server, client(server.url, timeout=100) as pay:  # type: ignore[arg-type]
         with skipping_clock() as clock:
             with pytest.raises(RateLimitError) as caught:
@@ -480,10 +482,14 @@ async def test_a_wait_of_a_day_over_the_wire() -> None:
 
 async def test_a_broken_operation_spends_no_retries_of_another() -> None:
     """An operation that spends its retries leaves the retries of the others as they were."""
-    busy = answer(error_body("INTERNAL_ERROR"), 503)
+    busy = http_response(error_body("INTERNAL_ERROR"), 503)
     policy = RetryPolicy(60, first=0.000_001, cap=0.000_001)
     behave = by_path(
-        {"/prices": [busy], "/customers": [busy], "/invoices": [busy] * 59 + [answer(INVOICE)]}
+        {
+            "/prices": [busy],
+            "/customers": [busy],
+            "/invoices": [busy] * 59 + [http_response(INVOICE)],
+        }
     )
     async with RawServer(behave) as server, client(server.url, retry=policy) as pay:  # type: ignore[arg-type]
         for broken in (pay.prices.list, lambda: pay.customers.create("c-1")):
@@ -491,8 +497,8 @@ async def test_a_broken_operation_spends_no_retries_of_another() -> None:
                 with pytest.raises(ServerError):
                     await broken()
         assert len((await invoice(pay)).response.attempts) == 60
-    asked = Counter(recorded.target.rpartition("/")[2] for recorded in server.requests)
-    assert asked == {"prices": 103, "customers": 103, "invoices": 60}
+    counts = Counter(recorded.target.rpartition("/")[2] for recorded in server.requests)
+    assert counts == {"prices": 103, "customers": 103, "invoices": 60}
 
 
 # --- unit tests ---

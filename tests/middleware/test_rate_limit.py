@@ -15,7 +15,7 @@ from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.operations import OPERATIONS
 from tests.support.client import PRICES, client
 from tests.support.clocks import run_timeless, skipping_clock
-from tests.support.raw_server import RawServer, Recorded, answer
+from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 
@@ -37,15 +37,15 @@ def request(deadline: float = 1e9) -> Request:
 def starts(
     limits: Sequence[RateLimit],
     calls: int,
-    answers: Callable[[int], Response] = lambda _: OK,
+    respond: Callable[[int], Response] = lambda _: OK,
     slots: int = 1000,
 ) -> list[float]:
-    """Return the start times of calls made at second 0; `answers` maps numbers to responses."""
+    """Return the start times of calls made at second 0; `respond` maps numbers to responses."""
     times: list[float] = []
 
     async def send(_: Request) -> Response:
         times.append(asyncio.get_running_loop().time())
-        return answers(len(times))
+        return respond(len(times))
 
     async def run() -> None:
         limiter = Limiter(limits, slots)
@@ -136,10 +136,13 @@ def test_one_pause_for_several_429s() -> None:
 @pytest.mark.async_only("fakes the clock of the loop")
 async def test_pause_over_the_wire() -> None:
     """A 429 to one call delays other calls of the same client, and of its views."""
-    limited = answer(
+    limited = http_response(
         {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "3"}
     )
-    async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
+    async with (
+        RawServer(limited, http_response(PRICES)) as server,
+        client(server.url, retry=None) as pay,
+    ):
         with skipping_clock() as clock:
             with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
                 await pay.prices.list()
@@ -230,10 +233,10 @@ def test_a_failed_response_does_not_raise_the_rate() -> None:
 
     async def run(status: int) -> float:
         limiter, loop = Limiter([], 1000), asyncio.get_running_loop()
-        answers = iter([429])
+        respond = iter([429])
 
         async def send(_: Request) -> Response:
-            return Response(next(answers, status), {}, b"")
+            return Response(next(respond, status), {}, b"")
 
         await asyncio.gather(limiter(request(), send))
         await asyncio.gather(*(limiter(request(), send) for _ in range(51)))
@@ -271,10 +274,13 @@ def test_a_deadline_within_the_pause() -> None:
 @pytest.mark.async_only("waits for its deadline")
 async def test_a_deadline_in_the_queue() -> None:
     """A call whose deadline passes in the queue ends then, and has sent nothing."""
-    limited = answer(
+    limited = http_response(
         {"error": {"code": "RATE_LIMIT_EXCEEDED", "message": "no"}}, 429, {"Retry-After": "0"}
     )
-    async with RawServer(limited, answer(PRICES)) as server, client(server.url, retry=None) as pay:
+    async with (
+        RawServer(limited, http_response(PRICES)) as server,
+        client(server.url, retry=None) as pay,
+    ):
         with pytest.raises(Exception, match="RATE_LIMIT_EXCEEDED"):
             await pay.prices.list()
         hasty = pay.with_options(timeout=0.2)
@@ -322,7 +328,7 @@ async def test_bulkhead(slots: int) -> None:
         for _turn in range(20):
             await asyncio.sleep(0)
         under_way.append(under_way[-1] - 1)
-        writer.write(answer(PRICES))
+        writer.write(http_response(PRICES))
 
     # A session of the caller's own: the client's would keep the bound even without the bulkhead.
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -341,7 +347,7 @@ async def test_limits_of_the_constructor() -> None:
     """Calls keep the limits of the constructor, one or several."""
     for limits in (RateLimit(2, per=1), [RateLimit(100), RateLimit(2, per=1)]):
         async with (
-            RawServer(answer(PRICES)) as server,
+            RawServer(http_response(PRICES)) as server,
             client(server.url, rate_limit=limits) as pay,
         ):
             with skipping_clock() as clock:

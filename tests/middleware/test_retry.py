@@ -45,28 +45,28 @@ from tests.support.clocks import run_timeless, skipping_clock
 from tests.support.raw_server import (
     Behaviour,
     RawServer,
-    answer,
     close,
     cut,
+    http_response,
     reset,
     silence,
 )
 
 pytestmark = pytest.mark.usefixtures("face")
 
-BUSY = answer(error_body("INTERNAL_ERROR"), 503)
-LIMITED = answer(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "1"})
-IN_PROGRESS = answer(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS"), 409)
+BUSY = http_response(error_body("INTERNAL_ERROR"), 503)
+LIMITED = http_response(error_body("RATE_LIMIT_EXCEEDED"), 429, {"Retry-After": "1"})
+IN_PROGRESS = http_response(error_body("IDEMPOTENCY_REQUEST_IN_PROGRESS"), 409)
 
 PASSING: dict[str, Behaviour] = {
     "close": close,
     "reset": reset,
-    "cut": cut(answer(INVOICE)),
+    "cut": cut(http_response(INVOICE)),
     "silence": silence,
-    "408": answer(error_body("X"), 408),
-    "425": answer(error_body("X"), 425),
-    "429": answer(error_body("X"), 429, {"Retry-After": "0"}),
-    "500": answer(b"", 500),
+    "408": http_response(error_body("X"), 408),
+    "425": http_response(error_body("X"), 425),
+    "429": http_response(error_body("X"), 429, {"Retry-After": "0"}),
+    "500": http_response(b"", 500),
     "503": BUSY,
     "in progress": IN_PROGRESS,
 }
@@ -76,7 +76,7 @@ each_passing = pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
 @pytest.mark.async_only("fakes the clock of the loop")
 async def test_one_key_through_all_failures() -> None:
     """A POST with one failure of each kind succeeds in time, with one key in all attempts."""
-    script = [close, cut(answer(INVOICE)), BUSY, LIMITED, silence, answer(INVOICE)]
+    script = [close, cut(http_response(INVOICE)), BUSY, LIMITED, silence, http_response(INVOICE)]
     async with RawServer(*script) as server, client(server.url, retry=HASTY) as pay:
         with skipping_clock() as clock:
             result = await invoice(pay)
@@ -119,7 +119,7 @@ async def test_one_invoice_through_all_failures() -> None:
 async def test_reads_and_keyed_mutations_are_retried(failure: Behaviour) -> None:
     """A read, and a mutation with a key, are sent again after a transient failure."""
     async with (
-        RawServer(failure, answer(PRICES), failure, answer(INVOICE)) as server,
+        RawServer(failure, http_response(PRICES), failure, http_response(INVOICE)) as server,
         client(server.url, retry=HASTY if failure is silence else QUICK) as pay,
     ):
         assert len(info(await pay.prices.list()).attempts) == 2
@@ -169,7 +169,7 @@ async def test_unkeyed_mutation_that_never_left() -> None:
         call = asyncio.create_task(pay.api_keys.create("x", ["business:read"]))
         while not (calls and calls[0].attempts):
             await asyncio.sleep(0)
-        async with RawServer(answer(CREATED_KEY), port=port) as server:
+        async with RawServer(http_response(CREATED_KEY), port=port) as server:
             created = await call
     assert len(server.requests) == 1
     assert info(created).attempts[0].sent == "no"
@@ -180,7 +180,7 @@ async def test_unkeyed_mutation_that_never_left() -> None:
 async def test_a_permanent_refusal_is_not_retried(status: int) -> None:
     """A response that rejects the request itself causes no retry."""
     async with (
-        RawServer(answer(error_body("SOME_CODE"), status)) as server,
+        RawServer(http_response(error_body("SOME_CODE"), status)) as server,
         client(server.url) as pay,
     ):
         for call in (pay.invoices.get("inv_123"), invoice(pay)):
@@ -193,7 +193,7 @@ async def test_a_permanent_refusal_is_not_retried(status: int) -> None:
 async def test_a_duplicate_after_a_retry() -> None:
     """A duplicate in response to a retry proves an earlier success: the error has the key."""
     async with (
-        RawServer(close, answer(error_body("DUPLICATE_REQUEST"), 409)) as server,
+        RawServer(close, http_response(error_body("DUPLICATE_REQUEST"), 409)) as server,
         client(server.url) as pay,
     ):
         with pytest.raises(DuplicateRequestError) as caught:
@@ -209,9 +209,9 @@ async def test_a_duplicate_after_a_retry() -> None:
 async def test_no_hidden_retry() -> None:
     """A kept-alive connection lost after the request is one attempt, and one request."""
     once = {"retry": None, "dashboard": Emulator().dashboard}
-    async with RawServer(answer(PRICES), close) as server, client(server.url, **once) as pay:
+    async with RawServer(http_response(PRICES), close) as server, client(server.url, **once) as pay:
         for call in (pay.prices.list, lambda: pay.api_keys.revoke("key_123")):
-            server.script = [answer(PRICES), close]
+            server.script = [http_response(PRICES), close]
             server.requests.clear()
             await pay.prices.list()
             with pytest.raises(ConnectionFailedError) as caught:
@@ -223,7 +223,7 @@ async def test_no_hidden_retry() -> None:
 async def test_attempts_are_the_requests_of_the_server() -> None:
     """The error lists exactly the server's requests, also over lost keep-alive connections."""
     async with (
-        RawServer(answer(PRICES), close, close, close) as server,
+        RawServer(http_response(PRICES), close, close, close) as server,
         client(server.url, retry=RetryPolicy(3, 2, 0.001)) as pay,
     ):
         await pay.prices.list()
@@ -263,9 +263,9 @@ def http_date(seconds: float) -> str:
 )
 async def test_retry_after(written: str, wanted: float | None) -> None:
     """Seconds, or a date by the server's clock, are the shortest wait; nonsense is ignored."""
-    busy = answer(error_body("X"), 503, {"Retry-After": written, "Date": http_date(0)})
+    busy = http_response(error_body("X"), 503, {"Retry-After": written, "Date": http_date(0)})
     async with (
-        RawServer(busy, answer(PRICES), busy) as server,
+        RawServer(busy, http_response(PRICES), busy) as server,
         client(server.url, timeout=100_000) as pay,
     ):
         with skipping_clock() as clock:
@@ -281,7 +281,7 @@ async def test_retry_after(written: str, wanted: float | None) -> None:
 async def test_retry_after_beyond_the_deadline(status: int) -> None:
     """A wait beyond the deadline does not start: the error comes at once, and has the wait."""
     async with (
-        RawServer(answer(error_body("X"), status, {"Retry-After": "30"})) as server,
+        RawServer(http_response(error_body("X"), status, {"Retry-After": "30"})) as server,
         client(server.url) as pay,
     ):
         with skipping_clock() as clock, pytest.raises((RateLimitError, ServerError)) as caught:
@@ -294,7 +294,7 @@ async def test_retry_after_beyond_the_deadline(status: int) -> None:
 async def test_limited_until_the_deadline() -> None:
     """A 429 without a time, whose pause exceeds the deadline, is the error of the call."""
     async with (
-        RawServer(answer(error_body("X"), 429)) as server,
+        RawServer(http_response(error_body("X"), 429)) as server,
         client(server.url, timeout=0.9) as pay,
     ):
         with pytest.raises(RateLimitError) as caught:
@@ -327,7 +327,7 @@ async def test_last_failure_is_raised() -> None:
         with pytest.raises(RequestTimeoutError) as caught:
             await pay.prices.list()
     assert states(caught.value) == [
-        "the server closed the connection before it answered",
+        "the server closed the connection before it responded",
         503,
         "timed out",
     ]
@@ -343,7 +343,7 @@ async def test_budget() -> None:
             with pytest.raises(ServerError) as caught:
                 await pay.prices.list()
             assert len(caught.value.attempts) == made
-        server.script = [answer(PRICES)]
+        server.script = [http_response(PRICES)]
         for _ in range(11):
             await pay.prices.list()
         server.script = [BUSY]
@@ -379,7 +379,7 @@ def test_schedule(
     """Any failures: bounded attempts and waits, nothing after the deadline, and one key."""
     started: list[float] = []
     ended: list[float] = []
-    asked: list[float] = []
+    pauses: list[float] = []
 
     async def attempt(request: Request) -> Response:
         loop = asyncio.get_running_loop()
@@ -389,7 +389,7 @@ def test_schedule(
         await asyncio.sleep(0.5)
         ended.append(loop.time())
         status, after = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
-        asked.append(after)
+        pauses.append(after)
         if isinstance(status, int):
             request.attempts.append(Attempt(status, None, "yes", 0.5))
             return Response(status, {"Retry-After": f"{after:.6f}"} if after else {}, b"")
@@ -424,7 +424,7 @@ def test_schedule(
     assert 1 <= len(started) <= policy.attempts
     for number, (before, after) in enumerate(pairwise(zip(started, ended, strict=True))):
         ceiling = min(policy.first * 2**number, policy.cap)
-        assert asked[number] - 1e-6 <= after[0] - before[1] <= asked[number] + ceiling + 1e-6
+        assert pauses[number] - 1e-6 <= after[0] - before[1] <= pauses[number] + ceiling + 1e-6
         assert after[0] < timeout
     if not keyed:
         assert all(attempt.sent == "no" for attempt in call.attempts[:-1])

@@ -99,7 +99,7 @@ def test_generic_lists() -> None:
     ) == [1]
 
 
-async def ask(app: FastAPI, method: str, path: str, body: object = None) -> tuple[int, Any]:
+async def send(app: FastAPI, method: str, path: str, body: object = None) -> tuple[int, Any]:
     """Return the status and the JSON of a response of an application."""
     status, parts = 0, b""
 
@@ -134,11 +134,11 @@ async def test_fastapi() -> None:
         return [{"number": 1, "invoice": decoded("invoices.get")}]
 
     order = {"number": 7, "invoice": INVOICE}
-    assert await ask(app, "POST", "/orders", order) == (200, {**INVOICE, "description": "7"})
-    assert (await ask(app, "POST", "/orders", {"number": 7, "invoice": {}}))[0] == 422
-    assert (await ask(app, "GET", "/invoices"))[1] == BY_NAME["invoices.list"].response
-    assert (await ask(app, "GET", "/dict"))[1][0]["invoice"] == INVOICE
-    status, document = await ask(app, "GET", "/openapi.json")
+    assert await send(app, "POST", "/orders", order) == (200, {**INVOICE, "description": "7"})
+    assert (await send(app, "POST", "/orders", {"number": 7, "invoice": {}}))[0] == 422
+    assert (await send(app, "GET", "/invoices"))[1] == BY_NAME["invoices.list"].response
+    assert (await send(app, "GET", "/dict"))[1][0]["invoice"] == INVOICE
+    status, document = await send(app, "GET", "/openapi.json")
     assert status == 200
     assert document["components"]["schemas"]["Order"]["properties"]["invoice"]["type"] == "object"
 

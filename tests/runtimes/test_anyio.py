@@ -25,7 +25,7 @@ from paychainhq.ledger import SQLiteLedger
 from paychainhq.models import Invoice
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import PRICES, client
-from tests.support.raw_server import RawServer, answer, silence
+from tests.support.raw_server import RawServer, http_response, silence
 from tests.webhooks.test_frameworks import asgi_server
 
 ORDER = ("1", "USDC", "eth")
@@ -80,7 +80,7 @@ async def test_limits_of_time() -> None:
 
 async def test_a_failed_task_of_a_group_ends_the_calls_of_the_others() -> None:
     """The group raises the one error; the cancelled call leaves nothing, and the next succeeds."""
-    async with RawServer(silence, answer(PRICES)) as server, client(server.url) as pay:
+    async with RawServer(silence, http_response(PRICES)) as server, client(server.url) as pay:
 
         async def fail() -> None:
             while not server.requests:

@@ -1,4 +1,4 @@
-"""Trio, or no event loop: an error names asyncio and the sync face, from every door."""
+"""Trio, or no event loop: an error names asyncio and the sync face, from every entry point."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def receiver() -> Receiver:
     return made
 
 
-DOORS: dict[str, Callable[[PayChainHQ], Awaitable[Any]]] = {
+ENTRY_POINTS: dict[str, Callable[[PayChainHQ], Awaitable[Any]]] = {
     "call": lambda pay: pay.invoices.get("inv_1"),
     "create": lambda pay: pay.invoices.create("1", "USDC", "eth"),
     "create with a key": lambda pay: pay.invoices.create("1", "USDC", "eth", idempotency_key="k"),
@@ -74,31 +74,33 @@ DOORS: dict[str, Callable[[PayChainHQ], Awaitable[Any]]] = {
 }
 
 
-def without_a_loop(door: Callable[[PayChainHQ], Awaitable[Any]], pay: PayChainHQ) -> None:
+def without_a_loop(entry_point: Callable[[PayChainHQ], Awaitable[Any]], pay: PayChainHQ) -> None:
     """Step through a coroutine without an event loop, as a notebook's beginner may."""
-    coroutine = door(pay).__await__()
+    coroutine = entry_point(pay).__await__()
     try:
         coroutine.send(None)
     finally:
         coroutine.close()
 
 
-def under_trio(door: Callable[[PayChainHQ], Awaitable[Any]], pay: PayChainHQ) -> None:
+def under_trio(entry_point: Callable[[PayChainHQ], Awaitable[Any]], pay: PayChainHQ) -> None:
     async def main() -> None:
-        await door(pay)
+        await entry_point(pay)
 
     trio.run(main)
 
 
 @pytest.mark.parametrize("run", [under_trio, without_a_loop])
 @pytest.mark.parametrize("with_ledger", [False, True])
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door(door: str, with_ledger: bool, run: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_every_entry_point(
+    entry_point: str, with_ledger: bool, run: Callable[..., None], tmp_path: Path
+) -> None:
     """The error names asyncio and the sync face, and nothing is left behind."""
     ledger = SQLiteLedger(tmp_path / "ledger.db") if with_ledger else None
     pay = PayChainHQ(api_key=KEY, business_id="biz_1", idempotency=ledger)
     with pytest.raises(ConfigurationError, match=r"no asyncio .* or paychainhq_sync") as caught:
-        run(DOORS[door], pay)
+        run(ENTRY_POINTS[entry_point], pay)
     assert caught.value.sent == "no"
     assert caught.value.__suppress_context__
     if ledger is not None:

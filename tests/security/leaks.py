@@ -63,7 +63,7 @@ def shown(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
 
 
-def looked_at(value: Any) -> str:
+def all_forms(value: Any) -> str:
     """Return the repr, the text and the pickles of a value."""
     pickles = [
         pickle.dumps(value, protocol).decode("latin-1") for protocol in (0, pickle.HIGHEST_PROTOCOL)
@@ -92,7 +92,7 @@ def traced(error: BaseException) -> str:
 
 
 @contextmanager
-def everything_said() -> Iterator[list[str]]:
+def all_output() -> Iterator[list[str]]:
     """Collect every log record with its traceback, and every warning.
 
     The running loop is put into debug mode.

@@ -11,7 +11,7 @@ import pytest
 from paychainhq import APIError, DecodeError
 from paychainhq._http.attempt import LARGEST_BODY
 from tests.security.conftest import Way
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 UNPACKED = 300 * 2**20
 # The pieces, the body joined from them, and the excerpt that the error keeps.
@@ -34,7 +34,7 @@ async def test_a_bomb_is_refused(way: Way, encoding: str, bits: int, status: int
     packed = bomb(bits)
     assert len(packed) < 400_000
     async with (
-        RawServer(answer(packed, status, {"Content-Encoding": encoding})) as server,
+        RawServer(http_response(packed, status, {"Content-Encoding": encoding})) as server,
         way.client(server.url) as pay,
     ):
         tracemalloc.start()
@@ -48,6 +48,6 @@ async def test_a_bomb_is_refused(way: Way, encoding: str, bits: int, status: int
         assert len(getattr(caught.value, "body", b"")) <= 65_536
         assert (caught.value.sent, len(caught.value.attempts)) == ("yes", 1)
         # The connection that would deliver the rest is not used again.
-        server.script[:] = [answer({"id": 1})]
+        server.script[:] = [http_response({"id": 1})]
         assert await pay.request("GET", "/api/v1/new") == {"id": 1}
     assert server.accepted == 2

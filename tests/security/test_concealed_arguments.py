@@ -24,7 +24,7 @@ from tests.security.leaks import (
     PASSWORD,
     SESSION,
     WEBHOOK_SECRET,
-    looked_at,
+    all_forms,
     shown,
     traced,
 )
@@ -44,7 +44,7 @@ def hidden(make: Callable[[], object]) -> PayChainError:
     """Assert that a call is refused, and that neither the error nor a frame shows a secret."""
     with pytest.raises(PayChainError) as caught:
         make()
-    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    assert shown(traced(caught.value) + all_forms(caught.value)) == []
     return caught.value
 
 

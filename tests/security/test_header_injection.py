@@ -29,7 +29,7 @@ from tests.security.conftest import Way
 from tests.support import faces
 from tests.support.calls import CALLS, KEYED, authorized, call
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 SPLIT = [
     "a\r\nX-Evil: 1",
@@ -100,7 +100,7 @@ def test_plain_text_is_accepted(place: str) -> None:
 )
 async def test_an_idempotency_key_that_would_break_a_header(key: Any) -> None:
     """A key with illegal characters or over 255 characters is refused by each operation."""
-    async with RawServer(answer({})) as server, authorized(server) as pay:
+    async with RawServer(http_response({})) as server, authorized(server) as pay:
         for name in KEYED:
             with pytest.raises(InvalidArgumentError, match="idempotency_key"):
                 await call(pay, name, {**CALLS[name], "idempotency_key": key})
@@ -125,7 +125,7 @@ async def test_an_idempotency_key_set_by_a_middleware(way: Way, text: str) -> No
         return await send(attrs.evolve(request, idempotency_key=text))
 
     async with (
-        RawServer(answer({})) as server,
+        RawServer(http_response({})) as server,
         way.client(server.url, middleware=[changing], retry=None) as pay,
     ):
         with pytest.raises(ConnectionFailedError):

@@ -15,7 +15,7 @@ import pytest
 from paychainhq import APIError, BadRequestError, ConfigurationError, DecodeError, PayChainError
 from paychainhq.errors import printable
 from tests.support.client import INVOICE, client, error_body, invoice
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 EVIL = [
     "first\nWARNING paid",
@@ -52,7 +52,7 @@ async def test_a_servers_text_in_an_error(evil: str, caplog: pytest.LogCaptureFi
     """Message, code, details and request id are escaped in texts, and unchanged in attributes."""
     caplog.set_level(logging.DEBUG, "paychainhq")
     body = error_body(f"CODE{evil}", evil, details=evil, requestId=f"r{evil}")
-    async with RawServer(answer(body, 400)) as server, client(server.url) as pay:
+    async with RawServer(http_response(body, 400)) as server, client(server.url) as pay:
         with pytest.raises(BadRequestError) as caught:
             await invoice(pay)
     error = caught.value
@@ -70,8 +70,8 @@ async def test_a_servers_text_in_an_error(evil: str, caplog: pytest.LogCaptureFi
 async def test_details_of_an_error(details: Any) -> None:
     """Details of any shape and the gateway's fields are escaped as well."""
     script = (
-        answer(error_body("X", details=details), 400),
-        answer({"errors": {"a\n": ["b\n"]}}, 422),
+        http_response(error_body("X", details=details), 400),
+        http_response({"errors": {"a\n": ["b\n"]}}, 422),
     )
     async with RawServer(*script) as server, client(server.url) as pay:
         for _ in script:
@@ -85,7 +85,7 @@ async def test_details_of_an_error(details: Any) -> None:
 async def test_names_of_fields_in_a_path() -> None:
     """A server's field name in the path of a `DecodeError` is escaped as well."""
     async with (
-        RawServer(answer({**INVOICE, "amount": {"display": "1\n2"}})) as server,
+        RawServer(http_response({**INVOICE, "amount": {"display": "1\n2"}})) as server,
         client(server.url) as pay,
     ):
         with pytest.raises(DecodeError) as caught:

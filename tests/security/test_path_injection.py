@@ -20,10 +20,10 @@ from tests.gateway.samples import BY_NAME, sample_call
 from tests.gateway.samples import client as gateway_client
 from tests.security.conftest import Way
 from tests.security.test_header_injection import BREAKS
-from tests.support.calls import CALLS, authorized, call, documented_answer, refused
+from tests.support.calls import CALLS, authorized, call, documented_response, refused
 from tests.support.faces import PayChainHQ
 from tests.support.often import often
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 # Texts that a server might read as several path segments, or as the end of the path.
 HOSTILE = {
@@ -83,12 +83,12 @@ async def calling(
     name = operation.name
     if operation in GATEWAY.values():
         async with (
-            RawServer(answer(BY_NAME[name].answer)) as server,
+            RawServer(http_response(BY_NAME[name].response)) as server,
             gateway_client(server.url) as gateway,
         ):
             yield server, lambda **changes: sample_call(gateway, name, **changes)
     else:
-        async with RawServer(documented_answer(name)) as server, authorized(server) as pay:
+        async with RawServer(documented_response(name)) as server, authorized(server) as pay:
             yield server, lambda **changes: call(pay, name, {**CALLS[name], **changes})
 
 
@@ -157,7 +157,7 @@ async def test_a_missing_business_id_is_refused() -> None:
 @example("..:x")
 async def test_any_text_as_an_id(text: str) -> None:
     """Any text is refused as an id, or arrives as exactly one segment that decodes to it."""
-    async with RawServer(documented_answer("prices.get")) as server, authorized(server) as pay:
+    async with RawServer(documented_response("prices.get")) as server, authorized(server) as pay:
         try:
             await pay.prices.get(text)
         except InvalidArgumentError:
@@ -215,7 +215,7 @@ GOOD_PATHS = [
 async def each_path(
     way: Way, paths: list[str], meet: Callable[[Awaitable[Any]], Awaitable[None]]
 ) -> RawServer:
-    async with RawServer(answer({})) as server, way.client(server.url) as pay:
+    async with RawServer(http_response({})) as server, way.client(server.url) as pay:
         for path in paths:
             await meet(pay.request("GET", path))
     return server

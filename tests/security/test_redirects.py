@@ -7,7 +7,7 @@ import pytest
 from paychainhq import APIError, DashboardSession
 from paychainhq._core.credentials import Auth
 from tests.security.conftest import LONG, OWN, SHORT, Way
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 SESSION = DashboardSession({"Cookie": "session=of-the-dashboard"})
 KEYS = {"payout_key": "of-payouts", "contract_key": "of-contracts", "dashboard": SESSION}
@@ -17,7 +17,7 @@ EACH: list[Auth] = ["api_key", "payout_key", "contract_key", "dashboard"]
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
 async def test_no_redirect_is_followed(way: Way, status: int) -> None:
     """A redirect to any host, scheme or path is an error after one request."""
-    async with RawServer(answer({"stolen": True})) as other, RawServer(b"") as server:
+    async with RawServer(http_response({"stolen": True})) as other, RawServer(b"") as server:
         here = f"{server.url}/api/v1/prices"
         others = [
             other.url,
@@ -40,7 +40,7 @@ async def test_no_redirect_is_followed(way: Way, status: int) -> None:
         async with way.client(server.url, **KEYS) as pay:
             for number, place in enumerate(places):
                 auth, method = EACH[number % len(EACH)], ("GET", "POST", "DELETE")[number % 3]
-                server.script[:] = [answer(b"", status, {"Location": place})]
+                server.script[:] = [http_response(b"", status, {"Location": place})]
                 with pytest.raises(
                     APIError, match="a redirect, which a client that holds keys does not follow"
                 ) as caught:
@@ -54,13 +54,13 @@ async def test_no_redirect_is_followed(way: Way, status: int) -> None:
 
 async def test_a_redirect_with_a_body_is_no_result(way: Way) -> None:
     """The body of a redirect is no result, and `Refresh` and `Link` are ignored."""
-    async with RawServer(answer({"stolen": True})) as other:
+    async with RawServer(http_response({"stolen": True})) as other:
         leading = {
             "Location": other.url,
             "Refresh": f"0; url={other.url}",
             "Link": f"<{other.url}>; rel=next",
         }
-        script = [answer({"id": 1}, 302, leading), answer({"id": 2}, 200, leading)]
+        script = [http_response({"id": 1}, 302, leading), http_response({"id": 2}, 200, leading)]
         async with RawServer(*script) as server, way.client(server.url) as pay:
             with pytest.raises(APIError):
                 await pay.request("GET", "/api/v1/new")
@@ -71,7 +71,7 @@ async def test_a_redirect_with_a_body_is_no_result(way: Way) -> None:
 @pytest.mark.parametrize("way", [SHORT, LONG], indirect=True)
 async def test_a_cookie_that_a_server_sets_is_not_sent(way: Way) -> None:
     """The package's sessions keep no cookies, so none mixes with a dashboard session's."""
-    planting = answer({}, headers={"Set-Cookie": "session=planted; Path=/"})
+    planting = http_response({}, headers={"Set-Cookie": "session=planted; Path=/"})
     kinds: list[Auth | None] = [None, "dashboard", None]
     async with RawServer(planting) as server, way.client(server.url, **KEYS) as pay:
         for auth in kinds:
@@ -87,10 +87,10 @@ async def test_a_cookie_that_a_server_sets_is_not_sent(way: Way) -> None:
 async def test_control_a_followed_redirect_is_noticed(way: Way) -> None:
     """A client that follows redirects reaches the other server, which records the connection."""
     async with (
-        RawServer(answer({"stolen": True})) as other,
-        RawServer(answer(b"", 302, {"Location": ""})) as server,
+        RawServer(http_response({"stolen": True})) as other,
+        RawServer(http_response(b"", 302, {"Location": ""})) as server,
     ):
-        server.script[:] = [answer(b"", 302, {"Location": other.url})]
+        server.script[:] = [http_response(b"", 302, {"Location": other.url})]
         async with way.client(server.url) as pay:
             session = pay._caller.transport.connection.session
             assert session is not None

@@ -19,7 +19,7 @@ from tests.security.leaks import (
     PASSWORD,
     PAYOUT_KEY,
     SESSION,
-    looked_at,
+    all_forms,
     make,
     shown,
     traced,
@@ -56,7 +56,7 @@ def test_an_error_of_the_constructor_shows_no_secret(settings: dict[str, Any]) -
     for maker in (PayChainHQ, PayChainHQ.from_env):
         with pytest.raises(ConfigurationError) as caught:
             maker(**{**KEYS, **settings})
-        assert shown(traced(caught.value) + looked_at(caught.value)) == []
+        assert shown(traced(caught.value) + all_forms(caught.value)) == []
 
 
 @pytest.mark.async_only("it makes no client")
@@ -64,7 +64,7 @@ def test_an_error_of_a_dashboard_session_shows_no_secret() -> None:
     """None of its headers is shown."""
     with pytest.raises(ConfigurationError) as caught:
         DashboardSession({"X-Other": SESSION, "Cookie": SESSION + "\n"})
-    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    assert shown(traced(caught.value) + all_forms(caught.value)) == []
 
 
 def test_an_error_about_the_environment_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,11 +73,11 @@ def test_an_error_about_the_environment_shows_no_secret(monkeypatch: pytest.Monk
     monkeypatch.setenv("PAYCHAIN_PAYOUT_KEY", PAYOUT_KEY)
     with pytest.raises(ConfigurationError) as caught:
         PayChainHQ.from_env()
-    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    assert shown(traced(caught.value) + all_forms(caught.value)) == []
     monkeypatch.setenv("https_proxy", f"ftp://me:{PASSWORD}@proxy")
     with pytest.raises(ConfigurationError) as caught:
         PayChainHQ(trust_env=True)
-    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    assert shown(traced(caught.value) + all_forms(caught.value)) == []
 
 
 async def test_an_error_about_a_missing_credential_shows_no_other() -> None:
@@ -85,7 +85,7 @@ async def test_an_error_about_a_missing_credential_shows_no_other() -> None:
     async with make("http://127.0.0.1:1", api_key=None) as pay:
         with pytest.raises(PayChainError, match="api_key") as caught:
             await pay.businesses.get()
-    assert shown(traced(caught.value) + looked_at(caught.value) + repr(vars(caught.value))) == []
+    assert shown(traced(caught.value) + all_forms(caught.value) + repr(vars(caught.value))) == []
 
 
 @pytest.mark.async_only("it pickles a client of each face itself")
@@ -96,4 +96,4 @@ def test_a_client_is_not_pickled(monkeypatch: pytest.MonkeyPatch, face_of_client
     pay: Any = make("http://127.0.0.1:1")
     with pytest.raises(TypeError, match="holds keys and connections"):
         pickle.dumps(pay._blocking if face_of_client == "sync" else pay)
-    assert shown(looked_at(DashboardSession({"Cookie": SESSION}))) == []
+    assert shown(all_forms(DashboardSession({"Cookie": SESSION}))) == []

@@ -33,9 +33,9 @@ from tests.security.leaks import (
     PASSWORD,
     PAYOUT_KEY,
     SESSION,
-    everything_said,
+    all_forms,
+    all_output,
     failed,
-    looked_at,
     make,
     shown,
     traced,
@@ -46,9 +46,9 @@ from tests.support.client import QUICK, error_body
 from tests.support.raw_server import (
     Behaviour,
     RawServer,
-    answer,
     close,
     cut,
+    http_response,
     reset,
     silence,
 )
@@ -61,8 +61,8 @@ pytestmark = pytest.mark.usefixtures("face", "debugging")
 def test_control_of_the_search() -> None:
     """The search finds a secret in a repr, a pickle, a log, a warning, a note and frames."""
     assert shown(repr({"x-api-key": API_KEY})) == [API_KEY]
-    assert shown(looked_at({"x-api-key": API_KEY})) == [API_KEY]
-    with everything_said() as said:
+    assert shown(all_forms({"x-api-key": API_KEY})) == [API_KEY]
+    with all_output() as said:
         logging.getLogger("aiohttp").debug("%s", {"key": API_KEY})
         warnings.warn(f"not closed: {SESSION}", ResourceWarning, stacklevel=1)
     assert shown("\n".join(said)) == [API_KEY, SESSION]
@@ -99,7 +99,7 @@ async def test_control_of_a_call(plant: str) -> None:
         )
         return await send(request)
 
-    with everything_said() as said:
+    with all_output() as said:
         async with make("http://127.0.0.1:1", middleware=[middleware]) as pay:
             with pytest.raises(ZeroDivisionError) as caught:
                 await pay.prices.list()
@@ -111,18 +111,18 @@ async def test_control_of_a_call(plant: str) -> None:
 FAILURES: dict[str, Behaviour] = {
     "lost": close,
     "reset": reset,
-    "cut": cut(answer(CREATED)),
+    "cut": cut(http_response(CREATED)),
     "silence": silence,
-    "400": answer(error_body("VALIDATION_ERROR", details=[{"field": "x"}]), 400),
-    "401": answer(error_body("UNAUTHORIZED"), 401),
-    "429": answer(error_body("X"), 429, {"Retry-After": "100"}),
-    "503": answer(error_body("X"), 503),
-    "html": answer(b"<html>" + NEW_KEY.encode()),
-    "bad JSON": answer(b'{"apiKey": "' + NEW_KEY.encode()),
-    "wrong": answer({**CREATED, "id": 5}),
-    "wrong secret": answer({**CREATED, "apiKey": {"value": NEW_KEY}}),
-    "in a 200": answer(error_body("X") | {"apiKey": NEW_KEY}),
-    "redirect": answer(b"", 302, {"Location": "http://127.0.0.1:1/"}),
+    "400": http_response(error_body("VALIDATION_ERROR", details=[{"field": "x"}]), 400),
+    "401": http_response(error_body("UNAUTHORIZED"), 401),
+    "429": http_response(error_body("X"), 429, {"Retry-After": "100"}),
+    "503": http_response(error_body("X"), 503),
+    "html": http_response(b"<html>" + NEW_KEY.encode()),
+    "bad JSON": http_response(b'{"apiKey": "' + NEW_KEY.encode()),
+    "wrong": http_response({**CREATED, "id": 5}),
+    "wrong secret": http_response({**CREATED, "apiKey": {"value": NEW_KEY}}),
+    "in a 200": http_response(error_body("X") | {"apiKey": NEW_KEY}),
+    "redirect": http_response(b"", 302, {"Location": "http://127.0.0.1:1/"}),
     "nonsense": b"nonsense\r\n\r\n",
 }
 
@@ -130,7 +130,7 @@ FAILURES: dict[str, Behaviour] = {
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_a_failed_call_shows_no_secret(failure: str) -> None:
     """No secret is shown, with any credential and after any failure."""
-    with everything_said() as said:
+    with all_output() as said:
         async with (
             RawServer(FAILURES[failure]) as server,
             make(server.url, retry=QUICK, timeout=2) as pay,
@@ -140,7 +140,7 @@ async def test_a_failed_call_shows_no_secret(failure: str) -> None:
                 # A response may contain anything; unless a new key was requested, the error keeps
                 # it unchanged for the caller.
                 holds_key = error.operation == "api_keys.create"
-                seen = traced(error) + looked_at(error) + repr(vars(error))
+                seen = traced(error) + all_forms(error) + repr(vars(error))
                 assert shown(seen if holds_key else seen.replace(NEW_KEY, "")) == []
     assert said
     assert shown("\n".join(said)) == []
@@ -153,25 +153,25 @@ async def test_a_missing_server_or_proxy_shows_no_secret() -> None:
         {"proxy": f"http://me:{PASSWORD}@127.0.0.1:1"},
         {"base_url": "https://127.0.0.1:1"},
     ):
-        with everything_said() as said:
+        with all_output() as said:
             async with make(**{"url": "http://127.0.0.1:1"} | settings) as pay:
                 for error in await failed(pay):
-                    assert shown(traced(error) + looked_at(error)) == []
+                    assert shown(traced(error) + all_forms(error)) == []
         assert shown("\n".join(said)) == []
 
 
 @pytest.mark.parametrize("tunnelled", [False, True])
 async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
     """An untrusted server receives no secret, even through a proxy with a password."""
-    with everything_said() as said:
+    with all_output() as said:
         async with (
-            RawServer(answer({}), tls=server_tls()) as server,
+            RawServer(http_response({}), tls=server_tls()) as server,
             Tunnel(int(server.url.rpartition(":")[2])) as proxy,
         ):
             through = {"proxy": proxy.url.replace("//", f"//me:{PASSWORD}@")} if tunnelled else {}
             async with make(server.url, **through) as pay:
                 for error in await failed(pay):
-                    assert shown(traced(error) + looked_at(error)) == []
+                    assert shown(traced(error) + all_forms(error)) == []
         assert server.requests == []
         assert len(proxy.requests) == (4 if tunnelled else 0)
     assert shown("\n".join(said)) == []
@@ -180,8 +180,8 @@ async def test_a_certificate_that_does_not_verify(tunnelled: bool) -> None:
 @pytest.mark.parametrize("base_url", [None, "https://api.example.com"])
 async def test_a_proxy_that_refuses(base_url: str | None) -> None:
     """The proxy receives its password, which nothing else shows."""
-    with everything_said() as said:
-        async with RawServer(answer(b"", 407)) as proxy:
+    with all_output() as said:
+        async with RawServer(http_response(b"", 407)) as proxy:
             url = base_url or proxy.url
             async with make(url, proxy=proxy.url.replace("//", f"//me:{PASSWORD}@")) as pay:
                 caller = getattr(
@@ -189,7 +189,7 @@ async def test_a_proxy_that_refuses(base_url: str | None) -> None:
                 )._caller  # the blocking client wraps an async one
                 assert shown(repr(pay) + repr(vars(pay)) + repr(vars(caller.transport))) == []
                 for error in await failed(pay):
-                    assert shown(traced(error) + looked_at(error)) == []
+                    assert shown(traced(error) + all_forms(error)) == []
         assert {request.headers["proxy-authorization"] for request in proxy.requests} == {
             f"Basic {BASIC}"
         }
@@ -212,9 +212,9 @@ async def test_a_middleware_that_raises(at: str) -> None:
             )
         raise RuntimeError("of the middleware")
 
-    with everything_said() as said:
+    with all_output() as said:
         async with (
-            RawServer(answer(CREATED)) as server,
+            RawServer(http_response(CREATED)) as server,
             make(server.url, middleware=[raising]) as pay,
         ):
             for work in (pay.businesses.get(), pay.api_keys.create("x", ["business:read"])):
@@ -233,7 +233,7 @@ async def test_a_job_that_gives_up() -> None:
         "chain": "eth",
         "reference": "order-1",
     }
-    with everything_said() as said:
+    with all_output() as said:
         async with make("http://127.0.0.1:1") as pay:
             outcomes = [
                 outcome async for outcome in pay.invoices.create_many([request], give_up_after=0.01)
@@ -241,7 +241,7 @@ async def test_a_job_that_gives_up() -> None:
     (outcome,) = outcomes
     assert outcome.error is not None
     assert (
-        shown(repr(outcome) + traced(outcome.error) + looked_at(outcome.error) + "\n".join(said))
+        shown(repr(outcome) + traced(outcome.error) + all_forms(outcome.error) + "\n".join(said))
         == []
     )
 
@@ -254,7 +254,7 @@ async def test_a_cancelled_call() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
         await silence(request, writer)
 
-    with everything_said() as said:
+    with all_output() as said:
         async with RawServer(silence, hold) as server, make(server.url) as pay:
             for work in (pay.businesses.get(), pay.api_keys.create("x", ["business:read"])):
                 task = asyncio.ensure_future(work)
@@ -276,7 +276,7 @@ def test_an_interrupted_call() -> None:
     assert main is not None
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with ThreadedServer(silence) as server, everything_said() as said:
+        with ThreadedServer(silence) as server, all_output() as said:
             session = DashboardSession({"Cookie": SESSION})
             with paychainhq_sync.PayChainHQ(**KEYS, dashboard=session, base_url=server.url) as pay:
 
@@ -298,11 +298,11 @@ def test_an_interrupted_call() -> None:
 
 async def test_a_successful_call_shows_no_secret() -> None:
     """Neither the results nor the response with a new key show a secret."""
-    with everything_said() as said:
-        async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
+    with all_output() as said:
+        async with RawServer(http_response(CREATED)) as server, make(server.url) as pay:
             created = await pay.api_keys.create("x", ["business:read"])
             assert created.api_key == NEW_KEY
-            assert shown(looked_at(created) + looked_at(created.response)) == []
+            assert shown(all_forms(created) + all_forms(created.response)) == []
             await pay.request("POST", "/api/v1/new", body={}, auth="payout_key")
     assert server.requests[0].headers["cookie"] == SESSION
     assert server.requests[1].headers["x-api-key"] == PAYOUT_KEY
@@ -311,7 +311,7 @@ async def test_a_successful_call_shows_no_secret() -> None:
 
 async def test_objects_of_the_package() -> None:
     """No object that a client is made of shows a secret in its repr, even after a call."""
-    async with RawServer(answer(CREATED)) as server, make(server.url) as pay:
+    async with RawServer(http_response(CREATED)) as server, make(server.url) as pay:
         created = await call(pay, "api_keys.create", CALLS["api_keys.create"])
         resources = [getattr(pay, name.split(".")[0]) for name in OPERATIONS]
         packages = ("paychainhq", "paychainhq_sync", "aiohttp")
@@ -342,8 +342,8 @@ async def test_a_client_that_is_never_closed(
 ) -> None:
     """The warning names the line that made the client, and shows no secret."""
     monkeypatch.setattr(faces, "current", face_of_client)
-    with everything_said() as said:
-        async with RawServer(answer({})) as server:
+    with all_output() as said:
+        async with RawServer(http_response({})) as server:
             pay = make(server.url)
             await pay.request("GET", "/api/v1/new")
             del pay

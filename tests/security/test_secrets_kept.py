@@ -24,8 +24,8 @@ from tests.security.leaks import (
     CREATED,
     NEW_KEY,
     WEBHOOK_SECRET,
-    everything_said,
-    looked_at,
+    all_forms,
+    all_output,
     make,
     shown,
     traced,
@@ -33,7 +33,7 @@ from tests.security.leaks import (
 from tests.support import faces
 from tests.support.calls import CALLS, call
 from tests.support.client import INVOICE
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.webhooks.samples import BODY
 
 pytestmark = pytest.mark.usefixtures("face", "debugging")
@@ -45,8 +45,8 @@ async def test_a_ledger_that_fails(tmp_path: Path) -> None:
     requests.append(
         lambda pay: pay.request("POST", "/api/v1/new", auth="payout_key", idempotency_key="k")
     )
-    with everything_said() as said:
-        async with RawServer(answer(INVOICE)) as server:
+    with all_output() as said:
+        async with RawServer(http_response(INVOICE)) as server:
             for number, request in enumerate(requests):
                 ledger = SQLiteLedger(tmp_path / f"{number}.db")
 
@@ -65,7 +65,7 @@ async def test_a_ledger_that_fails(tmp_path: Path) -> None:
                     assert (
                         shown(
                             traced(caught.value)
-                            + looked_at(caught.value)
+                            + all_forms(caught.value)
                             + repr(vars(caught.value))
                         )
                         == []
@@ -77,7 +77,7 @@ async def test_a_ledger_that_fails(tmp_path: Path) -> None:
 async def test_a_ledger_file(tmp_path: Path) -> None:
     """The file contains responses, but no credential and no operation on API keys."""
     ledger = SQLiteLedger(tmp_path / "jobs.db")
-    script = [answer({**INVOICE, "description": "as-it-came"}), answer(CREATED)]
+    script = [http_response({**INVOICE, "description": "as-it-came"}), http_response(CREATED)]
     async with RawServer(*script) as server, make(server.url, idempotency=ledger) as pay:
         await call(pay, "invoices.create", CALLS["invoices.create"])
         for name in ("api_keys.create", "api_keys.create_payout", "api_keys.create_contract"):
@@ -125,7 +125,7 @@ async def test_a_receiver_shows_no_secret() -> None:
         "X-Webhook-Timestamp": "1",
     }
     wrong = [{}, *({**right, name: value} for name, value in changes.items())]
-    with everything_said() as said:
+    with all_output() as said:
         for headers in [*wrong, right]:
             given = receiver.receive(BODY, headers)
             assert (await given if faces.current == "async" else given) == (
@@ -137,9 +137,9 @@ async def test_a_receiver_shows_no_secret() -> None:
     with pytest.raises(InvalidArgumentError) as mistaken:
         given = receiver.receive(BODY.decode(), right)
         await (given if faces.current == "async" else asyncio.sleep(0))
-    assert shown(traced(mistaken.value) + looked_at(mistaken.value)) == []
+    assert shown(traced(mistaken.value) + all_forms(mistaken.value)) == []
     for headers in wrong:
         with pytest.raises(WebhookVerificationError) as caught:
             package.parse(BODY, headers, secrets=WEBHOOK_SECRET, bearer=BEARER, max_age=300)
-        assert shown(traced(caught.value) + looked_at(caught.value)) == []
+        assert shown(traced(caught.value) + all_forms(caught.value)) == []
         assert right["X-Webhook-Signature"] not in traced(caught.value)

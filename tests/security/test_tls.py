@@ -17,7 +17,7 @@ import pytest
 from paychainhq import ConfigurationError, ConnectionFailedError, PayChainHQ, UntrustedServerError
 from tests.security.conftest import Way
 from tests.support.client import KEY, PRICES, QUICK
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 # Self-signed certificates: for this machine, for this machine in 2020, and for api.example.com.
 DATA = Path(__file__).parents[1] / "data"
@@ -65,7 +65,7 @@ async def test_a_certificate_that_does_not_verify(
     """The server gets no request, and the call fails with the reason after one attempt."""
     trust = {} if trusted is None else {"ssl": ssl.create_default_context(cafile=trusted)}
     async with (
-        RawServer(answer(PRICES), tls=serving(certificate)) as server,
+        RawServer(http_response(PRICES), tls=serving(certificate)) as server,
         way.client(server.url, **trust) as pay,
     ):
         for method in ("GET", "POST"):
@@ -81,7 +81,7 @@ async def test_a_certificate_that_verifies(way: Way) -> None:
     """The same server gets the request once its certificate is trusted."""
     trust = ssl.create_default_context(cafile=GOOD)
     async with (
-        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        RawServer(http_response(PRICES), tls=serving(GOOD)) as server,
         way.client(server.url, ssl=trust) as pay,
     ):
         await pay.request("GET", "/api/v1/new")
@@ -138,7 +138,7 @@ async def test_a_context_of_the_client_goes_before_that_of_its_session() -> None
     strict = ssl.create_default_context()
     connector = aiohttp.TCPConnector(ssl=False)
     async with (
-        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        RawServer(http_response(PRICES), tls=serving(GOOD)) as server,
         aiohttp.ClientSession(connector=connector) as session,
     ):
         pay = PayChainHQ(api_key=KEY, session=session, ssl=strict, base_url=server.url, retry=QUICK)
@@ -156,7 +156,7 @@ async def test_a_session_with_a_fingerprint(right: bool) -> None:
     )
     connector = aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(hashlib.sha256(der).digest()))
     async with (
-        RawServer(answer(PRICES), tls=serving(GOOD)) as server,
+        RawServer(http_response(PRICES), tls=serving(GOOD)) as server,
         aiohttp.ClientSession(connector=connector) as session,
     ):
         pay = PayChainHQ(api_key=KEY, session=session, base_url=server.url, retry=QUICK)

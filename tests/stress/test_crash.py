@@ -75,7 +75,7 @@ def test_a_complete_job_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tamper", "told"),
+    ("tamper", "message"),
     [
         (lambda _, made: made.append(("order-1", "inv_9")), "order-1 has 2 times: invoice"),
         (lambda _, made: made.pop(), "order-2 has no invoice"),
@@ -95,14 +95,14 @@ def test_a_complete_job_passes(tmp_path: Path) -> None:
 def test_a_loss_or_duplicate_is_reported(
     tmp_path: Path,
     tamper: Callable[[Path, list[tuple[str, str]]], object],
-    told: str,
+    message: str,
 ) -> None:
     """An extra, missing or wrong invoice, line or entry ends the program with a message."""
     made = a_job_that_is_done(tmp_path)
     tamper(tmp_path, made)
     with pytest.raises(SystemExit) as caught:
         crash.check(tmp_path, made)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def append(folder: Path, reference: str, invoice: str) -> None:

@@ -35,7 +35,7 @@ def a_round_that_is_well() -> dict[str, Any]:
     }
 
 
-def missed(told: dict[str, Any], kind: str = "single") -> list[str]:
+def missed(measured: dict[str, Any], kind: str = "single") -> list[str]:
     plan = Plan(
         rate=100,
         burst=10,
@@ -47,7 +47,7 @@ def missed(told: dict[str, Any], kind: str = "single") -> list[str]:
         processes=2,
         tasks=2,
     )
-    return judge(kind, Measurements(plan, told["server"], told["clients"]), 0.75)[1]
+    return judge(kind, Measurements(plan, measured["server"], measured["clients"]), 0.75)[1]
 
 
 def test_a_good_round_passes() -> None:
@@ -55,8 +55,10 @@ def test_a_good_round_passes() -> None:
     assert missed(a_round_that_is_well()) == []
 
 
-def change(told: dict[str, Any], kind: str, seconds: range, count: int) -> None:
-    of = told["clients"][0]["sent"] if kind in ("first", "retry") else told["server"]["seen"]
+def change(measured: dict[str, Any], kind: str, seconds: range, count: int) -> None:
+    of = (
+        measured["clients"][0]["sent"] if kind in ("first", "retry") else measured["server"]["seen"]
+    )
     of.update({f"{second} {kind}": count for second in seconds})
 
 
@@ -64,31 +66,43 @@ def change(told: dict[str, Any], kind: str, seconds: range, count: int) -> None:
     ("tamper", "what"),
     [
         (
-            lambda told: change(told, "accepted", range(10, 20), 60),
+            lambda measured: change(measured, "accepted", range(10, 20), 60),
             "accepted per second before the outage, steady",
         ),
         (
-            lambda told: change(told, "accepted", range(40, 50), 60),
+            lambda measured: change(measured, "accepted", range(40, 50), 60),
             "accepted per second after the outage, steady",
         ),
         (
-            lambda told: change(told, "limited", range(15, 20), 12),
+            lambda measured: change(measured, "limited", range(15, 20), 12),
             "429s before the outage, steady",
         ),
-        (lambda told: change(told, "limited", range(40, 50), 6), "429s after the outage, steady"),
-        (lambda told: change(told, "first", range(20, 30), 80), "requests during the outage"),
-        (lambda told: change(told, "retry", range(20, 30), 20), "retries among them"),
-        (lambda told: told["clients"][1].update(done=[100, 100]), "completed by each process"),
-        (lambda told: told["clients"][1].update(done=[1900, 100]), "completed by each task"),
-        (lambda told: told["server"].update(invoices=4001), "invoices"),
-        (lambda told: told["clients"][1].update(wrong=1), "invoices"),
+        (
+            lambda measured: change(measured, "limited", range(40, 50), 6),
+            "429s after the outage, steady",
+        ),
+        (
+            lambda measured: change(measured, "first", range(20, 30), 80),
+            "requests during the outage",
+        ),
+        (lambda measured: change(measured, "retry", range(20, 30), 20), "retries among them"),
+        (
+            lambda measured: measured["clients"][1].update(done=[100, 100]),
+            "completed by each process",
+        ),
+        (
+            lambda measured: measured["clients"][1].update(done=[1900, 100]),
+            "completed by each task",
+        ),
+        (lambda measured: measured["server"].update(invoices=4001), "invoices"),
+        (lambda measured: measured["clients"][1].update(wrong=1), "invoices"),
     ],
 )
 def test_a_missed_bar_is_reported(tamper: Callable[[dict[str, Any]], object], what: str) -> None:
     """Low throughput, too many 429s or repeats, starvation or an extra invoice miss a bar."""
-    told = a_round_that_is_well()
-    tamper(told)
-    assert any(bar.startswith(f"{what}: ") for bar in missed(told))
+    measured = a_round_that_is_well()
+    tamper(measured)
+    assert any(bar.startswith(f"{what}: ") for bar in missed(measured))
 
 
 def test_a_job_has_no_error_outcomes() -> None:

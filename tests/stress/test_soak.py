@@ -16,7 +16,7 @@ from paychainhq import RequestTimeoutError, ServerError, codec
 from paychainhq.models import Invoice
 from stress import soak
 from tests.support.client import INVOICE, client
-from tests.support.raw_server import RawServer, answer, silence
+from tests.support.raw_server import RawServer, http_response, silence
 
 
 @pytest.mark.parametrize("connections", ["1", "16"])
@@ -94,15 +94,15 @@ async def test_one_connection_and_a_deadline(own_session: bool) -> None:
             calls = [pay.invoices.get(f"inv_{number}") for number in range(5)]
             found = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(error) for error in found} == {RequestTimeoutError}
-            server.script = [answer(INVOICE)]
+            server.script = [http_response(INVOICE)]
             assert (await pay.with_options(timeout=10).invoices.get("inv_123")).id == INVOICE["id"]
 
 
 @pytest.mark.parametrize("own_session", [False, True])
 async def test_one_connection_and_a_failed_response_with_a_large_body(own_session: bool) -> None:
     """The second attempt does not wait for the unread body of the first one's response."""
-    large = answer(b"x" * 5_000_000, 503)
-    async with RawServer(large, answer(INVOICE)) as server, AsyncExitStack() as stack:
+    large = http_response(b"x" * 5_000_000, 503)
+    async with RawServer(large, http_response(INVOICE)) as server, AsyncExitStack() as stack:
         settings: dict[str, Any] = {"max_connections": 1}
         if own_session:
             connector = aiohttp.TCPConnector(limit=1)

@@ -11,7 +11,7 @@ from paychainhq import DashboardSession, InvalidArgumentError
 from paychainhq.operations import OPERATIONS
 from tests.support.client import client
 from tests.support.faces import PayChainHQ
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 from tests.support.samples import BY_NAME
 
 DASHBOARD_HEADERS = {"Cookie": "session=abc", "X-Step-Up": "def"}
@@ -168,7 +168,7 @@ def call(pay: PayChainHQ, operation: str, arguments: Mapping[str, Any]) -> Await
     return result
 
 
-def documented_answer(operation: str) -> bytes:
+def documented_response(operation: str) -> bytes:
     """Return the documented response of an operation.
 
     An update of the settings has none, and gets that of a read.
@@ -178,7 +178,7 @@ def documented_answer(operation: str) -> bytes:
         if operation == "businesses.update_invoice_settings"
         else operation
     )
-    return answer(BY_NAME[shown].response)
+    return http_response(BY_NAME[shown].response)
 
 
 async def refused(
@@ -188,7 +188,7 @@ async def refused(
 
     The error names the argument.
     """
-    async with RawServer(answer({})) as server, authorized(server) as pay:
+    async with RawServer(http_response({})) as server, authorized(server) as pay:
         with pytest.raises(InvalidArgumentError) as caught:
             await make(pay)
     assert caught.value.argument == argument

@@ -42,7 +42,7 @@ Behaviour = bytes | Callable[[Recorded, asyncio.StreamWriter], Awaitable[None]]
 """Behaviour for a request: bytes to write, or a coroutine function that writes or closes."""
 
 
-def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
+def http_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
     """Return an HTTP response with a JSON body; bytes are the body itself."""
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
     given = {

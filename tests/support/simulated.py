@@ -95,14 +95,14 @@ class Server:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
-            response = await self._answer(request)
+            response = await self._respond(request)
         finally:
             self.under_way -= 1
         if record is not None:
             await record.finish(request, response)
         return response
 
-    async def _answer(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()
         started = loop.time()
         reference = parse(request.body or b"")["description"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.raw_server import Behaviour, RawServer, Recorded, answer
+from tests.support.raw_server import Behaviour, RawServer, Recorded, http_response
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 
@@ -20,7 +20,7 @@ CERTIFICATE = Path(__file__).parents[1] / "data" / "localhost.pem"
 async def echo(request: Recorded, writer: asyncio.StreamWriter) -> None:
     """Return an invoice with the id of the request's path."""
     writer.write(
-        answer({"id": request.target.rpartition("/")[2], "status": "pending", "amount": "1"})
+        http_response({"id": request.target.rpartition("/")[2], "status": "pending", "amount": "1"})
     )
 
 

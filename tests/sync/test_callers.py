@@ -27,7 +27,7 @@ from paychainhq._http.messages import Next
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq_sync import PayChainHQ, _engine
 from paychainhq_sync.gateway import Gateway
-from tests.support.raw_server import answer
+from tests.support.raw_server import http_response
 from tests.sync.support import ThreadedServer, echo
 
 
@@ -179,7 +179,7 @@ def test_tracebacks_show_the_callers_line_and_ours() -> None:
 
     Neither threading nor asyncio appears in the traceback.
     """
-    not_found = answer({"error": {"code": "NOT_FOUND", "message": "no"}}, 404)
+    not_found = http_response({"error": {"code": "NOT_FOUND", "message": "no"}}, 404)
     with (
         ThreadedServer(not_found) as server,
         make(server.url) as pay,

@@ -145,17 +145,17 @@ IN_FLIGHT = (
     + """
 pay = make(sys.argv[1], "")
 check(pay, "before")
-asked = threading.Event()
+began = threading.Event()
 results = []
 
-def ask(name):
-    asked.set()
+def read(name):
+    began.set()
     results.append(pay.invoices.get(name).id)
 
-threads = [threading.Thread(target=ask, args=(f"slow{n}",)) for n in range(4)]
+threads = [threading.Thread(target=read, args=(f"slow{n}",)) for n in range(4)]
 for thread in threads:
     thread.start()
-asked.wait()
+began.wait()
 for n in range(8):
     pid = os.fork()
     if pid == 0:

@@ -70,12 +70,12 @@ def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
     source = tree / "paychainhq/resources/prices.py"
     source.write_text(source.read_text() + method)
     assert generate(tree).returncode == 0
-    look = (
+    script = (
         "import inspect; from paychainhq_sync.resources.prices import Prices;"
         " print(inspect.signature(Prices.newest), Prices.newest.__doc__)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", look],
+        [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         timeout=60,
@@ -90,7 +90,7 @@ def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "new", "told"),
+    ("path", "old", "new", "message"),
     [
         ("client.py", "Asynchronous client", "Client", "rules that match nothing"),
         (
@@ -141,11 +141,11 @@ def test_a_new_operation_needs_no_manual_edit(tree: Path) -> None:
     ],
 )
 def test_source_without_a_rule_fails_loudly(
-    tree: Path, path: str, old: str, new: str, told: str
+    tree: Path, path: str, old: str, new: str, message: str
 ) -> None:
     """Unmatched rules and source without a rule end the generator with a message."""
     edit(tree / "paychainhq" / path, old, new)
     done = generate(tree)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

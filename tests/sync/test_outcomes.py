@@ -109,10 +109,10 @@ pay = PayChainHQ(api_key="k", base_url=sys.argv[1], retry=None, timeout=4000, mi
 
 def call(name):
     try:
-        told = pay.invoices.get(name).id
+        line = pay.invoices.get(name).id
     except ConnectionFailedError as error:
-        told = f"{name} {error.sent}"
-    sys.stdout.write(f"{told}\\n")  # in one piece: print writes several
+        line = f"{name} {error.sent}"
+    sys.stdout.write(f"{line}\\n")  # in one piece: print writes several
 
 slow = threading.Thread(target=call, args=("slow",))
 slow.start()

@@ -184,9 +184,9 @@ def test_the_clients_docstrings_are_in_the_sync_voice(
     async_client: type, sync_client: type
 ) -> None:
     """Only the middleware, which stays async, is described with the words of async code."""
-    said = ast.unparse(ast.parse(inspect.getsource(sync_client)).body[0].body[0])  # type: ignore[attr-defined]
-    assert [line for line in said.split("\\n") if ASYNC_WORDS.search(line)] == [
-        line for line in said.split("\\n") if "middleware: Async callables" in line
+    source = ast.unparse(ast.parse(inspect.getsource(sync_client)).body[0].body[0])  # type: ignore[attr-defined]
+    assert [line for line in source.split("\\n") if ASYNC_WORDS.search(line)] == [
+        line for line in source.split("\\n") if "middleware: Async callables" in line
     ]
     for function in methods(sync_client).values():
         assert not ASYNC_WORDS.search(function.__doc__ or "")

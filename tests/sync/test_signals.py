@@ -115,6 +115,11 @@ print("ended")
 TIMED = (
     PROGRAM
     + """
+# Modules are loaded beforehand: CPython 3.11 raises KeyError if a handler imports while the code
+# that it interrupts imports (python/cpython#91351).
+begin()
+work()
+end()
 signal.signal(signal.SIGALRM, handle)
 for n in range(200):
     begin()

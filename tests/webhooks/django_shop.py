@@ -136,10 +136,10 @@ def state() -> list[int]:
 
 def commit_that_fails() -> object:
     """Deliver for a missing order, whose payment the COMMIT refuses; then create the order."""
-    answers = [deliver("evt_1", order=7) for _ in range(3)]
+    statuses = [deliver("evt_1", order=7) for _ in range(3)]
     before = state()
     Order.objects.create(id=7)
-    return [answers, before, [deliver("evt_1", order=7) for _ in range(2)], state()]
+    return [statuses, before, [deliver("evt_1", order=7) for _ in range(2)], state()]
 
 
 def handler_that_raises() -> object:
@@ -150,10 +150,10 @@ def handler_that_raises() -> object:
         raise ValueError("out of stock")
 
     within = fail
-    answers = [deliver("evt_1") for _ in range(3)]
+    statuses = [deliver("evt_1") for _ in range(3)]
     before = state()
     within = lambda: None  # noqa: E731
-    return [answers, before, [deliver("evt_1") for _ in range(2)], state()]
+    return [statuses, before, [deliver("evt_1") for _ in range(2)], state()]
 
 
 def every_view() -> object:
@@ -169,13 +169,13 @@ def every_view() -> object:
 
 def surrounded() -> object:
     """Deliver to views inside a transaction, then the same events to a plain view."""
-    answers = {
+    statuses = {
         view: [deliver(f"evt_{view}", view) for _ in range(2)]
         for view in ("in_a_view", "receiving", "atomic")
     }
     before = state()
     return [
-        answers,
+        statuses,
         before,
         [deliver(f"evt_{view}") for view in ("in_a_view", "receiving", "atomic")],
         state(),

@@ -279,9 +279,9 @@ async def test_a_client_that_disconnects(
         async with aiohttp.ClientSession() as session:
             statuses = []
             for _ in range(50):  # the server may still be ending the first delivery
-                async with session.post(url, data=BODY, headers=signed(BODY)) as answer:
-                    statuses.append(answer.status)
-                if answer.status == 200:
+                async with session.post(url, data=BODY, headers=signed(BODY)) as response:
+                    statuses.append(response.status)
+                if response.status == 200:
                     break
                 await asyncio.sleep(0.02)
     assert statuses[-1] == 200

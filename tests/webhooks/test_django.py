@@ -57,9 +57,9 @@ def test_decorators_take_the_view_and_no_transaction_surrounds_it(run: Any) -> N
 
     The handler's transactions are durable, so Django would refuse them inside another one.
     """
-    answers, state, get = run("every_view")
-    assert set(map(tuple, answers.values())) == {(200, 200)}
-    assert state == [10 - len(answers), len(answers)]
+    statuses, state, get = run("every_view")
+    assert set(map(tuple, statuses.values())) == {(200, 200)}
+    assert state == [10 - len(statuses), len(statuses)]
     assert get == 405
 
 

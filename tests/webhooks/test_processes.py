@@ -65,7 +65,7 @@ async def receivers(
 
 async def deliver(running: Receivers, events: Iterable[str], chance: random.Random) -> Counter[int]:
     """Deliver each event to random processes until it is acknowledged; count the statuses."""
-    answers: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     waiting = iter(events)
 
     async def sender(session: aiohttp.ClientSession) -> None:
@@ -80,7 +80,7 @@ async def deliver(running: Receivers, events: Iterable[str], chance: random.Rand
                         status = response.status
                 except (aiohttp.ClientError, ConnectionError):
                     status = 0  # the process was killed
-                answers[status] += 1
+                statuses[status] += 1
                 if status != 200:
                     await asyncio.sleep(0.01)
 
@@ -90,7 +90,7 @@ async def deliver(running: Receivers, events: Iterable[str], chance: random.Rand
     ):
         for _ in range(32):
             group.create_task(sender(session))
-    return answers
+    return statuses
 
 
 def handled(folder: Path) -> Counter[str]:
@@ -104,9 +104,9 @@ async def test_each_event_is_handled_once(tmp_path: Path) -> None:
     deliveries = [event for event in events for _ in range(chance.randint(1, 5))]
     chance.shuffle(deliveries)
     async with receivers(tmp_path, seconds=0.005) as running:
-        answers = await deliver(running, deliveries, chance)
-    assert answers.keys() <= {200, 503}
-    assert answers[200] == len(deliveries)
+        statuses = await deliver(running, deliveries, chance)
+    assert statuses.keys() <= {200, 503}
+    assert statuses[200] == len(deliveries)
     assert handled(tmp_path) == Counter(events)
 
 
@@ -132,6 +132,6 @@ async def test_no_event_is_lost_if_processes_are_killed(tmp_path: Path) -> None:
             await running.kill(number)
             await running.start(number)
             kills += 1
-        answers = await delivering
-    assert answers[200] == len(deliveries)
+        statuses = await delivering
+    assert statuses[200] == len(deliveries)
     assert handled(tmp_path).keys() == set(deliveries)

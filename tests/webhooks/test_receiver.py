@@ -129,20 +129,22 @@ async def test_an_event_that_another_process_holds_gets_503() -> None:
 async def test_two_deliveries_at_the_same_time() -> None:
     """The second delivery gets 503 while the first is being handled."""
     backend = Backend()
-    answers: list[int] = []
+    statuses: list[int] = []
 
     def meanwhile() -> None:
         other = paychainhq_sync.webhooks.Receiver(secrets=SECRET, ledger=backend.ledger)
         other.on("invoice.paid")(lambda event: backend.seen.append("twice"))
         thread = threading.Thread(
-            target=lambda: answers.append(other.receive(webhook("evt_1"), signed(webhook("evt_1"))))
+            target=lambda: statuses.append(
+                other.receive(webhook("evt_1"), signed(webhook("evt_1")))
+            )
         )
         thread.start()
         thread.join()
 
     backend.within = meanwhile
     assert await backend.receive(webhook("evt_1")) == 200
-    assert answers == [503]
+    assert statuses == [503]
     assert backend.seen == ["evt_1"]
 
 

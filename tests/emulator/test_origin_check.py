@@ -8,7 +8,7 @@ import json
 import pytest
 
 from paychainhq.emulator import API_KEY, Emulator
-from tests.emulator.api import BUSINESS, INVOICES, ORDER, Answer, Api
+from tests.emulator.api import BUSINESS, INVOICES, ORDER, Api, ApiResponse
 from tests.emulator.test_process import running_command
 
 JSON = {"Content-Type": "application/json"}
@@ -18,7 +18,7 @@ FAULT = {"operation": "*", "kind": "503"}
 
 def send(
     emulator: Emulator, method: str, path: str, headers: dict[str, str], body: object = None
-) -> Answer:
+) -> ApiResponse:
     """Send a request with exactly these headers (and `Content-Length`)."""
     connection = http.client.HTTPConnection("127.0.0.1", port_of(emulator), timeout=30)
     data = json.dumps(body).encode() if body is not None else b""
@@ -28,10 +28,10 @@ def send(
     if data or method != "GET":
         connection.putheader("Content-Length", str(len(data)))
     connection.endheaders(data)
-    response = connection.getresponse()
-    answer = Answer(response.status, dict(response.headers), response.read())
+    received = connection.getresponse()
+    response = ApiResponse(received.status, dict(received.headers), received.read())
     connection.close()
-    return answer
+    return response
 
 
 def port_of(emulator: Emulator) -> int:
@@ -74,9 +74,9 @@ def test_a_foreign_host_is_refused(emulator: Emulator, host: str) -> None:
         ("GET", "/_emulator/requests", None),
         ("POST", "/_emulator/fault", FAULT),
     ):
-        answer = send(emulator, method, path, {**headers, **JSON, "x-api-key": API_KEY}, body)
-        assert (answer.status, answer.code) == (403, "FORBIDDEN")
-        assert "allow-host" in answer.json["error"]["message"]
+        response = send(emulator, method, path, {**headers, **JSON, "x-api-key": API_KEY}, body)
+        assert (response.status, response.code) == (403, "FORBIDDEN")
+        assert "allow-host" in response.json["error"]["message"]
     untouched(emulator)
 
 
@@ -116,8 +116,8 @@ def test_a_foreign_origin_is_refused(emulator: Emulator, origin: str) -> None:
             ("/_emulator/fault", FAULT),
             (INVOICES, ORDER),
         ):
-            answer = send(emulator, "POST", path, {**headers, **kind, "x-api-key": API_KEY}, body)
-            assert (answer.status, answer.code) == (403, "FORBIDDEN")
+            response = send(emulator, "POST", path, {**headers, **kind, "x-api-key": API_KEY}, body)
+            assert (response.status, response.code) == (403, "FORBIDDEN")
     assert send(emulator, "GET", "/api/v1/prices", headers).status == 403
     assert (
         send(
@@ -160,9 +160,9 @@ def test_a_control_request_is_json(emulator: Emulator, kind: str | None) -> None
         ("pay", {"invoiceId": "inv_123"}),
         ("advance", {"seconds": 9}),
     ):
-        answer = send(emulator, "POST", f"/_emulator/{name}", headers, body)
-        assert (answer.status, answer.code) == (403, "FORBIDDEN")
-        assert "application/json" in answer.json["error"]["message"]
+        response = send(emulator, "POST", f"/_emulator/{name}", headers, body)
+        assert (response.status, response.code) == (403, "FORBIDDEN")
+        assert "application/json" in response.json["error"]["message"]
     untouched(emulator)
     assert send(emulator, "GET", "/_emulator/requests", headers).status == 200
 
@@ -178,9 +178,9 @@ def test_json_with_a_charset_is_json(emulator: Emulator) -> None:
 
 def test_the_gateway_refuses_a_foreign_host(emulator: Emulator) -> None:
     """The refusal has the gateway's error format."""
-    answer = send(emulator, "GET", "/gateway/api/v1/payments", {"Host": "attacker.example"})
-    assert answer.status == 403
-    assert "allow-host" in answer.json["message"]
+    response = send(emulator, "GET", "/gateway/api/v1/payments", {"Host": "attacker.example"})
+    assert response.status == 403
+    assert "allow-host" in response.json["message"]
 
 
 def test_an_allowed_host() -> None:

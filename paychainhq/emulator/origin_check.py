@@ -12,7 +12,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULT_PORT = 80  # clients omit it from `Host`
 
 
-class Door:
+class OriginCheck:
     """Hosts that the requests of one emulator may name.
 
     Args:

@@ -35,7 +35,7 @@ from tests.gateway.samples import (
     client,
     sample_call,
 )
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
 no_client = pytest.mark.async_only("it makes no client")
@@ -46,7 +46,7 @@ async def failed(
 ) -> APIError:
     """Return the error of a call with this response."""
     async with (
-        RawServer(answer(data, status, headers)) as server,
+        RawServer(http_response(data, status, headers)) as server,
         client(server.url, retry=None) as gateway,
     ):
         with pytest.raises(APIError) as caught:
@@ -118,7 +118,7 @@ async def test_the_status_determines_the_error(status: int, kind: type[APIError]
     assert (error.message, error.code, error.fields) == ("Insufficient permissions", None, {})
     assert (
         await failed(status, b"<html>")
-    ).message == f"the server answered {status} without a message"
+    ).message == f"the server responded with {status} without a message"
 
 
 async def test_retry_after_of_a_429() -> None:
@@ -172,7 +172,7 @@ async def test_undocumented_responses_are_reported_with_their_path(
     operation: str, data: Any, path: str
 ) -> None:
     """The error keeps the whole undocumented response, so that a created object is not lost."""
-    async with RawServer(answer(data)) as server, client(server.url) as gateway:
+    async with RawServer(http_response(data)) as server, client(server.url) as gateway:
         with pytest.raises(DecodeError) as caught:
             await sample_call(gateway, operation)
     assert (caught.value.path, caught.value.data, caught.value.sent, caught.value.status) == (
@@ -187,7 +187,7 @@ async def test_undocumented_responses_are_reported_with_their_path(
 @pytest.mark.parametrize("sample", BY_NAME)
 async def test_a_response_that_is_not_json(sample: str) -> None:
     """The error of any operation keeps the raw response."""
-    async with RawServer(answer(b"<html>")) as server, client(server.url) as gateway:
+    async with RawServer(http_response(b"<html>")) as server, client(server.url) as gateway:
         with pytest.raises(DecodeError) as caught:
             await sample_call(gateway, sample)
     assert caught.value.body == b"<html>"
@@ -196,7 +196,7 @@ async def test_a_response_that_is_not_json(sample: str) -> None:
 async def test_numbers_in_untyped_responses() -> None:
     """Instructions may contain amounts as numbers: these keep their text."""
     body = b'{"data": {"amount": 0.10000000000000000000001, "count": 3}}'
-    async with RawServer(answer(body)) as server, client(server.url) as gateway:
+    async with RawServer(http_response(body)) as server, client(server.url) as gateway:
         found = await sample_call(gateway, "payments.instructions")
     assert found == json.loads(body)
     assert found["data"]["amount"].text == "0.10000000000000000000001"
