@@ -1,4 +1,4 @@
-"""Type check of the README's Python blocks by mypy and pyright.
+"""Type check of the Python blocks of the README and docs/testing.md by mypy and pyright.
 
 The blocks are checked in order, as the body of one coroutine with an open client `pay` and its
 `emulator`. Blocks that are whole programs or test files are checked by themselves.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "testing.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEAD = """\
 from paychainhq import PayChainHQ
@@ -37,7 +37,8 @@ def modules(page: Path) -> Iterator[tuple[str, str]]:
     for number, program in enumerate(filter(is_program, blocks)):
         yield f"{page.stem.lower()}_program_{number}", program
     body = "\n".join(block for block in blocks if not is_program(block))
-    yield page.stem.lower(), HEAD + textwrap.indent(body, "    ")
+    if body:
+        yield page.stem.lower(), HEAD + textwrap.indent(body, "    ")
 
 
 def main() -> int:

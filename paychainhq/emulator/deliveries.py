@@ -57,6 +57,8 @@ class Delivery:
 
 def deliveries(state: State) -> tuple[Delivery, ...]:
     """Return all deliveries, oldest first."""
+    with state.transaction():
+        insert_events(state)
     return tuple(delivery(row) for row in state.all(f"{_SELECT} ORDER BY d.seq"))
 
 
@@ -106,6 +108,14 @@ def duplicate(state: State, delivery_id: str) -> str:
     return _insert(
         state, original["endpoint_id"], original["event_type"], original["body"], state.now()
     )
+
+
+def insert_events(state: State) -> None:
+    """Insert the deliveries for the changes of invoices so far."""
+    for change in state.all("SELECT * FROM status_changes ORDER BY seq"):
+        status = change["status"]
+        insert_event(state, f"invoice.{status}", change["invoice_id"], status, change["at"])
+    state.run("DELETE FROM status_changes")
 
 
 def insert_event(state: State, name: str, invoice_id: str, status: str, at: int) -> list[str]:

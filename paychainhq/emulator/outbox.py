@@ -10,7 +10,7 @@ import aiohttp
 
 from paychainhq._core.settings import is_loopback_url
 from paychainhq.emulator import lifecycle
-from paychainhq.emulator.deliveries import insert_event
+from paychainhq.emulator.deliveries import insert_events
 from paychainhq.emulator.gateway import lifecycle as gateway
 from paychainhq.emulator.state import Row, State
 from paychainhq.emulator.webhook_schemes import SCHEMES
@@ -65,15 +65,7 @@ class Outbox:
         state = self._state
         with state.transaction():
             lifecycle.expire(state)
-            for change in state.all("SELECT * FROM status_changes ORDER BY seq"):
-                insert_event(
-                    state,
-                    f"invoice.{change['status']}",
-                    change["invoice_id"],
-                    change["status"],
-                    change["at"],
-                )
-            state.run("DELETE FROM status_changes")
+            insert_events(state)
             due = state.all(
                 "UPDATE webhook_deliveries SET status = 'sending', attempts = attempts + 1"
                 " WHERE status IN ('pending', 'retrying') AND next_at <= ? AND endpoint_id IN"
