@@ -38,7 +38,7 @@ current_request: ContextVar[Request] = ContextVar("paychainhq_request")
 # Characters that end a path, and U+FFFD from undecodable escapes.
 _NO_PATH = re.compile(r"[\\?#\s\ufffd]")
 # Paths whose requests or responses may hold keys and webhook secrets.
-_ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook")
+_ABOUT_SECRETS = re.compile(r"api[-_]?key|webhook|payment[-_]?application")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -85,9 +85,9 @@ class Caller:
         self,
         method: str,
         path: str,
-        body: object = None,
-        query: Mapping[str, Any] | None = None,
-        auth: Auth | None = "api_key",
+        body: object,
+        query: Mapping[str, Any] | None,
+        auth: Auth | None,
         idempotency_key: str | None = None,
     ) -> Any:
         """Send a request without a model, and return plain JSON."""
@@ -97,7 +97,7 @@ class Caller:
             method=method,
             path=path,
             response=lambda: object,
-            auth=_checked_auth(auth),
+            auth=_checked_auth(auth, self.transport.credentials.kinds),
             idempotency="unsupported" if idempotency_key is None else "recommended",
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
@@ -197,13 +197,12 @@ def _decoded(path: str) -> str:
     return normalize("NFKC", unquote(unquote(path)))
 
 
-def _checked_auth(auth: Auth | None) -> Auth | None:
+def _checked_auth(auth: Auth | None, kinds: tuple[Auth, ...]) -> Auth | None:
     auth = validators.content(auth)
-    if auth not in ("api_key", "payout_key", "contract_key", "dashboard", None):
+    if auth is not None and auth not in kinds:
         # The value is not shown: it may be a key.
-        validators.invalid(
-            "auth", 'must be "api_key", "payout_key", "contract_key", "dashboard" or None'
-        )
+        written = ", ".join(f'"{kind}"' for kind in kinds)
+        validators.invalid("auth", f"must be {written} or None")
     return auth
 
 

@@ -55,18 +55,24 @@ def test_gateway() -> None:
     )
     of_gateway = loaded("from paychainhq.gateway import Gateway", "Gateway(base_url='https://x')")
     assert {"paychainhq.gateway", "paychainhq._http.sender"} <= of_gateway
-    assert "paychainhq.models.invoices" not in of_gateway
+    of_webhooks = loaded(
+        "from paychainhq.gateway.webhooks import Receiver",
+        "from paychainhq_sync.gateway.webhooks import Receiver",
+    )
+    assert "paychainhq.models.invoices" not in of_gateway | of_webhooks
 
 
 def test_anyio() -> None:
-    """Only the async receiver of webhooks loads anyio."""
+    """Only the async receivers of webhooks load anyio."""
     others = ["import paychainhq_sync.webhooks, paychainhq.webhooks, paychainhq.emulator.emulator"]
     others += [
         "import paychainhq, paychainhq_sync, paychainhq.gateway.webhooks",
+        "import paychainhq_sync.gateway.webhooks",
         "paychainhq_sync.PayChainHQ().close()",
     ]
     assert "anyio" not in loaded(*others)
-    assert "anyio" in loaded("from paychainhq.webhooks import Receiver")
+    for package in ("paychainhq.webhooks", "paychainhq.gateway.webhooks"):
+        assert "anyio" in loaded(f"from {package} import Receiver")
 
 
 def test_cattrs() -> None:

@@ -1,4 +1,4 @@
-"""Type check of the Python blocks of the README and docs/testing.md by mypy and pyright.
+"""Type check of Python blocks of the documentation by mypy and pyright.
 
 The blocks are checked in order, as the body of one coroutine with an open client `pay` and its
 `emulator`. Blocks that are whole programs or test files are checked by themselves.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "testing.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "gateway.md", ROOT / "docs" / "testing.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEAD = """\
 from paychainhq import PayChainHQ

@@ -4,7 +4,7 @@ The sources are signatures, annotations and docstrings of `client.py` and `resou
 `paychainhq/` and `paychainhq/gateway/`, and the public names of these packages. Written by hand:
 `_background.py` (the background loop), `_callers.py` and `_engine.py` (calls), `_iteration.py`
 (streams, pages, jobs), `_monkey_patches.py` (a check), `_base_client.py` (the base of the clients),
-`webhooks.py` (the receiver).
+`_receiver.py` and both `webhooks.py` (the receivers).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ BY_HAND = {
     "_iteration.py",
     "_monkey_patches.py",
     "_base_client.py",
+    "_receiver.py",
     "webhooks.py",
+    "gateway/webhooks.py",
 }
 SAME_OBJECTS = (
     "codec",
@@ -36,7 +38,6 @@ SAME_OBJECTS = (
     "models",
     "typing",
     "gateway.models",
-    "gateway.webhooks",
 )
 # Modules of the async package that the sync package replaces or does not need.
 REPLACED = (

@@ -6,7 +6,7 @@ import re
 from collections import UserString
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import attrs
 from attrs.validators import optional
@@ -22,12 +22,16 @@ __all__ = [
     "Keyring",
     "Secret",
     "SecretBytes",
+    "TokenAuth",
     "conceal",
     "key",
 ]
 
-Auth = Literal["api_key", "payout_key", "contract_key", "dashboard", "oauth_token", "any_token"]
-"""Credential of an operation; the last two are the gateway's: the OAuth2 token, or any token."""
+TokenAuth = Literal["any_token", "oauth_token"]
+"""Credential of an operation of the gateway: any token, or the OAuth2 token."""
+
+Auth = Literal["api_key", "payout_key", "contract_key", "dashboard"] | TokenAuth
+"""Credential of an operation."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -111,7 +115,9 @@ def key() -> Any:
 
 
 class Keyring(Protocol):
-    """Credentials of one client, of either API."""
+    """Credentials of one client, of either API; `kinds` are those of its operations."""
+
+    kinds: ClassVar[tuple[Auth, ...]]
 
     def require(self, auth: Auth | None, operation: str) -> None: ...
 
@@ -121,6 +127,8 @@ class Keyring(Protocol):
 @attrs.frozen(kw_only=True)
 class Credentials:
     """Keys of one client. Each operation requires one of them; public operations require none."""
+
+    kinds: ClassVar[tuple[Auth, ...]] = ("api_key", "payout_key", "contract_key", "dashboard")
 
     api_key: str | None = key()
     payout_key: str | None = key()

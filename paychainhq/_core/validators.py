@@ -228,7 +228,7 @@ def _nearest(value: str, words: frozenset[str]) -> str | None:
     if len(value) > _LONGEST_WORD:
         return None
     most = min(max(len(value) - 3, 0), 2)
-    distance, near = min((_distance(value, word), str(word)) for word in words)
+    distance, near = min((_distance(value, word.casefold()), str(word)) for word in words)
     return near if distance <= most else None
 
 

@@ -155,7 +155,7 @@ class Sender:
             # aiohttp raises it to waiters for a lookup whose result was cleared meanwhile.
             if not is_raised_by_aiohttp(problem):
                 raise
-            error = None
+            error, kind, sent = None, ConnectionFailedError, state.sent
         else:
             self._note(
                 request,

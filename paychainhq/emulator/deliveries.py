@@ -25,7 +25,7 @@ class Delivery:
     """Delivery of one event to one endpoint.
 
     Attributes:
-        id: The delivery's id, which is sent as `X-Webhook-ID`.
+        id: The delivery's id, which webhooks of invoices have as `X-Webhook-ID`.
         event_type: The event's name.
         url: The endpoint's URL.
         status: The state of the delivery.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from paychainhq._base_client import UNCHANGED, BaseClient
 from paychainhq._caller import Caller
-from paychainhq._core.credentials import conceal
+from paychainhq._core.credentials import TokenAuth, conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import checked_base_url, environment_settings
 from paychainhq._http.connection import ConnectionSettings
@@ -164,6 +164,34 @@ class Gateway(BaseClient):
         view = self._view(timeout=timeout, retry=retry)
         view._webhook_secrets = self._webhook_secrets
         return view
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Mapping[str, Any] | None = None,
+        auth: TokenAuth | None = "any_token",
+    ) -> Any:
+        """Send a request without a model, with the retries, limits and errors of other calls.
+
+        The gateway documents no idempotency key, so a mutation is not retried once the server may
+        have received it.
+
+        Args:
+            method: The HTTP method.
+            path: A path under `/api/`.
+            body: Plain JSON, or None for no body.
+            query: The query's names and values.
+            auth: The credential: `"any_token"` (the client token, or without one the OAuth2 token),
+                `"oauth_token"`, or None. `scopes` are not compared.
+
+        Returns:
+            The response as plain JSON, `data` included, with exact integers and with fractions as
+            floats; None without content.
+        """
+        return await self._caller.request(method, path, body, query, auth)
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify and decode a webhook with this client's secret, like `gateway.webhooks.parse`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 import attrs
 from attrs.validators import optional
@@ -49,6 +50,8 @@ class Tokens:
         scopes: The scopes of the client token, if known.
     """
 
+    kinds: ClassVar[tuple[Auth, ...]] = ("any_token", "oauth_token")
+
     client_token: str | None = key()
     oauth_token: str | None = key()
     scopes: Collection[str] | None = attrs.field(default=None, validator=optional(checked(_scopes)))
@@ -85,8 +88,10 @@ class Tokens:
         )
 
     def headers_for(self, auth: Auth | None, operation: str) -> Mapping[str, str]:
-        """Return the authentication header of an operation; the client token, if both would do."""
+        """Return the header that authenticates an operation; the client token, if both would do."""
         self.require(auth, operation)
+        if auth is None:
+            return {}
         token = (
             self.oauth_token
             if auth == "oauth_token" or self.client_token is None

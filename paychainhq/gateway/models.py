@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import attrs
 
@@ -28,6 +28,12 @@ class PaymentStatus(StrEnum):
     ERROR = "ERROR"
     REFUND = "REFUND"
 
+
+_KnownStatus = Literal[
+    "OPEN", "FOUND", "UNDERPAID", "RECEIVED", "CONFIRMED", "CANCELLED", "ERROR", "REFUND"
+]
+AnyPaymentStatus = _KnownStatus | str
+"""Status of a payment as an argument: a known one, which editors complete, or any other text."""
 
 # CONFIRMED requires a response of the merchant's webhook: without a webhook, a payment never
 # becomes CONFIRMED.

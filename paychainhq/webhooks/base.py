@@ -1,4 +1,4 @@
-"""Base of both receivers of webhooks: settings, handlers, claims, and the steps of a delivery."""
+"""Base of all receivers of webhooks: settings, handlers, claims, and the steps of a delivery."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
-from weakref import WeakSet
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import attrs
 
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
@@ -22,27 +23,19 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
-from paychainhq.models.invoices import InvoiceStatus
-from paychainhq.models.webhooks import AnyEvent, Event, EventName
 from paychainhq.webhooks import signatures
-from paychainhq.webhooks.events import parse
-from paychainhq.webhooks.feed import Feed
-from paychainhq.webhooks.handlers import H, Handler, check_handler
-from paychainhq.webhooks.signatures import Headers
+from paychainhq.webhooks.handlers import Handler, check_handler
+from paychainhq.webhooks.signatures import ConcealedHeaders
 
 log = logging.getLogger("paychainhq")
 
-WITHIN = 25.0  # seconds for a handler: the API waits 30 s for a response
-SPARE = 3.0  # seconds after that for recording the event as done
-_LEASE = 60.0  # seconds until the API's first repeat of an event
+LEASE = 60.0  # seconds until the first repeat of a webhook, by either API
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
 
-# Names in the form of the one that is documented are no misspellings of it.
-_event_name = validators.word(
-    lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)}
-)
+E = TypeVar("E")
+H = TypeVar("H", bound=Callable[..., object])
 
 Step = Callable[[], object] | Literal["handle"]
 """Step of a delivery: a call that waits for the ledger, or the handler."""
@@ -55,159 +48,161 @@ class Keeper(Protocol):
     def claims(self) -> Claims: ...
 
 
-class BaseReceiver:
-    """Settings, handlers and claims of a receiver."""
+@attrs.frozen
+class Delivery(Generic[E]):
+    """Verified webhook with a handler.
+
+    Attributes:
+        event: The content.
+        handler: The handler.
+        claim: The name of its claim.
+        label: The text for the log: what it is about.
+        began: The time of its arrival, in seconds of `time.monotonic`.
+    """
+
+    event: E
+    handler: Handler[E]
+    claim: str
+    label: str
+    began: float = attrs.field(factory=time.monotonic)
+
+
+class BaseReceiver(Generic[E]):
+    """Settings, handlers and claims of a receiver.
+
+    A subclass for an API defines `_parse`, `_topic`, `_identity` and the two times, and one for a
+    face runs the steps.
+    """
+
+    _within: ClassVar[float]
+    """Seconds for a handler, before the API stops waiting for a response."""
+
+    _spare: ClassVar[float] = 3.0
+    """Seconds after that for recording the event as done."""
 
     def __init__(
-        self,
-        *,
-        secrets: str | Sequence[str],
-        ledger: Keeper,
-        bearer: str | None = None,
-        max_age: float | None = None,
-        lease: float = _LEASE,
-        name: str = "",
+        self, *, secrets: str | Sequence[str], ledger: Keeper, lease: float, name: str
     ) -> None:
-        secrets, bearer = conceal(secrets), conceal(bearer)
-        self._secrets, self._bearer = (
-            signatures.checked_secrets(secrets),
-            signatures.checked_bearer(bearer),
-        )
+        secrets = conceal(secrets)
+        self._secrets = signatures.checked_secrets(secrets)
         if getattr(ledger, "claims", None) is None:
             raise ConfigurationError(
                 "ledger must have claims, such as a paychainhq.ledger.SQLiteLedger"
             )
         self._ledger = ledger
-        self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
         self._lease = validators.seconds("lease", lease)
-        if self._lease <= WITHIN:
+        if self._lease <= self._within:
             raise ConfigurationError(
-                f"lease must be longer than the {WITHIN:g} s of a handler, or two could run at once"
+                f"lease must be longer than the {self._within:g} s of a handler, or two could run "
+                "at once"
             )
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
         self._name = name
-        self._handlers: dict[str, Handler] = {}
-        self._feeds: WeakSet[Feed] = WeakSet()
+        self._handlers: dict[str, Handler[E]] = {}
 
-    def on(self, event: AnyEvent) -> Callable[[H], H]:
-        """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.
+    # --- what an API defines ---
 
-        Args:
-            event: The name of the events. Events without a handler are only acknowledged. A name
-                that resembles a known one is a `UserWarning`.
+    def _parse(self, body: bytes, headers: ConcealedHeaders) -> E:
+        """Verify and decode a webhook."""
+        raise NotImplementedError
 
-        Raises:
-            ConfigurationError: The name already has a handler, or the handler is invalid.
-        """
-        event = _event_name("event", event)
-        if event in self._handlers:
-            raise ConfigurationError(f"{event} already has a handler")
+    def _topic(self, event: E) -> str:
+        """Return the text by which an event has its handler."""
+        raise NotImplementedError
+
+    def _identity(self, event: E) -> tuple[str, ...]:
+        """Return the texts that identify an event in claims: the same for each delivery of it."""
+        raise NotImplementedError
+
+    # --- handlers ---
+
+    def _registration(self, topic: str) -> Callable[[H], H]:
+        """Return a decorator that registers a handler."""
+        if topic in self._handlers:
+            raise ConfigurationError(f"{topic} already has a handler")
 
         def register(handler: H) -> H:
             self._check(handler)
-            self._handlers[event] = handler
+            self._handlers[topic] = handler
             return handler
 
         return register
 
-    def invoice_ids(self) -> Feed:
-        """Return the invoice ids of later webhooks, for `pay.invoices.watch(..., seen=...)`."""
-        feed = Feed(self)
-        self._feeds.add(feed)
-        return feed
-
-    def _check(self, handler: Handler) -> None:
+    def _check(self, handler: Handler[E]) -> None:
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
 
-    def _opened(self, body: bytes, headers: Headers) -> tuple[Event, Handler] | int:
-        """Return an event and its handler, or the status of the response without one."""
+    def _opened(self, body: bytes, headers: ConcealedHeaders) -> Delivery[E] | int:
+        """Return a delivery, or the status of the response if there is nothing to handle."""
         try:
-            event = parse(
-                body, headers, secrets=self._secrets, bearer=self._bearer, max_age=self._max_age
-            )
+            event = self._parse(body, headers)
         except WebhookVerificationError as error:
             log.warning("a webhook was refused: %s", error)
             return BAD_REQUEST
         except DecodeError as error:
-            log.warning("a webhook of the API could not be decoded: %s", error)
+            log.warning("a verified webhook could not be decoded: %s", error)
             return FAILED
-        if event.invoice_id is not None:
-            for feed in list(self._feeds):
-                feed.add(event.invoice_id)
-        handler = self._handlers.get(event.event)
-        return OK if handler is None else (event, handler)
+        topic = self._topic(event)
+        handler = self._handlers.get(topic)
+        if handler is None:
+            return OK
+        identity = self._identity(event)
+        parts = [self._name, *identity] if self._name else [*identity]
+        claim = parts[0] if len(parts) == 1 else _joined(parts)
+        return Delivery(
+            event,
+            handler,
+            printable(claim),  # a lone surrogate, for instance, cannot be stored
+            f"{topic}: the event {printable(' '.join(identity))}",
+        )
 
     # --- claims: these methods wait for the disk ---
 
-    def _claim_of(self, event: Event) -> str:
-        """Return the name of the claim on an event: its id, with the receiver's name if any."""
-        claim = (
-            json.dumps([self._name, event.id], ensure_ascii=False, separators=(",", ":"))
-            if self._name
-            else event.id
-        )
-        return printable(claim)  # a lone surrogate, for instance, cannot be stored
-
-    def _claim(self, event: Event, holder: str) -> int | None:
+    def _claim(self, delivery: Delivery[E], holder: str) -> int | None:
         """Claim an event; return None, or the status of the response if it must not be handled."""
-        claimed = self._ledger.claims.claim(self._claim_of(event), holder, self._lease)
+        claimed = self._ledger.claims.claim(delivery.claim, holder, self._lease)
         return None if claimed == "claimed" else OK if claimed == "done" else HELD
 
-    def _release(self, event: Event, holder: str) -> None:
+    def _release(self, delivery: Delivery[E], holder: str) -> None:
         try:
-            self._ledger.claims.release(self._claim_of(event), holder)
+            self._ledger.claims.release(delivery.claim, holder)
         except LedgerError as error:
-            log.warning(
-                "the claim on the event %s stays until its lease ends: %s",
-                printable(event.id),
-                error,
-            )
+            log.warning("%s: its claim stays until its lease ends: %s", delivery.label, error)
 
-    def _settle(self, event: Event, began: float) -> int:
+    def _settle(self, delivery: Delivery[E]) -> int:
         """Record an event as done, and return the status of the response.
 
         A failure is retried while the API waits for the response.
-
-        Args:
-            event: The event, after its handler.
-            began: The start of the delivery, in seconds of `time.monotonic`.
         """
         pause = _FIRST_PAUSE
         while True:
             try:
-                self._ledger.claims.settle(self._claim_of(event))
+                self._ledger.claims.settle(delivery.claim)
                 return OK
             except Exception as error:
-                if time.monotonic() + pause > began + WITHIN + SPARE:
+                if time.monotonic() + pause > delivery.began + self._within + self._spare:
                     log.exception(
-                        "%s: the handler of the event %s has run, which could not be recorded: the "
-                        "event will be delivered again, and its handler may run again",
-                        event.event,
-                        printable(event.id),
+                        "%s: its handler has run, which could not be recorded: the event will be "
+                        "delivered again, and its handler may run again",
+                        delivery.label,
                     )
                     return FAILED
-                log.info(
-                    "retrying: the event %s could not be recorded as done: %s",
-                    printable(event.id),
-                    error,
-                )
+                log.info("retrying: %s could not be recorded as done: %s", delivery.label, error)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     # --- a delivery ---
 
-    def _delivery(
-        self, event: Event, began: float, is_cancelled: Callable[[], bool]
+    def _steps(
+        self, delivery: Delivery[E], is_cancelled: Callable[[], bool]
     ) -> Generator[Step, Any, int]:
         """Yield the steps of a delivery: claim the event, handle it, record it as done.
 
         The caller runs each step, and sends its result or throws its exception.
 
         Args:
-            event: The event.
-            began: The start of the delivery, in seconds of `time.monotonic`.
+            delivery: The delivery.
             is_cancelled: Returns whether the task of the delivery is cancelled. Otherwise the
                 handler has raised its CancelledError itself.
 
@@ -215,14 +210,14 @@ class BaseReceiver:
             The status of the response.
         """
         holder = random.token_hex(8)
-        release = partial(self._release, event, holder)
+        release = partial(self._release, delivery, holder)
         try:
-            status = yield partial(self._claim, event, holder)
+            status = yield partial(self._claim, delivery, holder)
         except CancelledError:  # the event may be claimed by now
             yield release
             raise
         except Exception as error:  # noqa: BLE001 (logged)
-            return _failed(event, error)
+            return _failed(delivery, error)
         if status is not None:
             return int(status)
         try:
@@ -232,18 +227,18 @@ class BaseReceiver:
             if isinstance(error, Exception) or (
                 isinstance(error, CancelledError) and not is_cancelled()
             ):
-                return _failed(event, error)
+                return _failed(delivery, error)
             raise
-        return int((yield partial(self._settle, event, began)))
+        return int((yield partial(self._settle, delivery)))
 
-    def _deliver(self, event: Event, handler: Handler) -> int:
+    def _deliver(self, delivery: Delivery[E], handle: Callable[[], object]) -> int:
         """Run all steps of a delivery in this thread, and return the status of the response."""
-        steps = self._delivery(event, time.monotonic(), lambda: False)
+        steps = self._steps(delivery, lambda: False)
         try:
             step = next(steps)
             while True:
                 try:
-                    result = handler(event) if step == "handle" else step()
+                    result = handle() if step == "handle" else step()
                 except BaseException as error:  # noqa: BLE001 (the delivery raises or logs it)
                     step = steps.throw(error)
                 else:
@@ -252,12 +247,12 @@ class BaseReceiver:
             return int(end.value)
 
 
-def _failed(event: Event, error: BaseException) -> int:
+def _joined(parts: list[str]) -> str:
+    """Return texts as one, which no other texts give."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _failed(delivery: Delivery[Any], error: BaseException) -> int:
     """Log an error of the handler or the ledger, and return the status of the response."""
-    log.error(
-        "%s: the event %s was not handled, and will be delivered again",
-        event.event,
-        printable(event.id),
-        exc_info=error,
-    )
+    log.error("%s was not handled, and will be delivered again", delivery.label, exc_info=error)
     return FAILED

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from paychainhq.errors import ConfigurationError
-from paychainhq.models.webhooks import Event
 
-Handler = Callable[[Event], object]
+E = TypeVar("E")
+
+Handler = Callable[[E], object]
 """Function of an event. An async receiver awaits its result if that is awaitable."""
 
-H = TypeVar("H", bound=Handler)
 
-
-def is_async(handler: Handler) -> bool:
+def is_async(handler: Handler[E]) -> bool:
     """Return whether a handler is an `async` function, method, `__call__`, or a partial of one.
 
     Any other function may still return an awaitable: its result decides.

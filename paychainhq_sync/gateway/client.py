@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import paychainhq.gateway
 from paychainhq._base_client import UNCHANGED
-from paychainhq._core.credentials import conceal
+from paychainhq._core.credentials import TokenAuth, conceal
 from paychainhq._core.policies import RateLimit, RetryPolicy
 from paychainhq._core.settings import environment_settings
 from paychainhq.gateway.client import GatewaySettings
@@ -18,7 +18,7 @@ from paychainhq.gateway.credentials import VARIABLES
 from paychainhq.gateway.webhooks import Event
 from paychainhq.webhooks.signatures import Headers
 from paychainhq_sync._base_client import BaseClient
-from paychainhq_sync._engine import opened
+from paychainhq_sync._engine import complete, opened
 from paychainhq_sync._iteration import here
 
 if TYPE_CHECKING:
@@ -148,6 +148,36 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         view = object.__new__(type(self))
         view._async = self._async.with_options(timeout=timeout, retry=retry)
         return view
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Mapping[str, Any] | None = None,
+        auth: TokenAuth | None = "any_token",
+    ) -> Any:
+        """Send a request without a model, with the retries, limits and errors of other calls.
+
+        The gateway documents no idempotency key, so a mutation is not retried once the server may
+        have received it.
+
+        Args:
+            method: The HTTP method.
+            path: A path under `/api/`.
+            body: Plain JSON, or None for no body.
+            query: The query's names and values.
+            auth: The credential: `"any_token"` (the client token, or without one the OAuth2 token),
+                `"oauth_token"`, or None. `scopes` are not compared.
+
+        Returns:
+            The response as plain JSON, `data` included, with exact integers and with fractions as
+            floats; None without content.
+        """
+        return complete(
+            self._async.request(method, path, body=body, query=query, auth=auth)
+        ).result()
 
     def parse_webhook(self, body: bytes, headers: Headers, *, max_age: float = 300.0) -> Event:
         """Verify and decode a webhook with this client's secret, like `gateway.webhooks.parse`.

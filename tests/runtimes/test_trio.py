@@ -12,7 +12,7 @@ import trio
 import paychainhq_sync
 from paychainhq import ConfigurationError, PayChainHQ
 from paychainhq.emulator import BUSINESS_ID, Emulator
-from paychainhq.gateway import Gateway
+from paychainhq.gateway import Gateway, webhooks
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.typing import CustomerRequestDict, InvoiceRequestDict
 from paychainhq.webhooks import Receiver
@@ -67,6 +67,12 @@ ENTRY_POINTS: dict[str, Callable[[PayChainHQ], Awaitable[Any]]] = {
     "gateway": lambda _: Gateway(
         base_url="https://x", client_token=KEY, client_id="c_1"
     ).payments.get("p_1"),
+    "gateway, request": lambda _: Gateway(base_url="https://x", client_token=KEY).request(
+        "GET", "/api/new"
+    ),
+    "gateway, receiver": lambda _: webhooks.Receiver(secrets=SECRET, ledger=MemoryLedger()).receive(
+        BODY, {}
+    ),
     "gateway, async with": lambda _: enter(Gateway(base_url="https://x")),
     "gateway, close": lambda _: Gateway(base_url="https://x").close(),
     "receiver": lambda _: receiver().receive(BODY, signed(BODY)),

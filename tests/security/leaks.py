@@ -15,7 +15,7 @@ from typing import Any
 
 from paychainhq import DashboardSession, PayChainError, RetryPolicy
 from tests.support.client import CREATED_KEY
-from tests.support.faces import PayChainHQ
+from tests.support.faces import Gateway, PayChainHQ
 
 API_KEY = "pk_test_secretALPHA"
 PAYOUT_KEY = "pk_test_secretBRAVO"
@@ -25,6 +25,8 @@ PASSWORD = "secretECHO"
 NEW_KEY = "biz_secretFOXTROT"
 WEBHOOK_SECRET = "whsec_secretGOLF"
 BEARER = "secretHOTEL"
+CLIENT_TOKEN = "12|tokenINDIA"
+OAUTH_TOKEN = "tokenJULIETT"
 BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
 SECRETS = [
     API_KEY,
@@ -35,6 +37,8 @@ SECRETS = [
     NEW_KEY,
     WEBHOOK_SECRET,
     BEARER,
+    CLIENT_TOKEN,
+    OAUTH_TOKEN,
     BASIC,
 ]
 KEYS: dict[str, Any] = {
@@ -55,6 +59,19 @@ def make(url: str, **settings: Any) -> PayChainHQ:
     retry = RetryPolicy(first=0.001, cap=0.002)
     return PayChainHQ(
         **{**KEYS, "dashboard": session, "base_url": url, "retry": retry, "timeout": 60, **settings}
+    )
+
+
+def make_gateway(url: str, **settings: Any) -> Gateway:
+    """Return a client of the gateway of the current face, with each kind of secret."""
+    secrets = {
+        "client_token": CLIENT_TOKEN,
+        "oauth_token": OAUTH_TOKEN,
+        "webhook_secret": WEBHOOK_SECRET,
+    }
+    retry = RetryPolicy(first=0.001, cap=0.002)
+    return Gateway(
+        **{**secrets, "client_id": "c", "base_url": url, "retry": retry, "timeout": 60, **settings}
     )
 
 

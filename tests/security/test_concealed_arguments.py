@@ -14,6 +14,7 @@ from yarl import URL
 import paychainhq
 import paychainhq.gateway.webhooks
 import paychainhq.webhooks
+import paychainhq_sync.gateway.webhooks
 import paychainhq_sync.webhooks
 from paychainhq import DashboardSession, PayChainError
 from paychainhq.ledger import MemoryLedger
@@ -122,7 +123,10 @@ def test_refused_webhook_settings_show_no_secret(given: dict[str, Any]) -> None:
         )
     )
     if not isinstance(given["secrets"], str):
-        hidden(lambda: paychainhq.gateway.webhooks.parse(BODY, {}, secrets=given["secrets"]))
+        secrets: Any = {"secrets": given["secrets"]}
+        hidden(lambda: paychainhq.gateway.webhooks.parse(BODY, {}, **secrets))
+        for package in (paychainhq.gateway.webhooks, paychainhq_sync.gateway.webhooks):
+            hidden(partial(package.Receiver, ledger=MemoryLedger(), **secrets))
 
 
 def test_a_refused_neighbour_of_webhook_secrets() -> None:
@@ -131,6 +135,10 @@ def test_a_refused_neighbour_of_webhook_secrets() -> None:
     for more in ({"max_age": 0}, {"max_age": float("nan")}, {"bearer": 5}):
         arguments = {"secrets": secrets, "bearer": BEARER, **more}
         hidden(partial(paychainhq.webhooks.parse, BODY, {}, **arguments))
+    for wrong in ({"max_age": 0}, {"lease": 1}, {"name": 5}, {"ledger": None}):
+        settings: Any = {"secrets": secrets, "ledger": MemoryLedger(), **wrong}
+        hidden(partial(paychainhq.gateway.webhooks.Receiver, **settings))
+        hidden(partial(paychainhq_sync.gateway.webhooks.Receiver, **settings))
     hidden(lambda: paychainhq.webhooks.parse("text", {}, secrets=secrets, bearer=BEARER))  # type: ignore[arg-type]
     hidden(
         lambda: paychainhq.webhooks.Receiver(

@@ -94,10 +94,11 @@ def test_every_public_name_is_in_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["errors", "codec", "models", "typing", "gateway.models", "gateway.webhooks"]
+    "name",
+    ["errors", "codec", "models", "typing", "webhooks", "gateway.models", "gateway.webhooks"],
 )
 def test_a_module_without_io_is_shared(name: str) -> None:
-    """Errors, models and the codec are the same objects, except the page, which iterates otherwise.
+    """Errors, models and the codec are the same objects, except the page and the receivers.
 
     `except` and `isinstance` therefore work across the packages.
     """
@@ -108,6 +109,8 @@ def test_a_module_without_io_is_shared(name: str) -> None:
     for public in ours.__all__:
         if public == "Page":
             assert issubclass(ours.Page, theirs.Page)
+        elif public == "Receiver":
+            assert ours.Receiver is not theirs.Receiver
         else:
             assert getattr(ours, public) is getattr(theirs, public), public
     expected = getattr(theirs, "__all__", None) or [
@@ -118,6 +121,20 @@ def test_a_module_without_io_is_shared(name: str) -> None:
         and key[0] != "_"
     ]
     assert set(expected) <= set(ours.__all__)
+
+
+@pytest.mark.parametrize("package", ["webhooks", "gateway.webhooks"])
+def test_receivers_are_alike(package: str) -> None:
+    """Settings, handlers and arguments are those of the other face, in the voice of this one."""
+    ours, theirs = (
+        importlib.import_module(f"{face}.{package}").Receiver
+        for face in ("paychainhq_sync", "paychainhq")
+    )
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert ours.on is theirs.on
+    assert inspect.signature(ours.receive) == inspect.signature(theirs.receive)
+    assert inspect.iscoroutinefunction(theirs.receive)
+    assert not ASYNC_WORDS.search(ours.__doc__ or "")
 
 
 def test_an_error_of_one_face_is_caught_by_the_name_of_the_other(

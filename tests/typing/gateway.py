@@ -25,6 +25,7 @@ from paychainhq.gateway import (
     webhooks,
 )
 from paychainhq.gateway.operations import OPERATIONS, PAYMENTS_CREATE
+from paychainhq.ledger import SQLiteLedger
 from paychainhq.models import Listing
 
 
@@ -85,6 +86,29 @@ async def events(gateway: Gateway, blocking: paychainhq_sync.gateway.Gateway, bo
     assert_type(event.fetch(blocking), Payment)
     assert_type(webhooks.parse(body, {}, secrets=["a", "b"]), Event)
     assert_type(webhooks.sign(body, secret="s"), dict[str, str])
+    assert_type(event.to_json(), str)
+    receiver = webhooks.Receiver(secrets="s", ledger=SQLiteLedger("l.db"))
+
+    @receiver.on("RECEIVED")
+    async def paid(event: Event) -> None: ...
+
+    assert_type(await paid(event), None)
+    receiver.on(PaymentStatus.REFUND)(lambda event: None)
+    receiver.on("DISPUTED")(wrong_handler)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    assert_type(await receiver.receive(body, {}), int)
+    waiting = paychainhq_sync.gateway.webhooks.Receiver(secrets="s", ledger=SQLiteLedger("l.db"))
+    waiting.on("RECEIVED")(lambda event: None)
+    assert_type(waiting.receive(body, {}), int)
+
+
+def wrong_handler(event: str) -> None: ...
+
+
+async def requests(gateway: Gateway, blocking: paychainhq_sync.gateway.Gateway) -> None:
+    assert_type(await gateway.request("GET", "/api/x", query={"a": 1}, auth="oauth_token"), Any)
+    assert_type(blocking.request("POST", "/api/x", body={}, auth=None), Any)
+    await gateway.request("GET", "/api/x", auth="api_key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await gateway.request("POST", "/api/x", idempotency_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def errors(error: APIError, late: WaitTimeoutError) -> None:

@@ -14,7 +14,9 @@ import paychainhq.typing as names
 import paychainhq_sync.gateway
 import paychainhq_sync.typing as sync_names
 from paychainhq import CustomerRequest, InvoiceRequest
+from paychainhq.gateway import PaymentStatus
 from paychainhq.gateway.client import GatewaySettings
+from paychainhq.gateway.models import AnyPaymentStatus
 from paychainhq.models import Chain, EventName, InvoiceStatus
 
 
@@ -32,6 +34,7 @@ def test_the_names_are_those_of_both_faces() -> None:
         (names.AnyChain, Chain),
         (names.AnyStatus, InvoiceStatus),
         (names.AnyEvent, EventName),
+        (AnyPaymentStatus, PaymentStatus),
     ],
 )
 def test_known_words(alias: Any, enum: type[StrEnum]) -> None:

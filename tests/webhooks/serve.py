@@ -15,13 +15,12 @@ from pathlib import Path
 from aiohttp import web
 
 from paychainhq.ledger import SQLiteLedger
-from paychainhq.webhooks import Event, Receiver, base
-from paychainhq.webhooks import receiver as receiver_module
+from paychainhq.webhooks import Event, Receiver
 from tests.webhooks.samples import SECRET
 
 
 async def main(folder: Path, lease: float, seconds: float) -> None:
-    base.WITHIN = receiver_module.WITHIN = min(base.WITHIN, 0.9 * lease)
+    Receiver._within = min(Receiver._within, 0.9 * lease)
     with SQLiteLedger(folder / "ledger.db") as ledger:
         receiver = Receiver(secrets=SECRET, ledger=ledger, lease=lease)
         handled = os.open(folder / "handled.txt", os.O_CREAT | os.O_APPEND | os.O_WRONLY)

@@ -22,8 +22,7 @@ import paychainhq_sync.webhooks
 from paychainhq import ConfigurationError, PayChainHQ
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.ledger import MemoryLedger
-from paychainhq.webhooks import Event, Receiver, base
-from paychainhq.webhooks import receiver as receivers
+from paychainhq.webhooks import Event, Receiver
 from tests.webhooks.samples import SECRET, signed, webhook
 
 BODY = webhook("evt_1")
@@ -275,8 +274,8 @@ async def test_a_plain_handler_that_takes_too_long_is_recorded_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each response is 503 until the thread has ended; the first is sent within the API's limit."""
-    monkeypatch.setattr(receivers, "WITHIN", 2.0)
-    monkeypatch.setattr(receivers, "SPARE", 0.1)
+    monkeypatch.setattr(Receiver, "_within", 2.0)
+    monkeypatch.setattr(Receiver, "_spare", 0.1)
     handled = Handled()
     go, ended = threading.Event(), threading.Event()
 
@@ -318,8 +317,8 @@ async def test_a_handler_that_finds_no_thread_in_time_never_begins(
     busy = [asyncio.ensure_future(receiver.receive(body, signed(body))) for body in bodies]
     while len(begun) < len(bodies):
         await asyncio.sleep(0.01)
-    monkeypatch.setattr(receivers, "WITHIN", 0.1)
-    monkeypatch.setattr(receivers, "SPARE", 0.0)
+    monkeypatch.setattr(Receiver, "_within", 0.1)
+    monkeypatch.setattr(Receiver, "_spare", 0.0)
     assert await receiver.receive(BODY, signed(BODY)) == 503
     assert "found no free thread in time" in caplog.text
     go.set()
@@ -333,7 +332,7 @@ async def test_an_awaitable_handler_that_takes_too_long_is_cancelled(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event can be claimed again, even if only the result of the handler is awaitable."""
-    monkeypatch.setattr(receivers, "WITHIN", 2.0)
+    monkeypatch.setattr(Receiver, "_within", 2.0)
     cleaned: list[str] = []
     handled = Handled()
 
@@ -388,4 +387,4 @@ def test_one_receiver_in_several_event_loops() -> None:
 
 def test_the_limits_are_below_those_of_the_api() -> None:
     """The API waits for 30 s."""
-    assert base.WITHIN + base.SPARE < 30
+    assert Receiver._within + Receiver._spare < 30

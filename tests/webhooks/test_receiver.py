@@ -17,7 +17,7 @@ from paychainhq import ConfigurationError, LedgerError
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from paychainhq.webhooks import Event, Receiver, base
-from paychainhq.webhooks import receiver as receivers
+from paychainhq.webhooks.api_receiver import APIReceiver
 from tests.support import faces
 from tests.webhooks.samples import SECRET, signed, webhook
 
@@ -185,8 +185,7 @@ async def test_a_ledger_that_fails_leaves_the_event_unacknowledged(
 ) -> None:
     """An event that is not recorded as done gets 500; the log says whether its handler ran."""
     backend = Backend(ledger=BrokenClaims(step))
-    monkeypatch.setattr(base, "WITHIN", 0.0)
-    monkeypatch.setattr(base, "SPARE", 0.3)
+    monkeypatch.setattr(APIReceiver, "_spare", 0.3 - APIReceiver._within)
     assert await backend.receive(webhook("evt_1")) == 500
     assert len(backend.seen) == handled
     assert "the disk is full" in caplog.text
@@ -217,7 +216,7 @@ async def test_a_claim_that_cannot_be_released_is_logged(caplog: pytest.LogCaptu
 @pytest.mark.async_only("no thread can be interrupted")
 async def test_a_handler_that_takes_too_long_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler is cancelled within the API's limit; the event can be claimed again."""
-    monkeypatch.setattr(receivers, "WITHIN", 2.0)
+    monkeypatch.setattr(Receiver, "_within", 2.0)
     ledger = MemoryLedger()
     receiver = Receiver(secrets=SECRET, ledger=ledger)
     ended = []

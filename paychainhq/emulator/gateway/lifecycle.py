@@ -68,7 +68,10 @@ def confirm(state: State, payment_id: str) -> str:
 
 
 def acknowledged(state: State, body: bytes) -> None:
-    """Set the payment of an acknowledged webhook to CONFIRMED if its status is RECEIVED."""
+    """Set the payment of an acknowledged webhook to CONFIRMED if its status is RECEIVED.
+
+    Assumption: the first acknowledgement of either event of the payment suffices.
+    """
     payment_id = json.loads(body)["payment"]["id"]
     state.run(
         "UPDATE gateway_payments SET status = 'CONFIRMED' WHERE id = ? AND status = 'RECEIVED'",
@@ -77,7 +80,10 @@ def acknowledged(state: State, body: bytes) -> None:
 
 
 def refund(state: State, payment_id: str) -> str:
-    """Execute the requested refund, send the webhook, and return the payment's status."""
+    """Execute the requested refund, send the webhook, and return the payment's status.
+
+    Assumption: the webhook of a refund has the status REFUND.
+    """
     find(state, payment_id)
     if state.find("SELECT 1 FROM gateway_refunds WHERE payment_id = ?", payment_id) is None:
         raise LookupError(f"no refund of {payment_id} was requested")
@@ -85,6 +91,11 @@ def refund(state: State, payment_id: str) -> str:
 
 
 def _become(state: State, payment_id: str, status: Status, events: Sequence[EventName]) -> str:
+    """Set a status, insert its webhooks, and return it.
+
+    Assumption: the webhooks of a change are due at once, and a repeated one has the body of the
+    first attempt.
+    """
     state.run("UPDATE gateway_payments SET status = ? WHERE id = ?", status.value, payment_id)
     payment = find(state, payment_id)
     # The endpoint of an application has the application's id.

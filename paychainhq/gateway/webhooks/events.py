@@ -1,4 +1,4 @@
-"""Webhooks of the gateway: verification, decoding, and signatures for tests."""
+"""Events of the gateway's webhooks: verification, decoding, and signatures for tests."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from paychainhq._core.credentials import conceal
 from paychainhq._core.validators import header_value
 from paychainhq.errors import WebhookVerificationError
 from paychainhq.gateway.models import Payment
+from paychainhq.models.base import Model
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.signatures import Headers
 
@@ -50,13 +51,15 @@ class EventName(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Event:
+class Event(Model):
     """Event of the gateway.
 
     Body and timestamp are signed, the name of the event is not: an attacker who has seen a webhook
     can send it again under another name until its timestamp is too old. So decide by `payment`, and
     not by `event`: fulfil when `payment.is_paid`, once for each `payment.id` (`payment.received`
     and `payment.completed` have the same status), or read the payment with `fetch`.
+
+    The gateway writes no such object: `to_dict` has these three fields, and `from_json` reads them.
 
     Attributes:
         event: The name, such as `payment.completed`; not signed.
