@@ -79,6 +79,16 @@ class Control:
         copies: object = 1,
         jitter: object = 0.0,
     ) -> str:
+        address = self.check_url(url)
+        number = _copies("copies", copies)
+        seconds = check_seconds("jitter", jitter, _LONGEST_JITTER)
+        bearer = signatures.checked_bearer(bearer)
+        (secret,) = signatures.checked_secrets(check.text("secret", secret))
+        with self.state.transaction():
+            return add_endpoint(self.state, address, secret, bearer, number, seconds)
+
+    def check_url(self, url: object) -> str:
+        """Return a URL that webhooks may be sent to, or raise ValueError."""
         parts = urlsplit(check.text("url", url))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must be an http or https URL with a host")
@@ -87,12 +97,7 @@ class Control:
                 f"url is not loopback: {parts.hostname[:100]!r} requires --allow-remote-webhooks "
                 "(allow_remote_webhooks=True)"
             )
-        number = _copies("copies", copies)
-        seconds = check_seconds("jitter", jitter, _LONGEST_JITTER)
-        bearer = signatures.checked_bearer(bearer)
-        (secret,) = signatures.checked_secrets(check.text("secret", secret))
-        with self.state.transaction():
-            return add_endpoint(self.state, parts.geturl(), secret, bearer, number, seconds)
+        return parts.geturl()
 
     def remove_webhook(self, endpoint_id: object) -> None:
         self._set_endpoint_state(endpoint_id, "removed")

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeGuard, cast
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -147,10 +146,8 @@ def _post_to_wsgi(
 
 
 def _post_to_url(url: str, body: bytes, headers: Mapping[str, str]) -> WebhookResponse:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(f"{url!r} is not an http or https URL")
     request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_S) as response:  # nosec B310
             return _read(response.status, response)

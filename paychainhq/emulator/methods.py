@@ -243,10 +243,11 @@ class Methods:
 
         Raises:
             LookupError: There is no such invoice.
+            ValueError: The URL is invalid, or beyond loopback without `allow_remote_webhooks`.
             RuntimeError: `to` is an ASGI application, and this thread runs an event loop.
             OSError: The URL does not respond.
         """
-        body, headers = self._sign(event, invoice_id, secret, bearer)
+        body, headers = self._sign(event, invoice_id, to, secret, bearer)
         return in_process.post(to, path, body, headers)
 
     async def adeliver(
@@ -260,13 +261,15 @@ class Methods:
         bearer: str | None = None,
     ) -> WebhookResponse:
         """Post a signed event as `deliver` does; an ASGI application runs on this event loop."""
-        body, headers = self._sign(event, invoice_id, secret, bearer)
+        body, headers = self._sign(event, invoice_id, to, secret, bearer)
         return await in_process.apost(to, path, body, headers)
 
     def _sign(
-        self, event: str | Delivery, invoice_id: str, secret: str, bearer: str | None
+        self, event: str | Delivery, invoice_id: str, to: Target, secret: str, bearer: str | None
     ) -> tuple[bytes, dict[str, str]]:
         def sign(control: Control) -> tuple[bytes, dict[str, str]]:
+            if isinstance(to, str):
+                control.check_url(to)
             if isinstance(event, str):
                 body, webhook_id = control.event_body(event, invoice_id), new_id("wh")
             else:

@@ -278,8 +278,9 @@ def test_another_target_is_refused(emulator: Emulator) -> None:
     """Neither another object nor another scheme is accepted."""
     with pytest.raises(TypeError, match="no ASGI or WSGI application"):
         emulator.deliver("invoice.paid", to=object())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="not an http"):
-        emulator.deliver("invoice.paid", to="file:///etc/passwd")
+    for url in ("file:///etc/passwd", "http://shop.example/hooks"):
+        with pytest.raises(ValueError, match=r"must be an http|allow-remote-webhooks"):
+            emulator.deliver("invoice.paid", to=url)
 
 
 # --- traffic ---

@@ -173,10 +173,11 @@ async def test_from_an_invoice_to_a_fault(emulator: Emulator, shop: Shop) -> Non
         await expect(faults).not_to_contain_text("invoices.get")
         assert (await pay.invoices.get(invoice.id)).is_settled
 
+        assert await page.evaluate("window.moved") == []
+
         await page.get_by_role("link", name="invoices.create").click()
         await expect(page.locator("#curl")).to_contain_text("$PAYCHAIN_API_KEY")
         await expect(page.locator("body")).not_to_contain_text(API_KEY)
-        assert await page.evaluate("window.moved") == []
 
 
 async def test_hostile_content_and_hostile_pages(emulator: Emulator, shop: Shop) -> None:

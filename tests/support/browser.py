@@ -27,8 +27,9 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.importorskip(
             "playwright", reason="there is no Playwright here (dependency group `browser`)"
         )
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=30_000)  # a busy machine needs its time
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
