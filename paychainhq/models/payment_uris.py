@@ -62,7 +62,7 @@ def payment_uri(
     """Return the URI, or raise `InvalidArgumentError` if any part of it would be a guess."""
     chain = Chain.ETH if payable.chain in _EVM else payable.chain
     network = _NETWORKS.get(payable.network_id or "")
-    if chain not in _ADDRESSES:
+    if chain is None or chain not in _ADDRESSES:
         _refuse("chain", f"there is no payment URI for the chain {payable.chain}")
     if network is None and (chain != Chain.ETH or chain_id is None):
         hint = ": pass its chain_id" if chain == Chain.ETH else ""
