@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TEST_API_KEY,
         WEBHOOK_SECRET,
     )
+    from paychainhq.emulator.kit import Webhooks
     from paychainhq.emulator.request_log import ReceivedRequest
 
 __all__ = [
@@ -37,9 +38,10 @@ __all__ = [
     "WEBHOOK_SECRET",
     "Emulator",
     "ReceivedRequest",
+    "Webhooks",
 ]
 
-_HOMES = {"Emulator": "emulator", "ReceivedRequest": "request_log"}
+_HOMES = {"Emulator": "emulator", "ReceivedRequest": "request_log", "Webhooks": "kit"}
 
 
 def __getattr__(name: str) -> object:

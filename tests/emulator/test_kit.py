@@ -10,9 +10,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from paychainhq import webhooks
-from paychainhq.emulator import Emulator
-from paychainhq.emulator.kit import Webhooks
+import paychainhq_sync
+from paychainhq import ConfigurationError, PayChainHQ, webhooks
+from paychainhq.emulator import Emulator, Webhooks
+from paychainhq.emulator.kit import guard
 
 CLIENTS = """
 import asyncio, unittest
@@ -96,6 +97,30 @@ def test_the_fixtures_in_a_suite(tmp_path: Path) -> None:
     assert "requests to api.example.com" in problems["test_guarded_async"]
     assert "requests to proxy.example.com" in problems["test_guarded_proxy"]
     assert "8 passed" in done.stdout
+
+
+async def test_the_asynchronous_client(paychain: PayChainHQ, paychain_emulator: Emulator) -> None:
+    """The client retries at once, and has a credential for each operation."""
+    paychain_emulator.fault("*", 503, times=5)
+    assert await paychain.invoices.get("inv_123")
+    assert await paychain.api_keys.list()
+    assert len(paychain_emulator.requests) == 7
+
+
+def test_the_blocking_client(paychain_sync: paychainhq_sync.PayChainHQ) -> None:
+    """The client is the one of the other face."""
+    assert paychain_sync.invoices.get("inv_123").status == "pending"
+
+
+async def test_the_guard_names_the_host(paychain_emulator: Emulator) -> None:
+    """The call raises before anything is sent, and the host is reported."""
+    pay = PayChainHQ(api_key="key", business_id="b", base_url="https://api.example.com")
+    with guard() as refused:
+        async with pay:
+            with pytest.raises(ConfigurationError, match=r"api\.example\.com"):
+                await pay.prices.list()
+    assert refused == {"api.example.com"}
+    assert paychain_emulator.requests == ()
 
 
 # --- webhooks ---

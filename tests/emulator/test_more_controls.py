@@ -55,6 +55,7 @@ def test_cancel_over_http(api: Api) -> None:
     api.emulator.pay(other)
     for invoice_id, status in (("inv_123", "cancelled"), (other, "confirming")):
         assert control(api, "cancel", {"invoiceId": invoice_id}).json["status"] == status
+        assert api.emulator.cancel(invoice_id) == status
 
 
 def test_reset_restores_the_initial_state(
@@ -127,7 +128,9 @@ def test_an_endpoint_that_is_removed_during_an_attempt(
     endpoint.gate.clear()
     endpoint_id = emulator.add_webhook(endpoint.url, secret=SECRET)
     emulator.pay("inv_123")
-    settled(emulator, statuses("sending"))
+    (delivery,) = settled(emulator, statuses("sending"))
+    with pytest.raises(ValueError, match="being sent"):
+        emulator.resend(delivery.id)
     emulator.remove_webhook(endpoint_id)
     endpoint.gate.set()
     settled(emulator, statuses("failed"))
