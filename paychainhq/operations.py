@@ -13,10 +13,11 @@ from paychainhq._core import plain_json
 from paychainhq._core import validators as check
 from paychainhq._core.operation import Operation, Parameter
 from paychainhq._core.validators import Check
+from paychainhq._core.words import word
 
 _BUSINESS = "/api/v1/businesses/{business_id}"
 _PAGE: dict[str, Check] = {"page": check.positive_int, "limit": check.positive_int}
-_CHAIN = check.word(lambda: models.Chain, ethereum="eth", bitcoin="btc", solana="sol")
+_CHAIN = word(lambda: models.Chain, ethereum="eth", bitcoin="btc", solana="sol")
 
 
 def _required(test: Check) -> Parameter:
@@ -177,7 +178,7 @@ INVOICES_LIST = Operation(
     name="invoices.list",
     method="GET",
     path=f"{_BUSINESS}/invoices",
-    query={"status": check.word(lambda: models.InvoiceStatus), "customer_id": check.text, **_PAGE},
+    query={"status": word(lambda: models.InvoiceStatus), "customer_id": check.text, **_PAGE},
     response=lambda: models.Page[models.Invoice],
 )
 INVOICES_GET = Operation(
@@ -284,7 +285,7 @@ BILLING_INVOICES = Operation(
     method="GET",
     path="/api/v1/billing/invoices",
     query={
-        "status": check.word(lambda: models.BillingInvoiceStatus),
+        "status": word(lambda: models.BillingInvoiceStatus),
         "limit": check.positive_int,
         "offset": check.count,
     },

@@ -21,6 +21,7 @@ from paychainhq.models import Invoice
 from paychainhq.typing import InvoiceRequestDict
 from tests.support.client import client as make_client
 from tests.support.faces import PayChainHQ
+from tests.support.often import often
 from tests.support.raw_server import RawServer, Recorded, http_response
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -286,7 +287,7 @@ async def test_an_error_of_a_list_names_its_operation(paychain_emulator: Emulato
 
 
 @pytest.mark.async_only("runs loops of its own")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=often(60), deadline=None)
 @given(
     pages=st.lists(st.integers(0, 4), min_size=1, max_size=8),
     inserted=st.lists(st.integers(0, 3), min_size=8, max_size=8),
@@ -315,7 +316,7 @@ def test_a_list_that_grows_between_pages(pages: list[int], inserted: list[int]) 
 
 
 @pytest.mark.async_only("runs loops of its own")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=often(80), deadline=None)
 @given(
     size=st.integers(0, 30),
     changes=st.lists(

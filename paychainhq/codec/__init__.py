@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar, cast
 import orjson
 from cattrs import Converter, transform_error
 
+from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached
 from paychainhq.codec import decoders
+from paychainhq.codec.containers import structure_inside
 from paychainhq.codec.decoders import (
     Field,
-    Number,
     bare_name,
     has_numbers,
     holds_secret,
@@ -26,8 +27,8 @@ from paychainhq.codec.decoders import (
     masked,
     model_fields,
 )
+from paychainhq.codec.scalars import DATETIME, REFUSED, Number
 from paychainhq.errors import DecodeError, Facts, PayChainError
-from paychainhq.models.base import Digits, JsonNumber, Model, cached
 
 T = TypeVar("T")
 
@@ -129,8 +130,8 @@ def from_json(type_: type[T], data: Any, inside: str | None = None) -> T:
         hook = _structure_hook(type_)  # what `_converter.structure` does, with one call fewer
         if inside is None:
             return hook(data, type_)  # type: ignore[no-any-return]
-        return cast(T, decoders.structure_inside(data, inside, hook, type_))
-    except decoders.REFUSED as error:
+        return cast(T, structure_inside(data, inside, hook, type_))
+    except REFUSED as error:
         problems = tuple(transform_error(error, format_exception=lambda error, _: str(error)))
     problem, _, path = problems[0].rpartition(" @ ")
     raise DecodeError(
@@ -184,11 +185,11 @@ def to_json(value: Any) -> Any:
     return _converter.unstructure(value)
 
 
-def _model_hook(_: Any, converter: Converter) -> Callable[[Model], Any]:
+def _model_hook(_: Any, converter: Converter) -> Callable[[ModelBase], Any]:
     return partial(_model_to_json, converter)
 
 
-def _model_to_json(converter: Converter, model: Model) -> Any:
+def _model_to_json(converter: Converter, model: ModelBase) -> Any:
     source, cls = model._source, type(model)
     fields = model_fields(cls)
     kept = source if isinstance(source, dict) else {}
@@ -214,7 +215,7 @@ def _model_to_json(converter: Converter, model: Model) -> Any:
 
 def _updated(converter: Converter, field: Field, was: Any, value: Any) -> Any:
     """Return the JSON of a field: its source, if that still is its value."""
-    if isinstance(value, (Model, tuple)):
+    if isinstance(value, (ModelBase, tuple)):
         return converter.unstructure(value)
     if (value is None and was is None) or _decodes_to(converter, field, was, value):
         return was if was.__class__ is str else copy.deepcopy(was)  # most fields, without a call
@@ -230,7 +231,7 @@ def _field_to_json(converter: Converter, field: Field, value: Any) -> Any:
 def _decodes_to(converter: Converter, field: Field, source: Any, value: Any) -> bool:
     try:
         return bool(converter.structure(source, field.type) == value)
-    except decoders.REFUSED:
+    except REFUSED:
         return False
 
 
@@ -274,10 +275,10 @@ def _time_to_json(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# A constant of the import: within a patched clock, `decoders.DATETIME` is replaced.
+# A constant of the import: within a patched clock, `scalars.DATETIME` is replaced.
 _BY_CLASS: dict[type, Callable[[Any], Any]] = {
     Decimal: lambda value: format(value, "f"),
-    decoders.DATETIME: _time_to_json,
+    DATETIME: _time_to_json,
     StrEnum: lambda member: member.value,
     PayChainError: PayChainError.to_dict,
 }

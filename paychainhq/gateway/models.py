@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 import attrs
 
+from paychainhq._core.model import JsonNumber
 from paychainhq.errors import DecodeError
-from paychainhq.models.base import JsonNumber, Model
+from paychainhq.models.base import Model
 
 # Scheme and host match possessively, so that they never count as a part of the path.
 _LAST_SEGMENT = re.compile(r"(?:[^/?#]+:)?+(?://[^/?#]*)?+[^?#]*/([^/?#]+)/?(?:[?#].*)?", re.DOTALL)

@@ -8,8 +8,9 @@ from enum import StrEnum
 
 import attrs
 
+from paychainhq._core.model import wire
 from paychainhq._core.secrets import Secret
-from paychainhq.models.base import Model, wire
+from paychainhq.models.base import Model
 from paychainhq.models.chains import Chain
 
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 import attrs
 
-from paychainhq.models.base import Digits, JsonNumber, Model, wire
+from paychainhq._core.model import Digits, JsonNumber, wire
+from paychainhq.models.base import Model
 
 
 class PlanCode(StrEnum):

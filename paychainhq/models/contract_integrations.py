@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from paychainhq.models.base import Model, free_form
+from paychainhq._core.model import free_form
+from paychainhq.models.base import Model
 from paychainhq.models.chains import Chain
 
 

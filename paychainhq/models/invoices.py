@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from paychainhq._core.model import Digits, free_form
 from paychainhq._core.validators import Money, positive_money
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Digits, Model, free_form
+from paychainhq.models.base import Model
 from paychainhq.models.chains import Chain, SupportedToken
 
 if TYPE_CHECKING:

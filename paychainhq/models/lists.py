@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 import attrs
 
-from paychainhq.models.base import Model, hidden, wire
+from paychainhq._core.model import hidden, wire
+from paychainhq.models.base import Model
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ from typing import Literal, Protocol, TypeVar
 
 import attrs
 
+from paychainhq._core.model import Digits
 from paychainhq.errors import InvalidArgumentError
-from paychainhq.models.base import Digits, Model
+from paychainhq.models.base import Model
 from paychainhq.models.invoices import Amount
 
 T_co = TypeVar("T_co", covariant=True)

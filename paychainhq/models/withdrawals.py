@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from paychainhq.models.base import JsonNumber, Model, wire
+from paychainhq._core.model import JsonNumber, wire
+from paychainhq.models.base import Model
 from paychainhq.models.chains import Chain
 
 

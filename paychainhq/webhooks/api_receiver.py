@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
+from paychainhq._core.words import word
 from paychainhq.models.invoices import InvoiceStatus
 from paychainhq.models.webhooks import AnyEvent, Event, EventName
 from paychainhq.webhooks import signatures
@@ -20,9 +21,7 @@ from paychainhq.webhooks.signatures import ConcealedHeaders
 H = TypeVar("H", bound=Handler[Event])
 
 # Names in the form of the one that is documented are no misspellings of it.
-_event_name = validators.word(
-    lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)}
-)
+_event_name = word(lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)})
 
 
 class APIReceiver(BaseReceiver[Event]):

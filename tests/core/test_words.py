@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import paychainhq_sync.webhooks
 from paychainhq import InvalidArgumentError, webhooks
-from paychainhq._core import validators
+from paychainhq._core import validators, words
+from paychainhq._core.words import word
 from paychainhq.ledger import MemoryLedger
 from paychainhq.models import Chain, InvoiceStatus
 from tests.support.client import INVOICE, client
@@ -27,12 +28,12 @@ PAGE = {
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Forget earlier warnings: each is given once in a process."""
-    validators._warn.cache_clear()
+    words._warn.cache_clear()
     yield
-    validators._warn.cache_clear()
+    words._warn.cache_clear()
 
 
-status = validators.word(lambda: InvoiceStatus)
+status = word(lambda: InvoiceStatus)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_other_statuses(given: str) -> None:
 @given(st.text(min_size=1))
 def test_any_text_stays_valid(value: str) -> None:
     """No text is refused for being unknown, however it looks."""
-    check = validators.word(lambda: Chain, ethereum="eth")
+    check = word(lambda: Chain, ethereum="eth")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from paychainhq.emulator import lifecycle, money
 from paychainhq.emulator.state import State, Value, iso
+from tests.support.often import often
 
 raws = st.integers(min_value=1, max_value=10**40)
 decimal_places = st.sampled_from([0, 6, 8, 9, 18])
@@ -131,7 +132,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 @given(events=events)
 def test_any_order_of_events_agrees_with_the_model(events: list[tuple[object, ...]]) -> None:
     """Payments, confirmations, cancellations and time may come in any order."""

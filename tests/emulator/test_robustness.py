@@ -24,6 +24,7 @@ from paychainhq.emulator import idempotency as idempotency_module
 from paychainhq.emulator.routing import find_route
 from paychainhq.operations import OPERATIONS
 from tests.emulator.api import INVOICES, ORDER, Api
+from tests.support.often import often
 
 PACKAGE = Path(paychainhq.__file__).parent
 GATEWAY_ORDER = {
@@ -123,7 +124,9 @@ def test_an_invalid_idempotency_key_is_refused(api: Api, key: str) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=often(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     changes=st.dictionaries(
@@ -140,7 +143,9 @@ def test_any_json_gets_a_response(api: Api, changes: dict[str, Any]) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=often(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     path=st.sampled_from(["payment/checkout", "payment-applications", "refund-request"]),
@@ -161,7 +166,9 @@ def test_any_json_gets_a_response_of_the_gateway(
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=often(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     name=st.sampled_from(

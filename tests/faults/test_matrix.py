@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 
 import attrs
 import pytest
@@ -11,12 +12,15 @@ from tests.faults.matrix import CROWD, FACES, OPERATIONS, Call, Cell, Report
 from tests.faults.running import run, watched
 from tests.faults.server import Seen
 from tests.faults.table import FAULTS, ONCE, Fault, Timing
+from tests.support.often import EXHAUSTIVE
+
+FEW = len(OPERATIONS)
+CELLS = list(product(FACES, (FEW, CROWD))) if EXHAUSTIVE else [("async", CROWD), ("sync", FEW)]
 
 _FORMS = [(fault, form) for fault in FAULTS for form in fault.forms]
 
 
-@pytest.mark.parametrize("load", [len(OPERATIONS), CROWD])
-@pytest.mark.parametrize("client", FACES)
+@pytest.mark.parametrize(("client", "load"), CELLS)
 @pytest.mark.parametrize(
     ("fault", "form"), _FORMS, ids=[f"{fault.name}, {form}" for fault, form in _FORMS]
 )

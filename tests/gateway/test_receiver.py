@@ -20,7 +20,7 @@ import paychainhq.webhooks
 import paychainhq_sync.gateway.webhooks
 import paychainhq_sync.webhooks
 from paychainhq import ConfigurationError, InvalidArgumentError
-from paychainhq._core import validators
+from paychainhq._core import words
 from paychainhq.gateway import EventName, PaymentStatus, webhooks
 from paychainhq.gateway.webhooks import Event, Receiver
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
@@ -343,9 +343,9 @@ async def test_claims_outlive_a_process(tmp_path: Path) -> None:
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """Forget earlier warnings: each is given once in a process."""
-    validators._warn.cache_clear()
+    words._warn.cache_clear()
     yield
-    validators._warn.cache_clear()
+    words._warn.cache_clear()
 
 
 async def test_handlers_belong_to_statuses() -> None:

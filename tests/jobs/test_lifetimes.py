@@ -36,10 +36,25 @@ def keys(server: RawServer) -> set[str]:
     return {request.headers["idempotency-key"] for request in server.requests}
 
 
+class Begun(list[Request]):
+    """Middleware that lists the requests as they begin.
+
+    The server's list may still grow afterwards, by requests that were on their way to it.
+    """
+
+    async def __call__(self, request: Request, send: Next) -> Response:
+        self.append(request)
+        return await send(request)
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: int) -> None:
     """No more requests are sent while the exception is handled."""
-    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
+    begun = Begun()
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, middleware=[begun]) as pay,
+    ):
         try:
             async with pay.invoices.create_many(
                 orders(10_000), concurrency=concurrency
@@ -47,9 +62,10 @@ async def test_a_block_that_is_left_by_an_exception_ends_the_job(concurrency: in
                 async for _ in outcomes:
                     raise LookupError
         except LookupError:
-            sent = len(server.requests)
+            sent = len(begun)
             await asyncio.sleep(0.05)
-            assert len(server.requests) == sent < 200
+            assert len(begun) == sent < 200
+        assert len(server.requests) <= sent
 
 
 async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
@@ -64,14 +80,18 @@ async def test_a_block_that_is_never_iterated_over_sends_nothing() -> None:
 
 async def test_a_watch_ends_with_its_block() -> None:
     """The reads of a watch end when its block is left."""
-    async with RawServer(http_response(INVOICE)) as server, client(server.url) as pay:
+    begun = Begun()
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, middleware=[begun]) as pay,
+    ):
         async with pay.invoices.watch(
             [f"inv_{n}" for n in range(40)], interval=0.001, concurrency=2
         ) as changes:
             await anext(changes)
-        sent = len(server.requests)
+        sent = len(begun)
         await asyncio.sleep(0.05)
-        assert len(server.requests) == sent
+        assert len(begun) == sent
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
+from paychainhq._core.words import word
 from paychainhq.gateway.models import AnyPaymentStatus, PaymentStatus
 from paychainhq.gateway.webhooks.events import Event, parse
 from paychainhq.webhooks.base import LEASE, BaseReceiver, Keeper
@@ -15,7 +16,7 @@ from paychainhq.webhooks.signatures import ConcealedHeaders
 
 H = TypeVar("H", bound=Handler[Event])
 
-_status = validators.word(lambda: PaymentStatus)
+_status = word(lambda: PaymentStatus)
 
 
 class GatewayReceiver(BaseReceiver[Event]):
