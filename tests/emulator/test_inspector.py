@@ -119,6 +119,13 @@ def test_everything_is_on_the_page(emulator: Emulator, api: Api, endpoint: Endpo
     assert API_KEY not in text
 
 
+def test_an_invoice_that_has_expired_meanwhile(emulator: Emulator, api: Api) -> None:
+    """The page shows the current status, also without a request to the API."""
+    created = api.create(expiresIn=60)
+    emulator.advance(100)
+    assert f"{created}expired" in read(api, "?status=expired").text
+
+
 def test_opened_objects(emulator: Emulator, api: Api, endpoint: Endpoint) -> None:
     """An invoice, a request and a delivery show their details."""
     emulator.add_webhook(endpoint.url, secret=SECRET, bearer="agreed")

@@ -4,6 +4,7 @@ document.documentElement.classList.add("js");
 
 const KINDS = ["invoice", "request", "delivery", "webhook", "customer", "api_key", "billing", "control"];
 const PAUSE = 250; // milliseconds between two updates
+const IDLE = 10000; // invoices expire without an event
 let source = null, timer = null, running = false, again = false, ahead = 0;
 
 async function refresh() {
@@ -176,5 +177,6 @@ document.addEventListener("DOMContentLoaded", () => {
   ahead = Number(document.body.dataset.now) - Date.now();
   tick();
   setInterval(tick, 1000);
+  setInterval(() => document.hidden || schedule(), IDLE);
   connect();
 });

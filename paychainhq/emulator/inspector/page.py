@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from paychainhq.emulator import lifecycle
 from paychainhq.emulator.control import Control
 from paychainhq.emulator.inspector import accounts, faults, invoices, requests, webhooks
 from paychainhq.emulator.inspector.markup import Markup, element, moment, part
@@ -22,6 +23,8 @@ _AREAS = {
 def page(control: Control, instance_id: str, query: Mapping[str, str]) -> Markup:
     """Return the page for a query: filter, pages of the lists, and opened objects."""
     view, state = View(query), control.state
+    with state.transaction():
+        lifecycle.expire(state)
     head = element(
         "head",
         element("meta", charset="utf-8"),
