@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def run_tests(blocks: list[str], folder: Path) -> None:
     run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", loop, str(folder))
 
 
+def run_program(block: str, folder: Path) -> None:
+    """Run a block that is a whole program."""
+    (folder / "block.py").write_text(block, encoding="utf-8")
+    run(folder, "block.py")
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    """Set the variables that `from_env` reads."""
+    monkeypatch.setenv("PAYCHAIN_API_URL", emulator.url)
+    monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY)
+    monkeypatch.setenv("PAYCHAIN_BUSINESS_ID", BUSINESS_ID)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 async def test_every_python_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -71,17 +85,12 @@ async def test_every_python_block_runs(
     """The blocks of a page run in order, in one namespace; programs and tests by themselves."""
     monkeypatch.chdir(tmp_path)
     tests = [block for _, block in python_blocks(page) if "def test_" in block]
-    if tests:
-        folder = tmp_path / "tests"
-        folder.mkdir()
-        run_tests(tests, folder)
     with Emulator() as emulator:
-        for name, value in {
-            "API_URL": emulator.url,
-            "API_KEY": API_KEY,
-            "BUSINESS_ID": BUSINESS_ID,
-        }.items():
-            monkeypatch.setenv(f"PAYCHAIN_{name}", value)
+        set_environment(monkeypatch, emulator)
+        if tests:
+            folder = tmp_path / "tests"
+            folder.mkdir()
+            run_tests(tests, folder)
         client = PayChainHQ(
             api_key=API_KEY,
             payout_key=PAYOUT_KEY,
@@ -93,11 +102,10 @@ async def test_every_python_block_runs(
         async with client as pay:
             namespace: dict[str, Any] = {"__name__": "block", "pay": pay, "emulator": emulator}
             for line, block in python_blocks(page):
-                if block in tests:
-                    continue
+                if block in tests or NEEDS_PANDAS in block:
+                    continue  # run by themselves
                 if "asyncio.run(" in block or "from paychainhq_sync" in block:
-                    (tmp_path / "block.py").write_text(block, encoding="utf-8")
-                    run(tmp_path, "block.py")
+                    run_program(block, tmp_path)
                     continue
                 # The empty lines make tracebacks name the line of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -107,6 +115,21 @@ async def test_every_python_block_runs(
                 result = eval(code, namespace)
                 if inspect.iscoroutine(result):
                     await result
+
+
+NEEDS_PANDAS = "import pandas"
+
+
+def test_the_block_about_pandas_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block runs where pandas is installed; in continuous integration it must be."""
+    if "NEED_PANDAS" not in os.environ:
+        pytest.importorskip("pandas", reason="pandas is not installed: pip install --group frames")
+    blocks = [block for page in PAGES for _, block in python_blocks(page) if NEEDS_PANDAS in block]
+    with Emulator() as emulator:
+        set_environment(monkeypatch, emulator)
+        for block in blocks:
+            run_program(block, tmp_path)
+    assert blocks
 
 
 def test_the_first_program_is_the_quickstart_word_for_word() -> None:
