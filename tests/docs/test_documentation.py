@@ -44,20 +44,10 @@ def python_blocks(page: Path) -> Iterator[tuple[int, str]]:
             yield text.count("\n", 0, match.start(2)), match[2]
 
 
-def run_in_its_own_process(block: str, folder: Path) -> None:
-    """Run a block that is a whole program, or a file of tests for pytest."""
-    file = folder / "test_block.py"
-    file.write_text(block, encoding="utf-8")
-    pytest_options = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-    ]
-    runner = ["-m", "pytest", *pytest_options] if "def test_" in block else []
+def run(folder: Path, *arguments: str) -> None:
+    """Run Python in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", *runner, str(file)],
+        [sys.executable, "-W", "error", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -65,6 +55,20 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run_tests(blocks: list[str], folder: Path) -> None:
+    """Run blocks that are files of tests, all in one process of pytest."""
+    for number, block in enumerate(blocks):
+        (folder / f"test_block_{number}.py").write_text(block, encoding="utf-8")
+    loop = "asyncio_default_fixture_loop_scope=function"
+    run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", loop, str(folder))
+
+
+def run_program(block: str, folder: Path) -> None:
+    """Run a block that is a whole program."""
+    (folder / "block.py").write_text(block, encoding="utf-8")
+    run(folder, "block.py")
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
@@ -78,10 +82,15 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None
 async def test_every_python_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of a page run in order, in one namespace; whole programs run by themselves."""
+    """The blocks of a page run in order, in one namespace; programs and tests by themselves."""
     monkeypatch.chdir(tmp_path)
+    tests = [block for _, block in python_blocks(page) if "def test_" in block]
     with Emulator() as emulator:
         set_environment(monkeypatch, emulator)
+        if tests:
+            folder = tmp_path / "tests"
+            folder.mkdir()
+            run_tests(tests, folder)
         client = PayChainHQ(
             api_key=API_KEY,
             payout_key=PAYOUT_KEY,
@@ -93,14 +102,10 @@ async def test_every_python_block_runs(
         async with client as pay:
             namespace: dict[str, Any] = {"__name__": "block", "pay": pay, "emulator": emulator}
             for line, block in python_blocks(page):
-                if NEEDS_PANDAS in block:
-                    continue  # the next test
-                if (
-                    "asyncio.run(" in block
-                    or "def test_" in block
-                    or "from paychainhq_sync" in block
-                ):
-                    run_in_its_own_process(block, tmp_path)
+                if block in tests or NEEDS_PANDAS in block:
+                    continue  # run by themselves
+                if "asyncio.run(" in block or "from paychainhq_sync" in block:
+                    run_program(block, tmp_path)
                     continue
                 # The empty lines make tracebacks name the line of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -123,7 +128,7 @@ def test_the_block_about_pandas_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with Emulator() as emulator:
         set_environment(monkeypatch, emulator)
         for block in blocks:
-            run_in_its_own_process(block, tmp_path)
+            run_program(block, tmp_path)
     assert blocks
 
 
