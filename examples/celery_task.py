@@ -3,9 +3,8 @@
     celery --app celery_task worker   the worker; set PAYCHAIN_API_KEY and so on
     python examples/celery_task.py    a broker of files, a worker with two processes, the emulator
 
-The client is created once, when the module is loaded. The worker's processes are forked after that,
-and each opens its own connections. The idempotency key is derived from the order, so a task that is
-delivered twice, or retried, creates one invoice.
+Each process of the worker creates its client when it first needs it. The idempotency key is derived
+from the order, so a task that is delivered twice, or retried, creates one invoice.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,17 @@ app.conf.broker_transport_options = {
 }
 app.conf.task_acks_late = True
 
-pay = PayChainHQ.from_env()
+
+@cache
+def client() -> PayChainHQ:
+    return PayChainHQ.from_env()
 
 
 @app.task(bind=True, max_retries=10)
 def create_invoice(self: Task, order_id: int, amount: str) -> str:
+    key = f"shop-order-{order_id}"
     try:
-        return pay.invoices.create(
-            amount, "USDC", "eth", idempotency_key=f"shop-order-{order_id}"
-        ).id
+        return client().invoices.create(amount, "USDC", "eth", idempotency_key=key).id
     except (ConnectionFailedError, RequestTimeoutError, RateLimitError, ServerError) as error:
         # A failure of the server or the network, not of this order: retry later with the same key.
         raise self.retry(exc=error, countdown=1) from error

@@ -171,12 +171,21 @@ class PayChainHQ(BaseClient):
     def from_env(cls, **settings: Unpack[ClientSettings]) -> PayChainHQ:
         """Return a client with settings from environment variables.
 
-        `PAYCHAIN_API_URL`, `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are documented names;
-        `PAYCHAIN_PAYOUT_KEY`, `PAYCHAIN_CONTRACT_KEY` and `PAYCHAIN_ENVIRONMENT` are this
-        package's.
+        `PAYCHAIN_API_KEY` and `PAYCHAIN_BUSINESS_ID` are required; `PAYCHAIN_API_URL`,
+        `PAYCHAIN_PAYOUT_KEY`, `PAYCHAIN_CONTRACT_KEY`, `PAYCHAIN_ENVIRONMENT` and
+        `PAYCHAIN_TIMEOUT` (seconds) are optional. Each has a variant with the ending `_FILE`, the
+        path of a file with the value, such as a mounted secret. An argument precedes the variable,
+        and the variable precedes the file; an empty variable counts as not set.
 
         Args:
-            settings: Arguments of the constructor, which take precedence over the environment.
+            settings: Arguments of the constructor. With None instead of a required one, the client
+                has none: `api_key=None`.
+
+        Raises:
+            ConfigurationError: Required variables are not set (the error names each), a file cannot
+                be read, or a setting is invalid.
+
+        Source: the names of the first three: the public guide to the REST API.
         """
         settings = cast(
             "ClientSettings",
@@ -185,7 +194,7 @@ class PayChainHQ(BaseClient):
                 for name, value in settings.items()
             },
         )
-        return cls(**{**environment_settings(), **settings})
+        return cls(**environment_settings(settings))
 
     def with_options(
         self,

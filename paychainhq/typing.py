@@ -12,6 +12,7 @@ from paychainhq.models.chains import AnyChain
 from paychainhq.models.invoices import AnyStatus
 from paychainhq.models.webhooks import AnyEvent
 from paychainhq.paging import Pages
+from paychainhq.webhooks.api_receiver import ReceiverSettings
 from paychainhq.webhooks.signatures import Headers
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "Money",
     "Next",
     "Pages",
+    "ReceiverSettings",
 ]

@@ -12,6 +12,7 @@ from paychainhq.codec import (
     parse,
     register,
     to_json,
+    to_plain,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "parse",
     "register",
     "to_json",
+    "to_plain",
 ]

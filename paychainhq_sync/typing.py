@@ -16,6 +16,7 @@ from paychainhq.typing import (
     Money,
     Next,
     Pages,
+    ReceiverSettings,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "Money",
     "Next",
     "Pages",
+    "ReceiverSettings",
 ]

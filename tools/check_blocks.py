@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "gateway.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "gateway.md", ROOT / "docs" / "testing.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEAD = """\
 from paychainhq import PayChainHQ
@@ -37,7 +37,8 @@ def modules(page: Path) -> Iterator[tuple[str, str]]:
     for number, program in enumerate(filter(is_program, blocks)):
         yield f"{page.stem.lower()}_program_{number}", program
     body = "\n".join(block for block in blocks if not is_program(block))
-    yield page.stem.lower(), HEAD + textwrap.indent(body, "    ")
+    if body:
+        yield page.stem.lower(), HEAD + textwrap.indent(body, "    ")
 
 
 def main() -> int:

@@ -19,7 +19,8 @@ from pathlib import Path
 import paychainhq
 
 assert "site-packages" in paychainhq.__file__, paychainhq.__file__
-assert (Path(paychainhq.__file__).parent / "py.typed").exists()
+for name in ("py.typed", "emulator/inspector/inspector.js", "emulator/inspector/inspector.css"):
+    assert (Path(paychainhq.__file__).parent / name).exists(), name
 stray = [str(file) for file in files("paychainhq") or [] if file.parts[0] in ("tests", "examples", "docs", "benchmarks", "stress", "tools")]
 assert not stray, stray
 PY

@@ -55,6 +55,7 @@ async def main(port: int, webhooks: bool, interval: float, seconds: float, folde
                 if webhooks:
                     emulator.add_webhook(f"{url}/webhooks", secret=secret)
                 print(f"the shop is open at {url}", flush=True)
+                print(f"the emulator's inspector: {emulator.url}/_emulator/", flush=True)
                 await payer(pay, emulator, seconds)
             finally:
                 await runner.cleanup()

@@ -10,22 +10,26 @@ import asyncio
 import html
 import logging
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
-from string import Template
 
-import segno
 from aiohttp import web
 from orders import Orders
+from payment_page import payment_page, state_of
 
 from paychainhq import PayChainError, PayChainHQ
 from paychainhq.ledger import SQLiteLedger
-from paychainhq.models import Invoice
+from paychainhq.models import Invoice, SupportedToken
 from paychainhq.webhooks import Event, Receiver
 
-PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parent
+NETWORK, TOKEN = "base-mainnet", "USDC"
 ARTICLES = {"Coffee, 1 kg": "24.50", "Grinder": "189.00"}
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",  # the page's address alone gives access to the order
 }
@@ -50,10 +54,12 @@ class Shop:
         self._receiver = Receiver(secrets=webhook_secret, ledger=ledger)
         self._receiver.on("invoice.paid")(self._paid)
         self._following: set[asyncio.Task[None]] = set()
+        self._token: SupportedToken
 
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/", self._front)
+        app.router.add_get("/{file:shop\\.(?:css|js)}", self._file)
         app.router.add_post("/orders", self._order)
         app.router.add_get("/orders/{id}", self._payment_page)
         app.router.add_get("/orders/{id}/state", self._state)
@@ -62,6 +68,9 @@ class Shop:
         return app
 
     async def _run(self, app: web.Application) -> AsyncIterator[None]:
+        networks = {network.network_id: network for network in await self._pay.networks.list()}
+        tokens = networks[NETWORK].supported_tokens
+        self._token = next(token for token in tokens if token.symbol == TOKEN)
         for order in self._orders.open():
             self._follow(order["invoice_id"] or await self._invoice(order["id"]))
         yield
@@ -78,10 +87,15 @@ class Shop:
             for name, price in ARTICLES.items()
         )
         page = (
-            '<!doctype html><title>Shop</title><h1>Shop</h1><form method="post" '
-            f'action="/orders">{items}</form>'
+            '<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">'
+            '<link rel="stylesheet" href="/shop.css"><meta name="viewport" '
+            'content="width=device-width"><h1>Shop</h1>'
+            f'<form method="post" action="/orders">{items}</form>'
         )
         return web.Response(text=page, content_type="text/html", headers=HEADERS)
+
+    async def _file(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(FOLDER / request.match_info["file"], headers=HEADERS)
 
     async def _order(self, request: web.Request) -> web.Response:
         article = str((await request.post()).get("article", ""))
@@ -95,20 +109,13 @@ class Shop:
         order = self._orders.get(request.match_info["id"])
         if order is None or order["address"] is None:
             raise web.HTTPNotFound(text="There is no such order.")
-        shown = ("id", "article", "amount", "token", "network", "address", "expires_at")
-        fields = {name: html.escape(str(order[name])) for name in shown}
-        page = PAGE.substitute(
-            fields, qr=segno.make(order["address"], micro=False).svg_inline(scale=5)
-        )
-        return web.Response(text=page, content_type="text/html", headers=HEADERS)
+        return web.Response(text=payment_page(order), content_type="text/html", headers=HEADERS)
 
     async def _state(self, request: web.Request) -> web.Response:
         order = self._orders.get(request.match_info["id"])
         if order is None:
             raise web.HTTPNotFound(text="There is no such order.")
-        return web.json_response(
-            {"status": order["status"], "paid": order["paid_at"] is not None}, headers=HEADERS
-        )
+        return web.json_response(state_of(order), headers=HEADERS)
 
     # --- requests to PayChainHQ, and its events ---
 
@@ -121,18 +128,19 @@ class Shop:
         assert order is not None
         invoice = await self._pay.invoices.create(
             order["price"],
-            "USDC",
+            TOKEN,
             "eth",
+            network_id=NETWORK,
             expires_in=1800,
             metadata={"order": order_id},
             idempotency_key=f"shop-{order_id}",
         )
-        self._orders.invoiced(order_id, invoice)
+        self._orders.invoiced(order_id, invoice, invoice.payment_uri(self._token))
         return invoice
 
     async def _paid(self, event: Event) -> None:
         """Handle a webhook. Only the current state of the invoice counts, not the event."""
-        self._note(await event.fetch(self._pay))
+        await self._note(await event.fetch(self._pay))
 
     def _follow(self, invoice: Invoice | str) -> None:
         """Watch an invoice, so that a lost webhook costs no order.
@@ -150,12 +158,18 @@ class Shop:
                 [invoice], interval=self._interval, seen=seen
             ):
                 if change.invoice is not None:
-                    self._note(change.invoice)
+                    await self._note(change.invoice)
         except PayChainError:
             log.exception("the watch of invoice %s has failed", invoice)
 
-    def _note(self, invoice: Invoice) -> None:
-        if not invoice.is_settled:
-            self._orders.update(invoice.id, invoice.status)
-        elif self._orders.mark_paid(invoice.id):
-            log.info("ship the order of invoice %s", invoice.id)
+    async def _note(self, invoice: Invoice) -> None:
+        if invoice.is_settled:
+            if self._orders.mark_paid(invoice.id, invoice.status):
+                log.info("ship the order of invoice %s", invoice.id)
+            return
+        if invoice.paid_amount is None:  # lists do not have it
+            invoice = await self._pay.invoices.get(invoice.id)
+        received = Decimal(0) if invoice.paid_amount is None else invoice.paid_amount.display
+        missing = invoice.amount.display - received
+        uri = invoice.payment_uri(self._token, amount=missing) if missing > 0 else None
+        self._orders.update(invoice.id, invoice.status, received, uri)

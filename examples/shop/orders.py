@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 from paychainhq.models import Invoice
 
@@ -21,8 +23,8 @@ class Orders:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, article TEXT, price TEXT, "
             "invoice_id TEXT UNIQUE,"
-            " address TEXT, amount TEXT, token TEXT, network TEXT, expires_at TEXT, status TEXT, "
-            "paid_at TEXT)"
+            " address TEXT, token TEXT, network TEXT, uri TEXT, expires_at TEXT, status TEXT, "
+            "received TEXT NOT NULL DEFAULT '0', paid_at TEXT)"
         )
 
     def close(self) -> None:
@@ -36,47 +38,44 @@ class Orders:
         )
         return order_id
 
-    def invoiced(self, order_id: str, invoice: Invoice) -> None:
-        """Store the data that only the creation returns: address and expiry."""
+    def invoiced(self, order_id: str, invoice: Invoice, uri: str) -> None:
+        """Store the data of a new invoice; only the creation returns the expiry."""
         expires_at = invoice.expires_at.isoformat() if invoice.expires_at else None
-        amount = format(invoice.amount.display, "f")
         self._db.execute(
-            "UPDATE orders SET invoice_id = ?, address = ?, amount = ?, token = ?, network = ?, "
+            "UPDATE orders SET invoice_id = ?, address = ?, token = ?, network = ?, uri = ?, "
             "expires_at = ?, status = 'pending'"
             " WHERE id = ?",
             (
                 invoice.id,
                 invoice.deposit_address,
-                amount,
                 invoice.token,
                 invoice.network_id,
+                uri,
                 expires_at,
                 order_id,
             ),
         )
 
-    def update(self, invoice_id: str, status: str) -> None:
-        """Set a new status; a paid order stays paid."""
+    def update(self, invoice_id: str, status: str, received: Decimal, uri: str | None) -> None:
+        """Set status, received amount and the link for the missing one; a paid order stays paid."""
         self._db.execute(
-            "UPDATE orders SET status = ? WHERE invoice_id = ? AND paid_at IS NULL",
-            (status, invoice_id),
+            "UPDATE orders SET status = ?, received = ?, uri = coalesce(?, uri) "
+            "WHERE invoice_id = ? AND paid_at IS NULL",
+            (status, f"{received:f}", uri, invoice_id),
         )
 
-    def mark_paid(self, invoice_id: str) -> bool:
+    def mark_paid(self, invoice_id: str, status: str) -> bool:
         """Mark an order paid, and return whether this call did so: only then ship the order."""
         now = datetime.now(UTC).isoformat()
         done = self._db.execute(
-            "UPDATE orders SET status = 'paid', paid_at = ? WHERE invoice_id = ? AND paid_at IS "
-            "NULL",
-            (now, invoice_id),
+            "UPDATE orders SET status = ?, paid_at = ? WHERE invoice_id = ? AND paid_at IS NULL",
+            (status, now, invoice_id),
         )
         return done.rowcount == 1
 
-    def get(self, order_id: str) -> sqlite3.Row | None:
-        row: sqlite3.Row | None = self._db.execute(
-            "SELECT * FROM orders WHERE id = ?", (order_id,)
-        ).fetchone()
-        return row
+    def get(self, order_id: str) -> dict[str, Any] | None:
+        row = self._db.execute("SELECT * FROM orders WHERE id = ?", (order_id,)).fetchone()
+        return None if row is None else dict(row)
 
     def open(self) -> list[sqlite3.Row]:
         """Return the orders without a terminal status, which a restarted shop resumes."""

@@ -53,14 +53,15 @@ def field_names(cls: type[ModelBase]) -> Mapping[str, tuple[str, ...]]:
     return {field.name: field.metadata.get("names") or (wire_name(field.name),) for field in fields}
 
 
-def plain(value: Any, exact: type[str | float]) -> Any:
-    """Return parsed JSON with its numbers of type `Number` as their text, or as floats."""
+def plain_copy(value: Any) -> Any:
+    """Return a copy of parsed JSON, with a number as its text if no float equals it."""
     if isinstance(value, dict):
-        return {name: plain(item, exact) for name, item in value.items()}
+        return {name: plain_copy(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, exact) for item in value]
-    if isinstance(value, float) and type(value) is not float:
-        return getattr(value, "text", value) if exact is str else float(value)
+        return [plain_copy(item) for item in value]
+    if isinstance(value, float) and type(value) is not float:  # a `Number` of the codec
+        text: str = getattr(value, "text", repr(value))
+        return float(value) if Decimal(text) == Decimal(repr(float(value))) else text
     return value
 
 
@@ -85,11 +86,14 @@ class ModelBase(Data):
     @property
     def extra(self) -> Mapping[str, Any]:
         """Fields that the server sent and this package does not define."""
+        unknown = self._unknown()
+        try:
+            return cast("dict[str, Any]", plain_copy(unknown))
+        except RecursionError:  # nested too deeply to convert its numbers
+            return unknown
+
+    def _unknown(self) -> dict[str, Any]:
         if not isinstance(self._source, dict):
             return {}
         known = {name for names in field_names(type(self)).values() for name in names}
-        unknown = {name: value for name, value in self._source.items() if name not in known}
-        try:
-            return cast("dict[str, Any]", plain(unknown, float))
-        except RecursionError:  # nested too deeply to convert its numbers
-            return unknown
+        return {name: value for name, value in self._source.items() if name not in known}

@@ -6,11 +6,12 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from paychainhq._core.secrets import Secret
-from paychainhq._core.validators import content
+from paychainhq._core.validators import content, seconds
 from paychainhq.errors import ConfigurationError
 
 # A host name (of any script) or an IP address, and a port. Only a port may follow the brackets of
@@ -96,25 +97,90 @@ def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -
     return f"{url.scheme}://{url.netloc}{prefix}"
 
 
-_VARIABLES = {
+# --- environment variables ---
+
+VARIABLES = {
     "PAYCHAIN_API_URL": "base_url",
     "PAYCHAIN_API_KEY": "api_key",
     "PAYCHAIN_BUSINESS_ID": "business_id",
     "PAYCHAIN_PAYOUT_KEY": "payout_key",
     "PAYCHAIN_CONTRACT_KEY": "contract_key",
     "PAYCHAIN_ENVIRONMENT": "environment",
+    "PAYCHAIN_TIMEOUT": "timeout",
 }
+"""Environment variables of a client, and the settings that they provide."""
+
+WEBHOOK_VARIABLES = {"PAYCHAIN_WEBHOOK_SECRET": "secrets"}
+"""Environment variable of a webhook receiver, and its setting."""
+
+_REQUIRED = frozenset({"api_key", "business_id", "secrets"})
 
 
 def environment_settings(
-    environ: Mapping[str, str] | None = None, names: Mapping[str, str] = _VARIABLES
+    given: Mapping[str, object], names: Mapping[str, str] = VARIABLES
 ) -> dict[str, Any]:
-    """Return a client's settings from environment variables, without unset and empty ones."""
-    environ = os.environ if environ is None else environ
-    found = {
-        setting: environ[variable] for variable, setting in names.items() if environ.get(variable)
+    """Return the given settings, and the others from environment variables or files.
+
+    A setting is the first of: the given one, even None; the variable, unless it is empty; the
+    content of the file that the variable with the ending `_FILE` names.
+
+    Args:
+        given: Settings by their names; secrets are concealed.
+        names: The variables, and the settings that they provide.
+
+    Raises:
+        ConfigurationError: A required setting is missing (the error names each), a file cannot be
+            read, or a number is invalid. No value is shown.
+    """
+    settings: dict[str, Any] = dict(given)
+    for variable, setting in names.items():
+        if setting not in settings and (value := _value(variable)) is not None:
+            settings[setting] = _converted(variable, setting, value)
+    required = _REQUIRED | ({"base_url"} if settings.get("environment") == "sandbox" else set())
+    missing = {
+        variable: setting
+        for variable, setting in names.items()
+        if setting in required - settings.keys()
     }
-    return {
-        setting: value if setting.endswith("_id") else Secret(value)
-        for setting, value in found.items()
-    }
+    if missing:
+        raise ConfigurationError(
+            f"not set in the environment: {', '.join(missing)}. Set each, or set its name with the "
+            "ending _FILE to the path of a file with the value, or pass "
+            f"{', '.join(f'{setting}=...' for setting in missing.values())}"
+        )
+    return settings
+
+
+def _value(variable: str) -> Secret | None:
+    """Return the value of a variable or of its file, or None."""
+    if os.environ.get(variable):
+        return Secret(os.environ[variable])
+    path = Secret(os.environ.get(f"{variable}_FILE", ""))  # perhaps a misplaced secret
+    if not path:
+        return None
+    try:
+        # Editors and `echo` end a file with a line break.
+        value = Secret(Path(path).read_text(encoding="utf-8").removesuffix("\n"))
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        problem = "is not text in UTF-8"
+    else:
+        if value:
+            return value
+        problem = "is empty"
+    # Outside of the handlers, whose exceptions show the content or the path.
+    raise ConfigurationError(f"the file that {variable}_FILE names {problem}")
+
+
+def _converted(variable: str, setting: str, value: Secret) -> Any:
+    """Return the value of a setting from its text."""
+    if setting.endswith("_id"):
+        return str.__str__(value)
+    if setting != "timeout":
+        return value
+    try:
+        return seconds(variable, float(value))
+    except (ValueError, ConfigurationError):
+        pass  # the error may contain the value, which may be a misplaced secret
+    raise ConfigurationError(f"{variable} must be a number of seconds, more than 0")

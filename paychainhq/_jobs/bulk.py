@@ -54,10 +54,9 @@ _MOST_WRITERS = 32
 _LONGEST_WAIT = 1.0
 # Seconds to wait for a new request to probe with, before a held request is the probe.
 _READ_FOR_PROBE = 0.1
-# A worker retries a 429 itself, which lowers the concurrency. More in a row are a failure of the
-# request.
 # A call is overtaken if each send slot could have had so many responses since it began.
 _OVERTAKEN = 20
+# A worker retries a 429 itself. More in a row are a failure of the request.
 _MOST_429S = 6
 _LONGEST_RETRY_AFTER = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds between two calls that time out before an attempt
@@ -168,8 +167,10 @@ class _Job(Generic[R, T]):
                         outcome = self.done.popleft()
                         self._has_room.set()
                         yield outcome
+                        if not counter.add(outcome.ok):
+                            continue
                         try:
-                            counter.add(outcome.ok, self._sending)
+                            counter.report(self._sending())
                         except Exception as error:  # noqa: BLE001 (the callback's: raised after the requests in progress)
                             self._intake.end(error)
                     self._has_outcome.clear()

@@ -33,12 +33,11 @@ class ProgressCounter:
     def __str__(self) -> str:
         return f"{self.ok} results and {self.failed} errors"
 
-    def add(self, ok: bool, concurrency: Callable[[], int]) -> None:
-        """Count an outcome."""
+    def add(self, ok: bool) -> bool:
+        """Count an outcome, and return whether a report is due."""
         self.ok += ok
         self.failed += not ok
-        if self._progress is not None and time.monotonic() - self._reported >= _INTERVAL:
-            self.report(concurrency())
+        return self._progress is not None and time.monotonic() - self._reported >= _INTERVAL
 
     def report(self, concurrency: int) -> None:
         """Call the callback, unless it has raised before."""

@@ -110,9 +110,9 @@ class Success(Data, Generic[R, T]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return `reference`, `ok` and `result` in plain JSON types."""
-        from paychainhq.models.base import exact_data
+        from paychainhq.codec import to_plain
 
-        return {"reference": self.reference, "ok": True, "result": exact_data(self.result)}
+        return {"reference": self.reference, "ok": True, "result": to_plain(self.result)}
 
 
 make_success = maker(Success)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import orjson
 from cattrs import Converter, transform_error
 
-from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached
+from paychainhq._core.model import Digits, JsonNumber, ModelBase, cached, plain_copy
 from paychainhq.codec import decoders
 from paychainhq.codec.containers import structure_inside
 from paychainhq.codec.decoders import (
@@ -181,22 +181,31 @@ def decode_webhook(type_: type[T], body: bytes, inside: str | None = None) -> T:
 
 
 def to_json(value: Any) -> Any:
-    """Return the JSON of a model: its source, with the fields that were changed since."""
+    """Return the JSON of a model: its source, with the fields that were changed since.
+
+    A number with an unusual spelling (in withdrawal quotes) is a float with its text: it decodes to
+    the same value, but JSON libraries round or refuse it. `to_dict` writes its text.
+    """
     return _converter.unstructure(value)
 
 
-def _model_hook(_: Any, converter: Converter) -> Callable[[ModelBase], Any]:
-    return partial(_model_to_json, converter)
+def to_plain(value: Any) -> Any:
+    """Return the JSON of a model as `to_dict` does: in plain types, with exact numbers."""
+    return _writer().unstructure(value)
 
 
-def _model_to_json(converter: Converter, model: ModelBase) -> Any:
+def _model_hook(text: bool, _: Any, converter: Converter) -> Callable[[ModelBase], Any]:
+    return partial(_model_to_json, converter, plain_copy if text else deepcopy)
+
+
+def _model_to_json(converter: Converter, copy: Callable[[Any], Any], model: ModelBase) -> Any:
     source, cls = model._source, type(model)
     fields = model_fields(cls)
     kept = source if isinstance(source, dict) else {}
     is_bare = cls._bare is not None and isinstance(source, cls._bare[1])
     if is_bare:
         kept = {bare_name(cls): source}
-    result = copy.deepcopy(dict(model.extra))
+    result = copy(model._unknown())
     for field in fields:
         value = getattr(model, field.name)
         spellings = sorted(
@@ -207,18 +216,22 @@ def _model_to_json(converter: Converter, model: ModelBase) -> Any:
                 result[field.names[0]] = _field_to_json(converter, field, value)
             continue
         name, *others = spellings
-        result[name] = _updated(converter, field, kept[name], value)
-        if result[name] == kept[name]:
-            result.update((other, copy.deepcopy(kept[other])) for other in others)
+        result[name] = _updated(converter, copy, field, kept[name], value)
+        if others and result[name] == copy(kept[name]):
+            result.update((other, copy(kept[other])) for other in others)
     return result[bare_name(cls)] if is_bare and len(result) == 1 else result
 
 
-def _updated(converter: Converter, field: Field, was: Any, value: Any) -> Any:
+def _updated(
+    converter: Converter, copy: Callable[[Any], Any], field: Field, was: Any, value: Any
+) -> Any:
     """Return the JSON of a field: its source, if that still is its value."""
     if isinstance(value, (ModelBase, tuple)):
         return converter.unstructure(value)
-    if (value is None and was is None) or _decodes_to(converter, field, was, value):
-        return was if was.__class__ is str else copy.deepcopy(was)  # most fields, without a call
+    if was.__class__ is not Number and (
+        (value is None and was is None) or _decodes_to(converter, field, was, value)
+    ):
+        return was if was.__class__ is str else copy(was)  # most fields, without a call
     return _field_to_json(converter, field, value)
 
 
@@ -241,20 +254,37 @@ def _decodes_to(converter: Converter, field: Field, source: Any, value: Any) -> 
 def make_converter() -> Converter:
     """Return a cattrs converter for all types of the API, strict and lossless as this package is.
 
-    It structures models from parsed JSON, and requests (`InvoiceRequest`, `CustomerRequest`) from
-    rows; it unstructures them, outcomes and errors to JSON. Hooks registered on it apply inside
-    models too, and have no effect on what clients decode.
+    It structures models from parsed JSON, requests (`InvoiceRequest`, `CustomerRequest`) from rows,
+    and outcomes (`Outcome[InvoiceRequest, Invoice]`) and errors from the JSON that it unstructures
+    them to. Hooks registered on it apply inside models too, and have no effect on what clients
+    decode.
 
     Returns:
         A new converter. It refuses values with cattrs's `ClassValidationError`.
     """
+    from paychainhq.codec import outcomes  # clients do not need it
+
+    converter = _make_converter(text=True)
+    outcomes.register(converter)
+    return converter
+
+
+def _make_converter(*, text: bool) -> Converter:
+    """Return a converter.
+
+    Args:
+        text: Write a number with an unusual spelling as text, which every library of a format
+            writes; otherwise as a `Number`.
+    """
     converter = Converter(unstruct_collection_overrides={tuple: list})
     decoders.register(converter)
-    converter.register_unstructure_hook_factory(is_model, _model_hook)
+    converter.register_unstructure_hook_factory(is_model, partial(_model_hook, text))
     for type_, hook in _BY_CLASS.items():
         converter.register_unstructure_hook(type_, hook)
-    for type_, hook in _BY_EQUALITY.items():
-        converter.register_unstructure_hook_func(partial(eq, type_), hook)
+    converter.register_unstructure_hook_func(partial(eq, Digits), str)
+    converter.register_unstructure_hook_func(
+        partial(eq, JsonNumber), _number_to_text if text else _number_to_json
+    )
     return converter
 
 
@@ -268,11 +298,20 @@ def register(converter: Converter) -> None:
         converter: The converter, such as one of `cattrs.preconf`.
     """
     converter.register_structure_hook_factory(is_model, _converter.get_structure_hook)
-    converter.register_unstructure_hook_factory(is_model, _converter.get_unstructure_hook)
+    converter.register_unstructure_hook_factory(is_model, _writer().get_unstructure_hook)
 
 
 def _time_to_json(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number_to_json(value: Decimal) -> float:
+    return Number.parse(format(value, "f"))
+
+
+def _number_to_text(value: Decimal) -> float | str:
+    number = _number_to_json(value)
+    return number.text if isinstance(number, Number) else number
 
 
 # A constant of the import: within a patched clock, `scalars.DATETIME` is replaced.
@@ -282,8 +321,10 @@ _BY_CLASS: dict[type, Callable[[Any], Any]] = {
     StrEnum: lambda member: member.value,
     PayChainError: PayChainError.to_dict,
 }
-_BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
-    Digits: str,
-    JsonNumber: lambda value: Number.parse(format(value, "f")),
-}
-_converter = make_converter()
+_converter = _make_converter(text=False)
+
+
+@cached
+def _writer() -> Converter:
+    """Return the converter of `to_dict`, which also writes for the converters of others."""
+    return make_converter()

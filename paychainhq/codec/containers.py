@@ -39,13 +39,13 @@ def at(place: str | int, type_: Any, error: Exception) -> Exception:
 
 def without_none(type_: Any) -> Any:
     """Return a union without its None; another type unchanged."""
-    if not _is_union(type_):
+    if not is_union(type_):
         return type_
     parts = [part for part in get_args(type_) if part is not types.NoneType]
     return typing.Union[tuple(parts)]  # noqa: UP007 (their number varies)
 
 
-def _is_union(type_: Any) -> bool:
+def is_union(type_: Any) -> bool:
     return get_origin(type_) in (typing.Union, types.UnionType)
 
 
@@ -98,7 +98,7 @@ def is_mapping(type_: Any) -> bool:
 def is_open_enum(type_: Any) -> bool:
     parts = get_args(type_)
     return (
-        _is_union(type_)
+        is_union(type_)
         and str in parts
         and all(
             part is str or is_class(part, StrEnum) or get_origin(part) is Literal for part in parts

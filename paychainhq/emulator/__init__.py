@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         GATEWAY_READ_TOKEN,
         PAYOUT_KEY,
         TEST_API_KEY,
+        WEBHOOK_SECRET,
     )
+    from paychainhq.emulator.kit import Webhooks
     from paychainhq.emulator.request_log import ReceivedRequest
 
 __all__ = [
@@ -33,11 +35,13 @@ __all__ = [
     "GATEWAY_READ_TOKEN",
     "PAYOUT_KEY",
     "TEST_API_KEY",
+    "WEBHOOK_SECRET",
     "Emulator",
     "ReceivedRequest",
+    "Webhooks",
 ]
 
-_HOMES = {"Emulator": "emulator", "ReceivedRequest": "request_log"}
+_HOMES = {"Emulator": "emulator", "ReceivedRequest": "request_log", "Webhooks": "kit"}
 
 
 def __getattr__(name: str) -> object:

@@ -30,3 +30,25 @@ def add_endpoint(
         scheme=scheme,
     )
     return endpoint_id
+
+
+def set_endpoint_state(state: State, endpoint_id: str, new: str) -> None:
+    """Activate, hold or remove an endpoint that `add_webhook` added, or raise LookupError.
+
+    The deliveries of a removed endpoint remain as a record.
+    """
+    changed = state.run(
+        "UPDATE webhook_endpoints SET state = ? WHERE id = ? AND scheme = 'paychain' AND "
+        "state <> 'removed'",
+        new,
+        endpoint_id,
+    )
+    if not changed:
+        raise LookupError(f"there is no webhook endpoint {endpoint_id}")
+    if new == "removed":
+        state.run(
+            "UPDATE webhook_deliveries SET status = 'failed', next_at = NULL, failure_reason = "
+            "'the endpoint was removed' WHERE endpoint_id = ? AND status IN ('pending', "
+            "'retrying')",
+            endpoint_id,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -31,6 +32,7 @@ _CODES = {
 }
 # RST instead of FIN, as after the loss of a host or a middlebox.
 _LINGER_NOT = struct.pack("ii", 1, 0)
+_REMEMBERED = 20
 
 
 async def _drop(context: RequestContext) -> None:
@@ -118,7 +120,7 @@ def _status(status: int, retry_after: str) -> Fault:
     return refuse
 
 
-_KINDS: dict[str, Fault] = {
+KINDS: dict[str, Fault] = {
     "drop": _drop,
     "reset": _reset,
     "truncate": _truncate,
@@ -133,8 +135,8 @@ _KINDS: dict[str, Fault] = {
 def parse(kind: object) -> Fault:
     """Return the fault of a kind, or raise ValueError."""
     name, _, argument = str(kind).partition(":")
-    if name in _KINDS and not argument:
-        return _KINDS[name]
+    if name in KINDS and not argument:
+        return KINDS[name]
     if name == "slow":
         return _slow(argument)
     if name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
@@ -142,22 +144,35 @@ def parse(kind: object) -> Fault:
     raise ValueError(
         f"{kind!r} is not a kind of fault: use a status from 400 to 599, a status with Retry-After "
         "('429:1'), 'slow:2.5',"
-        f" or one of {', '.join(_KINDS)}"
+        f" or one of {', '.join(KINDS)}"
     )
 
 
 @attrs.define
-class _Planned:
+class Planned:
+    """Fault of the next requests.
+
+    Attributes:
+        operation: The operation's name, or `"*"`.
+        kind: The kind, as it was given.
+        play: The function that produces the fault.
+        times: The number of requests that are still to fail.
+        fired: The number of requests that have failed.
+    """
+
     operation: str
+    kind: str
     play: Fault
     times: int
+    fired: int = 0
 
 
 class Faults:
-    """Planned faults, in the order of their requests."""
+    """Planned faults, in the order of their requests, and the latest that have fired."""
 
     def __init__(self) -> None:
-        self._planned: list[_Planned] = []
+        self._planned: list[Planned] = []
+        self._exhausted: deque[Planned] = deque(maxlen=_REMEMBERED)
 
     def add(self, operation: object, kind: object, times: object = 1) -> None:
         if operation not in ("*", *OPERATIONS, *GATEWAY_OPERATIONS):
@@ -166,15 +181,25 @@ class Faults:
             )
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be an int of 1 or more, not {times!r}")
-        self._planned.append(_Planned(str(operation), parse(kind), times))
+        self._planned.append(Planned(str(operation), str(kind), parse(kind), times))
+
+    def all(self) -> list[Planned]:
+        """Return the exhausted faults, then the armed ones."""
+        return [*self._exhausted, *self._planned]
+
+    def clear(self) -> None:
+        self._planned.clear()
+        self._exhausted.clear()
 
     def take(self, operation: str | None) -> Fault | None:
         """Consume one planned fault of an operation and return it, or return None."""
         for planned in self._planned:
             if planned.operation in ("*", operation):
                 planned.times -= 1
+                planned.fired += 1
                 if planned.times == 0:
                     self._planned.remove(planned)
+                    self._exhausted.append(planned)
                 return planned.play
         return None
 

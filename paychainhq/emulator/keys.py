@@ -16,6 +16,8 @@ GATEWAY_CLIENT_TOKEN = "emulator-client-token"  # noqa: S105 (it opens nothing b
 GATEWAY_READ_TOKEN = "emulator-read-token"  # noqa: S105
 """Client token with the scope `payments.get` only."""
 GATEWAY_OAUTH_TOKEN = "emulator-oauth-token"  # noqa: S105
+WEBHOOK_SECRET = "emulator-webhook-secret"  # noqa: S105
+"""Secret that signs the events of `Emulator.deliver`."""
 
 STANDARD_PERMISSIONS = [
     "business:read",

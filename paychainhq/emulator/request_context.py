@@ -39,6 +39,8 @@ class RequestContext:
         in_flight: The scopes of the requests that are being handled.
         closing: Set when the emulator stops.
         perform: The function that executes or refuses the request.
+        credential: The id of the credential, once it has been accepted.
+        replayed: Whether the reply is the stored one of an idempotency key.
     """
 
     request: web.BaseRequest
@@ -51,6 +53,8 @@ class RequestContext:
     closing: asyncio.Event
     perform: Callable[[RequestContext], Reply]
     scope: Scope | None = None
+    credential: str | None = None
+    replayed: bool = False
 
     def handle(self) -> Reply:
         """Execute the request in one step, as a whole."""

@@ -97,6 +97,7 @@ def plant(state: Tables) -> None:
         expires_at=now + DAY,
         tolerance_bps=50,
         tolerance_max_usd="0.50",
+        created_at=now,
     )
     # The documented command for a billing payment uses inv_123, the documented list bill_inv_123:
     # this invoice has both ids.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from aiohttp import web
 
-from paychainhq.emulator import auth, control, idempotency, lifecycle
+from paychainhq._version import __version__
+from paychainhq.emulator import auth, control, idempotency, inspector, lifecycle, shown
+from paychainhq.emulator.changes import Changes
 from paychainhq.emulator.errors import RefusedError, refuse_field
 from paychainhq.emulator.faults import Faults
 from paychainhq.emulator.gateway import dispatch as gateway
@@ -20,11 +24,13 @@ from paychainhq.emulator.idempotency import Reply, Scope
 from paychainhq.emulator.origin_check import OriginCheck
 from paychainhq.emulator.outbox import Outbox
 from paychainhq.emulator.request_context import BROKEN, RequestContext, dump
-from paychainhq.emulator.request_log import ReceivedRequest, RequestLog, mask
+from paychainhq.emulator.request_log import ReceivedRequest, RequestLog, Response, mask
 from paychainhq.emulator.routing import GATEWAY, find_route
 from paychainhq.emulator.state import State
+from paychainhq.emulator.traffic import Traffic
 from paychainhq.emulator.validation import check_body, check_query
 
+_EVENTS = f"{control.PREFIX}events"
 _GRACE = 1.0
 _ACCEPT_ITERATIONS = 5
 
@@ -32,15 +38,27 @@ _ACCEPT_ITERATIONS = 5
 class Server:
     """Request handler with the whole behaviour of the emulator, on one event loop."""
 
-    def __init__(self, state: State, allowed_hosts: Iterable[str] = ()) -> None:
-        self.control = control.Control(state, Faults(), RequestLog())
+    def __init__(
+        self,
+        state: State,
+        traffic: Traffic,
+        allowed_hosts: Iterable[str] = (),
+        *,
+        allow_remote_webhooks: bool = False,
+    ) -> None:
+        self.instance_id = f"emu_{secrets.token_hex(8)}"
+        log = RequestLog()
+        self.control = control.Control(state, Faults(), log, traffic, allow_remote_webhooks)
+        self._changes = Changes(shown.changes(state, log))
+        state.on_change = self._changes.add
+        log.on_change = lambda request_id: self._changes.add("request", request_id)
         self._state = state
         self._allowed_hosts = tuple(allowed_hosts)
         self._origin_check: OriginCheck
         self._in_flight: set[Scope] = set()
         self._closing = asyncio.Event()
         self._listening: asyncio.Server | None = None
-        self.outbox = Outbox(state)
+        self.outbox = Outbox(state, allow_remote=allow_remote_webhooks)
         self._sending: asyncio.Task[None] | None = None
         self._runner = web.ServerRunner(
             web.Server(self._respond, access_log=None), shutdown_timeout=_GRACE
@@ -59,8 +77,9 @@ class Server:
         return bound
 
     async def stop(self) -> None:
-        # Faults that delay a response end first.
+        # Delayed responses and streams end first.
         self._closing.set()
+        self._changes.close()
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait([self._sending])
@@ -69,6 +88,11 @@ class Server:
         await self._runner.cleanup()
         await asyncio.sleep(0)  # connections close one iteration of the loop later
 
+    def note(self) -> None:
+        """Publish the effects of a control."""
+        self.outbox.wake()
+        self._changes.add("control", "")
+
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             body = await _read_json(request)
@@ -76,7 +100,7 @@ class Server:
             # The client has disconnected before the end of its request.
             return web.Response()
         path = request.rel_url.raw_path
-        is_control = path.startswith(control.PREFIX)
+        is_control = path == control.ROOT or path.startswith(control.PREFIX)
         perform = gateway.dispatch if path.startswith(GATEWAY) else self._dispatch
         context = RequestContext(
             request=request,
@@ -94,18 +118,57 @@ class Server:
         except RefusedError as refused:
             return context.respond(context.refusal(refused))
         if is_control:
-            self.outbox.wake()
-            return context.respond(context.handle())
+            return await self._respond_to_control(context)
+        return await self._respond_to_call(context)
+
+    async def _respond_to_control(self, context: RequestContext) -> web.StreamResponse:
+        if context.request.method == "GET":
+            if context.path == _EVENTS:
+                return await self._changes.stream(context, self.instance_id)
+            if context.path == control.ROOT:
+                about = {"instanceId": self.instance_id, "version": __version__}
+                return context.respond(Reply(200, dump(about)))
+            query = context.request.query
+            page = inspector.respond(self.control, self.instance_id, context.path, query)
+            if page is not None:
+                return page
+        response = context.respond(context.handle())
+        if context.request.method == "POST":
+            self.note()
+        return response
+
+    async def _respond_to_call(self, context: RequestContext) -> web.StreamResponse:
+        began = time.monotonic()
         operation = context.route[0].name if context.route else None
         self._record(context, operation)
-        fault = self.control.faults.take(operation)
-        response = context.respond(context.handle()) if fault is None else await fault(context)
+        response = await self._play(context, operation)
         self.outbox.wake()
         if response is None:
             # The connection is closed: aiohttp discards this response.
             return web.Response()
-        self.control.request_log.set_status(context.request_id, response.status)
+        body = getattr(response, "body", None)
+        self.control.request_log.complete(
+            context.request_id,
+            Response(dict(response.headers), body if isinstance(body, bytes) else b""),
+            status=response.status,
+            credential=context.credential,
+            replayed=context.replayed,
+            duration=time.monotonic() - began,
+        )
         return response
+
+    async def _play(
+        self, context: RequestContext, operation: str | None
+    ) -> web.StreamResponse | None:
+        traffic = self.control.traffic
+        try:
+            traffic.admit()
+        except RefusedError as refused:
+            return context.respond(context.refusal(refused))
+        if traffic.latency:
+            await context.wait(traffic.latency)
+        fault = self.control.faults.take(operation)
+        return context.respond(context.handle()) if fault is None else await fault(context)
 
     def _record(self, context: RequestContext, operation: str | None) -> None:
         received = ReceivedRequest(
@@ -116,6 +179,7 @@ class Server:
             headers=mask(context.request.headers),
             body=None if context.body is BROKEN else context.body,
             operation=operation,
+            received_at=datetime.fromtimestamp(self._state.now() / 1000, UTC),
         )
         self.control.request_log.add(received)
 
@@ -134,6 +198,7 @@ class Server:
         with self._state.transaction():
             lifecycle.expire(self._state)
             credential = auth.authenticate(self._state, operation, request.headers, values)
+            context.credential = credential or None
             if body is BROKEN:
                 refuse_field("body", "is not JSON")
             scope = idempotency.scope_of(
@@ -145,6 +210,7 @@ class Server:
                     raise idempotency.in_progress()
                 stored = idempotency.find_reply(self._state, scope, body)
                 if stored is not None:
+                    context.replayed = True
                     return stored
             query = check_query(operation.query, request.query)
             call = Call(self._state, values, query, check_body(operation.body, body))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 
 from paychainhq.emulator.seed import plant
-from paychainhq.emulator.tables import SCHEMA
+from paychainhq.emulator.tables import SCHEMA, TRIGGERS
 
-_VERSION = 3
+_VERSION = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Python's dates end with the year 9999; dates ahead of the clock need room.
 _LAST = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -34,12 +34,18 @@ class State:
 
     Args:
         path: A SQLite file, created if missing. None keeps the state in memory.
+
+    Attributes:
+        on_change: The function that is called with the kind and the id of each changed object, also
+            in a transaction that is rolled back later.
     """
 
     def __init__(self, path: str | PathLike[str] | None) -> None:
+        self.on_change: Callable[[str, str], None] = lambda kind, changed_id: None
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.create_function("now", 0, self.now)
+        self._db.create_function("changed", 2, self._changed)
         try:
             self._prepare(path)
         except BaseException:
@@ -62,9 +68,22 @@ class State:
                 "an empty state"
             )
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(TRIGGERS)
+
+    def _changed(self, kind: str, changed_id: str) -> None:
+        self.on_change(kind, changed_id)
 
     def close(self) -> None:
         self._db.close()
+
+    def reset(self) -> None:
+        """Replace all data by the initial data, and set the clock to the present."""
+        tables = self.all("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        with self.transaction():
+            for table in tables:
+                self.run(f"DELETE FROM {table['name']}")  # noqa: S608  # nosec B608
+            self._ahead = 0
+            plant(self)
 
     # --- the clock ---
 
@@ -78,6 +97,15 @@ class State:
         with self.transaction():
             self.run("UPDATE clock SET ahead = ahead + ?", milliseconds)
         self._ahead += milliseconds
+
+    @property
+    def ahead(self) -> int:
+        """Milliseconds by which the clock is ahead of real time."""
+        return self._ahead
+
+    def reset_clock(self) -> None:
+        self.run("UPDATE clock SET ahead = 0")
+        self._ahead = 0
 
     # --- the database ---
 

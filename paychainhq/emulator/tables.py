@@ -18,7 +18,7 @@ CREATE TABLE customers (seq INTEGER PRIMARY KEY, id TEXT UNIQUE, external_ref TE
 CREATE TABLE invoices (
     seq INTEGER PRIMARY KEY, id TEXT UNIQUE, customer_id TEXT, status TEXT, token TEXT, chain TEXT, network_id TEXT, raw TEXT,
     decimals INTEGER, deposit_address TEXT, expires_at INTEGER, tolerance_bps INTEGER, tolerance_max_usd TEXT,
-    settled_by_tolerance INTEGER NOT NULL DEFAULT 0, metadata TEXT
+    settled_by_tolerance INTEGER NOT NULL DEFAULT 0, metadata TEXT, created_at INTEGER
 );
 CREATE INDEX invoices_by_status ON invoices (status, expires_at);
 CREATE TABLE payments (seq INTEGER PRIMARY KEY, invoice_id TEXT, token TEXT, amount TEXT, late INTEGER);
@@ -36,15 +36,15 @@ CREATE TABLE replies (
 ) WITHOUT ROWID;
 CREATE TABLE webhook_endpoints (
     seq INTEGER PRIMARY KEY, id TEXT UNIQUE, url TEXT, secret TEXT, bearer TEXT, copies INTEGER, jitter_ms INTEGER,
-    scheme TEXT
+    scheme TEXT, state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'held', 'removed'))
 );
 CREATE TABLE status_changes (seq INTEGER PRIMARY KEY, invoice_id TEXT, status TEXT, at INTEGER);
 CREATE TRIGGER status_changed AFTER UPDATE OF status ON invoices
-    WHEN old.status <> new.status AND EXISTS (SELECT 1 FROM webhook_endpoints)
+    WHEN old.status <> new.status AND EXISTS (SELECT 1 FROM webhook_endpoints WHERE state <> 'removed')
     BEGIN INSERT INTO status_changes (invoice_id, status, at) VALUES (new.id, new.status, now()); END;
 CREATE TABLE webhook_deliveries (
     seq INTEGER PRIMARY KEY, id TEXT UNIQUE, endpoint_id TEXT, event_type TEXT, body BLOB, status TEXT, attempts INTEGER,
-    next_at INTEGER, failure_reason TEXT, latest_request_headers TEXT
+    next_at INTEGER, response_status INTEGER, failure_reason TEXT, latest_request_headers TEXT, signature TEXT
 );
 CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (status, next_at);
 
@@ -62,3 +62,25 @@ CREATE TABLE gateway_refunds (
     seq INTEGER PRIMARY KEY, id TEXT UNIQUE, payment_id TEXT UNIQUE, blockchain_address TEXT, created_at INTEGER
 );
 """  # noqa: E501
+
+# Each row is a table, the column that identifies the changed object, and the kind of the change.
+# `api_keys.last_used_at` changes with each request and is left out.
+CHANGES = (
+    ("invoices", "id", "invoice", "UPDATE"),
+    ("invoices", "id", "invoice", "INSERT"),
+    ("payments", "invoice_id", "invoice", "INSERT"),
+    ("webhook_endpoints", "id", "webhook", "UPDATE"),
+    ("webhook_endpoints", "id", "webhook", "INSERT"),
+    ("webhook_deliveries", "id", "delivery", "UPDATE"),
+    ("webhook_deliveries", "id", "delivery", "INSERT"),
+    ("customers", "id", "customer", "INSERT"),
+    ("api_keys", "id", "api_key", "UPDATE OF revoked"),
+    ("api_keys", "id", "api_key", "INSERT"),
+    ("billing_invoices", "id", "billing", "UPDATE"),
+    ("billing_invoices", "id", "billing", "INSERT"),
+)
+TRIGGERS = "".join(
+    f"CREATE TEMP TRIGGER change_{number} AFTER {event} ON {table} "
+    f"BEGIN SELECT changed('{kind}', new.{column}); END; "
+    for number, (table, column, kind, event) in enumerate(CHANGES)
+)

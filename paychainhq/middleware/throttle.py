@@ -16,8 +16,10 @@ _PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 # Seconds for which other attempts wait at most for the response of the probe.
 _PROBE = 1.0
-# Seconds from the end of the last pause to the end of the adaptive rate.
-_RATE_PERIOD = 9.0
+# Seconds from the last 429 to the end of the adaptive rate; a pause of up to a second counts.
+_RATE_PERIOD = 10.0
+# Seconds of an outage after which the rate ends in any case.
+_OUTAGE = 60.0
 # One 429 in this number of responses is a limit; fewer are strays. The last hundred responses
 # count.
 _SHARE = 20
@@ -29,9 +31,10 @@ ROUNDING = 1e-6
 class Throttle:
     """Pause and adaptive rate of one operation.
 
-    A 429 begins a pause for all calls of the operation. The first attempt after the pause is a
-    probe: the others wait for its response, and then follow at the adaptive rate. The rate ends
-    some seconds after the last pause, so that an operation without a limit is soon free again.
+    A 429 that indicates a limit begins a pause for all calls of the operation. The first attempt
+    after the pause is a probe: the others wait for its response, and then follow at the adaptive
+    rate. A stray 429 only lowers the rate, if there is one. The rate ends some seconds after the
+    last 429, so that an operation without a limit is soon free again; an outage does not count.
 
     Attributes:
         line: The lock of the call that has the next turn.
@@ -49,13 +52,14 @@ class Throttle:
         self._limited = 0.0
         self._rate = AdaptiveRate()
         self._loop = asyncio.get_running_loop()
+        self._failed_at: float | None = None  # the first failure since the last accepted attempt
         self._probe_due = False
         self._probe: tuple[Turn, asyncio.Future[None]] | None = None
 
     @property
     def active(self) -> bool:
         """Return whether there is a pause or an adaptive rate."""
-        if self.limited and self._loop.time() >= self.paused_until + _RATE_PERIOD:
+        if self.limited and self._loop.time() >= self._ends():
             self.limited = False
         return self.limited
 
@@ -78,7 +82,7 @@ class Throttle:
         while not self.open:
             waited = True
             if self._probe is None:
-                await wait_until(request, min(self._opens(), self.paused_until + _RATE_PERIOD))
+                await wait_until(request, min(self._opens(), self._ends()))
             else:
                 await asyncio.wait([self._probe[1]], timeout=_PROBE)
                 self._end_probe()
@@ -86,6 +90,10 @@ class Throttle:
 
     def _opens(self) -> float:
         return max(self._rate.due, self.paused_until)
+
+    def _ends(self) -> float:
+        end = self._rate.begin + _RATE_PERIOD
+        return end if self._failed_at is None else max(end, self._failed_at + _OUTAGE)
 
     def take(self, *, waited: bool) -> Turn | None:
         """Record that an attempt starts, and return its turn; None without an adaptive rate."""
@@ -99,25 +107,31 @@ class Throttle:
 
     def refuse(self, turn: Turn | None, wait: float | None) -> None:
         """Record a 429 to the attempt with this turn, and its Retry-After in seconds, or None."""
+        now, is_limit = self._loop.time(), self._is_limit()
         if not self.active:
-            if not self._is_limit():
+            if not is_limit:
                 return
             self._rate.resume()
             self.limited = True
-        now = self._loop.time()
-        self.paused_until = max(
-            self.paused_until, now + min(_PAUSE if wait is None else wait, _LONGEST_PAUSE)
-        )
-        self._probe_due = True
+        if is_limit:
+            pause = min(_PAUSE if wait is None else wait, _LONGEST_PAUSE)
+            self.paused_until = max(self.paused_until, now + pause)
+            self._probe_due = True
+        self._rate.begin = max(now, self.paused_until - _PAUSE)
         self._rate.fall(turn)
+        self._failed_at = None
 
-    def accept(self, turn: Turn | None) -> None:
+    def accept(self, turn: Turn) -> None:
         """Record that the attempt with this turn was accepted."""
-        if turn is not None:
-            self._rate.rise(turn)
+        if self._failed_at is not None:
+            self._rate.begin += self._loop.time() - self._failed_at
+            self._failed_at = None
+        self._rate.rise(turn)
 
-    def end(self, turn: Turn | None) -> None:
-        """Record that the attempt with this turn has ended, with any result."""
+    def end(self, turn: Turn) -> None:
+        """Record that the attempt with this turn has ended; `accept` or `refuse` may follow."""
+        if self._failed_at is None:
+            self._failed_at = self._loop.time()
         if self._probe is not None and self._probe[0] is turn:
             self._end_probe()
 

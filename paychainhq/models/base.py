@@ -7,15 +7,8 @@ from typing import Any, get_origin
 
 import attrs
 
-from paychainhq._core.model import ModelBase, plain
+from paychainhq._core.model import ModelBase
 from paychainhq.errors import DecodeError
-
-
-def exact_data(value: object) -> Any:
-    """Return the JSON of a value in plain types, with its exact numbers as strings."""
-    from paychainhq.codec import to_json  # on the first use: the codec loads cattrs
-
-    return plain(to_json(value), str)
 
 
 @attrs.frozen
@@ -28,10 +21,13 @@ class Model(ModelBase):
     def to_dict(self) -> Any:
         """Return the value as the API writes it: plain JSON types, with no field lost.
 
-        Money is text, also where the API writes a number with a fraction (withdrawal quotes). The
-        result is a dict, unless the API writes the value as an array or as text.
+        Where the API writes money as a number (withdrawal quotes), a number with an unusual
+        spelling is text; so is any number that no float equals. The result is a dict, unless the
+        API writes the value as an array or as text.
         """
-        return exact_data(self)
+        from paychainhq.codec import to_plain  # on the first use: the codec loads cattrs
+
+        return to_plain(self)
 
     # --- fields of pydantic models, parameters and results of FastAPI ---
 

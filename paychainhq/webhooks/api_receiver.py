@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Self, TypedDict, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
+from paychainhq._core.settings import WEBHOOK_VARIABLES, environment_settings
 from paychainhq._core.words import word
 from paychainhq.models.invoices import InvoiceStatus
 from paychainhq.models.webhooks import AnyEvent, Event, EventName
@@ -23,6 +24,16 @@ H = TypeVar("H", bound=Handler[Event])
 
 # Names in the form of the one that is documented are no misspellings of it.
 _event_name = word(lambda: {*EventName, *(f"invoice.{status}" for status in InvoiceStatus)})
+
+
+class ReceiverSettings(TypedDict, total=False):
+    """Arguments of `Receiver` without its ledger, as a type for annotations."""
+
+    secrets: str | Sequence[str]
+    bearer: str | None
+    max_age: float | None
+    lease: float
+    name: str
 
 
 class APIReceiver(BaseReceiver[Event]):
@@ -48,6 +59,32 @@ class APIReceiver(BaseReceiver[Event]):
         self._bearer = signatures.checked_bearer(bearer)
         self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
         self._feeds: WeakSet[Feed] = WeakSet()
+
+    @classmethod
+    def from_env(cls, *, ledger: Keeper, **settings: Unpack[ReceiverSettings]) -> Self:
+        """Return a receiver with the webhook secret from the environment.
+
+        The secret is `PAYCHAIN_WEBHOOK_SECRET`, or else the content of the file that
+        `PAYCHAIN_WEBHOOK_SECRET_FILE` names. During a rotation, pass `secrets=`.
+
+        Args:
+            ledger: The storage of claims.
+            settings: Other arguments of the constructor, which precede the environment.
+
+        Raises:
+            ConfigurationError: The variable is not set, its file cannot be read, or a setting is
+                invalid.
+
+        Source: the name of the variable: the public guide to webhooks.
+        """
+        settings = cast(
+            "ReceiverSettings",
+            {
+                name: conceal(value) if name in ("secrets", "bearer") else value
+                for name, value in settings.items()
+            },
+        )
+        return cls(ledger=ledger, **environment_settings(settings, WEBHOOK_VARIABLES))
 
     def on(self, event: AnyEvent) -> Callable[[H], H]:
         """Return a decorator that registers a handler: `@receiver.on("invoice.paid")`.

@@ -140,8 +140,10 @@ async def _awaited(awaitable: Awaitable[object], within: float) -> object:
 
 async def _handle(delivery: Delivery[E], within: float) -> None:
     """Await a handler, until so many seconds after the start of its delivery."""
-    async with asyncio.timeout(max(delivery.began + within - time.monotonic(), 0)):
-        await asyncio.sleep(0)  # a cancelled or late delivery does not start its handler
+    left = delivery.began + within - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    async with asyncio.timeout(left):
         result = delivery.handler(delivery.event)
         check_result(await result if inspect.isawaitable(result) else result)
 

@@ -74,11 +74,11 @@ def checked_body(body: bytes, headers: ConcealedHeaders | None = None) -> bytes:
 
     Args:
         body: The body.
-        headers: The headers, whose Content-Length may prove that the body is missing.
+        headers: The headers, which may prove that the body is missing.
 
     Raises:
         InvalidArgumentError: The body is not bytes: the signature covers the raw bytes.
-        WebhookVerificationError: The body is empty, and its Content-Length is not 0.
+        WebhookVerificationError: The body is empty, and by its headers it was not.
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise InvalidArgumentError(
@@ -86,13 +86,20 @@ def checked_body(body: bytes, headers: ConcealedHeaders | None = None) -> bytes:
             "anything parses it",
             argument="body",
         )
-    for length in [value for name, value in headers or () if str(name).lower() == "content-length"]:
-        if not body and str(length).strip("0 "):
-            raise WebhookVerificationError(
-                "the body is empty, but its Content-Length is not 0: other code, such as a "
-                "middleware, has read it before"
-            )
+    if not body and any(map(_announces_body, headers or ())):
+        raise WebhookVerificationError(
+            "the body is empty, but its headers announce one: other code, such as a middleware, "
+            "has read it before"
+        )
     return bytes(body)
+
+
+def _announces_body(header: tuple[str, str]) -> bool:
+    """Return whether a header says that a body follows: by a length, or in chunks."""
+    name, value = map(str, header)
+    return name.lower() == "transfer-encoding" or (
+        name.lower() == "content-length" and value.strip("0 ") != ""
+    )
 
 
 def signature(secret: str, message: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
@@ -25,24 +25,33 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._limits: RunVar[tuple[CapacityLimiter, CapacityLimiter]] = RunVar(
+        self._of_loop: RunVar[tuple[CapacityLimiter, ThreadPoolExecutor]] = RunVar(
             "paychainhq.webhooks"
         )
 
-    def _limiters(self) -> tuple[CapacityLimiter, CapacityLimiter]:
-        """Return the limiters of handlers and of writes in the running event loop."""
+    def _get(self) -> tuple[CapacityLimiter, ThreadPoolExecutor]:
+        """Return the limiter of handlers, and the threads of writes, in the running event loop."""
         try:
-            return self._limits.get()
+            return self._of_loop.get()
         except LookupError:
-            limits = CapacityLimiter(_HANDLERS), CapacityLimiter(_WRITES)
-            self._limits.set(limits)
-            return limits
+            pair = CapacityLimiter(_HANDLERS), ThreadPoolExecutor(_WRITES, "paychainhq-claims")
+            self._of_loop.set(pair)
+            return pair
 
-    async def write(self, call: Callable[..., T], *args: object) -> T:
-        """Return the result of a call to the ledger. A cancellation waits for the call."""
-        work = asyncio.ensure_future(to_thread.run_sync(call, *args, limiter=self._limiters()[1]))
-        await _ended(work, math.inf)
-        return work.result()
+    async def write(self, call: Callable[[], T]) -> T:
+        """Return the result of a call to the ledger. A cancellation waits for the call.
+
+        An executor costs half of anyio's thread: two writes are most of the time of a webhook.
+        """
+        threads = self._get()[1]
+        work = threads.submit(call)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if work.cancelled():  # it had not begun
+                work = threads.submit(call)
+            await _ended(asyncio.wrap_future(work), math.inf)
+            raise
 
     async def handle(self, call: Callable[[], T], within: float) -> T | bool:
         """Return the result of a call of a handler.
@@ -65,7 +74,7 @@ class Threads:
         def begin() -> T | bool:
             return start.set_running_or_notify_cancel() and call()
 
-        work = asyncio.ensure_future(to_thread.run_sync(begin, limiter=self._limiters()[0]))
+        work = asyncio.ensure_future(to_thread.run_sync(begin, limiter=self._get()[0]))
         try:
             await asyncio.wait([work], timeout=within)
         except asyncio.CancelledError:
@@ -79,7 +88,7 @@ class Threads:
         return not (start.cancel() and work.cancel())
 
 
-async def _ended(work: asyncio.Task[T], until: float) -> None:
+async def _ended(work: asyncio.Future[T], until: float) -> None:
     """Wait for a task, until a time of the event loop at the latest, then raise a cancellation."""
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None

@@ -127,7 +127,8 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         """Return a client with settings from environment variables.
 
         `PAYMENT_CLIENT_ID`, `PAYMENT_CLIENT_TOKEN` and `WEBHOOK_SECRET` are the documented names;
-        for the base URL there is none.
+        for the base URL there is none. Each has a variant with the ending `_FILE`, as those of
+        `PayChainHQ.from_env` have.
 
         Args:
             base_url: The address of your gateway.
@@ -140,9 +141,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
                 for name, value in settings.items()
             },
         )
-        return cls(
-            base_url=conceal(base_url), **{**environment_settings(names=VARIABLES), **settings}
-        )
+        return cls(base_url=conceal(base_url), **environment_settings(settings, VARIABLES))
 
     def with_options(
         self, *, timeout: float = UNCHANGED, retry: RetryPolicy | None = UNCHANGED

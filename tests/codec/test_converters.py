@@ -17,7 +17,8 @@ import cattrs.preconf.orjson
 import pytest
 from cattrs import BaseValidationError, ClassValidationError, Converter, transform_error
 
-from paychainhq import CustomerRequest, Failure, InvoiceRequest, Success, codec, errors
+from paychainhq import CustomerRequest, Failure, InvoiceRequest, Outcome, Success, codec, errors
+from paychainhq._attempts import Attempt
 from paychainhq.codec import decode, decode_webhook, from_json, to_json
 from paychainhq.errors import DecodeError, PayChainError
 from paychainhq.models import CreatedApiKey, Invoice, InvoiceStatus, Page, Price, WithdrawalQuote
@@ -176,6 +177,38 @@ def test_a_fetched_quote_can_be_written_by_every_library() -> None:
     )
     assert exact.requested_amount_usd == Decimal("0.10000000000000000001")
     assert from_json(WithdrawalQuote, to_json(exact)) == exact
+
+
+@pytest.mark.parametrize("name", CONVERTERS)
+def test_exact_digits_survive_every_library(name: str) -> None:
+    """Money with an unusual spelling is text, and so is any number that no float equals."""
+    body = (
+        json.dumps(BY_NAME["withdrawals.quote"].response)
+        .replace(
+            '"requestedAmountUSD": 500',
+            '"requestedAmountUSD": 0.10000000000000000001, "fee": 0.20000000000000000001,'
+            '"new": {"rates": [0.30000000000000000001, 0.50, 1]}',
+        )
+        .replace("760.5", "760.50")
+    )
+    quote = decode(WithdrawalQuote, body.encode())
+    converter = CONVERTERS[name]()
+    data = converter.unstructure(quote)
+    assert data == quote.to_dict()
+    assert data["requestedAmountUSD"] == "0.10000000000000000001"
+    assert data["totalAvailableUSD"] == "760.50"
+    assert data["fee"] == "0.20000000000000000001"
+    assert data["new"] == {"rates": ["0.30000000000000000001", 0.5, 1]}
+    assert [type(item) for item in data["new"]["rates"]] == [str, float, int]
+    dumps, loads = (getattr(converter, name, None) for name in ("dumps", "loads"))
+    again = (
+        loads(dumps(quote), WithdrawalQuote)
+        if dumps and loads
+        else converter.structure(json.loads(json.dumps(data)), WithdrawalQuote)
+    )
+    assert again == quote
+    assert again.to_dict() == data
+    assert from_json(WithdrawalQuote, to_json(quote)).to_dict() == data
 
 
 # --- a converter with all rules of the package ---
@@ -372,6 +405,96 @@ def test_outcomes_to_rows() -> None:
     }
     assert failed[0] == {"request": done["request"], "error": failed[1]["error"]}
     json.dumps([done, failed])
+
+
+OUTCOME: Any = Outcome[InvoiceRequest, Invoice]  # type: ignore[misc]
+
+
+def an_error(kind: type[PayChainError]) -> PayChainError:
+    """Return an error with every fact that a row has."""
+    return kind(
+        "what went wrong",
+        operation="invoices.create",
+        sent="unknown",
+        idempotency_key="key-7",
+        request_id="req_1",
+        status=503,
+        code="BUSY",
+        attempts=(Attempt(None, "timed out", "unknown", 1.5), Attempt(503, None, "yes", 0.25)),
+    )
+
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, PayChainError)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_from_rows(kind: type[PayChainError]) -> None:
+    """An error that JSON has carried has its type, `sent`, key, status and attempts again."""
+    converter, error = codec.make_converter(), an_error(kind)
+    row = json.loads(json.dumps(converter.unstructure(error)))
+    again = converter.structure(row, PayChainError)
+    assert type(again) is kind
+    assert (again.to_dict(), again.attempts, str(again)) == (row, error.attempts, str(error))
+    assert type(converter.structure(row, kind)) is kind
+    bare = converter.structure(converter.unstructure(kind("no facts")), PayChainError)
+    assert (bare.sent, bare.idempotency_key, bare.attempts) == (kind.sent, None, ())
+
+
+def test_an_error_of_a_later_version() -> None:
+    """An unknown type becomes the root, and keeps its facts; another known type is refused."""
+    converter = codec.make_converter()
+    row = {"type": "NewError", "message": "m", "sent": "yes", "status": 451, "more": [1]}
+    error = converter.structure(row, PayChainError)
+    assert (type(error), error.sent, error.to_dict()["status"]) == (PayChainError, "yes", 451)
+    with pytest.raises(ValueError, match="should be of type RateLimitError"):
+        converter.structure({**row, "type": "NotFoundError"}, errors.RateLimitError)
+    for name in ("Any", "Facts", "printable", "__name__"):
+        assert type(converter.structure({**row, "type": name}, PayChainError)) is PayChainError
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sent": "perhaps"}, {"sent": None}, {"message": 1}, {"status": "503"}, {"attempts": [{}]}],
+)
+def test_an_error_without_its_facts_is_refused(change: dict[str, Any]) -> None:
+    """A damaged row is no error about which nothing is known."""
+    converter = codec.make_converter()
+    row = {**converter.unstructure(an_error(PayChainError)), **change}
+    with pytest.raises(BaseValidationError):
+        converter.structure(row, PayChainError)
+    del row["sent"]
+    with pytest.raises(BaseValidationError):
+        converter.structure(row, PayChainError)
+
+
+REQUESTS: list[Any] = [
+    InvoiceRequest(amount=Decimal("1.50"), token="USDC", chain="eth", reference="order-7"),
+    REQUEST,
+    {**REQUEST, "note": "a column more"},
+    {"reference": "order-7", "amount": None},
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_outcomes_from_rows(request_: Any) -> None:
+    """An outcome of either kind is read back, with its request as it was given."""
+    converter = codec.make_converter()
+    good: Success[Any, Invoice] = Success(request_, from_json(Invoice, INVOICE))
+    bad: Failure[Any] = Failure(request_, an_error(errors.ServerError))
+    for outcome in (good, bad):
+        row = json.loads(json.dumps(converter.unstructure(outcome)))
+        again = converter.structure(row, OUTCOME)
+        assert type(again) is type(outcome)
+        assert converter.unstructure(again) == row
+        assert (again.ok, again.reference) == (outcome.ok, "order-7")
+        assert isinstance(again.request, type(request_))
+    again = converter.structure(converter.unstructure([good, bad]), list[OUTCOME])
+    assert again[0].result == good.result
+    assert again[1].error.sent == "unknown"
 
 
 # --- all problems of a response ---

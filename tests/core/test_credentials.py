@@ -13,7 +13,7 @@ from paychainhq import (
     MissingCredentialError,
 )
 from paychainhq._core.credentials import Auth
-from paychainhq._core.settings import environment_settings, resolve_base_url
+from paychainhq._core.settings import resolve_base_url
 from tests.support.client import PRICES, client
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, http_response
@@ -234,11 +234,3 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
         "biz_of_env",
         "biz_given",
     ]
-
-
-@pytest.mark.async_only("makes no client")
-def test_empty_environment() -> None:
-    """A variable that is empty counts as unset."""
-    assert (
-        environment_settings({"PAYCHAIN_API_KEY": "", "PAYCHAIN_API_URL": "", "OTHER": "x"}) == {}
-    )

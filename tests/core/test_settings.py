@@ -13,7 +13,7 @@ from paychainhq import ConfigurationError, InvalidArgumentError, RateLimit, Retr
 from paychainhq.codec import from_json
 from paychainhq.models import Invoice
 from tests.support.calls import HUGE
-from tests.support.client import client
+from tests.support.client import KEY, client
 from tests.support.faces import PayChainHQ
 from tests.support.raw_server import RawServer, http_response
 
@@ -50,7 +50,7 @@ def test_base_url_without_a_host(url: str) -> None:
         with pytest.raises(
             ConfigurationError, match="base_url must be an http or https URL with a host"
         ):
-            make(base_url=url)
+            make(base_url=url, api_key=KEY, business_id="biz_1")
 
 
 @pytest.mark.usefixtures("face")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -43,20 +44,10 @@ def python_blocks(page: Path) -> Iterator[tuple[int, str]]:
             yield text.count("\n", 0, match.start(2)), match[2]
 
 
-def run_in_its_own_process(block: str, folder: Path) -> None:
-    """Run a block that is a whole program, or a file of tests for pytest."""
-    file = folder / "test_block.py"
-    file.write_text(block, encoding="utf-8")
-    pytest_options = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-    ]
-    runner = ["-m", "pytest", *pytest_options] if "def test_" in block else []
+def run(folder: Path, *arguments: str) -> None:
+    """Run Python in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", *runner, str(file)],
+        [sys.executable, "-W", "error", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -66,19 +57,40 @@ def run_in_its_own_process(block: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def run_tests(blocks: list[str], folder: Path) -> None:
+    """Run blocks that are files of tests, all in one process of pytest."""
+    for number, block in enumerate(blocks):
+        (folder / f"test_block_{number}.py").write_text(block, encoding="utf-8")
+    loop = "asyncio_default_fixture_loop_scope=function"
+    run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", loop, str(folder))
+
+
+def run_program(block: str, folder: Path) -> None:
+    """Run a block that is a whole program."""
+    (folder / "block.py").write_text(block, encoding="utf-8")
+    run(folder, "block.py")
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    """Set the variables that `from_env` reads."""
+    monkeypatch.setenv("PAYCHAIN_API_URL", emulator.url)
+    monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY)
+    monkeypatch.setenv("PAYCHAIN_BUSINESS_ID", BUSINESS_ID)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 async def test_every_python_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The blocks of a page run in order, in one namespace; whole programs run by themselves."""
+    """The blocks of a page run in order, in one namespace; programs and tests by themselves."""
     monkeypatch.chdir(tmp_path)
+    tests = [block for _, block in python_blocks(page) if "def test_" in block]
     with Emulator() as emulator:
-        for name, value in {
-            "API_URL": emulator.url,
-            "API_KEY": API_KEY,
-            "BUSINESS_ID": BUSINESS_ID,
-        }.items():
-            monkeypatch.setenv(f"PAYCHAIN_{name}", value)
+        set_environment(monkeypatch, emulator)
+        if tests:
+            folder = tmp_path / "tests"
+            folder.mkdir()
+            run_tests(tests, folder)
         client = PayChainHQ(
             api_key=API_KEY,
             payout_key=PAYOUT_KEY,
@@ -90,12 +102,10 @@ async def test_every_python_block_runs(
         async with client as pay:
             namespace: dict[str, Any] = {"__name__": "block", "pay": pay, "emulator": emulator}
             for line, block in python_blocks(page):
-                if (
-                    "asyncio.run(" in block
-                    or "def test_" in block
-                    or "from paychainhq_sync" in block
-                ):
-                    run_in_its_own_process(block, tmp_path)
+                if block in tests or NEEDS_PANDAS in block:
+                    continue  # run by themselves
+                if "asyncio.run(" in block or "from paychainhq_sync" in block:
+                    run_program(block, tmp_path)
                     continue
                 # The empty lines make tracebacks name the line of the page.
                 flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -105,6 +115,21 @@ async def test_every_python_block_runs(
                 result = eval(code, namespace)
                 if inspect.iscoroutine(result):
                     await result
+
+
+NEEDS_PANDAS = "import pandas"
+
+
+def test_the_block_about_pandas_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block runs where pandas is installed; in continuous integration it must be."""
+    if "NEED_PANDAS" not in os.environ:
+        pytest.importorskip("pandas", reason="pandas is not installed: pip install --group frames")
+    blocks = [block for page in PAGES for _, block in python_blocks(page) if NEEDS_PANDAS in block]
+    with Emulator() as emulator:
+        set_environment(monkeypatch, emulator)
+        for block in blocks:
+            run_program(block, tmp_path)
+    assert blocks
 
 
 def test_the_first_program_is_the_quickstart_word_for_word() -> None:

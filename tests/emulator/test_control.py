@@ -101,7 +101,6 @@ def test_invalid_control_is_refused(api: Api, name: str, body: object) -> None:
         ("POST", "confirm", {"invoiceId": "inv_unknown"}),
         ("POST", "explode", {}),
         ("GET", "pay", None),
-        ("GET", "", None),
     ],
 )
 def test_unknown_invoice_or_control_is_not_found(

@@ -16,19 +16,21 @@ from paychainhq.emulator import (
     faults,
 )
 from paychainhq.emulator.catalog import NETWORKS
-from paychainhq.emulator.control import _ROUTES as CONTROLS
+from paychainhq.emulator.control import ACTIONS, LISTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [*faults._KINDS, "slow:2.5", "429:1"])
+@pytest.mark.parametrize("kind", [*faults.KINDS, "slow:2.5", "429:1"])
 def test_the_page_names_every_kind_of_fault(kind: str) -> None:
     """Each kind is on the page as written in code, and exists."""
     assert f'`"{kind}"`' in PAGE
     assert callable(faults.parse(kind))
 
 
-@pytest.mark.parametrize(("method", "name"), CONTROLS)
+@pytest.mark.parametrize(
+    ("method", "name"), [("POST", name) for name in ACTIONS] + [("GET", name) for name in LISTS]
+)
 def test_the_page_names_every_control(method: str, name: str) -> None:
     """The page has the HTTP request, and the emulator the method or property of that name."""
     assert f"{method} /_emulator/{name}" in PAGE

@@ -15,7 +15,7 @@ import pytest
 
 from paychainhq import webhooks
 from paychainhq.emulator import Emulator
-from paychainhq.emulator.outbox import Delivery
+from paychainhq.emulator.deliveries import Delivery
 from paychainhq.webhooks import Event
 from tests.emulator.api import INVOICES, Api
 

@@ -117,7 +117,7 @@ def direct(url: str) -> PayChainHQ:
 
 
 def from_env(url: str) -> PayChainHQ:
-    return PayChainHQ.from_env(base_url=url, api_key=KEY)
+    return PayChainHQ.from_env(base_url=url, api_key=KEY, business_id=None)
 
 
 @pytest.mark.parametrize("make", [direct, from_env])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -16,11 +15,10 @@ import aiohttp
 import pytest
 
 from paychainhq import webhooks
-from paychainhq.emulator import API_KEY
+from paychainhq.emulator import API_KEY, BUSINESS_ID
+from tests.support.browser import browser, needs_browser
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium")
-NEEDED = "NEED_BROWSER" in os.environ  # then nothing is skipped
 # Webhooks alone, with a watch that polls every ten minutes; or polling alone, without webhooks.
 WAYS = {
     "by webhook": ["--interval", "600"],
@@ -31,9 +29,20 @@ WAYS = {
 class Shop:
     """The shop's process."""
 
-    def __init__(self, process: Process, url: str) -> None:
+    def __init__(self, process: Process, url: str, inspector: str) -> None:
         self.url = url
+        self._inspector = inspector
         self._process = process
+
+    async def control(self, name: str, **body: str) -> str:
+        """Send a control request for the newest invoice, and return the invoice's status."""
+        origin = self._inspector.removesuffix("/_emulator/")
+        invoices = f"{origin}/api/v1/businesses/{BUSINESS_ID}/invoices"
+        async with aiohttp.ClientSession() as session:
+            async with session.get(invoices, headers={"x-api-key": API_KEY}) as response:
+                body["invoiceId"] = (await response.json())["data"][0]["id"]
+            async with session.post(f"{self._inspector}{name}", json=body) as response:
+                return str((await response.json())["status"])
 
     async def log(self) -> str:
         """Close the shop, and return its log."""
@@ -60,8 +69,8 @@ async def open_shop(*options: str, seconds: float = 0.7) -> AsyncIterator[Shop]:
     )
     assert process.stdout is not None
     try:
-        line = (await process.stdout.readline()).decode()
-        yield Shop(process, line.split()[-1])
+        lines = [(await process.stdout.readline()).decode().split()[-1] for _ in range(2)]
+        yield Shop(process, *lines)
     finally:
         if process.returncode is None:
             process.kill()
@@ -76,9 +85,12 @@ async def test_an_order_is_paid_once(way: str) -> None:
             page, path = await response.text(), response.url.path
             assert response.status == 200
         assert "<svg" in page
-        assert re.search(r'id="amount">189(\.00)?</span> USDC', page)
+        assert re.search(r'id="amount">189.00</span> USDC', page)
         assert re.search(r'id="address">0x[0-9a-f]{40}<', page)
-        assert re.search(r'new Date\("20\d\d-\d\d-\d\dT', page)
+        assert re.search(r'datetime="20\d\d-\d\d-\d\dT', page)
+        assert re.search(
+            r'href="ethereum:0x\w{40}@8453/transfer\?address=0x\w{40}&amp;uint256=189000000"', page
+        )
         assert not [
             word for word in (API_KEY, "pk_", "whsec", "/api/", "x-api-key") if word in page
         ]
@@ -108,23 +120,15 @@ async def test_unknown_requests_to_the_shop() -> None:
             assert response.status == 400
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None and not NEEDED,
-    reason="there is no Chromium here (Debian's package `chromium`)",
-)
+@needs_browser
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_page_in_a_real_browser(way: str) -> None:
     """The page follows the order up to its payment, and connects only to the shop."""
-    if not NEEDED:
-        pytest.importorskip(
-            "playwright", reason="there is no Playwright here (dependency group `browser`)"
-        )
-    from playwright.async_api import Request, async_playwright, expect
-
     requested: list[str] = []
-    async with open_shop(*WAYS[way], seconds=2.0) as shop, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
+    async with open_shop(*WAYS[way], seconds=3600) as shop, browser() as opened:
+        from playwright.async_api import Request, expect
+
+        page = await opened.new_page()
 
         def note(request: Request) -> None:
             requested.append(request.url)
@@ -137,12 +141,65 @@ async def test_the_page_in_a_real_browser(way: str) -> None:
         await expect(page.locator("#amount")).to_have_text(re.compile(r"24\.5"))
         await expect(page.locator("#qr svg")).to_be_visible()
         await expect(page.locator("#left")).to_have_text(re.compile(r"^(30:00|29:\d\d)$"))
-        await expect(status).to_have_text("Seen, waiting for confirmations", timeout=20_000)
-        await expect(status).to_have_text("Paid. Thank you!", timeout=20_000)
+        await shop.control("pay")
+        await expect(status).to_have_text("Seen, waiting for confirmations")
+        await shop.control("confirm")
+        await expect(status).to_have_text("Paid. Thank you!")
         await expect(page.locator("#address")).to_be_hidden()
         pictures = ROOT / "demo-output"
         pictures.mkdir(exist_ok=True)
         await page.screenshot(path=pictures / f"shop, {way}.png")
-        await browser.close()
         assert {url.startswith(shop.url) for url in requested} == {True}
+        assert (await shop.log()).count("ship the order") == 1
+
+
+@needs_browser
+async def test_a_payment_in_parts() -> None:
+    """The page shows the missing part and a link for it; without scripts, it shows all the same."""
+    async with open_shop(*WAYS["by webhook"], seconds=3600) as shop, browser() as opened:
+        from playwright.async_api import expect
+
+        phone = await opened.new_context(
+            viewport={"width": 320, "height": 700},
+            color_scheme="dark",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        page = await phone.new_page()
+        await page.goto(shop.url)
+        await page.get_by_role("button", name="Coffee").click()
+        status, amount = page.get_by_role("status").first, page.locator("#amount")
+        link = page.get_by_role("link", name="Open in your wallet")
+        await expect(amount).to_have_text("24.50")
+        await expect(link).to_have_attribute("href", re.compile("^ethereum:.*=24500000$"))
+        await page.get_by_role("button", name="Copy the amount").click()
+        await expect(page.locator("#notice")).to_have_text("Copied: 24.50")
+        assert await page.evaluate("navigator.clipboard.readText()") == "24.50"
+
+        assert await shop.control("pay", amount="10") == "confirming"
+        await expect(status).to_have_text("Seen, waiting for confirmations")
+        await expect(page.locator("[aria-current=step]")).to_have_text("Confirmation")
+        assert await shop.control("confirm") == "partially_paid"
+        await expect(status).to_have_text("Partially paid: a part is missing")
+        await expect(amount).to_have_text("14.50")
+        await expect(link).to_have_attribute("href", re.compile("^ethereum:.*=14500000$"))
+        await expect(page.locator("progress")).to_have_attribute("value", "10")
+        size = "[document.documentElement.scrollWidth, getComputedStyle(document.body).color]"
+        assert await page.evaluate(size) == [320, "rgb(230, 233, 239)"]
+        await shop.control("pay")
+        assert await shop.control("confirm") == "paid"
+        await expect(status).to_have_text("Paid. Thank you!")
+        await expect(link).to_have_count(0)
+
+        plain = await opened.new_context(java_script_enabled=False)
+        page = await plain.new_page()
+        await page.goto(shop.url)
+        await page.get_by_role("button", name="Grinder").click()
+        await expect(page.locator("#amount")).to_have_text("189.00")
+        await expect(page.locator("#left")).to_have_text(re.compile(r"until \d\d:\d\d UTC"))
+        await expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+        assert await shop.control("expire") == "expired"
+        assert '<meta http-equiv="refresh" content="5">' in await page.content()
+        while "Expired" not in str(await page.locator("#status").text_content()):
+            await page.reload()
+        await expect(page.locator("#address")).to_have_count(0)
         assert (await shop.log()).count("ship the order") == 1

@@ -7,6 +7,7 @@ import logging
 import pickle
 import re
 from collections.abc import Callable
+from pathlib import Path
 from socket import create_server
 from typing import Any
 
@@ -233,6 +234,21 @@ async def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent == [("Bearer token_of_env", "id_of_env"), ("Bearer given", "id_given")]
     with pytest.raises(TypeError, match="base_url"):
         Gateway.from_env()  # type: ignore[call-arg]
+
+
+async def test_mounted_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each variable has a variant for a file."""
+    for name in ("PAYMENT_CLIENT_ID", "PAYMENT_CLIENT_TOKEN"):
+        (tmp_path / name).write_text(f"of_{name}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    async with (
+        RawServer(http_response(BY_NAME["payments.create"].response)) as server,
+        Gateway.from_env(base_url=server.url) as gateway,
+    ):
+        await gateway.payments.create(1, "USD", "r", "l")
+    (request,) = server.requests
+    assert request.headers["authorization"] == "Bearer of_PAYMENT_CLIENT_TOKEN"
+    assert request.json["clientId"] == "of_PAYMENT_CLIENT_ID"
 
 
 async def test_empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:

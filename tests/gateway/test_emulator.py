@@ -19,7 +19,7 @@ from paychainhq.emulator import (
     GATEWAY_READ_TOKEN,
     Emulator,
 )
-from paychainhq.emulator.outbox import Delivery
+from paychainhq.emulator.deliveries import Delivery
 from paychainhq.gateway import Event, Gateway, Payment, webhooks
 from tests.gateway.samples import BY_NAME
 

@@ -323,12 +323,58 @@ def test_processes_that_share_a_limit_use_most_of_it(retry_after: float | None) 
 
     loads = run_timeless(run())
     rates = [load.rate("invoices.create", 20, 120) for load in loads]
-    assert sum(rates) > 340
+    assert sum(rates) > 375
     refused = sum(
         load.refused["invoices.create", second] for load in loads for second in range(20, 120)
     )
     assert refused < 0.0045 * 100 * sum(rates)
     assert min(rates) > 0.6 * sum(rates) / 4
+
+
+@timeless
+def test_a_stray_429_pauses_nobody_while_there_is_a_rate() -> None:
+    """One 429 among a hundred responses lowers the adaptive rate; no other call pauses."""
+
+    async def run() -> Load:
+        take = token_bucket(100, 10)
+        at: float | None = None
+
+        def answers(name: str, now: float) -> Response:
+            nonlocal at
+            if now < 40:
+                return OK if take(now) else limited(1)
+            if at is None:
+                at = now
+                return limited(30)
+            return OK
+
+        load = Load(Limiter([], 100), answers)
+        await load.run("prices.list", 50, 48)
+        return load
+
+    load = run_timeless(run())
+    assert min(load.rate("prices.list", second, second + 1) for second in range(40, 48)) > 70
+
+
+@timeless
+def test_an_outage_leaves_the_rate() -> None:
+    """After an outage of half a minute, a limited operation goes on at its last rate."""
+
+    async def run() -> Load:
+        take, failed = token_bucket(100, 10), Response(503, {}, b"")
+
+        def answers(name: str, now: float) -> Response:
+            if 30 <= now < 60:
+                return failed
+            return OK if take(now) else limited(1)
+
+        load = Load(Limiter([], 100), answers)
+        await load.run("prices.list", 50, 70)
+        return load
+
+    load = run_timeless(run())
+    assert load.refused["prices.list", 60] + load.refused["prices.list", 61] < 5
+    assert load.rate("prices.list", 60, 70) > 75
 
 
 # --- turns under the caller's own limits ---

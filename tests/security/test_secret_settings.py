@@ -71,6 +71,7 @@ def test_an_error_about_the_environment_shows_no_secret(monkeypatch: pytest.Monk
     """The values of the environment's variables are not shown."""
     monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY + "\n")
     monkeypatch.setenv("PAYCHAIN_PAYOUT_KEY", PAYOUT_KEY)
+    monkeypatch.setenv("PAYCHAIN_BUSINESS_ID", "biz_123")
     with pytest.raises(ConfigurationError) as caught:
         PayChainHQ.from_env()
     assert shown(traced(caught.value) + all_forms(caught.value)) == []

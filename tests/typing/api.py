@@ -278,6 +278,9 @@ async def events(pay: PayChainHQ, body: bytes) -> None:
     assert_type(event.data.paid_amount, Amount | None)
     assert_type(await event.fetch(pay), Invoice)
     assert_type(webhooks.sign(body, secret="s"), dict[str, str])
+    receiver = webhooks.Receiver.from_env(ledger=MemoryLedger(), name="shop")
+    assert_type(receiver, webhooks.Receiver)
+    webhooks.Receiver.from_env(secrets="s")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     receiver = webhooks.Receiver(secrets="s", ledger=SQLiteLedger("l.db"))
 
     @receiver.on("invoice.paid")

@@ -17,8 +17,10 @@ from paychainhq_sync import (
     PayChainError,
     PayChainHQ,
     RetryPolicy,
+    webhooks,
 )
 from paychainhq_sync._iteration import Stream
+from paychainhq_sync.ledger import MemoryLedger
 from paychainhq_sync.models import (
     Balance,
     Cancellation,
@@ -35,6 +37,7 @@ from paychainhq_sync.models import (
 def clients() -> None:
     assert_type(PayChainHQ.from_env(timeout=5), PayChainHQ)
     PayChainHQ.from_env(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(webhooks.Receiver.from_env(ledger=MemoryLedger()), webhooks.Receiver)
     with PayChainHQ(api_key="k", retry=RetryPolicy(attempts=2), timeout=5) as pay:
         assert_type(pay, PayChainHQ)
         assert_type(pay.with_options(timeout=1), PayChainHQ)

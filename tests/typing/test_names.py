@@ -11,8 +11,10 @@ import pytest
 
 import paychainhq.gateway
 import paychainhq.typing as names
+import paychainhq.webhooks
 import paychainhq_sync.gateway
 import paychainhq_sync.typing as sync_names
+import paychainhq_sync.webhooks
 from paychainhq import CustomerRequest, InvoiceRequest
 from paychainhq.gateway import PaymentStatus
 from paychainhq.gateway.client import GatewaySettings
@@ -70,10 +72,12 @@ def test_mappings_of_requests(mapping: Any, request_type: type[Any]) -> None:
         (paychainhq_sync.PayChainHQ, names.ClientSettings),
         (paychainhq.gateway.Gateway, GatewaySettings),
         (paychainhq_sync.gateway.Gateway, GatewaySettings),
+        (paychainhq.webhooks.Receiver, names.ReceiverSettings),
+        (paychainhq_sync.webhooks.Receiver, names.ReceiverSettings),
     ],
 )
 def test_settings(client: Any, settings: Any) -> None:
-    """The settings of `from_env` are the arguments of the constructor, with their types."""
+    """The settings of `from_env` are the other arguments of the constructor, with their types."""
     given = inspect.signature(client.from_env).parameters
     wanted = inspect.signature(client).parameters
     assert {

@@ -48,6 +48,7 @@ def create(call: Call) -> object:
         tolerance_bps=body.get("underpaymentToleranceBps", business["tolerance_bps"]),
         tolerance_max_usd=body.get("underpaymentToleranceMaxUsd", business["tolerance_max_usd"]),
         metadata=json.dumps(body["metadata"]) if "metadata" in body else None,
+        created_at=state.now(),
     )
     row = _find(call, invoice_id)
     return {

@@ -23,13 +23,15 @@ def balances(call: Call) -> object:
     """Return the opening balances plus the amounts of settled invoices."""
     totals = dict(_OPENING)
     rows = call.state.all(
-        "SELECT chain, network_id, invoices.token, decimals, amount FROM invoices JOIN payments ON "
-        "invoice_id = invoices.id"
+        "SELECT chain, network_id, invoices.token, decimals, amount, count(*) AS number FROM "
+        "invoices JOIN payments ON invoice_id = invoices.id"
         " WHERE status IN ('paid', 'overpaid') AND payments.token = invoices.token"
+        " GROUP BY chain, network_id, invoices.token, decimals, amount"
     )
     for row in rows:
         asset = (row["chain"], row["network_id"], row["token"])
-        totals[asset] = totals.get(asset, 0) + money.to_raw(row["amount"], row["decimals"])
+        raw = row["number"] * money.to_raw(row["amount"], row["decimals"])
+        totals[asset] = totals.get(asset, 0) + raw
     return {
         "data": [
             {
