@@ -73,8 +73,8 @@ class Throttle:
     @property
     def rate(self) -> float | None:
         """Return the adaptive rate in attempts a second, or None without one, in any thread."""
-        is_limited = self.limited and self._loop.time() < self.paused_until + _RATE_PERIOD
-        return self._rate.rate if is_limited else None
+        # Not `active`, which changes the state.
+        return self._rate.rate if self.limited and self._loop.time() < self._ends() else None
 
     async def opening(self, request: Request) -> bool:
         """Wait until an attempt may start, and return whether there was a wait."""
@@ -92,8 +92,8 @@ class Throttle:
         return max(self._rate.due, self.paused_until)
 
     def _ends(self) -> float:
-        end = self._rate.begin + _RATE_PERIOD
-        return end if self._failed_at is None else max(end, self._failed_at + _OUTAGE)
+        end, failed_at = self._rate.begin + _RATE_PERIOD, self._failed_at
+        return end if failed_at is None else max(end, failed_at + _OUTAGE)
 
     def take(self, *, waited: bool) -> Turn | None:
         """Record that an attempt starts, and return its turn; None without an adaptive rate."""
