@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
-from tests.support.ledger_contract import LedgerContract, Open, SharedLedgerContract
+from paychainhq.ledger.contract import LedgerContract, Open, SharedLedgerContract
 
 
 class TestMemoryLedger(LedgerContract):

@@ -25,7 +25,7 @@ import pytest
 from paychainhq import ConfigurationError, LedgerError
 from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger, opening, rows
 from paychainhq.ledger.base import State
-from tests.support.ledger_intents import CREATE, intent
+from paychainhq.ledger.contract.parts import CREATE, intent
 
 DONE = Answer(200, "req_1", b'{"id":"inv_1"}')
 REFUSED = Answer(400, None, b"{}")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger
 from paychainhq.ledger.base import State
+from paychainhq.ledger.contract.parts import CREATE, intent
 from paychainhq.ledger.rules import RULES, Event, changed, event_of
-from tests.support.ledger_intents import CREATE, intent
 
 DONE = Answer(200, "req_1", b'{"id":"inv_1"}')
 REFUSED = Answer(400, None, b"{}")
