@@ -77,11 +77,11 @@ class Entry:
     answer: Answer | None = None
     credential: str | None = None
     attempt: str | None = None
-    age: float = attrs.field(eq=False, kw_only=True)
-
-    @age.default
-    def _age_here(self) -> float:
-        return time.time() - self.started_at
+    age: float = attrs.field(
+        default=attrs.Factory(lambda entry: time.time() - entry.started_at, takes_self=True),
+        eq=False,
+        kw_only=True,
+    )
 
     @property
     def state(self) -> State:

@@ -128,6 +128,7 @@ class HostCases(Cases):
         run(first.finish(made, OK))
         assert first.claims.claim("e", "a", 600) == "claimed"
         assert first.claims.claim("short", "a", 0.01) == "claimed"
+        time.sleep(0.05)
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + skew)
         entry = run(second.begin(intent("k")))
