@@ -1,13 +1,19 @@
-"""Command line of the stress tests: `python -m stress soak|load|crash|faults [options]`."""
+"""Command line of the stress tests: `python -m stress COMMAND [options]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from stress import crash, faults, load, soak
+from stress import crash, faults, ledger, load, soak
 
-COMMANDS = {"soak": soak.main, "load": load.main, "crash": crash.main, "faults": faults.main}
+COMMANDS = {
+    "soak": soak.main,
+    "load": load.main,
+    "crash": crash.main,
+    "faults": faults.main,
+    "ledger": ledger.main,
+}
 
 
 def main(arguments: list[str]) -> int:

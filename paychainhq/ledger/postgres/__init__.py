@@ -50,6 +50,7 @@ class PostgresLedger(BatchedLedger):
         resend_within: float = 86_400.0,
     ) -> None:
         dsn = conceal(dsn)
+        self._schema = schema
         try:
             from paychainhq.ledger.postgres.connection import Connection
             from paychainhq.ledger.postgres.store import PostgresStore
@@ -90,4 +91,4 @@ class PostgresLedger(BatchedLedger):
         return tables.migration(schema)
 
     def __repr__(self) -> str:
-        return f"PostgresLedger(schema={self._connection.schema!r})"
+        return f"PostgresLedger(schema={self._schema!r})"
