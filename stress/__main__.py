@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stress import crash, faults, ledger, load, soak
+from stress import cost, crash, faults, inbox, ledger, load, soak
 
 COMMANDS = {
     "soak": soak.main,
@@ -13,6 +13,8 @@ COMMANDS = {
     "crash": crash.main,
     "faults": faults.main,
     "ledger": ledger.main,
+    "inbox": inbox.main,
+    "cost": cost.main,
 }
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import billiard
@@ -23,6 +24,8 @@ from tests.security.leaks import PASSWORD, looked_at, shown, traced
 from tests.support.client import INVOICE, client, invoice
 from tests.support.postgres import Database
 from tests.support.raw_server import RawServer, answer
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -202,14 +205,43 @@ def test_tables_of_another_tool(postgres: Database) -> None:
 
 def test_the_search_path_is_the_default(postgres: Database) -> None:
     """Without `schema`, tables are made and found on the role's search path."""
-    schema = postgres.schema(migrated=False)
-    execute(postgres, schema, f"ALTER DATABASE {postgres.name} SET search_path = {{}}")
-    with PostgresLedger(postgres.dsn) as ledger:
+    url = postgres.url()
+    with PostgresLedger(url) as ledger:
         ledger.migrate()
         assert asyncio.run(ledger.begin(intent("k"))) is None
-    assert execute(postgres, schema, "SELECT key, state FROM {}.paychainhq_entries") == [
-        ("k", "unfinished")
-    ]
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT key, state FROM paychainhq_entries").fetchall()
+    assert found == [("k", "unfinished")]
+
+
+def test_the_documented_rights_suffice(postgres: Database) -> None:
+    """A role with the rights of docs/scale-out.md uses every method but `migrate`."""
+    url = postgres.url()
+    PostgresLedger(url).migrate()
+    grants = (ROOT / "docs" / "scale-out.md").read_text(encoding="utf-8")
+    grants = grants.partition("```sql\n")[2].partition("```")[0]
+    role = f"worker_{postgres.name}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        (schema,) = connection.execute("SELECT current_schema").fetchone() or ()
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+        connection.execute(grants.replace(" worker;", f" {role};").encode())
+    with PostgresLedger(url.replace("postgres@", f"{role}@")) as ledger:
+        for answered in (NO, OK):
+            made = intent("k")
+            assert asyncio.run(ledger.begin(made)) is None
+            asyncio.run(ledger.finish(made, answered))
+        assert asyncio.run(ledger.begin(intent("k"))) is not None
+        claims = ledger.claims
+        assert claims.claim("a", "a", 60) == claims.claim("b", "a", 60) == "claimed"
+        claims.release("a", "a")
+        claims.settle("b")
+        asyncio.run(ledger.begin(intent("other")))
+        ledger.forget(CREATE, "other")
+        assert states(ledger) == {"k": "finished"}
+        ledger.compact(older_than=0)
+    with psycopg.connect(url.replace("postgres@", f"{role}@")) as connection:
+        connection.execute("SELECT * FROM paychainhq_entries")
 
 
 @pytest.mark.parametrize("problem", [no_server, no_schema, later_tables])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 import psycopg
@@ -69,6 +70,14 @@ class Database:
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self.dsn, autocommit=True)
+
+    def url(self) -> str:
+        """Return the address of a new schema, in which tables are made and found."""
+        name = f"plain_{next(self._numbers)}"
+        with self.connect() as connection:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        folder = quote(str(self.cluster.folder), safe="")
+        return f"postgresql://postgres@/{self.name}?host={folder}&options=-csearch_path%3D{name}"
 
     def schema(self, *, migrated: bool = True) -> str:
         """Create a schema with a new name, and the tables in it."""
