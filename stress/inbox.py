@@ -20,8 +20,7 @@ import attrs
 import psycopg
 
 from paychainhq.ledger import PostgresLedger
-from paychainhq.webhooks import Event, Receiver, base, sign
-from paychainhq.webhooks import receiver as receivers
+from paychainhq.webhooks import Event, Receiver, sign
 from stress.postgres import FAST, Cluster, temporary
 
 SECRET = "whsec_0123456789"
@@ -34,7 +33,7 @@ FORK = multiprocessing.get_context("fork")
 
 def serve(dsn: str, deliveries: Connection) -> None:
     """Receive webhooks from a pipe, and return their statuses."""
-    base.WITHIN = receivers.WITHIN = 0.9 * LEASE
+    Receiver._within = 0.9 * LEASE
     connection = psycopg.connect(dsn)
     receiver = Receiver(secrets=SECRET, ledger=PostgresLedger(dsn), lease=LEASE)
 

@@ -25,7 +25,7 @@ TASKS = 32
 
 
 @attrs.define
-class Told:
+class Acknowledged:
     """Entries of a run, as the ledger acknowledged them.
 
     Attributes:
@@ -43,9 +43,9 @@ class Told:
     longest: float = 0.0
 
 
-def disturbed(dsn: str, disturb: Callable[[], None]) -> Told:
+def disturbed(dsn: str, disturb: Callable[[], None]) -> Acknowledged:
     """Begin and finish entries until a function, which runs in a thread, has returned."""
-    told = Told()
+    acknowledged = Acknowledged()
     is_over = False
 
     async def work(task: int, ledger: PostgresLedger) -> None:
@@ -55,13 +55,13 @@ def disturbed(dsn: str, disturb: Callable[[], None]) -> Told:
             made = Intent("invoices.create", f"{task}-{number}", "f", "c", f"{task} {number}")
             started = time.monotonic()
             try:
-                told.repeated += await ledger.begin(made) is not None
-                told.begun.add(made.key)
+                acknowledged.repeated += await ledger.begin(made) is not None
+                acknowledged.begun.add(made.key)
                 await ledger.finish(made, Answer(201, "req", b"{}"))
-                told.done.add(made.key)
+                acknowledged.done.add(made.key)
             except LedgerError as error:
-                told.errors.append(str(error))
-            told.longest = max(told.longest, time.monotonic() - started)
+                acknowledged.errors.append(str(error))
+            acknowledged.longest = max(acknowledged.longest, time.monotonic() - started)
 
     async def run() -> None:
         nonlocal is_over
@@ -74,23 +74,26 @@ def disturbed(dsn: str, disturb: Callable[[], None]) -> Told:
                 await asyncio.gather(*tasks)
 
     asyncio.run(run())
-    return told
+    return acknowledged
 
 
-def check(name: str, told: Told, dsn: str) -> None:
+def check(name: str, acknowledged: Acknowledged, dsn: str) -> None:
     """Compare the entries with what was acknowledged; raise SystemExit if some are missing."""
     with PostgresLedger(dsn) as ledger:
         states = {entry.key: entry.state for entry in ledger.entries()}
-    missing = told.begun - states.keys()
-    unfinished = {key for key in told.done if states.get(key) != "finished"}
+    missing = acknowledged.begun - states.keys()
+    unfinished = {key for key in acknowledged.done if states.get(key) != "finished"}
     print(
-        f"{name}: {len(told.begun)} intents acknowledged, {len(missing)} missing; {len(told.done)} "
-        f"answers, {len(unfinished)} missing; {told.repeated} written twice, {len(told.errors)} "
-        f"errors, longest wait {told.longest:.1f} s",
+        f"{name}: {len(acknowledged.begun)} intents acknowledged, {len(missing)} missing; "
+        f"{len(acknowledged.done)} answers acknowledged, {len(unfinished)} missing; "
+        f"{acknowledged.repeated} intents written twice, {len(acknowledged.errors)} errors, "
+        f"longest wait {acknowledged.longest:.1f} s",
         flush=True,
     )
-    if missing or unfinished or told.errors or not told.done:
-        raise SystemExit("\n".join(["the ledger lost entries, or failed", *told.errors[:5]]))
+    if missing or unfinished or acknowledged.errors or not acknowledged.done:
+        raise SystemExit(
+            "\n".join(["the ledger lost entries, or failed", *acknowledged.errors[:5]])
+        )
 
 
 def terminate(dsn: str) -> None:
@@ -134,8 +137,8 @@ def faults(
         replica.promote()
         time.sleep(pause)
 
-    told = disturbed(f"host={first},{second} user=postgres dbname=postgres", disturb)
-    check(f"{kills} terminations, {restarts} crashes, 1 failover", told, replica.dsn)
+    acknowledged = disturbed(f"host={first},{second} user=postgres dbname=postgres", disturb)
+    check(f"{kills} terminations, {restarts} crashes, 1 failover", acknowledged, replica.dsn)
 
 
 def main(arguments: list[str]) -> int:

@@ -20,10 +20,10 @@ from paychainhq.ledger import PostgresLedger
 from paychainhq.ledger.contract.parts import CREATE, NO, OK, intent, states
 from paychainhq.ledger.postgres.connection import Connection
 from stress.ledger import terminate
-from tests.security.leaks import PASSWORD, looked_at, shown, traced
+from tests.security.leaks import PASSWORD, all_forms, shown, traced
 from tests.support.client import INVOICE, client, invoice
 from tests.support.postgres import Database
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, http_response
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def ledger(postgres: Database, schema: str) -> Iterator[PostgresLedger]:
 def execute(postgres: Database, schema: str, statement: str) -> list[tuple[object, ...]]:
     """Execute a statement in which {} is the schema."""
     with postgres.connect() as connection:
-        cursor = connection.execute(sql.SQL(statement).format(sql.Identifier(schema)))  # type: ignore[arg-type]
+        cursor = connection.execute(sql.SQL(statement).format(sql.Identifier(schema)))
         return cursor.fetchall() if cursor.description else []
 
 
@@ -83,7 +83,7 @@ def no_rights(postgres: Database) -> PostgresLedger:
     with postgres.connect() as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
         for rights in ("USAGE ON SCHEMA {}", "SELECT ON {}.paychainhq_schema"):
-            grant = sql.SQL(f"GRANT {rights} TO {{}}")  # type: ignore[arg-type]
+            grant = sql.SQL(f"GRANT {rights} TO {{}}")
             connection.execute(grant.format(sql.Identifier(schema), role))
     dsn = f"host={postgres.cluster.folder} dbname={postgres.name}"
     return PostgresLedger(f"{dsn} user='{role._obj[0]}'", schema=schema, patience=600)
@@ -121,7 +121,7 @@ async def test_an_unusable_ledger_is_one_clear_error(
     """The call raises `LedgerError` with the cause, and nothing is sent."""
     with problem(postgres) as ledger:
         async with (
-            RawServer(answer(INVOICE)) as server,
+            RawServer(http_response(INVOICE)) as server,
             client(server.url, idempotency=ledger) as pay,
         ):
             with pytest.raises(LedgerError, match=PROBLEMS[problem]) as caught:
@@ -138,7 +138,7 @@ def test_an_invalid_connection_string_is_refused(dsn: str) -> None:
     """The error quotes nothing of it, since it may hold a password."""
     with pytest.raises(LedgerError, match="dsn must be a connection string") as caught:
         PostgresLedger(dsn)
-    assert shown(traced(caught.value) + looked_at(caught.value)) == []
+    assert shown(traced(caught.value) + all_forms(caught.value)) == []
 
 
 def test_the_password_is_not_shown() -> None:
@@ -146,7 +146,7 @@ def test_the_password_is_not_shown() -> None:
     ledger = PostgresLedger(f"host=/nonexistent password={PASSWORD}", patience=0)
     with pytest.raises(LedgerError) as caught:
         ledger.claims.settle("evt_1")
-    assert shown(traced(caught.value) + looked_at(caught.value) + repr(vars(ledger))) == []
+    assert shown(traced(caught.value) + all_forms(caught.value) + repr(vars(ledger))) == []
     assert shown(repr(ledger) + repr(vars(ledger._connection))) == []
 
 

@@ -106,25 +106,19 @@ steps = st.lists(
 )
 
 
-@given(
-    steps=steps.map(lambda steps: [step for step in steps if step[0] not in ("wait", "compact")])
-)
-@settings(max_examples=often(160), deadline=None)
-def test_a_postgres_ledger_follows_the_table(
-    steps: list[tuple[str, Any]], postgres: Database
-) -> None:
+def test_a_postgres_ledger_follows_the_table(postgres: Database) -> None:
     """The same for a ledger that has a clock of its own."""
-    model: dict[str, Entry] = {}
-    schema = postgres.schema()
 
-    def begin(asked: Any) -> Entry | None:
-        found = model.get(asked.key)
-        after = changed(found, asked, None, 0.0)
-        assert after is not None
-        model[asked.key] = after
-        return None if found is None or found.state == "refused" else found
+    async def follow(ledger: PostgresLedger, steps: list[tuple[str, Any]]) -> None:
+        model: dict[str, Entry] = {}
 
-    async def run(ledger: PostgresLedger) -> None:
+        def begin(asked: Any) -> Entry | None:
+            found = model.get(asked.key)
+            after = changed(found, asked, None, 0.0)
+            assert after is not None
+            model[asked.key] = after
+            return None if found is None or found.state == "refused" else found
+
         for step, value in steps:
             if step == "begin":
                 assert timeless(await ledger.begin(value)) == begin(value)
@@ -141,9 +135,17 @@ def test_a_postgres_ledger_follows_the_table(
             elif step == "forget" and model.pop(value, None) is not None:
                 ledger.forget(CREATE, value)
         assert {entry.key: timeless(entry) for entry in ledger.entries()} == model
+        for key in model:
+            ledger.forget(CREATE, key)
 
-    with PostgresLedger(postgres.dsn, schema=schema) as ledger:
-        asyncio.run(run(ledger))
+    with PostgresLedger(postgres.dsn, schema=postgres.schema()) as ledger:
+
+        @given(steps=steps)
+        @settings(max_examples=often(160), deadline=None)
+        def follows(steps: list[tuple[str, Any]]) -> None:
+            asyncio.run(follow(ledger, steps))
+
+        follows()
 
 
 def timeless(entry: Entry | None) -> Entry | None:
