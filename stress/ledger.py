@@ -97,11 +97,11 @@ def check(name: str, acknowledged: Acknowledged, dsn: str) -> None:
 
 
 def terminate(dsn: str) -> None:
-    """Terminate the connections of ledgers."""
+    """Terminate the connections of ledgers to a database."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'paychainhq-ledger'"
+            " WHERE application_name = 'paychainhq-ledger' AND datname = current_database()"
         )
 
 

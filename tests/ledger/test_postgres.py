@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -386,8 +387,10 @@ def test_celery_prefork(postgres: Database, schema: str) -> None:
         asyncio.run(run())
 
     processes = [billiard.Process(target=work, args=(number,)) for number in range(3)]
-    for process in processes:
-        process.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forks beside the ledger's thread
+        for process in processes:
+            process.start()
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]

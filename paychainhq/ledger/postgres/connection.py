@@ -171,7 +171,9 @@ def prepared(statement: str, schema: str | None, *, durable: bool = True) -> byt
     # Unlike SET, this ends with the transaction, so it does not reach other users of a pool.
     commit = "true" if durable else "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
     name = tables.prefix(schema).replace("%", "%%")
-    return statement.replace("{s}", name).replace("{commit}", commit).encode()
+    for part, text in {**statements.PARTS, "{commit}": commit, "{s}": name}.items():
+        statement = statement.replace(part, text)
+    return statement.encode()
 
 
 def unusable(error: psycopg.Error) -> LedgerError:

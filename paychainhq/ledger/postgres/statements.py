@@ -11,11 +11,15 @@ Subqueries per row are always index look-ups: a plan that was made for empty tab
 
 from __future__ import annotations
 
-_ANSWER_OF_I = """LEFT JOIN LATERAL (
+_ANSWER = """LEFT JOIN LATERAL (
     SELECT status, request_id, body FROM {s}paychainhq_answers
     WHERE id = i.id AND attempt IN ('', i.attempt) ORDER BY attempt LIMIT 1) a ON true"""
 _ENTRY = """operation, key, fingerprint, extract(epoch FROM started_at)::float8, credential,
     attempt, extract(epoch FROM clock_timestamp() - started_at)::float8, status, request_id, body"""
+
+PARTS = {"{answer}": _ANSWER, "{entry}": _ENTRY}
+"""Parts of statements: the join with the answer of an intent `i`, and the columns of an entry."""
+
 _NEW = """INSERT INTO {s}paychainhq_intents (key, operation, fingerprint, credential, attempt)
 SELECT * FROM unnest(%(k)s::text[], %(o)s::text[], %(f)s::text[], %(c)s::text[], %(a)s::text[])
     AS g (k, o, f, c, a)
@@ -61,7 +65,7 @@ BEGIN_KNOWN = """WITH known AS MATERIALIZED (
     WHERE i.id = l.id AND l.starts RETURNING i.key, i.operation
 ), changed AS (SELECT * FROM taken UNION ALL SELECT * FROM started)
 SELECT starts, (takes OR starts) AND (key, operation) NOT IN (SELECT * FROM changed),
-    {entry} FROM known""".replace("{answer}", _ANSWER_OF_I).replace("{entry}", _ENTRY)
+    {entry} FROM known"""
 """Change of known entries by the rules.
 
 Returns for each whether it was refused and starts again, whether another process was faster so
@@ -72,7 +76,7 @@ READ = """SELECT id, {entry} FROM {s}paychainhq_intents i {answer}
 WHERE i.id > %(after)s AND (%(state)s::text IS NULL OR %(state)s =
     CASE WHEN status IS NULL THEN 'unfinished'
         WHEN status BETWEEN 200 AND 299 THEN 'finished' ELSE 'refused' END)
-ORDER BY i.id LIMIT %(limit)s""".replace("{answer}", _ANSWER_OF_I).replace("{entry}", _ENTRY)
+ORDER BY i.id LIMIT %(limit)s"""
 
 COMPACT = """WITH old AS MATERIALIZED (
     SELECT id FROM {s}paychainhq_answers a
