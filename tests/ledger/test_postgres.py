@@ -16,12 +16,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from paychainhq import ConfigurationError, LedgerError
+from paychainhq import ConfigurationError, IdempotencyKeyMismatchError, LedgerError
 from paychainhq.ledger import PostgresLedger
 from paychainhq.ledger.contract.parts import CREATE, NO, OK, intent, states
 from paychainhq.ledger.postgres.connection import Connection
 from stress.ledger import terminate
 from tests.security.leaks import PASSWORD, all_forms, shown, traced
+from tests.support import postgres as support
 from tests.support.client import INVOICE, client, invoice
 from tests.support.postgres import Database
 from tests.support.raw_server import RawServer, http_response
@@ -45,6 +46,21 @@ def execute(postgres: Database, schema: str, statement: str) -> list[tuple[objec
     with postgres.connect() as connection:
         cursor = connection.execute(sql.SQL(statement).format(sql.Identifier(schema)))
         return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.usefixtures("face")
+async def test_a_call_is_recorded(ledger: PostgresLedger) -> None:
+    """A repeat gets the recorded result, and another body under the key is refused."""
+    async with (
+        RawServer(http_response(INVOICE)) as server,
+        client(server.url, idempotency=ledger) as pay,
+    ):
+        made = await invoice(pay, idempotency_key="order-7")
+        assert await invoice(pay, idempotency_key="order-7") == made
+        with pytest.raises(IdempotencyKeyMismatchError):
+            await invoice(pay, idempotency_key="order-7", description="another")
+    assert len(server.requests) == 1
+    assert states(ledger) == {"order-7": "finished"}
 
 
 # --- errors: one clear one each, and nothing is sent ---
@@ -421,3 +437,13 @@ def test_a_fork_unknown_to_python(postgres: Database, schema: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_a_missing_server_skips_its_tests_or_fails_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Continuous integration sets NEED_POSTGRES, and then nothing is skipped."""
+    monkeypatch.setattr(support, "NEEDED", False)
+    with pytest.raises(pytest.skip.Exception, match="initdb-of-mars is not installed"):
+        support.require("initdb-of-mars")
+    monkeypatch.setattr(support, "NEEDED", True)
+    with pytest.raises(pytest.fail.Exception, match="initdb-of-mars is not installed"):
+        support.require("initdb-of-mars")
