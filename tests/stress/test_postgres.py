@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from stress import cost
 from tests.support.postgres import require
 
 
@@ -29,3 +30,10 @@ def test_nothing_is_lost_and_nothing_done_twice(command: str, expected: str) -> 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert expected in done.stdout
+
+
+def test_costs_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both ledgers are measured in one run; on a busy machine, a bar may be missed."""
+    require("initdb")
+    assert cost.main(["--orders", "200", "--rounds", "1"]) in (0, 1)
+    assert capsys.readouterr().out.count(" of its throughput\n") == 2
