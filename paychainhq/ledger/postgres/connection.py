@@ -108,6 +108,7 @@ class Connection:
             if version != tables.VERSION:
                 self._close()
                 raise _other_version(version)
+            connection.execute(statements.BARRIER)
             connection.prepare_threshold = self._prepare_threshold
         return self._connection
 

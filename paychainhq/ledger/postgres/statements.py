@@ -121,4 +121,11 @@ WHERE name = %(name)s AND holder = %(holder)s AND done_at IS NULL"""
 COMPACT_CLAIMS = """DELETE FROM {s}paychainhq_claims
 WHERE done_at < clock_timestamp() - make_interval(secs => %(age)s)"""
 
+BARRIER = b"SELECT pg_logical_emit_message(true, 'paychainhq-ledger', '')"
+"""Empty commit, which waits until synchronous replicas have all earlier ones.
+
+If a connection is lost while its commit waits for a replica, the rows are there, and the repeated
+statement has nothing to write: it would return before the replica has them.
+"""
+
 VERSION = "SELECT max(version) FROM {s}paychainhq_schema"
