@@ -42,7 +42,7 @@ Step = Callable[[], object] | Literal["handle"]
 
 
 class Keeper(Protocol):
-    """Ledger with claims: `SQLiteLedger`, `MemoryLedger`."""
+    """Ledger with claims: `SQLiteLedger`, `PostgresLedger`, `MemoryLedger`."""
 
     @property
     def claims(self) -> Claims: ...
@@ -129,6 +129,18 @@ class BaseReceiver(Generic[E]):
 
         return register
 
+    def claim_name(self, event: E) -> str:
+        """Return the name of the claim on an event, which includes the receiver's name if any.
+
+        On a `PostgresLedger`, a handler may record it as done in its own transaction.
+
+        Source: docs/scale-out.md.
+        """
+        identity = self._identity(event)
+        parts = [self._name, *identity] if self._name else [*identity]
+        claim = parts[0] if len(parts) == 1 else _joined(parts)
+        return printable(claim)  # a lone surrogate, for instance, cannot be stored
+
     def _check(self, handler: Handler[E]) -> None:
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
@@ -147,15 +159,8 @@ class BaseReceiver(Generic[E]):
         handler = self._handlers.get(topic)
         if handler is None:
             return OK
-        identity = self._identity(event)
-        parts = [self._name, *identity] if self._name else [*identity]
-        claim = parts[0] if len(parts) == 1 else _joined(parts)
-        return Delivery(
-            event,
-            handler,
-            printable(claim),  # a lone surrogate, for instance, cannot be stored
-            f"{topic}: the event {printable(' '.join(identity))}",
-        )
+        label = f"{topic}: the event {printable(' '.join(self._identity(event)))}"
+        return Delivery(event, handler, self.claim_name(event), label)
 
     # --- claims: these methods wait for the disk ---
 
