@@ -2,6 +2,24 @@
 # edit that, and run `make generate`.
 """Objects of `paychainhq.ledger`, re-exported."""
 
-from paychainhq.ledger import Answer, Entry, Intent, Ledger, MemoryLedger, SQLiteLedger
+from paychainhq.ledger import (
+    Answer,
+    Claims,
+    Entry,
+    Intent,
+    Ledger,
+    MemoryLedger,
+    PostgresLedger,
+    SQLiteLedger,
+)
 
-__all__ = ["Answer", "Entry", "Intent", "Ledger", "MemoryLedger", "SQLiteLedger"]
+__all__ = [
+    "Answer",
+    "Claims",
+    "Entry",
+    "Intent",
+    "Ledger",
+    "MemoryLedger",
+    "PostgresLedger",
+    "SQLiteLedger",
+]

@@ -1,13 +1,21 @@
-"""Command line of the stress tests: `python -m stress soak|load|crash|faults [options]`."""
+"""Command line of the stress tests: `python -m stress COMMAND [options]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from stress import crash, faults, load, soak
+from stress import cost, crash, faults, inbox, ledger, load, soak
 
-COMMANDS = {"soak": soak.main, "load": load.main, "crash": crash.main, "faults": faults.main}
+COMMANDS = {
+    "soak": soak.main,
+    "load": load.main,
+    "crash": crash.main,
+    "faults": faults.main,
+    "ledger": ledger.main,
+    "inbox": inbox.main,
+    "cost": cost.main,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from paychainhq.ledger import MemoryLedger, SQLiteLedger
 from tests.support import faces
 from tests.support.often import often
+from tests.support.postgres import Database, shared_database
 
 # A busy machine must not fail a test.
 settings.register_profile(
@@ -56,6 +57,13 @@ def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Set the face that `tests.support.faces.PayChainHQ` makes, and return its name."""
     monkeypatch.setattr(faces, "current", request.param)
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Database]:
+    """Return a database of a private PostgreSQL server."""
+    with shared_database() as database:
+        yield database
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -10,6 +10,7 @@ HEAVY = [
     "anyio",
     "cattrs",
     "orjson",
+    "psycopg",
     "asyncio",
     "ssl",
     "paychainhq._http.sender",
@@ -81,6 +82,14 @@ def test_cattrs() -> None:
     others += ["import paychainhq.emulator, paychainhq.emulator.pytest_plugin"]
     assert "cattrs" not in loaded(*others)
     assert "cattrs" in loaded("import paychainhq.codec")
+
+
+def test_psycopg() -> None:
+    """Only a `PostgresLedger` loads psycopg."""
+    others = ["import paychainhq, paychainhq_sync.ledger, paychainhq.webhooks"]
+    others += ["from paychainhq.ledger import PostgresLedger, Claims", "PostgresLedger.migration()"]
+    assert "psycopg" not in loaded(*others)
+    assert "psycopg" in loaded(*others, "PostgresLedger('')")
 
 
 def test_emulator_and_plugin() -> None:

@@ -7,12 +7,28 @@ from typing import TYPE_CHECKING
 from paychainhq.ledger.base import Answer, Entry, Intent, Ledger
 
 if TYPE_CHECKING:
+    from paychainhq.ledger.claims import Claims
     from paychainhq.ledger.memory import MemoryLedger
+    from paychainhq.ledger.postgres import PostgresLedger
     from paychainhq.ledger.sqlite import SQLiteLedger
 
-__all__ = ["Answer", "Entry", "Intent", "Ledger", "MemoryLedger", "SQLiteLedger"]
+__all__ = [
+    "Answer",
+    "Claims",
+    "Entry",
+    "Intent",
+    "Ledger",
+    "MemoryLedger",
+    "PostgresLedger",
+    "SQLiteLedger",
+]
 
-_HOMES = {"MemoryLedger": "memory", "SQLiteLedger": "sqlite"}
+_HOMES = {
+    "Claims": "claims",
+    "MemoryLedger": "memory",
+    "PostgresLedger": "postgres",
+    "SQLiteLedger": "sqlite",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal, Protocol
 
 import attrs
@@ -61,10 +62,12 @@ class Entry:
         operation: The operation's name, such as `"invoices.create"`.
         key: The idempotency key.
         fingerprint: A digest of the request.
-        started_at: The time of the first intent, in seconds since 1970.
+        started_at: The time of the first intent by the ledger's clock, in seconds since 1970.
         answer: The server's answer, or None if it is unknown.
         credential: A salted digest of the first call's credential, or None if it was not recorded.
         attempt: The id of the last call, or None if it was not recorded.
+        age: The seconds between the first intent and the reading of this entry by the ledger's
+            clock, which is that of this machine unless the ledger gives the age.
     """
 
     operation: str
@@ -74,6 +77,11 @@ class Entry:
     answer: Answer | None = None
     credential: str | None = None
     attempt: str | None = None
+    age: float = attrs.field(
+        default=attrs.Factory(lambda entry: time.time() - entry.started_at, takes_self=True),
+        eq=False,
+        kw_only=True,
+    )
 
     @property
     def state(self) -> State:

@@ -15,11 +15,16 @@ Claimed = Literal["claimed", "done", "held"]
 class Claims(Protocol):
     """Storage of claims.
 
-    Its methods may be called in any thread, may wait for the disk, and raise `LedgerError`.
+    Its methods may be called in any thread, may wait for the storage, and raise `LedgerError`.
+    A lease is measured by the clock of the storage.
     """
 
     def claim(self, name: str, holder: str, lease: float) -> Claimed:
-        """Claim a name for `lease` seconds, unless it is done or has a valid lease."""
+        """Claim a name for `lease` seconds, unless it is done or has a valid lease.
+
+        Returns:
+            `"claimed"`, or `"done"`, or `"held"`: another holder has a valid lease.
+        """
         ...
 
     def settle(self, name: str) -> None:
@@ -59,7 +64,8 @@ class MemoryClaims:
             if self._held.get(name, ("", 0.0))[0] == holder:
                 del self._held[name]
 
-    def compact(self, before: float) -> None:
+    def compact(self, older_than: float) -> None:
+        before = time.time() - older_than
         with self._lock:
             self._done = {
                 name: done_at for name, done_at in self._done.items() if done_at >= before
@@ -108,7 +114,3 @@ class FileClaims:
                 "DELETE FROM claims WHERE name = ? AND holder = ? AND done_at IS NULL",
                 (name, holder),
             )
-
-    def compact(self, before: float) -> None:
-        with self._file.transaction() as connection:
-            connection.execute("DELETE FROM claims WHERE done_at < ?", (before,))

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from threading import Lock
 
+import attrs
+
 from paychainhq._core import validators
 from paychainhq.ledger.base import Answer, Entry, Intent, State
 from paychainhq.ledger.claims import MemoryClaims
@@ -38,7 +40,7 @@ class MemoryLedger:
             entry = changed(known, intent, None, time.time())
             assert entry is not None
             self._entries[name] = entry
-            return None if known is None or known.state == "refused" else known
+            return None if known is None or known.state == "refused" else _aged(known)
 
     async def finish(self, intent: Intent, answer: Answer) -> None:
         """Record the answer to an intent if the rules define a change."""
@@ -54,7 +56,7 @@ class MemoryLedger:
         """Return all entries, or those in one state, oldest first."""
         with self._lock:
             found = list(self._entries.values())
-        return iter([entry for entry in found if state in (None, entry.state)])
+        return iter([_aged(entry) for entry in found if state in (None, entry.state)])
 
     def compact(self, *, older_than: float) -> int:
         """Remove answered entries and settled claims older than `older_than` seconds.
@@ -62,8 +64,9 @@ class MemoryLedger:
         Returns:
             The number of removed entries.
         """
-        before = time.time() - validators.seconds("older_than", older_than, zero=True)
-        self.claims.compact(before)
+        older_than = validators.seconds("older_than", older_than, zero=True)
+        self.claims.compact(older_than)
+        before = time.time() - older_than
         with self._lock:
             old = [
                 name
@@ -84,3 +87,8 @@ class MemoryLedger:
             if self._entries.pop((operation, key), None) is None:
                 raise LookupError(f"the ledger has no entry of {operation} under the key {key}")
             self._answered_at.pop((operation, key), None)
+
+
+def _aged(entry: Entry) -> Entry:
+    """Return an entry with its present age."""
+    return attrs.evolve(entry, age=time.time() - entry.started_at)

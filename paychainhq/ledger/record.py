@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -152,9 +151,9 @@ class LedgerRecord:
                 "under another credential. Repeat it with the earlier credential if that is still "
                 f"valid. {_ADVICE}"
             )
-        elif (age := time.time() - entry.started_at) > self.ledger.resend_within:
+        elif entry.age > self.ledger.resend_within:
             reason = "the server may not recognise its key any more"
-        elif age < -_CLOCK_STEP:
+        elif entry.age < -_CLOCK_STEP:
             reason = "the clock has been set back since, so that its age is unknown"
         else:
             return ""

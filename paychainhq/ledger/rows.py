@@ -42,52 +42,108 @@ _INTENT = (
 _CHUNK = 500
 
 
-def write(
-    file: LedgerFile, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]
-) -> list[Entry | None] | None:
-    """Write answers and intents in one transaction.
+class Rows:
+    """Store of an SQLite ledger.
 
-    Returns:
-        The previous entry of each intent, or None if all intents are new.
+    Args:
+        file: The file.
     """
-    now = time.time()
-    with file.transaction() as connection:
-        if answers:
+
+    def __init__(self, file: LedgerFile) -> None:
+        self.name = file.path
+        self._file = file
+
+    def write(
+        self, intents: Sequence[Intent], answers: Sequence[tuple[Intent, Answer]]
+    ) -> list[Entry | None] | None:
+        """Write answers and intents in one transaction.
+
+        Returns:
+            The previous entry of each intent, or None if all intents are new.
+        """
+        now = time.time()
+        with self._file.transaction() as connection:
+            if answers:
+                before = connection.total_changes
+                connection.executemany(
+                    _ANSWER,
+                    [(*_row(intent, answer, now), intent.attempt) for intent, answer in answers],
+                )
+                if connection.total_changes - before < len(answers):
+                    late = [
+                        (*_row(intent, answer, now), intent.fingerprint)
+                        for intent, answer in answers
+                        if answer.state == "finished"
+                    ]
+                    connection.executemany(_LATE_SUCCESS, late)
+            if not intents:
+                return None
             before = connection.total_changes
             connection.executemany(
-                _ANSWER,
-                [(*_row(intent, answer, now), intent.attempt) for intent, answer in answers],
+                _INTENT,
+                [
+                    (
+                        intent.operation,
+                        intent.key,
+                        intent.fingerprint,
+                        now,
+                        intent.credential,
+                        intent.attempt,
+                    )
+                    for intent in intents
+                ],
             )
-            if connection.total_changes - before < len(answers):
-                late = [
-                    (*_row(intent, answer, now), intent.fingerprint)
-                    for intent, answer in answers
-                    if answer.state == "finished"
-                ]
-                connection.executemany(_LATE_SUCCESS, late)
-        if not intents:
-            return None
-        before = connection.total_changes
-        connection.executemany(
-            _INTENT,
-            [
-                (
-                    intent.operation,
-                    intent.key,
-                    intent.fingerprint,
-                    now,
-                    intent.credential,
-                    intent.attempt,
-                )
-                for intent in intents
-            ],
-        )
-        made = connection.total_changes - before
-        if made == len(intents):
-            return None
-        (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-        new = set(range(last - made + 1, last + 1))
-        return [_begin(connection, intent, new, now) for intent in intents]
+            made = connection.total_changes - before
+            if made == len(intents):
+                return None
+            (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+            new = set(range(last - made + 1, last + 1))
+            return [_begin(connection, intent, new, now) for intent in intents]
+
+    def entries(self, state: State | None) -> Iterator[Entry]:
+        """Yield the entries in a state, or all, oldest first."""
+        last = 0
+        while True:
+            with self._file.connected() as connection:
+                rows = connection.execute(
+                    f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]}"
+                    f" ORDER BY id LIMIT {_CHUNK}",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (_entry(row[1:]) for row in rows)
+            last = rows[-1][0]
+
+    def compact(self, older_than: float) -> int:
+        """Remove entries that were answered, and claims that were settled, seconds ago."""
+        before = time.time() - older_than
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM claims WHERE done_at < ?", (before,))
+        removed = 0
+        while True:
+            # Short transactions, so that other writers do not wait.
+            with self._file.transaction() as connection:
+                ids = connection.execute(
+                    f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_CHUNK}",  # noqa: S608  # nosec B608
+                    (before,),
+                ).fetchall()
+                _remove(connection, ids)
+            if not ids:
+                return removed
+            removed += len(ids)
+
+    def forget(self, operation: str, key: str) -> bool:
+        """Remove an entry, and return whether there was one."""
+        with self._file.transaction() as connection:
+            ids = connection.execute(
+                "SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)
+            ).fetchall()
+            _remove(connection, ids)
+        return bool(ids)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _row(intent: Intent, answer: Answer, now: float) -> tuple[Any, ...]:
@@ -117,46 +173,6 @@ def _begin(
     if change == "take_over":
         connection.execute("UPDATE intents SET attempt = ? WHERE id = ?", (intent.attempt, id_))
     return entry
-
-
-def read(file: LedgerFile, state: State | None) -> Iterator[Entry]:
-    """Yield the entries in a state, or all, oldest first."""
-    last = 0
-    while True:
-        with file.connected() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} WHERE id > ? AND {_IN_STATE[state]} ORDER BY id LIMIT {_CHUNK}",
-                (last,),
-            ).fetchall()
-        if not rows:
-            return
-        yield from (_entry(row[1:]) for row in rows)
-        last = rows[-1][0]
-
-
-def compact(file: LedgerFile, before: float) -> int:
-    """Remove the entries that were answered before a time, and return their number."""
-    removed = 0
-    while True:
-        with file.transaction() as connection:  # short ones, so that other writers do not wait
-            ids = connection.execute(
-                f"SELECT id FROM answers WHERE answered_at < ? LIMIT {_CHUNK}",  # noqa: S608  # nosec B608
-                (before,),
-            ).fetchall()
-            _remove(connection, ids)
-        if not ids:
-            return removed
-        removed += len(ids)
-
-
-def forget(file: LedgerFile, operation: str, key: str) -> bool:
-    """Remove an entry, and return whether there was one."""
-    with file.transaction() as connection:
-        ids = connection.execute(
-            "SELECT id FROM intents WHERE key = ? AND operation = ?", (key, operation)
-        ).fetchall()
-        _remove(connection, ids)
-    return bool(ids)
 
 
 def _remove(connection: sqlite3.Connection, ids: list[tuple[int]]) -> None:

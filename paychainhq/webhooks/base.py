@@ -42,7 +42,7 @@ Step = Callable[[], object] | Literal["handle"]
 
 
 class Keeper(Protocol):
-    """Ledger with claims: `SQLiteLedger`, `MemoryLedger`."""
+    """Ledger with claims: `SQLiteLedger`, `PostgresLedger`, `MemoryLedger`."""
 
     @property
     def claims(self) -> Claims: ...
@@ -150,6 +150,18 @@ class BaseReceiver(Generic[E]):
 
         return register
 
+    def claim_name(self, event: E) -> str:
+        """Return the name of the claim on an event, which includes the receiver's name if any.
+
+        On a `PostgresLedger`, a handler may record it as done in its own transaction.
+
+        Source: docs/scale-out.md.
+        """
+        identity = self._identity(event)
+        parts = [self._name, *identity] if self._name else [*identity]
+        claim = parts[0] if len(parts) == 1 else _joined(parts)
+        return printable(claim)  # a lone surrogate, for instance, cannot be stored
+
     def _check(self, handler: Handler[E]) -> None:
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
@@ -173,15 +185,12 @@ class BaseReceiver(Generic[E]):
         if handler is None:
             reception.outcome = "ignored"
             return None
-        identity = self._identity(event)
-        parts = [self._name, *identity] if self._name else [*identity]
-        claim = parts[0] if len(parts) == 1 else _joined(parts)
         return Delivery(
             event,
             handler,
             topic,
-            printable(" ".join(identity)),
-            printable(claim),  # a lone surrogate, for instance, cannot be stored
+            printable(" ".join(self._identity(event))),
+            self.claim_name(event),
             reception,
         )
 

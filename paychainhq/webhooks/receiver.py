@@ -12,7 +12,7 @@ class Receiver(APIReceiver, AsyncReceiver[Event]):
 
     An event with a handler is claimed in the ledger, handled, recorded as done, and only then
     acknowledged. So each event is handled at least once, and exactly once unless a process dies in
-    a handler. Several processes may share the ledger's file. The response to an event that another
+    a handler. Several processes may share the ledger. The response to an event that another
     process is handling is 503: the API repeats it.
 
     A handler is an `async def`, or a plain function, which runs in a thread; there,
@@ -22,7 +22,7 @@ class Receiver(APIReceiver, AsyncReceiver[Event]):
     Args:
         secrets: The webhook secret, or several during a rotation.
         ledger: The storage of claims: an `SQLiteLedger`, which processes may share and which
-            survives them, or a `MemoryLedger`.
+            survives them, a `PostgresLedger`, which hosts may share, or a `MemoryLedger`.
         bearer: The bearer token of the webhooks, if you have set one.
         max_age: The largest accepted difference between the unsigned timestamp and now, in seconds
             (see `parse`).

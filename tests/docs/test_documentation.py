@@ -23,6 +23,7 @@ from paychainhq import PayChainHQ, gateway
 from paychainhq.emulator import API_KEY, BUSINESS_ID, CONTRACT_KEY, PAYOUT_KEY, Emulator
 from paychainhq.operations import OPERATIONS
 from paychainhq.resources.base import Resource
+from tests.support.postgres import Database
 from tests.support.raw_server import load_tool
 
 ROOT = Path(__file__).parents[2]
@@ -80,11 +81,14 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 async def test_every_python_block_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """The blocks of a page run in order, in one namespace; programs and tests by themselves."""
     monkeypatch.chdir(tmp_path)
     tests = [block for _, block in python_blocks(page) if "def test_" in block]
+    if any("PostgresLedger(" in block for _, block in python_blocks(page)):
+        database: Database = request.getfixturevalue("postgres")
+        monkeypatch.setenv("DATABASE_URL", database.url())
     with Emulator() as emulator:
         set_environment(monkeypatch, emulator)
         if tests:

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from paychainhq.ledger import MemoryLedger, SQLiteLedger
-from tests.support.ledger_contract import LedgerContract, Open, SharedLedgerContract
+from paychainhq.ledger import MemoryLedger, PostgresLedger, SQLiteLedger
+from paychainhq.ledger.contract import (
+    LedgerContract,
+    Open,
+    RemoteLedgerContract,
+    SharedLedgerContract,
+)
+from tests.support.postgres import Database
 
 
 class TestMemoryLedger(LedgerContract):
@@ -26,3 +32,19 @@ class TestSQLiteLedger(SharedLedgerContract):
             yield lambda: opened.enter_context(
                 SQLiteLedger(tmp_path / "ledger.db", durable=request.param)
             )
+
+
+class TestPostgresLedger(RemoteLedgerContract):
+    @pytest.fixture(params=["direct", "pgbouncer"])
+    def open_ledger(self, request: pytest.FixtureRequest, postgres: Database) -> Iterator[Open]:
+        schema = postgres.schema()
+
+        def opening() -> PostgresLedger:
+            if request.param == "direct":
+                return PostgresLedger(postgres.dsn, schema=schema)
+            return PostgresLedger(
+                postgres.pooled, schema=schema, durable=False, prepare_threshold=None
+            )
+
+        with ExitStack() as opened:
+            yield lambda: opened.enter_context(opening())

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq.ledger import Answer, SQLiteLedger
-from tests.support.ledger_intents import intent
+from paychainhq.ledger.contract.parts import intent
 
 # The states of a key in rank: a promise of a later state includes the earlier ones.
 UNKNOWN, BEGUN, FINISHED = 0, 1, 2

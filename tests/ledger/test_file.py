@@ -25,7 +25,7 @@ import pytest
 from paychainhq import ConfigurationError, LedgerError
 from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger, opening, rows
 from paychainhq.ledger.base import State
-from tests.support.ledger_intents import CREATE, intent
+from paychainhq.ledger.contract.parts import CREATE, intent
 
 DONE = Answer(200, "req_1", b'{"id":"inv_1"}')
 REFUSED = Answer(400, None, b"{}")
@@ -80,13 +80,13 @@ async def test_many_tasks_at_once_are_few_transactions(
 ) -> None:
     """Concurrent tasks share a batch, and each waits for its own entry."""
     groups: list[int] = []
-    write = rows.write
+    write = rows.Rows.write
 
-    def counting(file: Any, intents: Any, answers: Any) -> Any:
+    def counting(store: Any, intents: Any, answers: Any) -> Any:
         groups.append(len(intents) + len(answers))
-        return write(file, intents, answers)
+        return write(store, intents, answers)
 
-    monkeypatch.setattr(rows, "write", counting)
+    monkeypatch.setattr(rows.Rows, "write", counting)
     assert await asyncio.gather(*(record(ledger, f"k{n}") for n in range(500))) == [None] * 500
     assert sum(groups) == 1000
     assert len(groups) < 100

@@ -13,8 +13,8 @@ import pytest
 
 from paychainhq import LedgerError, OutcomeUnknownError
 from paychainhq.ledger import Answer, SQLiteLedger, opening
+from paychainhq.ledger.contract.parts import CREATE, intent
 from tests.support.client import INVOICE, client, invoice
-from tests.support.ledger_intents import CREATE, intent
 from tests.support.raw_server import RawServer, http_response
 
 pytestmark = pytest.mark.usefixtures("face")

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq.ledger import Answer, Entry, Intent, SQLiteLedger, rules
+from paychainhq.ledger.contract.parts import CREATE
 from paychainhq.ledger.rules import change_of, changed
-from tests.support.ledger_intents import CREATE
 
 KEY = "order-7"
 DONE, REFUSED, MISMATCH = Answer(201, None, b""), Answer(401, None, b""), Answer(409, None, b"")

@@ -6,14 +6,17 @@ import asyncio
 import time
 from typing import Any, get_args
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paychainhq.ledger import Answer, Entry, MemoryLedger, SQLiteLedger
+from paychainhq.ledger import Answer, Entry, MemoryLedger, PostgresLedger, SQLiteLedger
 from paychainhq.ledger.base import State
+from paychainhq.ledger.contract.parts import CREATE, intent
 from paychainhq.ledger.rules import RULES, Event, changed, event_of
-from tests.support.ledger_intents import CREATE, intent
+from tests.support.often import often
+from tests.support.postgres import Database
 
 DONE = Answer(200, "req_1", b'{"id":"inv_1"}')
 REFUSED = Answer(400, None, b"{}")
@@ -101,6 +104,52 @@ steps = st.lists(
     ),
     max_size=30,
 )
+
+
+def test_a_postgres_ledger_follows_the_table(postgres: Database) -> None:
+    """The same for a ledger that has a clock of its own."""
+
+    async def follow(ledger: PostgresLedger, steps: list[tuple[str, Any]]) -> None:
+        model: dict[str, Entry] = {}
+
+        def begin(asked: Any) -> Entry | None:
+            found = model.get(asked.key)
+            after = changed(found, asked, None, 0.0)
+            assert after is not None
+            model[asked.key] = after
+            return None if found is None or found.state == "refused" else found
+
+        for step, value in steps:
+            if step == "begin":
+                assert timeless(await ledger.begin(value)) == begin(value)
+            elif step == "begin together":
+                found = await asyncio.gather(*(ledger.begin(asked) for asked in value))
+                assert list(map(timeless, found)) == [begin(asked) for asked in value]
+            elif step == "finish":
+                asked, status = value
+                answer = Answer(status, None, str(status).encode())
+                await ledger.finish(asked, answer)
+                after = changed(model.get(asked.key), asked, answer, 0.0)
+                if after is not None:
+                    model[asked.key] = after
+            elif step == "forget" and model.pop(value, None) is not None:
+                ledger.forget(CREATE, value)
+        assert {entry.key: timeless(entry) for entry in ledger.entries()} == model
+        for key in model:
+            ledger.forget(CREATE, key)
+
+    with PostgresLedger(postgres.dsn, schema=postgres.schema()) as ledger:
+
+        @given(steps=steps)
+        @settings(max_examples=often(160), deadline=None)
+        def follows(steps: list[tuple[str, Any]]) -> None:
+            asyncio.run(follow(ledger, steps))
+
+        follows()
+
+
+def timeless(entry: Entry | None) -> Entry | None:
+    return entry and attrs.evolve(entry, started_at=0.0)
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])

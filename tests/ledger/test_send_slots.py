@@ -12,9 +12,9 @@ import pytest
 from paychainhq import InvoiceRequest, Progress
 from paychainhq._jobs.concurrency import AdaptiveConcurrency
 from paychainhq.ledger import Answer, Entry, Intent, MemoryLedger, SQLiteLedger
+from paychainhq.ledger.contract.parts import intent
 from paychainhq.ledger.send_slots import SendSlots
 from tests.support.client import INVOICE, client
-from tests.support.ledger_intents import intent
 from tests.support.raw_server import RawServer, http_response
 
 OK = Answer(200, None, b"{}")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from paychainhq.ledger import Answer, SQLiteLedger
+from paychainhq.ledger.contract.parts import intent
 from stress import crash
 from stress.crash_worker import whole_lines
-from tests.support.ledger_intents import intent
 
 
 @pytest.mark.parametrize("kind", ["worker", "server", "faults"])

@@ -34,7 +34,7 @@ from paychainhq import (
 )
 from paychainhq._core.operation import Operation
 from paychainhq._jobs.streams import Stream
-from paychainhq.ledger import Entry, MemoryLedger, SQLiteLedger
+from paychainhq.ledger import Claims, Entry, MemoryLedger, PostgresLedger, SQLiteLedger
 from paychainhq.models import (
     Amount,
     ApiKey,
@@ -224,6 +224,10 @@ async def jobs(pay: PayChainHQ) -> None:
     pay.invoices.create_many([], concurrency="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pay.invoices.create_many([], ledger="jobs.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PayChainHQ(idempotency=MemoryLedger())
+    PayChainHQ(idempotency=PostgresLedger("", schema="s", durable=False, prepare_threshold=None))
+    claims: list[Claims] = [MemoryLedger().claims, ledger.claims, PostgresLedger("").claims]
+    assert_type(claims[0].claim("e", "a", 60), Literal["claimed", "done", "held"])
+    assert_type(Entry("o", "k", "f", 0.0).age, float)
     async for made in pay.customers.create_many(
         [CustomerRequest(external_ref="c", reference="a")], concurrency=4
     ):
@@ -282,6 +286,8 @@ async def events(pay: PayChainHQ, body: bytes) -> None:
     assert_type(receiver, webhooks.Receiver)
     webhooks.Receiver.from_env(secrets="s")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     receiver = webhooks.Receiver(secrets="s", ledger=SQLiteLedger("l.db"))
+    webhooks.Receiver(secrets="s", ledger=PostgresLedger(""))
+    assert_type(receiver.claim_name(event), str)
 
     @receiver.on("invoice.paid")
     async def handler(event: Event) -> None: ...

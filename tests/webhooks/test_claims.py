@@ -14,7 +14,7 @@ import pytest
 
 import paychainhq_sync.webhooks
 from paychainhq import LedgerError, webhooks
-from paychainhq.ledger import Intent, MemoryLedger, SQLiteLedger, rows
+from paychainhq.ledger import Intent, MemoryLedger, SQLiteLedger
 
 AnyLedger = MemoryLedger | SQLiteLedger
 
@@ -142,7 +142,7 @@ def test_parts_keep_their_ledger(tmp_path: Path) -> None:
         intents = [
             Intent("invoices.create", f"k{number}", "f", "c", "a") for number in range(1200)
         ]  # more than one read returns
-        rows.write(ledger._file, intents, [])
+        ledger._store.write(intents, [])
     claims = SQLiteLedger(path).claims
     entries = SQLiteLedger(path).entries()
     next(entries)

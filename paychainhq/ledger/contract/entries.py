@@ -1,67 +1,19 @@
-"""Contract of a ledger: cases that every backend passes.
-
-A backend joins with a subclass of `LedgerContract`, or of `SharedLedgerContract` if several
-processes may use it, that defines the fixture `open_ledger`: a function that opens the same ledger
-each time it is called. A forked child calls it again.
-"""
+"""Cases of entries: states, transitions, concurrency, reading and removing."""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import random
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from paychainhq.ledger import Answer, Entry, Ledger
-from paychainhq.ledger.base import State
-from paychainhq.ledger.claims import Claims
-from tests.support.ledger_intents import CREATE, intent
-
-T = TypeVar("T")
-
-OK = Answer(201, "req_1", b'{"id":"inv_1"}')
-NO = Answer(400, None, b"{}")
+from paychainhq.ledger.base import Answer
+from paychainhq.ledger.contract.parts import CREATE, NO, OK, Cases, FullLedger, intent, run, states
 
 
-class FullLedger(Ledger, Protocol):
-    """Ledger with all methods that users call."""
-
-    @property
-    def claims(self) -> Claims: ...
-
-    def entries(self, state: State | None = None) -> Iterator[Entry]: ...
-
-    def compact(self, *, older_than: float) -> int: ...
-
-    def forget(self, operation: str, key: str) -> None: ...
-
-
-Open = Callable[[], FullLedger]
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def states(ledger: FullLedger) -> dict[str, str]:
-    return {entry.key: entry.state for entry in ledger.entries()}
-
-
-class LedgerContract:
-    """Cases of any ledger."""
-
-    @pytest.fixture
-    def open_ledger(self) -> Open:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def ledger(self, open_ledger: Open) -> FullLedger:
-        return open_ledger()
+class EntryCases(Cases):
+    """Cases of intents and answers."""
 
     # --- states ---
 
@@ -79,6 +31,16 @@ class LedgerContract:
         )
         assert entry.state == "unfinished"
         assert before - 2 <= entry.started_at <= time.time() + 2
+
+    def test_an_entry_ages(self, ledger: FullLedger) -> None:
+        """The age is that of the moment at which the entry is read."""
+        run(ledger.begin(intent("k")))
+        time.sleep(0.05)
+        entry = run(ledger.begin(intent("k")))
+        assert entry is not None
+        time.sleep(0.05)
+        (again,) = ledger.entries()
+        assert 0.04 < entry.age < again.age - 0.04 < 3600
 
     def test_a_key_belongs_to_its_operation(self, ledger: FullLedger) -> None:
         """Two operations may use one key."""
@@ -240,64 +202,27 @@ class LedgerContract:
             ledger.forget(CREATE, "k25")
         assert len(list(ledger.entries())) == 9
 
-
-class SharedLedgerContract(LedgerContract):
-    """Cases of a ledger that several processes may use."""
-
-    def test_processes_begin_each_key_once(self, open_ledger: Open) -> None:
-        """Exactly one of four processes begins each key, in any order, without a deadlock."""
-        assert sum(in_processes(open_ledger, _begin_all, 4)) == 200
-
-    def test_processes_begin_refused_keys_once(self, open_ledger: Open) -> None:
-        """One of four processes begins a refused key again, and none gets the refusal."""
-
-        async def refuse() -> None:
-            ledger = open_ledger()
-            for number in range(50):
-                made = intent(f"k{number}")
-                await ledger.begin(made)
-                await ledger.finish(made, NO)
-
-        run(refuse())
-        assert sum(in_processes(open_ledger, _begin_anew, 4)) == 50
-
-    def test_entries_are_read_by_another_opening(self, open_ledger: Open) -> None:
-        """Two openings of a ledger share its entries."""
-        first, second = open_ledger(), open_ledger()
+    def test_answers_keep_their_own_time(self, ledger: FullLedger) -> None:
+        """A success that replaces a refusal is as old as the success."""
         made = intent("k")
-        assert run(first.begin(made)) is None
-        assert run(second.begin(intent("k"))) is not None
-        run(first.finish(made, OK))
-        assert states(second) == {"k": "finished"}
+        run(ledger.begin(made))
+        run(ledger.finish(made, NO))
+        time.sleep(0.3)
+        run(ledger.finish(intent("k"), OK))
+        # A busy machine may need longer, and then removes an entry that is old enough.
+        assert ledger.compact(older_than=3600) == 0
+        assert states(ledger) == {"k": "finished"}
+        time.sleep(0.05)
+        assert ledger.compact(older_than=0.01) == 1
+        assert states(ledger) == {}
 
-
-async def _begin_all(ledger: FullLedger, process: int) -> int:
-    keys = [f"k{number}" for number in range(200)]
-    random.Random(process).shuffle(keys)
-    found = await asyncio.gather(*(ledger.begin(intent(key)) for key in keys))
-    return found.count(None)
-
-
-async def _begin_anew(ledger: FullLedger, process: int) -> int:
-    found = [await ledger.begin(intent(f"k{number}", "g")) for number in range(50)]
-    assert all(entry is None or entry.state == "unfinished" for entry in found)
-    return found.count(None)
-
-
-def in_processes(
-    open_ledger: Open, work: Callable[[FullLedger, int], Coroutine[Any, Any, int]], count: int
-) -> list[int]:
-    """Run work in forked processes, each with its own opening, and return their results."""
-    context = multiprocessing.get_context("fork")
-    results: Any = context.SimpleQueue()
-
-    def main(process: int) -> None:
-        results.put(run(work(open_ledger(), process)))
-
-    processes = [context.Process(target=main, args=(number,)) for number in range(count)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * count
-    return [results.get() for _ in range(count)]
+    def test_a_compacted_key_begins_anew(self, ledger: FullLedger) -> None:
+        """A removed entry leaves nothing: its key may stand for another request."""
+        made = intent("k")
+        run(ledger.begin(made))
+        run(ledger.finish(made, OK))
+        time.sleep(0.05)
+        assert ledger.compact(older_than=0.01) == 1
+        assert run(ledger.begin(intent("k", "g"))) is None
+        run(ledger.finish(made, OK))
+        assert states(ledger) == {"k": "unfinished"}
