@@ -66,6 +66,10 @@ BARS = [
     *_at_both("`invoices.create`, both over TLS", "tls: create / aiohttp", 1.05, 0.95),
     *_at_both("stripe-python over `invoices.create`", "stripe / create", 3, 4, at_least=True),
     *_at_both("openai-python over `invoices.create`", "openai / create", 8, 10, at_least=True),
+    Bar("A middleware without effect", "telemetry: create+noop / create", 1.05, 1.03),
+    Bar(
+        "`traceparent` added by a middleware", "telemetry: create+traceparent / create", 1.25, 1.15
+    ),
     Bar(
         "`paychainhq_sync` over `requests.Session`, one thread",
         "paychainhq_sync / requests",

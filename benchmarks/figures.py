@@ -29,6 +29,12 @@ def _all(parts: dict[str, Any]) -> Iterator[tuple[str, Spread]]:
                 f"{name} / create @{concurrency}",
                 _ratio(works[name]["cpu_us"], works["create"]["cpu_us"]),
             )
+    for works in parts.get("telemetry", {}).values():
+        for name in works.keys() - {"create"}:
+            yield (
+                f"telemetry: {name} / create",
+                _ratio(works[name]["cpu_us"], works["create"]["cpu_us"]),
+            )
     for works in parts.get("blocking", {}).values():
         yield (
             "paychainhq_sync / requests",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from paychainhq._caller import Caller
+    from paychainhq._core.statistics import Statistics
 
 UNCHANGED: Any = object()
 """Default of a view's option that keeps the client's value."""
@@ -30,6 +31,10 @@ class BaseClient:
         )
         view._is_view = True
         return view
+
+    def statistics(self) -> Statistics:
+        """Return the counts and waits of this client and its views; nothing is sent."""
+        return self._caller.transport.statistics()
 
     async def close(self) -> None:
         """Close the connections; a second call, or a call on a view, does nothing."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -24,6 +24,7 @@ from paychainhq._core.secrets import SecretBytes
 from paychainhq._core.validators import checked, instance_of, path_segment, seconds
 from paychainhq._http import responses
 from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_request
+from paychainhq._http.observation import CallObservation
 from paychainhq._transport import Transport
 from paychainhq.errors import ConfigurationError, InvalidArgumentError
 from paychainhq.ledger.base import Ledger
@@ -67,19 +68,56 @@ class Caller:
         operation: Operation[T],
         given: Mapping[str, Any] = {},
         idempotency_key: str | None = None,
+        observation: CallObservation | Literal[False] | None = None,
     ) -> T:
-        """Check the arguments, send the request, and return the result."""
-        path, body = operation.prepare(self.complete(operation, given))
-        try:  # costs nothing, unlike a call of `running_loop`
-            now = asyncio.get_running_loop().time
-        except RuntimeError:
-            raise no_loop() from None
-        request = self._request(
-            operation, path, None if body is None else codec.dump(body), idempotency_key, now()
-        )
-        response = await self._send(request)
-        elapsed = now() - (request.deadline - self.timeout)
-        return responses.result(operation, request, response, elapsed)
+        """Check the arguments, send the request, and return the result.
+
+        Args:
+            operation: The operation.
+            given: The arguments.
+            idempotency_key: The idempotency key, or None for a new one.
+            observation: The observation by telemetry; None before it has begun, False without one.
+        """
+        transport = self.transport
+        if transport.telemetry is not None and observation is None:
+            return await self._observe(self.call, operation, given, idempotency_key)
+        counters = transport.counters
+        counters.calls += 1
+        try:
+            path, body = operation.prepare(self.complete(operation, given))
+            try:  # costs nothing, unlike a call of `running_loop`
+                now = asyncio.get_running_loop().time
+            except RuntimeError:
+                raise no_loop() from None
+            request = self._request(
+                operation,
+                path,
+                None if body is None else codec.dump(body),  # no variable, which tracebacks show
+                idempotency_key,
+                now(),
+                observation,
+            )
+            response = await self._send(request, now)
+            elapsed = now() - (request.deadline - self.timeout)
+            return responses.result(operation, request, response, elapsed)
+        except BaseException:
+            counters.failed += 1
+            raise
+
+    async def _observe(
+        self, call: Callable[..., Coroutine[Any, Any, T]], operation: Operation[Any], *given: Any
+    ) -> T:
+        """Make a call under the observation of telemetry, if any."""
+        observation = self.transport.observe(operation)
+        if observation is None:
+            return await call(operation, *given, False)
+        try:
+            result = await call(operation, *given, observation)
+        except BaseException as error:
+            observation.end(error)
+            raise
+        observation.end(None)
+        return result
 
     async def request(
         self,
@@ -102,19 +140,35 @@ class Caller:
             holds_secret=_ABOUT_SECRETS.search(_decoded(path).casefold()) is not None,
         )
         data = None if body is None else plain_json.dump_plain("body", body)
-        now = running_loop().time()
-        request = self._request(
-            operation, path_with_query(path, _checked_query(query)), data, idempotency_key, now
-        )
-        return responses.plain(request, await self._send(request))
+        path = path_with_query(path, _checked_query(query))
+        return await self._observe(self._plain, operation, path, data, idempotency_key)
 
-    def _send(self, request: Request) -> Awaitable[Response]:
+    async def _plain(
+        self,
+        operation: Operation[Any],
+        path: str,
+        data: bytes | None,
+        idempotency_key: str | None,
+        observation: CallObservation | Literal[False],
+    ) -> Any:
+        with self.transport.counters:
+            now = running_loop().time
+            request = self._request(operation, path, data, idempotency_key, now(), observation)
+            return responses.plain(request, await self._send(request, now))
+
+    def _send(self, request: Request, now: Callable[[], float]) -> Awaitable[Response]:
         # Not a coroutine of its own, for which each request would pay.
         # Responses about API keys and webhooks hold secrets, which no file may keep.
         if self.ledger is None or request.idempotency_key is None or request.operation.holds_secret:
             return self.transport.send(request)
         transport = self.transport
-        record = LedgerRecord(self.ledger, transport.connection.name, transport.fingerprints)
+        record = LedgerRecord(
+            self.ledger,
+            transport.connection.name,
+            transport.fingerprints,
+            transport.counters,
+            now,
+        )
         return transport.send(request, record)
 
     def complete(self, operation: Operation[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -143,6 +197,7 @@ class Caller:
         body: bytes | None,
         idempotency_key: str | None,
         now: float,
+        observation: CallObservation | Literal[False] | None,
     ) -> Request:
         self.transport.credentials.require(operation.auth, operation.name)
         if body is not None and operation.holds_secret:
@@ -153,8 +208,21 @@ class Caller:
             idempotency_key = new_key()
         deadline = now + self.timeout
         request = make_request(
-            operation, path, COMMON_HEADERS, body, idempotency_key, deadline, self.retry, []
+            operation,
+            path,
+            COMMON_HEADERS,
+            body,
+            idempotency_key,
+            deadline,
+            self.retry,
+            [],
+            self.transport.connection.origin,
+            {},
+            observation or None,
         )
+        if observation:
+            observation.attempts, observation.waits = request.attempts, request.waits
+            observation.idempotency_key = idempotency_key
         current_request.set(request)
         return request
 

@@ -8,19 +8,24 @@ import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+from weakref import ref
 
 from paychainhq._core.credentials import Keyring
 from paychainhq._core.event_loop import running_loop
 from paychainhq._core.fork import forget_in_child, notice_fork
+from paychainhq._core.operation import Operation
 from paychainhq._core.policies import RateLimit
+from paychainhq._core.statistics import Counters, Statistics
 from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines
 from paychainhq._http.messages import Middleware, Next, Request, Response
+from paychainhq._http.observation import CallObservation
 from paychainhq._http.sender import Sender
 from paychainhq.errors import ConfigurationError, ConnectionFailedError, RequestTimeoutError
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
+from paychainhq.telemetry import Endpoint, Telemetry, checked, guarded
 
 T = TypeVar("T")
 
@@ -32,10 +37,17 @@ class _Wiring:
         self.process = os.getpid()
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
-        self.sender = Sender(transport.connection, transport.credentials, self.deadlines)
-        limiter = Limiter(transport.rate_limits, transport.connection.max_connections)
+        self.sender = Sender(
+            transport.connection, transport.credentials, self.deadlines, transport.counters
+        )
+        self.limiter = Limiter(transport.rate_limits, transport.connection.max_connections)
         self.send: Next = self.sender.send
-        chain: list[Middleware] = [*transport.middleware, Retry(transport.budget), limiter]
+        chain: list[Middleware] = [
+            *transport.middleware,
+            Retry(transport.budget, transport.counters),
+            self.limiter,
+            *transport.attempt_middleware,
+        ]
         for middleware in reversed(chain):
             self.send = _link(middleware, self.send)
         self.background: set[asyncio.Task[Any]] = set()
@@ -74,26 +86,32 @@ class Transport:
         credentials: Keyring,
         *,
         middleware: Sequence[Middleware],
+        attempt_middleware: Sequence[Middleware],
         rate_limit: RateLimit | Sequence[RateLimit] | None,
+        telemetry: Telemetry | None,
     ) -> None:
         limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
         if not isinstance(limits, Sequence) or not all(
             isinstance(limit, RateLimit) for limit in limits
         ):
             raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
-        if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
-            raise ConfigurationError("middleware must be a sequence of async callables")
         self.connection = connection
         self.credentials = credentials
-        self.middleware = tuple(middleware)
+        self.middleware = _checked_middleware("middleware", middleware)
+        self.attempt_middleware = _checked_middleware("attempt_middleware", attempt_middleware)
         self.rate_limits = tuple(limits)
         self.budget = RetryBudget()
         self.fingerprints = CredentialFingerprints(credentials)
+        self.counters = Counters()
+        self.telemetry = checked(telemetry)
+        self._endpoints: dict[object, Endpoint] = {}
         self._made_at = _made_at()
         self._wiring: _Wiring | None = None
         self._ending: _Wiring | None = None
         self._closed = False
         forget_in_child(self)
+        if self.telemetry is not None:
+            guarded(self.telemetry.client, connection.origin, _statistics_of(ref(self)))
 
     async def send(self, request: Request, record: LedgerRecord | None = None) -> Response:
         """Send a request through the middleware, and record it, within its deadline.
@@ -129,6 +147,9 @@ class Transport:
                 raise ConnectionFailedError(
                     "the call was cancelled, but not by its caller", **request.facts()
                 ) from stray
+        finally:
+            if request.waits:  # after the last attempt, or without one
+                self.counters.add(request.waits)
         if response is not None:
             assert record is not None
             record.warn(request, "the ledger was locked or busy until the deadline of the call")
@@ -139,6 +160,35 @@ class Transport:
             raise record.late(request)
         raise RequestTimeoutError(
             "no response arrived within the deadline of the call", **request.facts()
+        )
+
+    def observe(self, operation: Operation[Any]) -> CallObservation | None:
+        """Begin the observation of a call; None without telemetry."""
+        if self.telemetry is None:
+            return None
+        known = operation.is_documented
+        key = operation if known else operation.method
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            name, template = (operation.name, operation.path) if known else ("request", None)
+            endpoint = Endpoint(name, operation.method, template, self.connection.origin)
+            self._endpoints[key] = endpoint
+        observer = guarded(self.telemetry.call, endpoint)
+        return None if observer is None else CallObservation(observer)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of the client, in any thread."""
+        wiring = self._wiring
+        limiter = None if wiring is None else wiring.limiter
+        return self.counters.statistics(
+            in_flight=0 if limiter is None else limiter.in_flight,
+            waiting=0 if limiter is None else limiter.waiting,
+            rates={} if limiter is None else limiter.rates(),
+            retry_budgets=self.budget.left(),
         )
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -213,6 +263,22 @@ class Transport:
                 stacklevel=1,
                 source=self,
             )
+
+
+def _checked_middleware(name: str, middleware: Sequence[Middleware]) -> tuple[Middleware, ...]:
+    if not isinstance(middleware, Sequence) or not all(map(callable, middleware)):
+        raise ConfigurationError(f"{name} must be a sequence of async callables")
+    return tuple(middleware)
+
+
+def _statistics_of(transport: ref[Transport]) -> Callable[[], Statistics | None]:
+    """Return a function that does not keep the client alive."""
+
+    def statistics() -> Statistics | None:
+        known = transport()
+        return None if known is None or known.closed else known.statistics()
+
+    return statistics
 
 
 def _made_at() -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from paychainhq.resources.supported_assets import SupportedAssets
     from paychainhq.resources.tokens import Tokens
     from paychainhq.resources.withdrawals import Withdrawals
+    from paychainhq.telemetry import Telemetry
 
 
 class ClientSettings(TypedDict, total=False):
@@ -48,6 +49,8 @@ class ClientSettings(TypedDict, total=False):
     rate_limit: RateLimit | Sequence[RateLimit] | None
     idempotency: Ledger | None
     middleware: Sequence[Middleware]
+    attempt_middleware: Sequence[Middleware]
+    telemetry: Telemetry | None
     max_connections: int
     session: aiohttp.ClientSession | None
     ssl: ssl_module.SSLContext | None
@@ -78,6 +81,9 @@ class PayChainHQ(BaseClient):
             to one environment.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
+        attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
+        telemetry: The telemetry, such as `paychainhq.otel.OpenTelemetry()`; by default the one that
+            is installed (`paychainhq.telemetry.install`), or none.
         max_connections: The largest number of concurrent requests.
         session: Your own `aiohttp.ClientSession`, which you close.
         ssl: Your own TLS context, which must verify certificates and host names; by default a
@@ -110,6 +116,8 @@ class PayChainHQ(BaseClient):
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
         idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
+        attempt_middleware: Sequence[Middleware] = (),
+        telemetry: Telemetry | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -143,7 +151,14 @@ class PayChainHQ(BaseClient):
             allow_insecure_http=allow_insecure_http,
             max_connections=max_connections,
         )
-        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
+        transport = Transport(
+            connection,
+            credentials,
+            middleware=middleware,
+            attempt_middleware=attempt_middleware,
+            rate_limit=rate_limit,
+            telemetry=telemetry,
+        )
         self._caller = Caller(
             transport=transport,
             business_id=business_id,

@@ -194,7 +194,11 @@ class _Memory(Generic[T]):
             self._stale += 1
         if self._stale < _STALE_PAGES and self._again <= self._most_again:
             return new
-        log.warning("%s: the list ends early, because the server repeats its pages", self._name)
+        log.warning(
+            "%s: the list ends early, because the server repeats its pages",
+            self._name,
+            extra={"paychainhq": {"operation": self._name}},
+        )
         return None
 
     def _unknown(self, page: Page[T]) -> list[T]:

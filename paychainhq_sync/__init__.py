@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paychainhq._attempts import Attempt, ResponseInfo
     from paychainhq._core.credentials import DashboardSession
     from paychainhq._core.policies import RateLimit, RetryPolicy
+    from paychainhq._core.statistics import Statistics
     from paychainhq._http.messages import Middleware, Next, Request, Response
     from paychainhq._jobs.requests import (
         CustomerRequest,
@@ -93,6 +94,7 @@ __all__ = [
     "ResponseInfo",
     "RetryPolicy",
     "ServerError",
+    "Statistics",
     "StatusChange",
     "Success",
     "UntrustedServerError",
@@ -107,6 +109,7 @@ _HOMES = (
     "_attempts",
     "_core.credentials",
     "_core.policies",
+    "_core.statistics",
     "_http.messages",
     "_jobs.requests",
     "_jobs.watch_state",

@@ -10,6 +10,8 @@ from paychainhq_sync._engine import close
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from paychainhq._core.statistics import Statistics
+
 C = TypeVar("C", bound=paychainhq._base_client.BaseClient)
 
 
@@ -17,6 +19,10 @@ class BaseClient(Generic[C]):
     """Blocking client around an async one."""
 
     _async: C
+
+    def statistics(self) -> Statistics:
+        """Return the counts and waits of this client and its views; nothing is sent."""
+        return self._async.statistics()
 
     def close(self) -> None:
         """Close the connections. Closing twice is harmless; a view does nothing."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from paychainhq.errors import ConfigurationError
 from paychainhq.webhooks.base import BaseReceiver, Delivery
 from paychainhq.webhooks.handlers import Handler, check_handler, check_result, is_async
+from paychainhq.webhooks.reception import Reception
 from paychainhq.webhooks.signatures import Headers, concealed_headers
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ class BlockingReceiver(BaseReceiver[E]):
         """
         _refuse_transactions()
         headers = concealed_headers(headers)
-        opened = self._opened(body, headers)
-        return opened if isinstance(opened, int) else self._deliver(opened, partial(_run, opened))
+        with Reception(self._telemetry) as reception:
+            delivery = self._opened(body, headers, reception)
+            if delivery is not None:
+                reception.outcome = self._deliver(delivery, partial(_run, delivery))
+        return reception.status
 
     def _check(self, handler: Handler[E]) -> None:
         check_handler(handler)

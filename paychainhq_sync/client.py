@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paychainhq._core.credentials import Auth
     from paychainhq._http.messages import Middleware
     from paychainhq.ledger import Ledger
+    from paychainhq.telemetry import Telemetry
     from paychainhq_sync.resources.api_keys import APIKeys
     from paychainhq_sync.resources.balances import Balances
     from paychainhq_sync.resources.billing import Billing
@@ -63,6 +64,9 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
             to one environment.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
+        attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
+        telemetry: The telemetry, such as `paychainhq.otel.OpenTelemetry()`; by default the one that
+            is installed (`paychainhq.telemetry.install`), or none.
         max_connections: The largest number of concurrent requests.
         session: Not for this client: a session belongs to a loop.
         ssl: Your own TLS context, which must verify certificates and host names; by default a
@@ -93,6 +97,8 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
         idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
+        attempt_middleware: Sequence[Middleware] = (),
+        telemetry: Telemetry | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -119,6 +125,8 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
             rate_limit=rate_limit,
             idempotency=idempotency,
             middleware=here(middleware),
+            attempt_middleware=here(attempt_middleware),
+            telemetry=telemetry,
             max_connections=max_connections,
             session=session,
             ssl=ssl,

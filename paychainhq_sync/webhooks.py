@@ -31,6 +31,7 @@ class Receiver(APIReceiver, BlockingReceiver[Event]):
             twice at the same time.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.

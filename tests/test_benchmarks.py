@@ -248,6 +248,9 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
     found = figures(
         {
             **dict.fromkeys(["creating", "uvloop", "tls", "others"], group),
+            "telemetry": {
+                "16": dict.fromkeys(["create", "create+noop", "create+traceparent"], series)
+            },
             "blocking": {"1": dict.fromkeys(["requests", "paychainhq_sync"], series)},
             "decoding": {"page": {"orjson": [1.0], "decoded": [4.0]}},
             "imports": {name: [1.0] for name in imports.STATEMENTS},

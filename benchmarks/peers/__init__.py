@@ -29,6 +29,8 @@ PEERS = {
     "aiohttp": "aiohttp_by_hand:opened",
     "aiohttp.get": "aiohttp_by_hand:reading",
     "create": "paychainhq_async:create",
+    "create+noop": "paychainhq_async:create_with_noop",
+    "create+traceparent": "paychainhq_async:create_with_traceparent",
     "get": "paychainhq_async:get",
     "create_many": "paychainhq_async:create_many",
     "create_many+sqlite": "paychainhq_async:create_many_with_ledger",

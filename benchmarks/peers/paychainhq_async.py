@@ -6,19 +6,20 @@ import itertools
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import Job, Work
 from benchmarks.work import ARGUMENTS, BUSINESS, KEY, Target
-from paychainhq import InvoiceRequest, PayChainHQ
+from paychainhq import InvoiceRequest, Middleware, Next, PayChainHQ, Request, Response
 
 _numbers = itertools.count()
+_TRACEPARENT = "00-e6560d0d95b5226db306268e2ee62c02-f352189e9e1aeb82-01"
 
 
-def client(target: Target) -> PayChainHQ:
-    """Return a client with default settings."""
+def client(target: Target, *middleware: Middleware) -> PayChainHQ:
+    """Return a client with default settings, but for middleware."""
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else None
     return PayChainHQ(
         api_key=KEY,
@@ -26,6 +27,7 @@ def client(target: Target) -> PayChainHQ:
         base_url=target.url,
         ssl=context,
         max_connections=target.connections,
+        middleware=middleware,
     )
 
 
@@ -36,13 +38,29 @@ def requests(count: int) -> Iterator[InvoiceRequest]:
 
 
 @asynccontextmanager
-async def create(target: Target) -> AsyncIterator[Work]:
-    async with client(target) as pay:
+async def create(target: Target, *middleware: Middleware) -> AsyncIterator[Work]:
+    async with client(target, *middleware) as pay:
 
         async def one() -> object:
             return await pay.invoices.create(**ARGUMENTS)
 
         yield one
+
+
+def create_with_noop(target: Target) -> AbstractAsyncContextManager[Work]:
+    return create(target, _pass_on)
+
+
+def create_with_traceparent(target: Target) -> AbstractAsyncContextManager[Work]:
+    return create(target, _add_traceparent)
+
+
+async def _pass_on(request: Request, send: Next) -> Response:
+    return await send(request)
+
+
+async def _add_traceparent(request: Request, send: Next) -> Response:
+    return await send(request.with_headers({"traceparent": _TRACEPARENT}))
 
 
 @asynccontextmanager

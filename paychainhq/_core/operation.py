@@ -114,6 +114,11 @@ class Operation(Generic[T]):
     def response_type(self) -> type[T]:
         return self._response()
 
+    @property
+    def is_documented(self) -> bool:
+        """Return whether it is a row of the operation table, unlike that of `pay.request`."""
+        return " " not in self.name
+
     def prepare(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         """Check the arguments, and return the path with its query and the body.
 

@@ -13,6 +13,8 @@ from paychainhq._attempts import Sent
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
+    from paychainhq.telemetry import AttemptObserver
+
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 LARGEST_BODY = 16 * 2**20
@@ -33,14 +35,16 @@ class AttemptState:
         left: Whether the request may have been sent, or None if that is unknown.
         status: The status of the response, once it has arrived.
         transport: The connection, on the session path with the package's own session.
+        observer: The observer of the attempt, or None.
     """
 
-    __slots__ = ("left", "status", "transport")
+    __slots__ = ("left", "observer", "status", "transport")
 
-    def __init__(self, left: bool | None = None) -> None:
-        self.left = left
+    def __init__(self) -> None:
+        self.left: bool | None = None
         self.status: int | None = None
         self.transport: asyncio.Transport | None = None
+        self.observer: AttemptObserver | None = None
 
     @property
     def sent(self) -> Sent:

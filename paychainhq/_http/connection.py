@@ -46,6 +46,7 @@ class ConnectionSettings:
         proxy_headers: The headers with the credentials of the proxy.
         max_connections: The largest number of concurrent requests.
         name: The server's name in ledger entries: its address, or "" for this machine.
+        origin: The server: scheme, host, and port unless it is the scheme's own.
     """
 
     base_url: str
@@ -56,6 +57,7 @@ class ConnectionSettings:
     _allow_insecure_http: bool = attrs.field(alias="allow_insecure_http")
     max_connections: int = attrs.field(validator=checked(partial(at_least, 1)))
     name: str = attrs.field(init=False, repr=False, eq=False)
+    origin: str = attrs.field(init=False, repr=False, eq=False)
     proxy: URL | None = attrs.field(init=False, repr=False)
     proxy_headers: Mapping[str, str] = attrs.field(init=False)
 
@@ -63,6 +65,7 @@ class ConnectionSettings:
         # Stored, since each recorded call reads it.
         name = "" if is_loopback_url(self.base_url) else self.base_url
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "origin", str(URL(self.base_url).origin()))
         if self.ssl is None and self.base_url.startswith("https:"):
             if self.session is None:
                 object.__setattr__(self, "ssl", _default_tls())

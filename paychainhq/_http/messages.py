@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from paychainhq._attempts import Attempt, Sent
+from paychainhq._attempts import Attempt, Sent, sent_by
 from paychainhq._frozen import maker
 from paychainhq._version import __version__
 from paychainhq.errors import Facts
@@ -16,6 +16,7 @@ from paychainhq.errors import Facts
 if TYPE_CHECKING:
     from paychainhq._core.operation import Operation
     from paychainhq._core.policies import RetryPolicy
+    from paychainhq._http.observation import CallObservation
 
 COMMON_HEADERS = MappingProxyType(
     {
@@ -40,6 +41,9 @@ class Request:
         deadline: The loop time at which the call ends.
         retry: The policy for transient failures, or None.
         attempts: The attempts of the call, shared by all copies of this request.
+        origin: The server: scheme, host, and port unless it is the scheme's own.
+        waits: The seconds of waits since the last attempt by reason (see `Attempt.waited`), shared
+            by all copies, too.
     """
 
     operation: Operation[Any]
@@ -50,6 +54,9 @@ class Request:
     deadline: float
     retry: RetryPolicy | None
     attempts: list[Attempt] = attrs.field(factory=list, eq=False)
+    origin: str = ""
+    waits: dict[str, float] = attrs.field(factory=dict, eq=False)
+    _observation: CallObservation | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def repeatable(self) -> bool:
@@ -59,8 +66,27 @@ class Request:
     @property
     def sent(self) -> Sent:
         """Return whether any attempt was sent."""
-        states = {attempt.sent for attempt in self.attempts}
-        return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
+        return sent_by(self.attempts)
+
+    def with_headers(self, headers: Mapping[str, str]) -> Request:
+        """Return a copy with further headers, faster than `attrs.evolve`.
+
+        The names of the credential, and of the headers that frame a message, are refused when the
+        request is sent.
+        """
+        return make_request(
+            self.operation,
+            self.path,
+            {**self.headers, **headers},
+            self.body,
+            self.idempotency_key,
+            self.deadline,
+            self.retry,
+            self.attempts,
+            self.origin,
+            self.waits,
+            self._observation,
+        )
 
     def facts(self) -> Facts:
         """Return the facts that every error of the call carries."""
@@ -85,6 +111,14 @@ class Response:
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
+
+
+def log_facts(request: Request, **facts: object) -> dict[str, dict[str, object]]:
+    """Return the `extra` of a log record about the last attempt of a call, with further facts."""
+    about = {"operation": request.operation.name, "attempt": len(request.attempts)}
+    for last in request.attempts[-1:]:  # a middleware may respond without an attempt
+        facts |= {"status": last.status, "elapsed": last.elapsed, "sent": last.sent}
+    return {"paychainhq": about | facts}
 
 
 make_request = maker(Request)

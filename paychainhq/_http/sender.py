@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -13,11 +14,13 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from paychainhq._attempts import Attempt, Sent, make_attempt
+from paychainhq._attempts import NO_WAITS, Sent, make_attempt
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.operation import Operation
 from paychainhq._core.secrets import Secret, SecretBytes
+from paychainhq._core.statistics import Counters
 from paychainhq._http import fast_path
+from paychainhq._http.added_headers import OWN, added_lines, refuse
 from paychainhq._http.attempt import LARGEST_BODY, LARGEST_HEADER, NO_TIMEOUT, AttemptState
 from paychainhq._http.connection import ConnectionSettings
 from paychainhq._http.deadlines import Deadlines, delivered_cancellations
@@ -33,7 +36,14 @@ from paychainhq._http.failures import (
     is_raised_by_aiohttp,
     was_sent,
 )
-from paychainhq._http.messages import COMMON_HEADERS, Request, Response, make_response
+from paychainhq._http.messages import (
+    COMMON_HEADERS,
+    Request,
+    Response,
+    log_facts,
+    make_response,
+)
+from paychainhq._http.observation import CallObservation, end_attempt
 from paychainhq._http.responses import request_id, shortened
 from paychainhq._http.session_path import make_session, send
 from paychainhq.errors import (
@@ -43,6 +53,7 @@ from paychainhq.errors import (
     RequestTimeoutError,
     printable,
 )
+from paychainhq.telemetry import AttemptObserver, guarded
 
 log = logging.getLogger("paychainhq")
 
@@ -56,12 +67,17 @@ class Sender:
     """Sender of attempts over the connections of one event loop."""
 
     def __init__(
-        self, connection: ConnectionSettings, credentials: Keyring, deadlines: Deadlines
+        self,
+        connection: ConnectionSettings,
+        credentials: Keyring,
+        deadlines: Deadlines,
+        counters: Counters,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._connection = connection
         self._credentials = credentials
         self._deadlines = deadlines
+        self._counters = counters
         self._owned = connection.session is None
         if connection.session is not None and fast_path.loop_of(connection.session) not in (
             None,
@@ -87,6 +103,7 @@ class Sender:
                 self._session, self._origin, True if connection.ssl is None else connection.ssl
             )
         self._header_lines: dict[Auth | None, str] = {}
+        self._own_headers: dict[Auth | None, frozenset[str]] = {}
         self._proxy_headers: Mapping[str, str] = {}
         if connection.ssl is not None:
             self._options["ssl"] = connection.ssl
@@ -114,8 +131,13 @@ class Sender:
             with contextlib.suppress(StopIteration, RuntimeError):
                 self._session.close().send(None)
 
-    async def send(self, request: Request) -> Response:
-        """Make one attempt; raises the error of a failure, but returns error responses."""
+    async def send(self, request: Request, state: AttemptState | None = None) -> Response:
+        """Make one attempt; raises the error of a failure, but returns error responses.
+
+        Args:
+            request: The request.
+            state: The state of the attempt, if it begins anew.
+        """
         if self._session.closed:
             if self._owned:  # calls that begin after `close` end earlier
                 raise ConnectionFailedError("the client was closed", **request.facts())
@@ -124,7 +146,12 @@ class Sender:
         assert task is not None
         # Few tasks have been cancelled before: for the others, this is 0.
         delivered = task.cancelling() and delivered_cancellations(task)
-        state = AttemptState()
+        if state is None:
+            state = AttemptState()
+            if request.headers is not COMMON_HEADERS:
+                refuse(request.headers, self._own(request.operation), request)
+            if request._observation is not None:
+                request = self._observe(request, request._observation, state)
         started = self.loop.time()
         limit = started + request.retry.attempt_timeout if request.retry else request.deadline
         try:
@@ -137,10 +164,8 @@ class Sender:
             if task.cancelling() > delivered:
                 self._forget_addresses(state.sent)
                 error = "timed out" if self.loop.time() >= request.deadline else "cancelled"
-                self._note(
-                    request,
-                    make_attempt(state.status, error, state.sent, self.loop.time() - started),
-                )
+                late = RequestTimeoutError if error == "timed out" else None
+                self._note(request, state, error, state.sent, started, late)
                 raise
             # aiohttp cancels waits for a connection when its session is closed.
             failure: Exception = (
@@ -157,22 +182,43 @@ class Sender:
                 raise
             error, kind, sent = None, ConnectionFailedError, state.sent
         else:
-            self._note(
-                request,
-                make_attempt(response.status, None, "yes", self.loop.time() - started),
-                response,
-            )
+            self._note(request, state, None, "yes", started, None, response)
             if not self._owned or len(response.body) > LARGEST_BODY:
                 return self._accept(request, response)
             return response
         if error is None:  # nothing was sent: the attempt begins anew
-            return await self.send(request)
+            state.left = None
+            return await self.send(request, state)
         # Raised here, so that no exception of another package is chained.
-        self._note(request, make_attempt(state.status, error, sent, self.loop.time() - started))
+        self._note(request, state, error, sent, started, kind)
         facts = request.facts()
         if kind is DecodeError:
             facts |= {"status": state.status, "advice": _NO_RESPONSE_KEPT}
         raise kind("no response arrived in time" if kind is RequestTimeoutError else error, **facts)
+
+    def _observe(
+        self, request: Request, observation: CallObservation, state: AttemptState
+    ) -> Request:
+        """Begin the observation of an attempt, and return the request with its headers."""
+        path = (self._prefix + request.path).partition("?")[0]
+        observer = guarded(observation.observer.attempt, len(request.attempts) + 1, path)
+        state.observer = observer
+        if observer is None:
+            return request
+        return guarded(self._with_headers_of, observer, request) or request
+
+    def _with_headers_of(self, observer: AttemptObserver, request: Request) -> Request:
+        added = observer.headers
+        refuse(added, self._own(request.operation), request)
+        return request.with_headers(added) if added else request
+
+    def _own(self, operation: Operation[Any]) -> frozenset[str]:
+        """Return the names of the headers that only the client may set."""
+        own = self._own_headers.get(operation.auth)
+        if own is None:
+            credential = self._credentials.headers_for(operation.auth, operation.name)
+            own = self._own_headers[operation.auth] = OWN | {name.lower() for name in credential}
+        return own
 
     def _forget_addresses(self, sent: Sent) -> None:
         """Clear aiohttp's DNS cache if an attempt was not sent, so that the next one resolves anew.
@@ -202,14 +248,13 @@ class Sender:
         operation, path, key = request.operation, request.path, request.idempotency_key or ""
         written = path + key
         plain = written.isascii() and written.isprintable() and " " not in written
-        as_made = request.headers is COMMON_HEADERS and plain
-        if self._destination is not None and as_made and fast_path.is_genuine():
+        added = "" if request.headers is COMMON_HEADERS else added_lines(request.headers)
+        if plain and added is not None and self._destination is not None and fast_path.is_genuine():
+            lines = self._header_lines.get(operation.auth) or self._lines(operation)
+            if added:
+                lines = Secret(lines + added)
             data = fast_path.message(
-                operation.method,
-                self._prefix + path,
-                self._header_lines.get(operation.auth) or self._lines(operation),
-                key or None,
-                request.body,
+                operation.method, self._prefix + path, lines, key or None, request.body
             )
             connector: Any = self._session.connector
             state.left = False
@@ -236,6 +281,7 @@ class Sender:
         log.warning(
             "the fast path does not support aiohttp %s: requests take the session path",
             aiohttp.__version__,
+            extra={"paychainhq": {"aiohttp": aiohttp.__version__}},
         )
         if state.left:
             raise MisfitError from error
@@ -252,11 +298,12 @@ class Sender:
         self, request: Request, state: AttemptState
     ) -> tuple[int, Mapping[str, str], bytes]:
         operation = request.operation
-        headers = {
-            **request.headers,
-            **self._proxy_headers,
-            **self._credentials.headers_for(operation.auth, operation.name),
-        }
+        # Without case, so that an added header replaces a common one.
+        headers: CIMultiDict[str] = CIMultiDict()
+        credential = self._credentials.headers_for(operation.auth, operation.name)
+        for given in (request.headers, self._proxy_headers, credential):
+            for name, value in given.items():
+                headers[name] = value
         if request.idempotency_key is not None:
             headers["Idempotency-Key"] = request.idempotency_key
         url = URL(self._connection.base_url + request.path, encoded=True)
@@ -264,10 +311,33 @@ class Sender:
             self._session, operation.method, url, request.body, headers, self._options, state
         )
 
-    def _note(self, request: Request, attempt: Attempt, response: Response | None = None) -> None:
+    def _note(
+        self,
+        request: Request,
+        state: AttemptState,
+        error: str | None,
+        sent: Sent,
+        started: float,
+        kind: type[Exception] | None = None,
+        response: Response | None = None,
+    ) -> None:
+        """Record the end of an attempt."""
+        elapsed, waits = self.loop.time() - started, request.waits
+        self._counters.attempts += 1
+        waited = NO_WAITS
+        if waits:
+            self._counters.add(waits)
+            waited = waits.copy()
+            waits.clear()
+        begun = time.time() - elapsed
+        attempt = make_attempt(state.status, error, sent, elapsed, begun, waited)
         request.attempts.append(attempt)
+        if state.observer is not None:
+            id_ = None if response is None else request_id(response)
+            end_attempt(state.observer, attempt, kind, id_)
         if log.isEnabledFor(logging.DEBUG):
             operation = request.operation
+            id_ = None if response is None else request_id(response)
             log.debug(
                 "%s: attempt %d: %s %s: %s in %.3f s (request id %s)",
                 operation.name,
@@ -276,7 +346,8 @@ class Sender:
                 request.path.partition("?")[0],
                 attempt,
                 attempt.elapsed,
-                printable(str(response and request_id(response))),
+                printable(str(id_)),
+                extra=log_facts(request, request_id=id_),
             )
 
 

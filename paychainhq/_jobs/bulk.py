@@ -24,6 +24,7 @@ from paychainhq._jobs.intake import ENDED, NOT_YET, Intake
 from paychainhq._jobs.progress import ProgressCounter
 from paychainhq._jobs.requests import Failure, Outcome, Progress, Success, make_success
 from paychainhq._jobs.retry_queue import Repeat, RetryQueue, Step
+from paychainhq._jobs.scopes import Scope
 from paychainhq._jobs.streams import Stream
 from paychainhq.errors import (
     AuthenticationError,
@@ -40,6 +41,7 @@ from paychainhq.errors import (
 )
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.send_slots import SendSlots
+from paychainhq.telemetry import JobEnd
 
 log = logging.getLogger("paychainhq")
 
@@ -152,41 +154,47 @@ class _Job(Generic[R, T]):
             self._slots.loop = loop
         self._intake: Intake[R | Mapping[str, Any]] = Intake(requests)
         counter = ProgressCounter(progress, self._intake.total)
-        self._start_workers()
-        try:
-            while self._workers or self.done:
-                while self.done:
-                    outcome = self.done.popleft()
-                    self._has_room.set()
-                    yield outcome
-                    if not counter.add(outcome.ok):
-                        continue
-                    try:
-                        counter.report(self._sending())
-                    except Exception as error:  # noqa: BLE001 (the callback's: raised after the requests in progress)
-                        self._intake.end(error)
-                self._has_outcome.clear()
-                if self._workers and not self.done:
-                    await self._has_outcome.wait()
-        finally:
-            self._is_closing = True
-            for worker in self._workers:
-                worker.cancel()
-            await asyncio.gather(*self._workers, return_exceptions=True)
-            await self._intake.close()
-        if self._intake.failure is None:
-            counter.report(0)
-            return
-        self._intake.failure.add_note(
-            f"{self._operation.name}: the job ended early, after {counter}"
-        )
-        raise self._intake.failure
+        telemetry = self._caller.transport.telemetry
+        hook = None if telemetry is None else telemetry.job
+        name = f"{self._operation.name}_many"
+        with Scope(
+            hook, name, JobEnd, lambda: {"ok": counter.ok, "failed": counter.failed}
+        ) as self._scope:
+            self._start_workers()
+            try:
+                while self._workers or self.done:
+                    while self.done:
+                        outcome = self.done.popleft()
+                        self._has_room.set()
+                        yield outcome
+                        if not counter.add(outcome.ok):
+                            continue
+                        try:
+                            counter.report(self._sending())
+                        except Exception as error:  # noqa: BLE001 (the callback's: raised after the requests in progress)
+                            self._intake.end(error)
+                    self._has_outcome.clear()
+                    if self._workers and not self.done:
+                        await self._has_outcome.wait()
+            finally:
+                self._is_closing = True
+                for worker in self._workers:
+                    worker.cancel()
+                await asyncio.gather(*self._workers, return_exceptions=True)
+                await self._intake.close()
+            if self._intake.failure is None:
+                counter.report(0)
+                return
+            self._intake.failure.add_note(
+                f"{self._operation.name}: the job ended early, after {counter}"
+            )
+            raise self._intake.failure
 
     # --- workers ---
 
     def _start_workers(self) -> None:
         while len(self._workers) < self._most_workers() and not self._intake.ended:
-            worker = asyncio.create_task(self._work())
+            worker = asyncio.create_task(self._work(), context=self._scope.context())
             self._workers.add(worker)
             worker.add_done_callback(self._remove_worker)
 
@@ -462,7 +470,19 @@ class _Job(Generic[R, T]):
         if is_probe and self._logged_outage != self._queue.down_since:
             self._logged_outage = self._queue.down_since
             log.warning(
-                "%s: the intake pauses until a request succeeds: %s", self._operation.name, error
+                "%s: the intake pauses until a request succeeds: %s",
+                self._operation.name,
+                error,
+                extra={
+                    "paychainhq": {
+                        "operation": self._operation.name,
+                        "attempt": len(error.attempts),
+                        "status": getattr(error, "status", None),
+                        "elapsed": now - started,
+                        "request_id": error.request_id,
+                        "sent": error.sent,
+                    }
+                },
             )
         return None if is_held else Failure(repeat.request, error)
 

@@ -10,6 +10,7 @@ import attrs
 
 from paychainhq._caller import Caller
 from paychainhq._core.operation import Operation
+from paychainhq._jobs.scopes import Scope
 from paychainhq.models.lists import Page
 from paychainhq.operations import INVOICES_LIST
 
@@ -62,14 +63,16 @@ class Sweeps:
         """Sweep a status less often, after a page that could not be decoded."""
         self._pages[status] = _MANY_PAGES
 
-    async def pages(self, status: str, reads: int) -> AsyncGenerator[list[Page[Row]], None]:
+    async def pages(
+        self, status: str, reads: int, scope: Scope[Any]
+    ) -> AsyncGenerator[list[Page[Row]], None]:
         """Yield the pages of a status in batches, and set `is_complete`.
 
         The sweep ends after the first page if the others would take more requests than `reads`
         single reads.
         """
         self.is_complete = False
-        first = await self._page(status, 1)
+        [first] = await gather_all([self._page(status, 1)], scope)
         yield [first]
         pagination, number = first.pagination, 1
         total = pagination.total_pages if pagination is not None else 1
@@ -81,7 +84,7 @@ class Sweeps:
             # Concurrently up to the first page count; later pages of a growing list one by one.
             last_number = max(min(total, number + self._concurrency), number + 1)
             numbers = range(number + 1, last_number + 1)
-            batch = await gather_all(self._page(status, page) for page in numbers)
+            batch = await gather_all((self._page(status, page) for page in numbers), scope)
             number = last_number
             if batch[-1].items == last.items:
                 break  # the server repeats a page
@@ -99,12 +102,12 @@ def _has_more(page: Page[Row]) -> bool:
     return bool(page.items) and page.pagination is not None and page.pagination.has_more
 
 
-async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines concurrently and return their results.
+async def gather_all(coroutines: Iterable[Coroutine[Any, Any, T]], scope: Scope[Any]) -> list[T]:
+    """Run coroutines concurrently in the context of a scope, and return their results.
 
     The first failure cancels the others, and is raised without an exception group.
     """
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    tasks = [asyncio.create_task(coroutine, context=scope.context()) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
     finally:

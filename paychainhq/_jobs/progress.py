@@ -16,6 +16,10 @@ class ProgressCounter:
     Args:
         progress: The caller's callback, or None.
         total: The number of requests, or None if it is not known.
+
+    Attributes:
+        ok: The number of results.
+        failed: The number of errors.
     """
 
     def __init__(
@@ -24,15 +28,15 @@ class ProgressCounter:
         self._progress = progress
         self._total = total
         self._started = self._reported = time.monotonic()
-        self._ok = self._failed = 0
+        self.ok = self.failed = 0
 
     def __str__(self) -> str:
-        return f"{self._ok} results and {self._failed} errors"
+        return f"{self.ok} results and {self.failed} errors"
 
     def add(self, ok: bool) -> bool:
         """Count an outcome, and return whether a report is due."""
-        self._ok += ok
-        self._failed += not ok
+        self.ok += ok
+        self.failed += not ok
         return self._progress is not None and time.monotonic() - self._reported >= _INTERVAL
 
     def report(self, concurrency: int) -> None:
@@ -41,5 +45,5 @@ class ProgressCounter:
         if progress is not None:
             self._reported = time.monotonic()
             elapsed = self._reported - self._started
-            progress(Progress(self._ok, self._failed, concurrency, elapsed, self._total))
+            progress(Progress(self.ok, self.failed, concurrency, elapsed, self._total))
             self._progress = progress

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
+from typing import Any
 
 import attrs
 
@@ -16,11 +17,13 @@ from paychainhq._core.event_loop import running_loop
 from paychainhq._http import responses
 from paychainhq._http.transient import is_transient
 from paychainhq._jobs.list_sweeps import Row, Sweeps, gather_all
+from paychainhq._jobs.scopes import Scope
 from paychainhq._jobs.watch_state import Change, ReadFailure, StatusChange, Watched
 from paychainhq.codec import from_json
 from paychainhq.errors import DecodeError, NotFoundError, PayChainError
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
+from paychainhq.telemetry import RoundEnd
 
 # The interval of a pending invoice without changes grows by this factor, up to this multiple.
 _GROWTH = 1.25
@@ -53,6 +56,13 @@ class Rounds:
         self._failed = False
         self._wake = asyncio.Event()
         self._now = running_loop().time
+        self._counters = caller.transport.counters
+        telemetry = caller.transport.telemetry
+        hook = None if telemetry is None else telemetry.round
+        self._scope = Scope(hook, "invoices.watch", RoundEnd, self._facts)
+        self._watched = self._changes = 0
+        self._behind = 0.0
+        self._lags: list[float] = []
 
     # --- schedule ---
 
@@ -87,6 +97,9 @@ class Rounds:
 
         A pending invoice without changes is read less and less often, and right after its expiry.
         """
+        if changed and watched.read and watched.last_reported is not None:
+            self._lags.append(at - watched.read)
+        watched.read = at
         grown = min(watched.interval * _GROWTH, self._interval * _LONGEST_INTERVAL)
         watched.interval = (
             self._interval
@@ -103,6 +116,31 @@ class Rounds:
 
     async def run(self) -> AsyncGenerator[list[Change], None]:
         """Run one round over all due invoices, and yield their changes in batches."""
+        now = self._now()
+        first_due = min((state.due for state in self._watching.values() if state.due), default=now)
+        self._behind = max(0.0, now - first_due)
+        self._watched, self._changes, self._lags = len(self._watching), 0, []
+        with self._scope:
+            async with aclosing(self._run()) as batches:
+                async for changes in batches:
+                    self._changes += len(changes)
+                    self._counters.changes += len(changes)
+                    yield changes
+        self._counters.rounds += 1
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "watched": self._watched,
+            "changes": self._changes,
+            "behind": self._behind,
+            "lags": tuple(self._lags),
+        }
+
+    def figures(self) -> tuple[int, float]:
+        """Return the number of watched invoices, and the seconds by which the round was late."""
+        return len(self._watching), self._behind
+
+    async def _run(self) -> AsyncGenerator[list[Change], None]:
         self._round += 1
         self._schedule_seen()
         until = self._now() + self._interval * _EARLY_SHARE
@@ -143,7 +181,7 @@ class Rounds:
         An invoice that a complete sweep does not find has changed its status, and is due at once.
         """
         try:
-            async with aclosing(self._sweeps.pages(status, reads)) as batches:
+            async with aclosing(self._sweeps.pages(status, reads, self._scope)) as batches:
                 async for pages in batches:
                     changes = {
                         change.invoice_id: change
@@ -213,7 +251,7 @@ class Rounds:
             if batch:
                 yield [
                     change
-                    for change in await gather_all(self._change(id_) for id_ in batch)
+                    for change in await gather_all(map(self._change, batch), self._scope)
                     if change is not None
                 ]
 

@@ -62,6 +62,8 @@ async def _changes(
     seen: AsyncIterable[str | Invoice] | None,
 ) -> AsyncGenerator[Change, None]:
     rounds = Rounds(caller, watching, interval, concurrency)
+    watches = caller.transport.counters.watches
+    watches[id(rounds)] = rounds.figures
     listener = None if seen is None else asyncio.create_task(rounds.listen(seen))
     try:
         while watching:
@@ -72,6 +74,7 @@ async def _changes(
                         yield change
             await rounds.sleep()
     finally:
+        del watches[id(rounds)]
         if listener is not None:
             listener.cancel()
             await asyncio.wait([listener])

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Watched:
-    """State of a watched invoice, small enough for a hundred thousand of them."""
+    """State of a watched invoice, small enough for a hundred thousand of them.
+
+    Attributes:
+        due: The loop time of the next read; 0 for now.
+        read: The loop time of the last read; 0 before the first.
+    """
 
     last_reported: InvoiceStatus | str | None = None
     expires_at: datetime | None = None
     interval: float = 0.0
     due: float = 0.0
+    read: float = 0.0
     last_round: int = 0
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from paychainhq.gateway.resources.applications import Applications
     from paychainhq.gateway.resources.payments import Payments
     from paychainhq.gateway.resources.refunds import Refunds
+    from paychainhq.telemetry import Telemetry
 
 
 class GatewaySettings(TypedDict, total=False):
@@ -41,6 +42,8 @@ class GatewaySettings(TypedDict, total=False):
     retry: RetryPolicy | None
     rate_limit: RateLimit | Sequence[RateLimit] | None
     middleware: Sequence[Middleware]
+    attempt_middleware: Sequence[Middleware]
+    telemetry: Telemetry | None
     max_connections: int
     session: aiohttp.ClientSession | None
     ssl: ssl_module.SSLContext | None
@@ -69,6 +72,9 @@ class Gateway(BaseClient):
         rate_limit: One or several limits on the requests of this client.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
+        attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
+        telemetry: The telemetry, such as `paychainhq.otel.OpenTelemetry()`; by default the one that
+            is installed (`paychainhq.telemetry.install`), or none.
         max_connections: The largest number of concurrent requests.
         session: Your own `aiohttp.ClientSession`, which you close.
         ssl: Your own TLS context, which must verify certificates and host names; by default a
@@ -99,6 +105,8 @@ class Gateway(BaseClient):
         retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (immutable)
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
         middleware: Sequence[Middleware] = (),
+        attempt_middleware: Sequence[Middleware] = (),
+        telemetry: Telemetry | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -123,7 +131,14 @@ class Gateway(BaseClient):
             allow_insecure_http=allow_insecure_http,
             max_connections=max_connections,
         )
-        transport = Transport(connection, credentials, middleware=middleware, rate_limit=rate_limit)
+        transport = Transport(
+            connection,
+            credentials,
+            middleware=middleware,
+            attempt_middleware=attempt_middleware,
+            rate_limit=rate_limit,
+            telemetry=telemetry,
+        )
         self._caller = Caller(
             transport=transport, timeout=timeout, retry=retry, client_id=client_id
         )

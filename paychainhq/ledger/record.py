@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,10 @@ import attrs
 
 from paychainhq._core.credentials import Auth, Keyring
 from paychainhq._core.secrets import SecretBytes
-from paychainhq._http.messages import Request, Response
+from paychainhq._core.statistics import Counters
+from paychainhq._http.messages import Request, Response, log_facts
 from paychainhq._http.responses import is_error, plain, request_id, result
+from paychainhq._http.waits import add_wait
 from paychainhq.errors import (
     IdempotencyKeyMismatchError,
     LedgerError,
@@ -70,11 +73,15 @@ class LedgerRecord:
         server: The server's name, part of the fingerprint: a key of one server is not answered for
             another. Empty for the usual server.
         credentials: The digests of the client's credentials.
+        counters: The counts of the client.
+        now: The clock of the event loop.
     """
 
     ledger: Ledger
     server: str
     credentials: CredentialFingerprints
+    counters: Counters
+    now: Callable[[], float]
     _intent: Intent | None = None
     _is_recorded: bool = False
     _is_open: bool = False
@@ -96,11 +103,14 @@ class LedgerRecord:
             self.credentials.of(request),
             os.urandom(8).hex(),
         )
+        began = self.now()  # a `Stopwatch` would cost several times as much
         try:
             entry = await self.ledger.begin(intent)
         except LedgerError as error:
             error.add(**request.facts())
             raise
+        finally:
+            add_wait(request.waits, "ledger", self.now() - began)
         if entry is not None:
             if entry.fingerprint != intent.fingerprint:
                 raise IdempotencyKeyMismatchError(
@@ -109,13 +119,21 @@ class LedgerRecord:
                     **request.facts() | {"known": _known(request, entry)},
                 )
             if entry.answer is not None:
+                self.counters.replays += 1
+                if request._observation is not None:
+                    request._observation.replayed = True
                 return _response(entry.answer)
             if problem := self._problem(entry, intent):
                 raise OutcomeUnknownError(problem, **(request.facts() | {"sent": "unknown"}))
             self._may_have_been_sent = True
         self._is_recorded = True
+        self.counters.intents += 1
         if isinstance(self.ledger, SendSlots):
-            await self.ledger.enter()
+            began = self.now()
+            try:
+                await self.ledger.enter()
+            finally:
+                add_wait(request.waits, "slot", self.now() - began)
         self._is_open = True
         return None
 
@@ -153,10 +171,15 @@ class LedgerRecord:
         ):
             return
         answer = Answer(response.status, request_id(response), response.body)
+        began = self.now()
         try:
             await self.ledger.finish(self._intent, answer)
         except LedgerError as error:
             self.warn(request, str(error))
+        else:
+            self.counters.answers += 1
+        finally:
+            add_wait(request.waits, "ledger", self.now() - began)
 
     def warn(self, request: Request, problem: str) -> None:
         """Log that the response to a request was not recorded."""
@@ -165,6 +188,7 @@ class LedgerRecord:
             request.operation.name,
             request.idempotency_key,
             problem,
+            extra=log_facts(request),
         )
 
     def late(self, request: Request) -> PayChainError:

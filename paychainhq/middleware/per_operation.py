@@ -30,17 +30,30 @@ class PerOperation(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._states: dict[tuple[Auth | None, str, str], T] = {}
+        self._known: dict[Operation[Any], T] = {}
         self._by_name: dict[tuple[str, Auth | None], T] = {}
+        self._named: dict[str, T] = {}
 
     def of(self, operation: Operation[Any]) -> T:
         """Return the state of an operation."""
-        name = operation.name, operation.auth
-        state = self._by_name.get(name)
+        state = self._known.get(operation)  # faster than by the name
         if state is None:
-            if len(self._by_name) >= _MOST_NAMES:
-                self._by_name.clear()
-            state = self._by_name[name] = self._find(operation)
+            name = operation.name, operation.auth
+            state = self._by_name.get(name)
+            if state is None:
+                if len(self._by_name) >= _MOST_NAMES:
+                    self._by_name.clear()
+                state = self._by_name[name] = self._find(operation)
+            if operation.is_documented and len(self._known) < _MOST_NAMES:
+                self._known[operation] = state
         return state
+
+    def states(self) -> dict[str, T]:
+        """Return the states by the names of their first operations, for any thread.
+
+        An operation of `pay.request` has its method and its path, without ids.
+        """
+        return dict(self._named)
 
     def _find(self, operation: Operation[Any]) -> T:
         key = operation.auth, operation.method, _ID.sub("/*", operation.path)
@@ -48,5 +61,8 @@ class PerOperation(Generic[T]):
             if len(self._states) >= _MOST_STATES:
                 key = operation.auth, operation.method, ""
             if key not in self._states:
-                self._states[key] = self._make()
+                state = self._states[key] = self._make()
+                _, method, path = key
+                name = operation.name if operation.is_documented else f"{method} {path or '/*'}"
+                self._named.setdefault(name, state)
         return self._states[key]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from paychainhq._core.policies import RateLimit
 from paychainhq._http.messages import Next, Request, Response
 from paychainhq._http.responses import retry_after
+from paychainhq._http.waits import Stopwatch
 from paychainhq.middleware.adaptive_rate import Turn
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.throttle import ROUNDING, Throttle, check_deadline, wait_until
@@ -78,12 +79,17 @@ class Limiter:
     reaction to 429s. An attempt takes its turn when it starts, so that a cancelled one has taken
     none. A call that waits for the pause or the rate of its operation holds no slot. The state
     belongs to one process and one event loop.
+
+    Attributes:
+        waiting: The number of attempts that wait.
     """
 
     def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
         self._buckets = [_Bucket(limit) for limit in limits]
         self._line = asyncio.Lock()
         self._waiting = 0
+        self.waiting = 0
+        self._slots = slots
         self._bulkhead = _Bulkhead(slots)
         self._throttles = PerOperation(Throttle)
         self._loop = asyncio.get_running_loop()
@@ -109,27 +115,47 @@ class Limiter:
                 throttle.accept(turn)
         return response
 
+    @property
+    def in_flight(self) -> int:
+        """Return the number of attempts in progress."""
+        return self._slots - self._bulkhead.free
+
+    def rates(self) -> dict[str, float]:
+        """Return the adaptive rates in force, by the names of their operations."""
+        return {
+            name: rate
+            for name, throttle in self._throttles.states().items()
+            if (rate := throttle.rate) is not None
+        }
+
     async def _admit(self, request: Request, throttle: Throttle) -> Turn | None:
         """Wait until an attempt may start, take a slot, and return the turn of the attempt."""
-        while True:
-            if not throttle.active:
-                if await self._go(request, throttle):
-                    return throttle.take(waited=False)
-            else:
-                check_deadline(request, throttle.paused_until)
-                waited = throttle.line.locked()
-                async with throttle.line:
-                    waited |= await throttle.opening(request)
-                    if await self._go(request, throttle):
-                        return throttle.take(waited=waited)
+        self.waiting += 1
+        try:
+            with Stopwatch(request, self._loop.time, "turn") as watch:
+                while True:
+                    if not throttle.active:
+                        if await self._go(request, throttle, watch):
+                            return throttle.take(waited=False)
+                    else:
+                        check_deadline(request, throttle.paused_until)
+                        waited = throttle.line.locked()
+                        watch.switch("pace")
+                        async with throttle.line:
+                            waited |= await throttle.opening(request)
+                            if await self._go(request, throttle, watch):
+                                return throttle.take(waited=waited)
+        finally:
+            self.waiting -= 1
 
-    async def _go(self, request: Request, throttle: Throttle) -> bool:
+    async def _go(self, request: Request, throttle: Throttle, watch: Stopwatch) -> bool:
         """Wait for the limits and for a slot, and return whether the operation is still open.
 
         If it is not, no slot is held.
         """
         if not self._buckets:
-            return await self._enter(throttle)
+            return await self._enter(throttle, watch)
+        watch.switch("turn")
         arrived = self._loop.time()
         check_deadline(request, self._opens(self._waiting))
         self._waiting += 1
@@ -137,7 +163,7 @@ class Limiter:
             async with self._line:
                 while self._opens() - self._loop.time() > ROUNDING:
                     await wait_until(request, self._opens())
-                if not await self._enter(throttle):
+                if not await self._enter(throttle, watch):
                     return False
                 now, at = self._loop.time(), max(self._opens(), arrived)
                 for bucket in self._buckets:
@@ -149,7 +175,8 @@ class Limiter:
     def _opens(self, ahead: int = 0) -> float:
         return max(bucket.opens(ahead) for bucket in self._buckets)
 
-    async def _enter(self, throttle: Throttle) -> bool:
+    async def _enter(self, throttle: Throttle, watch: Stopwatch) -> bool:
+        watch.switch("slot")
         await self._bulkhead.enter()
         if throttle.open:
             return True

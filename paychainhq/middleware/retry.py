@@ -8,9 +8,11 @@ import random
 from typing import Any
 
 from paychainhq._core.operation import Operation
-from paychainhq._http.messages import Next, Request, Response
-from paychainhq._http.responses import retry_after
+from paychainhq._core.statistics import Counters
+from paychainhq._http.messages import Next, Request, Response, log_facts
+from paychainhq._http.responses import request_id, retry_after
 from paychainhq._http.transient import is_transient_response
+from paychainhq._http.waits import Stopwatch
 from paychainhq.errors import (
     ConnectionFailedError,
     PayChainError,
@@ -45,6 +47,10 @@ class RetryBudget:
         if left[0] < self.capacity:
             left[0] = min(self.capacity, left[0] + self._GAIN)
 
+    def left(self) -> dict[str, float]:
+        """Return the retries left to each operation that lacks some, by its name."""
+        return {name: left for name, (left,) in self._left.states().items() if left < self.capacity}
+
     def spend(self, operation: Operation[Any]) -> bool:
         """Spend a retry, and return whether one was left."""
         self._untouched = False
@@ -62,12 +68,13 @@ class Retry:
     The waits have full jitter, and end within the deadline.
     """
 
-    def __init__(self, budget: RetryBudget) -> None:
+    def __init__(self, budget: RetryBudget, counters: Counters) -> None:
         self._budget = budget
+        self._counters = counters
 
     async def __call__(self, request: Request, send: Next) -> Response:
         policy = request.retry
-        ceiling = min(policy.first, policy.cap) if policy else 0.0
+        ceiling: float | None = None
         response: Response | None = None
         while True:
             earlier, response = response, None
@@ -88,7 +95,10 @@ class Retry:
                 if not is_transient_response(response):
                     self._budget.earn(request.operation)
                     return response
+                self._counters.rate_limited += response.status == 429
                 wait = retry_after(response)
+            if ceiling is None:
+                ceiling = min(policy.first, policy.cap) if policy else 0.0
             backoff = random.uniform(0, ceiling)  # noqa: S311 (jitter is no secret)  # nosec B311
             wait = backoff if wait is None else wait + backoff
             if (
@@ -103,6 +113,7 @@ class Retry:
                     raise failure
                 assert response is not None
                 return response
+            self._counters.retries += 1
             log.info(
                 "%s: attempt %d of %d: %s; retry in %.2f s",
                 request.operation.name,
@@ -110,6 +121,12 @@ class Retry:
                 policy.attempts,
                 request.attempts[-1],
                 wait,
+                extra=log_facts(
+                    request,
+                    request_id=None if response is None else request_id(response),
+                    wait=wait,
+                ),
             )
-            await asyncio.sleep(wait)
+            with Stopwatch(request, asyncio.get_running_loop().time, "backoff"):
+                await asyncio.sleep(wait)
             ceiling = min(ceiling * 2, policy.cap)

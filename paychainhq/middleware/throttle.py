@@ -70,6 +70,12 @@ class Throttle:
             self._probe is None and self._opens() - self._loop.time() <= ROUNDING
         )
 
+    @property
+    def rate(self) -> float | None:
+        """Return the adaptive rate in attempts a second, or None without one, in any thread."""
+        # Not `active`, which changes the state.
+        return self._rate.rate if self.limited and self._loop.time() < self._ends() else None
+
     async def opening(self, request: Request) -> bool:
         """Wait until an attempt may start, and return whether there was a wait."""
         waited = False
@@ -86,8 +92,8 @@ class Throttle:
         return max(self._rate.due, self.paused_until)
 
     def _ends(self) -> float:
-        end = self._rate.begin + _RATE_PERIOD
-        return end if self._failed_at is None else max(end, self._failed_at + _OUTAGE)
+        end, failed_at = self._rate.begin + _RATE_PERIOD, self._failed_at
+        return end if failed_at is None else max(end, failed_at + _OUTAGE)
 
     def take(self, *, waited: bool) -> Turn | None:
         """Record that an attempt starts, and return its turn; None without an adaptive rate."""
@@ -149,7 +155,9 @@ async def wait_until(request: Request, at: float) -> None:
     """Wait for a turn; raises `RequestTimeoutError` for one after the deadline."""
     check_deadline(request, at)
     wait = at - asyncio.get_running_loop().time()
-    log.debug("%s: waiting %.2f s for a turn", request.operation.name, wait)
+    name = request.operation.name
+    about = {"operation": name, "wait": wait}
+    log.debug("%s: waiting %.2f s for a turn", name, wait, extra={"paychainhq": about})
     await asyncio.sleep(wait)
 
 

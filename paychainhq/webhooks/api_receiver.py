@@ -12,6 +12,7 @@ from paychainhq._core.settings import WEBHOOK_VARIABLES, environment_settings
 from paychainhq._core.words import word
 from paychainhq.models.invoices import InvoiceStatus
 from paychainhq.models.webhooks import AnyEvent, Event, EventName
+from paychainhq.telemetry import Telemetry
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.base import LEASE, BaseReceiver, Keeper
 from paychainhq.webhooks.events import parse
@@ -49,9 +50,12 @@ class APIReceiver(BaseReceiver[Event]):
         max_age: float | None = None,
         lease: float = LEASE,
         name: str = "",
+        telemetry: Telemetry | None = None,
     ) -> None:
         secrets, bearer = conceal(secrets), conceal(bearer)
-        super().__init__(secrets=secrets, ledger=ledger, lease=lease, name=name)
+        super().__init__(
+            secrets=secrets, ledger=ledger, lease=lease, name=name, telemetry=telemetry
+        )
         self._bearer = signatures.checked_bearer(bearer)
         self._max_age = max_age if max_age is None else validators.seconds("max_age", max_age)
         self._feeds: WeakSet[Feed] = WeakSet()

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 from anyio import from_thread
 
 from paychainhq._core.event_loop import running_loop
+from paychainhq.telemetry import Outcome
 from paychainhq.webhooks import signatures
-from paychainhq.webhooks.base import HELD, BaseReceiver, Delivery, log
+from paychainhq.webhooks.base import BaseReceiver, Delivery, log
 from paychainhq.webhooks.handlers import check_result, is_async
+from paychainhq.webhooks.reception import Reception
 from paychainhq.webhooks.signatures import Headers
 from paychainhq.webhooks.threads import Threads
 
@@ -46,14 +48,14 @@ class AsyncReceiver(BaseReceiver[E]):
         """
         running_loop()
         headers = signatures.concealed_headers(headers)
-        opened = self._opened(body, headers)
-        if isinstance(opened, int):
-            return opened
-        return await (
-            self._in_loop(opened) if is_async(opened.handler) else self._in_thread(opened)
-        )
+        with Reception(self._telemetry) as reception:
+            delivery = self._opened(body, headers, reception)
+            if delivery is not None:
+                run = self._in_loop if is_async(delivery.handler) else self._in_thread
+                reception.outcome = await run(delivery)
+        return reception.status
 
-    async def _in_loop(self, delivery: Delivery[E]) -> int:
+    async def _in_loop(self, delivery: Delivery[E]) -> Outcome:
         """Run the steps of a delivery: the handler in this task, the others in threads."""
         steps = self._steps(delivery, _is_cancelled)
         try:
@@ -70,24 +72,28 @@ class AsyncReceiver(BaseReceiver[E]):
                 else:
                     step = steps.send(result)
         except StopIteration as end:
-            return int(end.value)
+            outcome: Outcome = end.value
+            return outcome
 
-    async def _in_thread(self, delivery: Delivery[E]) -> int:
+    async def _in_thread(self, delivery: Delivery[E]) -> Outcome:
         """Run the steps of a delivery in one thread."""
         run = functools.partial(_run, delivery, self._within)
         deliver = functools.partial(self._deliver, delivery, run)
-        status = await self._threads.handle(deliver, self._within + self._spare)
-        if isinstance(status, bool):
+        outcome = await self._threads.handle(deliver, self._within + self._spare)
+        if isinstance(outcome, bool):
             state = (
                 "is still running in its thread, and is recorded when it ends"
-                if status
+                if outcome
                 else "found no free thread in time"
             )
             log.warning(
-                "%s: its handler %s; the event will be delivered again", delivery.label, state
+                "%s: its handler %s; the event will be delivered again",
+                delivery.label,
+                state,
+                extra=delivery.extra,
             )
-            return HELD
-        return status
+            return "held"
+        return outcome
 
     # --- in a web framework ---
 

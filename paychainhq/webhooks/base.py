@@ -23,16 +23,16 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
+from paychainhq.telemetry import Outcome, Telemetry, checked
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.handlers import Handler, check_handler
+from paychainhq.webhooks.reception import Reception
 from paychainhq.webhooks.signatures import ConcealedHeaders
 
 log = logging.getLogger("paychainhq")
 
 LEASE = 60.0  # seconds until the first repeat of a webhook, by either API
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-
-OK, BAD_REQUEST, FAILED, HELD = 200, 400, 500, 503
 
 E = TypeVar("E")
 H = TypeVar("H", bound=Callable[..., object])
@@ -55,16 +55,30 @@ class Delivery(Generic[E]):
     Attributes:
         event: The content.
         handler: The handler.
+        topic: The text by which the event has its handler.
+        id: The texts that identify the event, as one.
         claim: The name of its claim.
-        label: The text for the log: what it is about.
+        reception: Its reception.
         began: The time of its arrival, in seconds of `time.monotonic`.
     """
 
     event: E
     handler: Handler[E]
+    topic: str
+    id: str
     claim: str
-    label: str
+    reception: Reception
     began: float = attrs.field(factory=time.monotonic)
+
+    @property
+    def label(self) -> str:
+        """Return the text for the log: what it is about."""
+        return f"{self.topic}: the event {self.id}"
+
+    @property
+    def extra(self) -> dict[str, dict[str, str | None]]:
+        """Return the `extra` of a log record about it."""
+        return about(self.topic, self.id)
 
 
 class BaseReceiver(Generic[E]):
@@ -81,7 +95,13 @@ class BaseReceiver(Generic[E]):
     """Seconds after that for recording the event as done."""
 
     def __init__(
-        self, *, secrets: str | Sequence[str], ledger: Keeper, lease: float, name: str
+        self,
+        *,
+        secrets: str | Sequence[str],
+        ledger: Keeper,
+        lease: float,
+        name: str,
+        telemetry: Telemetry | None,
     ) -> None:
         secrets = conceal(secrets)
         self._secrets = signatures.checked_secrets(secrets)
@@ -99,6 +119,7 @@ class BaseReceiver(Generic[E]):
         if not isinstance(name, str):
             raise ConfigurationError(f"name must be a string, not {type(name).__name__}")
         self._name = name
+        self._telemetry = checked(telemetry)
         self._handlers: dict[str, Handler[E]] = {}
 
     # --- what an API defines ---
@@ -145,38 +166,54 @@ class BaseReceiver(Generic[E]):
         """Raise `ConfigurationError` unless this receiver can run the handler."""
         check_handler(handler)
 
-    def _opened(self, body: bytes, headers: ConcealedHeaders) -> Delivery[E] | int:
-        """Return a delivery, or the status of the response if there is nothing to handle."""
+    def _opened(
+        self, body: bytes, headers: ConcealedHeaders, reception: Reception
+    ) -> Delivery[E] | None:
+        """Return a delivery; None if there is nothing to handle, after recording the outcome."""
         try:
             event = self._parse(body, headers)
         except WebhookVerificationError as error:
-            log.warning("a webhook was refused: %s", error)
-            return BAD_REQUEST
+            log.warning("a webhook was refused: %s", error, extra=about())
+            reception.outcome, reception.error = "refused", error
+            return None
         except DecodeError as error:
-            log.warning("a verified webhook could not be decoded: %s", error)
-            return FAILED
-        topic = self._topic(event)
+            log.warning("a verified webhook could not be decoded: %s", error, extra=about())
+            reception.error = error
+            return None
+        topic = reception.event = str(self._topic(event))
         handler = self._handlers.get(topic)
         if handler is None:
-            return OK
-        label = f"{topic}: the event {printable(' '.join(self._identity(event)))}"
-        return Delivery(event, handler, self.claim_name(event), label)
+            reception.outcome = "ignored"
+            return None
+        return Delivery(
+            event,
+            handler,
+            topic,
+            printable(" ".join(self._identity(event))),
+            self.claim_name(event),
+            reception,
+        )
 
     # --- claims: these methods wait for the disk ---
 
-    def _claim(self, delivery: Delivery[E], holder: str) -> int | None:
-        """Claim an event; return None, or the status of the response if it must not be handled."""
+    def _claim(self, delivery: Delivery[E], holder: str) -> Outcome | None:
+        """Claim an event; return None, or the outcome if it must not be handled."""
         claimed = self._ledger.claims.claim(delivery.claim, holder, self._lease)
-        return None if claimed == "claimed" else OK if claimed == "done" else HELD
+        return None if claimed == "claimed" else "duplicate" if claimed == "done" else "held"
 
     def _release(self, delivery: Delivery[E], holder: str) -> None:
         try:
             self._ledger.claims.release(delivery.claim, holder)
         except LedgerError as error:
-            log.warning("%s: its claim stays until its lease ends: %s", delivery.label, error)
+            log.warning(
+                "%s: its claim stays until its lease ends: %s",
+                delivery.label,
+                error,
+                extra=delivery.extra,
+            )
 
-    def _settle(self, delivery: Delivery[E]) -> int:
-        """Record an event as done, and return the status of the response.
+    def _settle(self, delivery: Delivery[E]) -> Outcome:
+        """Record an event as done, and return the outcome.
 
         A failure is retried while the API waits for the response.
         """
@@ -184,16 +221,23 @@ class BaseReceiver(Generic[E]):
         while True:
             try:
                 self._ledger.claims.settle(delivery.claim)
-                return OK
+                return "done"
             except Exception as error:
                 if time.monotonic() + pause > delivery.began + self._within + self._spare:
                     log.exception(
                         "%s: its handler has run, which could not be recorded: the event will be "
                         "delivered again, and its handler may run again",
                         delivery.label,
+                        extra=delivery.extra,
                     )
-                    return FAILED
-                log.info("retrying: %s could not be recorded as done: %s", delivery.label, error)
+                    delivery.reception.error = error
+                    return "failed"
+                log.info(
+                    "retrying: %s could not be recorded as done: %s",
+                    delivery.label,
+                    error,
+                    extra=delivery.extra,
+                )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -201,7 +245,7 @@ class BaseReceiver(Generic[E]):
 
     def _steps(
         self, delivery: Delivery[E], is_cancelled: Callable[[], bool]
-    ) -> Generator[Step, Any, int]:
+    ) -> Generator[Step, Any, Outcome]:
         """Yield the steps of a delivery: claim the event, handle it, record it as done.
 
         The caller runs each step, and sends its result or throws its exception.
@@ -212,21 +256,25 @@ class BaseReceiver(Generic[E]):
                 handler has raised its CancelledError itself.
 
         Returns:
-            The status of the response.
+            The outcome.
         """
         holder = random.token_hex(8)
         release = partial(self._release, delivery, holder)
         try:
-            status = yield partial(self._claim, delivery, holder)
+            known: Outcome | None = yield partial(self._claim, delivery, holder)
         except CancelledError:  # the event may be claimed by now
             yield release
             raise
         except Exception as error:  # noqa: BLE001 (logged)
             return _failed(delivery, error)
-        if status is not None:
-            return int(status)
+        if known is not None:
+            return known
+        handling = time.perf_counter()
         try:
-            yield "handle"
+            try:
+                yield "handle"
+            finally:
+                delivery.reception.handled = time.perf_counter() - handling
         except BaseException as error:
             yield release
             if isinstance(error, Exception) or (
@@ -234,10 +282,11 @@ class BaseReceiver(Generic[E]):
             ):
                 return _failed(delivery, error)
             raise
-        return int((yield partial(self._settle, delivery)))
+        settled: Outcome = yield partial(self._settle, delivery)
+        return settled
 
-    def _deliver(self, delivery: Delivery[E], handle: Callable[[], object]) -> int:
-        """Run all steps of a delivery in this thread, and return the status of the response."""
+    def _deliver(self, delivery: Delivery[E], handle: Callable[[], object]) -> Outcome:
+        """Run all steps of a delivery in this thread, and return the outcome."""
         steps = self._steps(delivery, lambda: False)
         try:
             step = next(steps)
@@ -249,7 +298,8 @@ class BaseReceiver(Generic[E]):
                 else:
                     step = steps.send(result)
         except StopIteration as end:
-            return int(end.value)
+            outcome: Outcome = end.value
+            return outcome
 
 
 def _joined(parts: list[str]) -> str:
@@ -257,7 +307,18 @@ def _joined(parts: list[str]) -> str:
     return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
 
 
-def _failed(delivery: Delivery[Any], error: BaseException) -> int:
-    """Log an error of the handler or the ledger, and return the status of the response."""
-    log.error("%s was not handled, and will be delivered again", delivery.label, exc_info=error)
-    return FAILED
+def _failed(delivery: Delivery[Any], error: BaseException) -> Outcome:
+    """Log an error of the handler or the ledger, and return the outcome."""
+    delivery.reception.error = error
+    log.error(
+        "%s was not handled, and will be delivered again",
+        delivery.label,
+        exc_info=error,
+        extra=delivery.extra,
+    )
+    return "failed"
+
+
+def about(event: str | None = None, id_: str | None = None) -> dict[str, dict[str, str | None]]:
+    """Return the `extra` of a log record about a webhook, with its event once that is verified."""
+    return {"paychainhq": {"event": event, "event_id": id_}}

@@ -29,6 +29,7 @@ class Receiver(APIReceiver, AsyncReceiver[Event]):
         lease: Seconds until the claim of a dead process ends; more than the 25 s of a handler.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle an event, and receivers with the same name share the events.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from paychainhq._http.messages import Middleware
+    from paychainhq.telemetry import Telemetry
     from paychainhq_sync.gateway.resources.applications import Applications
     from paychainhq_sync.gateway.resources.payments import Payments
     from paychainhq_sync.gateway.resources.refunds import Refunds
@@ -53,6 +54,9 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         rate_limit: One or several limits on the requests of this client.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
+        attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
+        telemetry: The telemetry, such as `paychainhq.otel.OpenTelemetry()`; by default the one that
+            is installed (`paychainhq.telemetry.install`), or none.
         max_connections: The largest number of concurrent requests.
         session: Not for this client: a session belongs to a loop.
         ssl: Your own TLS context, which must verify certificates and host names; by default a
@@ -81,6 +85,8 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         retry: RetryPolicy | None = RetryPolicy(),
         rate_limit: RateLimit | Sequence[RateLimit] | None = None,
         middleware: Sequence[Middleware] = (),
+        attempt_middleware: Sequence[Middleware] = (),
+        telemetry: Telemetry | None = None,
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -105,6 +111,8 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
             retry=retry,
             rate_limit=rate_limit,
             middleware=here(middleware),
+            attempt_middleware=here(attempt_middleware),
+            telemetry=telemetry,
             max_connections=max_connections,
             session=session,
             ssl=ssl,

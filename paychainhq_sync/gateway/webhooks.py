@@ -36,6 +36,7 @@ class Receiver(GatewayReceiver, BlockingReceiver[Event]):
             twice at the same time.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle a status, and receivers with the same name share them.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.

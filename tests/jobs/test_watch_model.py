@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paychainhq import ConnectionFailedError, NotFoundError, WatchState
+from paychainhq._core.statistics import Counters
 from paychainhq._jobs import watch
 from paychainhq.codec import from_json
 from paychainhq.models.invoices import TERMINAL
@@ -30,6 +32,7 @@ class World:
     """A server whose invoices change by themselves, in the place of a `Caller`."""
 
     business_id = "biz_1"
+    transport = SimpleNamespace(counters=Counters(), telemetry=None)
 
     def __init__(
         self, lives: list[list[str]], page_size: int, seed: int, speed: float, failures: float

@@ -26,6 +26,7 @@ from paychainhq import (
     ServerError,
 )
 from paychainhq._attempts import Attempt
+from paychainhq._core.statistics import Counters
 from paychainhq.emulator import API_KEY, Emulator
 from paychainhq.middleware import throttle
 from paychainhq.middleware.retry import Retry, RetryBudget
@@ -417,7 +418,7 @@ def test_schedule(
 
     async def run() -> PayChainError | Response:
         try:
-            return await Retry(RetryBudget())(call, attempt)
+            return await Retry(RetryBudget(), Counters())(call, attempt)
         except (ConnectionFailedError, RequestTimeoutError) as error:
             return error
 

@@ -140,7 +140,10 @@ ERROR = BadRequestError(
     status=400,
     code="VALIDATION_ERROR",
     details={"secret": "\ud83d"},
-    attempts=(Attempt(503, None, "yes", 0.25), Attempt(None, "timed out", "unknown", 0.5)),
+    attempts=(
+        Attempt(503, None, "yes", 0.25, 7.0),
+        Attempt(None, "timed out", "unknown", 0.5, 9.0, {"backoff": 1.75}),
+    ),
 )
 ERROR_DATA = {
     "type": "BadRequestError",
@@ -152,8 +155,22 @@ ERROR_DATA = {
     "status": 400,
     "code": "VALIDATION_ERROR",
     "attempts": [
-        {"status": 503, "error": None, "sent": "yes", "elapsed": 0.25},
-        {"status": None, "error": "timed out", "sent": "unknown", "elapsed": 0.5},
+        {
+            "status": 503,
+            "error": None,
+            "sent": "yes",
+            "elapsed": 0.25,
+            "started": 7.0,
+            "waited": {},
+        },
+        {
+            "status": None,
+            "error": "timed out",
+            "sent": "unknown",
+            "elapsed": 0.5,
+            "started": 9.0,
+            "waited": {"backoff": 1.75},
+        },
     ],
 }
 

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from paychainhq import DashboardSession, PayChainError, RetryPolicy
+from paychainhq import DashboardSession, PayChainError, RetryPolicy, telemetry
 from tests.support.client import CREATED_KEY
 from tests.support.faces import Gateway, PayChainHQ
+from tests.support.recorder import Recorder
 
 API_KEY = "pk_test_secretALPHA"
 PAYOUT_KEY = "pk_test_secretBRAVO"
@@ -110,7 +111,7 @@ def traced(error: BaseException) -> str:
 
 @contextmanager
 def all_output() -> Iterator[list[str]]:
-    """Collect every log record with its traceback, and every warning.
+    """Collect every log record with its extras and traceback, every warning, and all of telemetry.
 
     The running loop is put into debug mode.
     """
@@ -128,12 +129,17 @@ def all_output() -> Iterator[list[str]]:
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    recorder = Recorder()
+    before = telemetry.install(recorder)
     try:
         with warnings.catch_warnings(record=True, action="always") as caught:
             yield texts
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+        telemetry.install(before)
+    texts += [f"{seen.what} {seen.facts!r} {seen.ended!r}" for seen in recorder.seen]
+    texts += [f"{origin} {statistics()!r}" for origin, statistics in recorder.clients]
     texts += [f"{warning.message} {warning.source!r}" for warning in caught]
 
 

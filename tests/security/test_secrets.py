@@ -66,6 +66,10 @@ def test_control_of_the_search() -> None:
         logging.getLogger("aiohttp").debug("%s", {"key": API_KEY})
         warnings.warn(f"not closed: {SESSION}", ResourceWarning, stacklevel=1)
     assert shown("\n".join(said)) == [API_KEY, SESSION]
+    with all_output() as said:
+        about = {"paychainhq": {"request_id": PAYOUT_KEY}}
+        logging.getLogger("paychainhq").debug("a sentence", extra=about)
+    assert shown("\n".join(said)) == [PAYOUT_KEY]
     program = "def f(key):\n    raise ValueError('planted')\nf(key)"
     for folder in (
         "/x/paychainhq",
@@ -106,6 +110,35 @@ async def test_control_of_a_call(plant: str) -> None:
     assert shown("\n".join(said)) == ([API_KEY] if plant == "a log" else [])
     assert shown(traced(caught.value)) == [API_KEY]
     assert shown(str(caught.value)) == ([API_KEY] if plant == "an error" else [])
+
+
+@pytest.mark.parametrize("place", ["path", "query", "body", "added header", "response"])
+async def test_control_of_telemetry(place: str) -> None:
+    """Telemetry receives the path of a request, and so a secret in it, but nothing else of it."""
+    plants = {place: "secretPLANT"}
+
+    async def adding(request: Request, send: Next) -> Response:
+        return await send(request.with_headers({"x-more": plants.get("added header", "")}))
+
+    response = http_response(
+        {"r": plants.get("response")}, 200, {"x-r": plants.get("response", "")}
+    )
+    with all_output() as said:
+        async with (
+            RawServer(response) as server,
+            make(server.url, middleware=[adding]) as pay,
+        ):
+            await pay.request(
+                "POST",
+                f"/api/v1/x{plants.get('path', '')}",
+                query={"q": plants.get("query", "")},
+                body={"b": plants.get("body")},
+                auth="payout_key",
+            )
+    of_telemetry = "\n".join(text for text in said if text.startswith(("call ", "attempt ")))
+    assert "/api/v1/x" in of_telemetry
+    assert ("secretPLANT" in of_telemetry) == (place == "path")
+    assert shown(of_telemetry) == []
 
 
 FAILURES: dict[str, Behaviour] = {

@@ -12,9 +12,11 @@ from paychainhq import ConnectionFailedError, Request, RequestTimeoutError, Resp
 from paychainhq._attempts import Attempt, Sent
 from paychainhq._caller import Caller
 from paychainhq._core.credentials import Credentials
+from paychainhq._core.statistics import Counters
 from paychainhq.codec import parse
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
+from paychainhq.telemetry import Telemetry
 
 Kind = Literal["500", "in progress", "503", "408", "silence", "reset", "refused", "undecodable"]
 KINDS: tuple[Kind, ...] = (
@@ -69,8 +71,12 @@ class Server:
     under_way: int = 0
     most: int = 0
     connection: Any = attrs.field(
-        factory=lambda: SimpleNamespace(max_connections=64, name="simulated")
+        factory=lambda: SimpleNamespace(
+            max_connections=64, name="simulated", origin="https://simulated.example"
+        )
     )
+    counters: Counters = attrs.field(factory=Counters)
+    telemetry: Telemetry | None = None
     credentials: Any = attrs.field(factory=lambda: SimpleNamespace(require=lambda *_: None))
     fingerprints: Any = attrs.field(
         factory=lambda: CredentialFingerprints(Credentials(api_key="simulated"))

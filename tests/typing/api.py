@@ -245,7 +245,7 @@ async def client() -> None:
         assert_type(await pay.request("GET", "/api/v1/x", query={"a": 1}, auth="payout_key"), Any)
         await pay.request("GET", "/api/v1/x", auth="x-api-key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(PayChainHQ.from_env(), PayChainHQ)
-    PayChainHQ.from_env(timeout=5, retry=None, middleware=[])
+    PayChainHQ.from_env(timeout=5, retry=None, middleware=[], attempt_middleware=[], telemetry=None)
     PayChainHQ.from_env(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     PayChainHQ.from_env(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await pay.close(), None)

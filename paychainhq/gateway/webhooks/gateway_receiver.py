@@ -10,6 +10,7 @@ from paychainhq._core.credentials import conceal
 from paychainhq._core.words import word
 from paychainhq.gateway.models import AnyPaymentStatus, PaymentStatus
 from paychainhq.gateway.webhooks.events import Event, parse
+from paychainhq.telemetry import Telemetry
 from paychainhq.webhooks.base import LEASE, BaseReceiver, Keeper
 from paychainhq.webhooks.handlers import Handler
 from paychainhq.webhooks.signatures import ConcealedHeaders
@@ -34,9 +35,12 @@ class GatewayReceiver(BaseReceiver[Event]):
         max_age: float = 300.0,
         lease: float = LEASE,
         name: str = "",
+        telemetry: Telemetry | None = None,
     ) -> None:
         secrets = conceal(secrets)
-        super().__init__(secrets=secrets, ledger=ledger, lease=lease, name=name)
+        super().__init__(
+            secrets=secrets, ledger=ledger, lease=lease, name=name, telemetry=telemetry
+        )
         self._max_age = validators.seconds("max_age", max_age)
 
     def on(self, status: AnyPaymentStatus) -> Callable[[H], H]:

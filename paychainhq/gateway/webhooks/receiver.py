@@ -33,6 +33,7 @@ class Receiver(GatewayReceiver, AsyncReceiver[Event]):
         lease: Seconds until the claim of a dead process ends; more than the 7 s of a handler.
         name: The name of this receiver, part of its claims: on one ledger, receivers with different
             names each handle a status, and receivers with the same name share them.
+        telemetry: The telemetry; by default the one that is installed, or none.
 
     Raises:
         ConfigurationError: A setting is invalid.

@@ -1,0 +1,1 @@
+"""Tests of telemetry: its hooks, waits, added headers, log extras and statistics."""
