@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from anyio import CancelScope, CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
 
@@ -25,18 +25,18 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._of_loop: RunVar[tuple[CapacityLimiter, ThreadPoolExecutor]] = RunVar(
-            "paychainhq.webhooks"
-        )
+        self._of_loop: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[CapacityLimiter, ThreadPoolExecutor]
+        ] = WeakKeyDictionary()
 
     def _get(self) -> tuple[CapacityLimiter, ThreadPoolExecutor]:
         """Return the limiter of handlers, and the threads of writes, in the running event loop."""
-        try:
-            return self._of_loop.get()
-        except LookupError:
+        loop = asyncio.get_running_loop()
+        pair = self._of_loop.get(loop)
+        if pair is None:
             pair = CapacityLimiter(_HANDLERS), ThreadPoolExecutor(_WRITES, "paychainhq-claims")
-            self._of_loop.set(pair)
-            return pair
+            self._of_loop[loop] = pair
+        return pair
 
     async def write(self, call: Callable[[], T]) -> T:
         """Return the result of a call to the ledger. A cancellation waits for the call.
