@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The hundreds of processes that the tests start share compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test shop soak faults load bench crashtest check audit changes generate docs wheel clean
+.PHONY: demo test shop observe soak faults load bench crashtest check audit changes generate docs wheel clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -18,6 +18,10 @@ test: .venv/test
 
 shop: .venv/test
 	$(BIN)/python examples/shop $(ARGS)
+
+# Takes half a minute; the spans and the metrics stay in observe-output/.
+observe: .venv/test
+	$(BIN)/python examples/observe/observe.py --picture docs/telemetry.svg $(ARGS)
 
 crashtest: .venv/installed
 	$(BIN)/python -m stress crash $(ARGS)

@@ -70,6 +70,15 @@ BARS = [
     Bar(
         "`traceparent` added by a middleware", "telemetry: create+traceparent / create", 1.25, 1.15
     ),
+    Bar("OpenTelemetry without an SDK", "telemetry: create+otel-idle / create", 1.10, 1.02),
+    Bar("OpenTelemetry, not sampled", "telemetry: create+otel-unsampled / create", 1.5, 1.3),
+    Bar("OpenTelemetry, two spans and all metrics", "telemetry: create+otel / create", 2.3, 2.0),
+    Bar(
+        "The same over aiohttp with its usual instrumentation",
+        "telemetry: create+otel / aiohttp+otel",
+        1.0,
+        0.8,
+    ),
     Bar(
         "`paychainhq_sync` over `requests.Session`, one thread",
         "paychainhq_sync / requests",

@@ -35,6 +35,10 @@ def _all(parts: dict[str, Any]) -> Iterator[tuple[str, Spread]]:
                 f"telemetry: {name} / create",
                 _ratio(works[name]["cpu_us"], works["create"]["cpu_us"]),
             )
+        yield (
+            "telemetry: create+otel / aiohttp+otel",
+            _ratio(works["create+otel"]["cpu_us"], works["aiohttp+otel"]["cpu_us"]),
+        )
     for works in parts.get("blocking", {}).values():
         yield (
             "paychainhq_sync / requests",

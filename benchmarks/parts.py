@@ -9,6 +9,17 @@ from typing import Any
 
 import attrs
 
+TELEMETRY = [
+    "create",
+    "create+noop",
+    "create+traceparent",
+    "create+otel-idle",
+    "create+otel-unsampled",
+    "create+otel-metrics",
+    "create+otel-spans",
+    "create+otel",
+    "aiohttp+otel",
+]
 _OURS = ["create", "create_many", "create_many+sqlite"]
 
 
@@ -46,7 +57,7 @@ PARTS = [
     _group("tls", ["aiohttp", "create", "create_many", "bare"], "16 64", "--tls"),
     _group("malloc", ["aiohttp", "create", "create_many"], "16 64", "--malloc default"),
     _group("others", ["aiohttp", "create", "httpx", "stripe", "openai"], "16 64 1 256", "--timed"),
-    _group("telemetry", ["create", "create+noop", "create+traceparent"], "16"),
+    _group("telemetry", TELEMETRY, "16"),
     _group("blocking", ["requests", "paychainhq_sync"], "1"),
     Part("decoding", "decoding", "--rounds 16", "--rounds 3 --seconds 0.1"),
     Part("imports", "imports", "--rounds 20", "--rounds 4"),

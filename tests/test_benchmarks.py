@@ -248,9 +248,7 @@ def test_every_bar_has_a_figure_in_the_long_form() -> None:
     found = figures(
         {
             **dict.fromkeys(["creating", "uvloop", "tls", "others"], group),
-            "telemetry": {
-                "16": dict.fromkeys(["create", "create+noop", "create+traceparent"], series)
-            },
+            "telemetry": {"16": dict.fromkeys(parts.TELEMETRY, series)},
             "blocking": {"1": dict.fromkeys(["requests", "paychainhq_sync"], series)},
             "decoding": {"page": {"orjson": [1.0], "decoded": [4.0]}},
             "imports": {name: [1.0] for name in imports.STATEMENTS},

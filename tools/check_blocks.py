@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "gateway.md", ROOT / "docs" / "testing.md"]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", DOCS / "gateway.md", DOCS / "telemetry.md", DOCS / "testing.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEAD = """\
 from paychainhq import PayChainHQ

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import orjson
@@ -14,8 +15,8 @@ from benchmarks.work import BODY, KEY, Target
 
 
 @asynccontextmanager
-async def opened(target: Target) -> AsyncIterator[Work]:
-    async with _session(target) as session:
+async def opened(target: Target, **options: Any) -> AsyncIterator[Work]:
+    async with _session(target, **options) as session:
         url = target.invoices
 
         async def create() -> object:
@@ -40,8 +41,8 @@ async def reading(target: Target) -> AsyncIterator[Work]:
         yield get
 
 
-def _session(target: Target) -> aiohttp.ClientSession:
+def _session(target: Target, **options: Any) -> aiohttp.ClientSession:
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else True
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=target.connections, ssl=context)
+        connector=aiohttp.TCPConnector(limit=target.connections, ssl=context), **options
     )

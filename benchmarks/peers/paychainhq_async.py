@@ -18,8 +18,8 @@ _numbers = itertools.count()
 _TRACEPARENT = "00-e6560d0d95b5226db306268e2ee62c02-f352189e9e1aeb82-01"
 
 
-def client(target: Target, *middleware: Middleware) -> PayChainHQ:
-    """Return a client with default settings, but for middleware."""
+def client(target: Target, *middleware: Middleware, **settings: Any) -> PayChainHQ:
+    """Return a client with default settings, but for middleware and further settings."""
     context = ssl.create_default_context(cafile=target.cafile) if target.cafile else None
     return PayChainHQ(
         api_key=KEY,
@@ -28,6 +28,7 @@ def client(target: Target, *middleware: Middleware) -> PayChainHQ:
         ssl=context,
         max_connections=target.connections,
         middleware=middleware,
+        **settings,
     )
 
 
@@ -38,8 +39,8 @@ def requests(count: int) -> Iterator[InvoiceRequest]:
 
 
 @asynccontextmanager
-async def create(target: Target, *middleware: Middleware) -> AsyncIterator[Work]:
-    async with client(target, *middleware) as pay:
+async def create(target: Target, *middleware: Middleware, **settings: Any) -> AsyncIterator[Work]:
+    async with client(target, *middleware, **settings) as pay:
 
         async def one() -> object:
             return await pay.invoices.create(**ARGUMENTS)
