@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from paychainhq._core.credentials import Keyring
@@ -25,7 +25,10 @@ from paychainhq.errors import ConfigurationError, ConnectionFailedError, Request
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
-from paychainhq.telemetry import Endpoint, Telemetry, checked, guarded
+from paychainhq.telemetry import Telemetry, checked, guarded
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import Endpoint
 
 T = TypeVar("T")
 
@@ -171,6 +174,8 @@ class Transport:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             name, template = (operation.name, operation.path) if known else ("request", None)
+            from paychainhq.telemetry.facts import Endpoint
+
             endpoint = Endpoint(name, operation.method, template, self.connection.origin)
             self._endpoints[key] = endpoint
         observer = guarded(self.telemetry.call, endpoint)

@@ -16,6 +16,7 @@ from paychainhq.errors import ConfigurationError
 
 # A host name (of any script) or an IP address, and a port. Only a port may follow the brackets of
 # an IPv6 address.
+_DNS_NAME = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+)(?::[0-9]+)?")
 
 LIVE_URL = "https://api.paychainhq.io"
@@ -68,7 +69,8 @@ def checked_base_url(base_url: str, ending: str, *, allow_insecure_http: bool) -
     try:
         url = urlsplit(base_url)
         host, _ = url.hostname or "", url.port
-        host.encode("idna")  # raises for an empty or overlong label, which DNS does not allow
+        if not _DNS_NAME.fullmatch(host):  # spares the import of the codec
+            host.encode("idna")  # raises for an empty or overlong label, which DNS does not allow
     except ValueError:
         url, host = urlsplit(""), ""
     if not _HOST.fullmatch(url.netloc):

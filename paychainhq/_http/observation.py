@@ -5,14 +5,7 @@ from __future__ import annotations
 import time
 
 from paychainhq._attempts import Attempt, sent_by
-from paychainhq.telemetry import (
-    AttemptEnd,
-    AttemptObserver,
-    CallEnd,
-    CallObserver,
-    failure,
-    guarded,
-)
+from paychainhq.telemetry import AttemptObserver, CallObserver, failure, guarded
 
 
 class CallObservation:
@@ -38,6 +31,8 @@ class CallObservation:
 
     def end(self, error: BaseException | None) -> None:
         """End the observation, with the error of the call if any."""
+        from paychainhq.telemetry.facts import CallEnd
+
         elapsed = time.perf_counter() - self._began
         attempts = tuple(self.attempts)
         waited = dict(self.waits)
@@ -64,6 +59,8 @@ def end_attempt(
     request_id: str | None,
 ) -> None:
     """End the observation of an attempt."""
+    from paychainhq.telemetry.facts import AttemptEnd
+
     cancelled = attempt.status is None and error is None
     name = None if error is None else error.__name__
     guarded(observer.end, AttemptEnd(attempt, name, cancelled, request_id))

@@ -41,7 +41,6 @@ from paychainhq.errors import (
 )
 from paychainhq.ledger.base import Ledger
 from paychainhq.ledger.send_slots import SendSlots
-from paychainhq.telemetry import JobEnd
 
 log = logging.getLogger("paychainhq")
 
@@ -157,9 +156,7 @@ class _Job(Generic[R, T]):
         telemetry = self._caller.transport.telemetry
         hook = None if telemetry is None else telemetry.job
         name = f"{self._operation.name}_many"
-        with Scope(
-            hook, name, JobEnd, lambda: {"ok": counter.ok, "failed": counter.failed}
-        ) as self._scope:
+        with Scope(hook, name, counter.end) as self._scope:
             self._start_workers()
             try:
                 while self._workers or self.done:

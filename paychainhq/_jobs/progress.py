@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from paychainhq._jobs.requests import Progress
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import JobEnd
 
 _INTERVAL = 1.0
 
@@ -38,6 +42,12 @@ class ProgressCounter:
         self.ok += ok
         self.failed += not ok
         return self._progress is not None and time.monotonic() - self._reported >= _INTERVAL
+
+    def end(self, **facts: Any) -> JobEnd:
+        """Return the end of the job for telemetry."""
+        from paychainhq.telemetry.facts import JobEnd
+
+        return JobEnd(ok=self.ok, failed=self.failed, **facts)
 
     def report(self, concurrency: int) -> None:
         """Call the callback, unless it has raised before."""

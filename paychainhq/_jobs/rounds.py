@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -23,7 +23,9 @@ from paychainhq.codec import from_json
 from paychainhq.errors import DecodeError, NotFoundError, PayChainError
 from paychainhq.models.invoices import TERMINAL, Invoice, InvoiceStatus
 from paychainhq.models.lists import Page
-from paychainhq.telemetry import RoundEnd
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import RoundEnd
 
 # The interval of a pending invoice without changes grows by this factor, up to this multiple.
 _GROWTH = 1.25
@@ -59,7 +61,7 @@ class Rounds:
         self._counters = caller.transport.counters
         telemetry = caller.transport.telemetry
         hook = None if telemetry is None else telemetry.round
-        self._scope = Scope(hook, "invoices.watch", RoundEnd, self._facts)
+        self._scope = Scope(hook, "invoices.watch", self._end)
         self._watched = self._changes = 0
         self._behind = 0.0
         self._lags: list[float] = []
@@ -128,13 +130,16 @@ class Rounds:
                     yield changes
         self._counters.rounds += 1
 
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "watched": self._watched,
-            "changes": self._changes,
-            "behind": self._behind,
-            "lags": tuple(self._lags),
-        }
+    def _end(self, **facts: Any) -> RoundEnd:
+        from paychainhq.telemetry.facts import RoundEnd
+
+        return RoundEnd(
+            watched=self._watched,
+            changes=self._changes,
+            behind=self._behind,
+            lags=tuple(self._lags),
+            **facts,
+        )
 
     def figures(self) -> tuple[int, float]:
         """Return the number of watched invoices, and the seconds by which the round was late."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from paychainhq.telemetry import Observer, failure, guarded
 
@@ -22,8 +22,7 @@ class Scope(Generic[E]):
     Args:
         hook: The method of the telemetry that begins the observation, or None.
         name: The name of the job.
-        end: The class of the facts of its end.
-        facts: Returns those that are not in each end.
+        end: Returns its end, from the facts that each end has.
 
     Attributes:
         name: The name of the job.
@@ -34,12 +33,10 @@ class Scope(Generic[E]):
         hook: Callable[[str], Observer[E] | None] | None,
         name: str,
         end: Callable[..., E],
-        facts: Callable[[], Mapping[str, Any]],
     ) -> None:
         self.name = name
         self._hook = hook
         self._end = end
-        self._facts = facts
         self._context: Context | None = None
         self._observer: Observer[E] | None = None
 
@@ -63,5 +60,4 @@ class Scope(Generic[E]):
     ) -> None:
         if self._observer is not None:
             elapsed = time.perf_counter() - self._began
-            end = self._end(elapsed=elapsed, **self._facts(), **failure(error))
-            guarded(self._observer.end, end)
+            guarded(self._observer.end, self._end(elapsed=elapsed, **failure(error)))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from anyio import from_thread
 
 from paychainhq._core.event_loop import running_loop
-from paychainhq.telemetry import Outcome
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.base import BaseReceiver, Delivery, log
 from paychainhq.webhooks.handlers import check_result, is_async
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from aiohttp import web
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from paychainhq.telemetry.facts import Outcome
 
 E = TypeVar("E")
 

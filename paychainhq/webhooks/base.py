@@ -9,7 +9,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -23,11 +23,14 @@ from paychainhq.errors import (
     printable,
 )
 from paychainhq.ledger.claims import Claims
-from paychainhq.telemetry import Outcome, Telemetry, checked
+from paychainhq.telemetry import Telemetry, checked
 from paychainhq.webhooks import signatures
 from paychainhq.webhooks.handlers import Handler, check_handler
 from paychainhq.webhooks.reception import Reception
 from paychainhq.webhooks.signatures import ConcealedHeaders
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import Outcome
 
 log = logging.getLogger("paychainhq")
 

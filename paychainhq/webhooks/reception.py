@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from paychainhq.telemetry import DeliveryEnd, Outcome, Telemetry, failure, guarded
+from paychainhq.telemetry import Telemetry, failure, guarded
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import Outcome
 
 # The API repeats an event after any other response than a 2xx.
 _STATUSES: dict[Outcome, int] = {
@@ -52,6 +55,8 @@ class Reception:
         trace: TracebackType | None,
     ) -> None:
         if self._observer is not None:
+            from paychainhq.telemetry.facts import DeliveryEnd
+
             end = DeliveryEnd(
                 elapsed=time.perf_counter() - self._began,
                 event=self.event,

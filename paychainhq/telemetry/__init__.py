@@ -9,13 +9,22 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-import attrs
-
-from paychainhq._attempts import Attempt, Sent
 from paychainhq._core.statistics import Statistics
 from paychainhq.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from paychainhq.telemetry.facts import (
+        AttemptEnd,
+        CallEnd,
+        DeliveryEnd,
+        Endpoint,
+        JobEnd,
+        Outcome,
+        RoundEnd,
+    )
 
 __all__ = [
     "AttemptEnd",
@@ -38,136 +47,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 E_contra = TypeVar("E_contra", contravariant=True)
 
-Outcome = Literal["done", "duplicate", "ignored", "refused", "failed", "held"]
-"""Outcome of a webhook; `"ignored"` has no handler, `"held"` is another process's for now."""
-
-
-@attrs.frozen
-class Endpoint:
-    """Operation of a client, one object for all its calls.
-
-    Attributes:
-        operation: The operation's name, such as `"invoices.create"`; `"request"` for `pay.request`.
-        method: The HTTP method.
-        template: The path with `{placeholders}` for ids; None for `pay.request`.
-        origin: The server: scheme, host, and port unless it is the scheme's own.
-    """
-
-    operation: str
-    method: str
-    template: str | None
-    origin: str
-
-
-@attrs.frozen
-class AttemptEnd:
-    """End of an attempt.
-
-    Attributes:
-        attempt: The attempt.
-        error: The name of the error's class; None with a response, and for a cancelled attempt.
-        cancelled: Whether the task was cancelled, but not by the deadline of the call.
-        request_id: The server's id of the request, or None.
-    """
-
-    attempt: Attempt
-    error: str | None
-    cancelled: bool
-    request_id: str | None
-
-
-@attrs.frozen
-class CallEnd:
-    """End of a call.
-
-    Attributes:
-        elapsed: The duration in seconds, all attempts and waits included.
-        status: The HTTP status of the error or of the last attempt, or None.
-        error: The name of the error's class, or None.
-        cancelled: Whether the caller cancelled it, which is no error.
-        attempts: The attempts, oldest first.
-        sent: Whether the request was sent.
-        waited: The seconds of waits of the whole call, by reason.
-        replayed: Whether a ledger had the response, so that no attempt was made.
-        idempotency_key: The idempotency key, or None.
-    """
-
-    elapsed: float
-    status: int | None
-    error: str | None
-    cancelled: bool
-    attempts: tuple[Attempt, ...]
-    sent: Sent
-    waited: Mapping[str, float]
-    replayed: bool
-    idempotency_key: str | None
-
-
-@attrs.frozen
-class JobEnd:
-    """End of a job.
-
-    Attributes:
-        elapsed: The duration in seconds.
-        ok: The number of results.
-        failed: The number of errors.
-        error: The name of the class of the error that ended it, or None.
-        cancelled: Whether it was closed or cancelled before its end.
-    """
-
-    elapsed: float
-    ok: int
-    failed: int
-    error: str | None
-    cancelled: bool
-
-
-@attrs.frozen
-class RoundEnd:
-    """End of a round of a watch.
-
-    Attributes:
-        elapsed: The duration in seconds.
-        watched: The number of invoices at its start.
-        changes: The number of changes.
-        behind: The seconds by which its most overdue invoice was late at the start.
-        lags: The seconds between the two reads around each change, its greatest possible age: no
-            document gives the time of a change. The first status of an invoice has none.
-        error: The name of the class of the error that ended the watch, or None.
-        cancelled: Whether the watch was closed or cancelled during the round.
-    """
-
-    elapsed: float
-    watched: int
-    changes: int
-    behind: float
-    lags: tuple[float, ...]
-    error: str | None
-    cancelled: bool
-
-
-@attrs.frozen
-class DeliveryEnd:
-    """End of the delivery of a webhook.
-
-    Attributes:
-        elapsed: The duration in seconds.
-        event: The name of the event, or None if the webhook was not verified or not decoded.
-        outcome: The outcome.
-        status: The HTTP status of the response.
-        handled: The seconds of the handler, or None if it did not run.
-        error: The name of the error's class, or None.
-        cancelled: Whether the delivery was cancelled; its status is then not sent.
-    """
-
-    elapsed: float
-    event: str | None
-    outcome: Outcome
-    status: int
-    handled: float | None
-    error: str | None
-    cancelled: bool
-
 
 class Observer(Protocol[E_contra]):
     """Observer of something that has begun."""
@@ -175,7 +54,7 @@ class Observer(Protocol[E_contra]):
     def end(self, end: E_contra, /) -> None: ...
 
 
-class AttemptObserver(Observer[AttemptEnd], Protocol):
+class AttemptObserver(Observer["AttemptEnd"], Protocol):
     """Observer of one attempt.
 
     Attributes:
@@ -186,7 +65,7 @@ class AttemptObserver(Observer[AttemptEnd], Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
-class CallObserver(Observer[CallEnd], Protocol):
+class CallObserver(Observer["CallEnd"], Protocol):
     """Observer of one call."""
 
     def attempt(self, number: int, path: str, /) -> AttemptObserver | None:
@@ -273,3 +152,10 @@ def failure(error: BaseException | None) -> dict[str, Any]:
     cancelled = isinstance(error, (CancelledError, GeneratorExit))
     name = None if error is None or cancelled else type(error).__name__
     return {"error": name, "cancelled": cancelled}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a class of facts: these load with the first telemetry, not with each client."""
+    if name in __all__:
+        return getattr(import_module("paychainhq.telemetry.facts"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
