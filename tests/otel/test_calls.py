@@ -213,23 +213,26 @@ async def test_a_replay_of_the_ledger(
 
 
 async def test_the_waits_of_a_call(recorded: Recorded) -> None:
-    """Under `RateLimit(5, burst=1)`, three reads wait 0, 200 and 400 ms for their turns."""
+    """Under a limit of two a second, three reads wait for about 0, 500 and 1,000 ms."""
     async with (
         RawServer(http_response(PRICES)) as server,
-        client(server.url, telemetry=recorded.telemetry, rate_limit=RateLimit(5, burst=1)) as pay,
+        client(server.url, telemetry=recorded.telemetry, rate_limit=RateLimit(2, burst=1)) as pay,
     ):
         await asyncio.gather(*(pay.prices.list() for _ in range(3)))
     waits = sorted(
         facts(span).get("paychainhq.wait.turn", 0.0) for span in recorded.named("prices.list")
     )
-    assert waits[0] == 0
-    assert 0.19 <= waits[1] < 0.39 <= waits[2]
-    ((attributes, count),) = recorded.metrics()["paychainhq.client.wait.duration"]
-    assert attributes == {
+    assert waits[0] < 0.1 < waits[1] < waits[2] - 0.1
+    of_turns = {
         "paychainhq.operation": "prices.list",
         "paychainhq.wait.reason": "turn",
     }
-    assert count == 2
+    # A process that the system stops for a moment seems to wait, too.
+    assert [
+        count >= 2
+        for attributes, count in recorded.metrics()["paychainhq.client.wait.duration"]
+        if attributes == of_turns
+    ] == [True]
 
 
 async def test_calls_of_the_gateway(recorded: Recorded) -> None:

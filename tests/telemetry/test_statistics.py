@@ -62,7 +62,7 @@ async def test_counts() -> None:
         statistics = pay.statistics()
     assert (statistics.calls, statistics.failed) == (3, 2)
     assert (statistics.attempts, statistics.retries, statistics.in_flight) == (4, 1, 0)
-    assert statistics.waits.keys() == {"backoff"}
+    assert "backoff" in statistics.waits
     assert statistics.retry_budgets == {"prices.list": 99.1}
 
 

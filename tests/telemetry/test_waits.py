@@ -131,21 +131,19 @@ async def test_three_reads_under_a_rate_limit() -> None:
     recorder = Recorder()
     async with (
         RawServer(http_response(PRICES)) as server,
-        client(server.url, rate_limit=RateLimit(5, burst=1), telemetry=recorder) as pay,
+        client(server.url, rate_limit=RateLimit(2, burst=1), telemetry=recorder) as pay,
     ):
         lists: list[Any] = await asyncio.gather(*(pay.prices.list() for _ in range(3)))
         statistics = pay.statistics()
     ends = sorted(recorder.calls(), key=lambda end: end.elapsed)
     turns = [end.waited.get("turn", 0.0) for end in ends]
-    assert turns[0] < turns[1] < turns[2]
-    assert turns[1] > 0.15
-    assert turns[2] > 0.35
+    assert turns[0] < 0.1 < turns[1] < turns[2] - 0.1
     assert all(end.waited.get("turn", 0.0) <= end.elapsed for end in ends)
     of_results = sorted(
         attempt.waited.get("turn", 0.0) for prices in lists for attempt in prices.response.attempts
     )
     assert of_results == turns
-    assert statistics.waits == {"turn": pytest.approx(sum(turns))}
+    assert statistics.waits["turn"] == pytest.approx(sum(turns))
 
 
 async def test_a_ledger() -> None:
@@ -171,4 +169,4 @@ async def test_a_ledger() -> None:
     before = end.attempts[0].waited["ledger"]
     assert before > 0.04
     assert end.waited["ledger"] > before + 0.04
-    assert statistics.waits == {"ledger": pytest.approx(end.waited["ledger"])}
+    assert statistics.waits["ledger"] == pytest.approx(end.waited["ledger"])
