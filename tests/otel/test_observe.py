@@ -8,9 +8,14 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
+from tests.support.often import EXHAUSTIVE
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.skipif(not EXHAUSTIVE, reason="takes 12 s: only with EXHAUSTIVE=1")
 def test_a_short_run(tmp_path: Path) -> None:
     """A run of a few seconds writes spans, metrics, and a picture with a line in each panel."""
     program = str(ROOT / "examples" / "observe" / "observe.py")
