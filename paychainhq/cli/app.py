@@ -21,7 +21,12 @@ _TOOLS = {
     "completion": ("completion", "Print the completion script of a shell."),
     "request": ("request", "Send a request to a path of the API without a model."),
 }
-_JOBS: Mapping[str, Mapping[str, tuple[str, str]]] = {}
+_JOBS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "invoices": {
+        "import": ("importing", "Create an invoice for each row of a CSV file, once."),
+        "watch": ("watching", "Show the statuses of invoices until all are terminal."),
+    }
+}
 
 
 class LazyGroup(click.Group):

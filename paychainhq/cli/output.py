@@ -41,7 +41,12 @@ def write_result(value: Any, fields: str | None, *, as_json: bool) -> None:
 
 def write_json(value: Any) -> None:
     """Write one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    click.echo(json_line(value), nl=False)
+
+
+def json_line(value: Any) -> str:
+    """Return a line of JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def picked(value: Any, fields: str) -> Any:

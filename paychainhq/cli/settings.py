@@ -9,7 +9,7 @@ from typing import Any
 
 from paychainhq import DashboardSession, PayChainHQ
 from paychainhq._core.secrets import Secret
-from paychainhq._core.settings import VARIABLES, variable_value
+from paychainhq._core.settings import VARIABLES, environment_settings, variable_value
 from paychainhq.errors import ConfigurationError
 
 DASHBOARD = "PAYCHAIN_DASHBOARD_HEADERS"
@@ -36,6 +36,16 @@ def open_client(auth: str | None = "api_key", *, needs_business: bool = True) ->
     if auth == "dashboard":
         settings["dashboard"] = _dashboard()
     return PayChainHQ.from_env(**settings)
+
+
+def business_id() -> str:
+    """Return the business of the variables.
+
+    Raises:
+        ConfigurationError: It is not set.
+    """
+    names = {"PAYCHAIN_BUSINESS_ID": "business_id"}
+    return str(environment_settings({}, names)["business_id"])
 
 
 def stored(variable: str) -> Secret | None:

@@ -36,7 +36,9 @@ Command = Callable[..., Done]
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     with Emulator() as emulator:
         fast = RetryPolicy(first=0.001, cap=0.01)
-        monkeypatch.setitem(PayChainHQ.__init__.__kwdefaults__, "retry", fast)
+        defaults = PayChainHQ.__init__.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "retry", fast)
         monkeypatch.setenv("PAYCHAIN_API_URL", emulator.url)
         monkeypatch.setenv("PAYCHAIN_API_KEY", API_KEY)
         monkeypatch.setenv("PAYCHAIN_BUSINESS_ID", BUSINESS_ID)
