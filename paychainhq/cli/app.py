@@ -19,6 +19,11 @@ from paychainhq.cli.rows import Row
 # By name: the module with the command, and its summary.
 _TOOLS = {
     "completion": ("completion", "Print the completion script of a shell."),
+    "doctor": ("doctor", "Check variables, keys, network, TLS and clock."),
+    "emulator": ("emulator_tools", "Run a local PayChainHQ."),
+    "ledger": ("ledger_tools", "Show the entries of a ledger's file, or remove some."),
+    "listen": ("emulator_tools", "Send the emulator's webhooks to your application."),
+    "trigger": ("emulator_tools", "Bring an invoice of the emulator to an event."),
     "request": ("request", "Send a request to a path of the API without a model."),
 }
 _JOBS: Mapping[str, Mapping[str, tuple[str, str]]] = {

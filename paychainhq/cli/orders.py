@@ -89,7 +89,7 @@ def read_orders(
         try:
             if len(cells) > len(columns):
                 raise _invalid("row", f"has {len(cells)} cells, the header has {len(columns)}")
-            request = _request(given, constants)
+            request = request_of(given, constants)
             checked, _ = arguments(request)
             operations.INVOICES_CREATE.prepare(checked)
             first = lines.setdefault(request["reference"], line)
@@ -143,7 +143,12 @@ def _check_fields(
         raise click.UsageError(f"two columns are {field}: leave one out with --map COLUMN=")
 
 
-def _request(given: Mapping[str, str], constants: Mapping[str, str]) -> dict[str, Any]:
+def request_of(given: Mapping[str, str], constants: Mapping[str, str]) -> dict[str, Any]:
+    """Return the request with the given fields, and the constants of those without text.
+
+    Raises:
+        InvalidArgumentError: A field is not what it must be.
+    """
     request: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     merged = {**constants, **{field: text for field, text in given.items() if field and text}}

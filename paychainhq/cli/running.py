@@ -34,13 +34,18 @@ def run(job: Callable[[], Awaitable[int]], *, interrupted: str = "Interrupted.")
 
 async def _run(job: Callable[[], Awaitable[int]]) -> int:
     code: int = ExitCode.INTERRUPTED
+    failure: Exception | None = None
     async with anyio.create_task_group() as group:
         await group.start(_cancel_on_signal, group.cancel_scope)
         try:
             code = await job()
         except PayChainError as error:
             code = report(error)
+        except Exception as error:  # noqa: BLE001 (raised below: a task group would wrap it)
+            failure = error
         group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return code
 
 

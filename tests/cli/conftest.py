@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -34,6 +35,9 @@ Command = Callable[..., Done]
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    for name in list(os.environ):
+        if name.startswith(("PAYCHAIN", "SSL")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
     with Emulator() as emulator:
         fast = RetryPolicy(first=0.001, cap=0.01)
         defaults = PayChainHQ.__init__.__kwdefaults__
