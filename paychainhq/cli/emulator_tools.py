@@ -152,6 +152,7 @@ async def _bring_about(
         if share is not None:
             invoice = await pay.invoices.get(invoice_id)
             body["amount"] = str(invoice.amount.display * type(invoice.amount.display)(share))
+        state: dict[str, Any] = {}
         for name in names:
             state = await _control(session, name, body)
     return {"event": event, "invoice": invoice_id, "status": state["status"]}

@@ -31,7 +31,7 @@ g;o-7;5;USDC;eth;;
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
     path = tmp_path / "bad.csv"
-    path.write_bytes(b"\xef\xbb\xbf" + BAD.encode() + b"h;o-8;5;USDC;eth;caf\xe9;\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + BAD.encode() + b"h;o-8;5;USDC;eth;\xe9t\xe9;\r\n")
     return path
 
 
