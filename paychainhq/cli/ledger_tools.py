@@ -8,12 +8,15 @@ from pathlib import Path
 
 import click
 
+from paychainhq._core.settings import variable_value
 from paychainhq.cli import calls, output
 from paychainhq.cli.exit_codes import ExitCode
-from paychainhq.errors import LedgerError
-from paychainhq.ledger import Entry, SQLiteLedger
+from paychainhq.cli.running import report
+from paychainhq.errors import ConfigurationError, LedgerError, PayChainError
+from paychainhq.ledger import Entry, PostgresLedger, SQLiteLedger
 
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_DATABASE = "DATABASE_URL"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -26,7 +29,7 @@ def _opened(file: Path) -> SQLiteLedger:
 
 @click.group("ledger")
 def _ledger() -> None:
-    """Show the entries of a ledger's FILE, or remove some."""
+    """Show the entries of a ledger's FILE, or remove some; create tables in PostgreSQL."""
 
 
 def _write(entry: Entry) -> None:
@@ -96,6 +99,28 @@ def _forget(file: Path, operation: str, key: str, yes: bool) -> int:
             ledger.forget(operation, key)
         except LookupError as error:
             raise click.ClickException(str(error)) from None
+    return ExitCode.OK
+
+
+@_ledger.command("migrate")
+@click.option("--schema", help="The schema of the tables; by default the first of the search path.")
+@click.option("--sql", is_flag=True, help="Only print the SQL, for a migration tool of yours.")
+def _migrate(schema: str | None, sql: bool) -> int:
+    """Create the tables of a PostgresLedger in the database of $DATABASE_URL.
+
+    $DATABASE_URL_FILE may name a file with the connection string.
+    """
+    if sql:
+        click.echo(PostgresLedger.migration(schema))
+        return ExitCode.OK
+    try:
+        dsn = variable_value(_DATABASE)
+        if dsn is None:
+            raise ConfigurationError(f"{_DATABASE} is not set, nor {_DATABASE}_FILE")
+        PostgresLedger(dsn, schema=schema).migrate()
+    except PayChainError as error:
+        return report(error)
+    click.echo("The tables are up to date.", err=True)
     return ExitCode.OK
 
 

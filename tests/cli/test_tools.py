@@ -16,8 +16,10 @@ import pytest
 
 from paychainhq import webhooks
 from paychainhq.emulator import WEBHOOK_SECRET, Emulator
+from paychainhq.ledger import PostgresLedger
 from tests.cli.conftest import Command
 from tests.cli.test_processes import start
+from tests.support.postgres import Database
 
 DATA = Path(__file__).parents[1] / "data"
 NOWHERE = ("--emulator", "http://127.0.0.1:1")
@@ -174,6 +176,25 @@ def test_ledger(emulator: Emulator, command: Command, tmp_path: Path) -> None:
     assert command("ledger", "compact", ledger, "--older-than", "30x").code == 2
     assert "0 entries" in command("ledger", "compact", ledger, "--older-than", "30d").err
     assert command("ledger", "show", str(path)).code == 1
+
+
+def test_the_tables_of_a_postgres_ledger(
+    postgres: Database, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`migrate` creates the tables, also a second time; the connection string is in a variable."""
+    schema = postgres.schema(migrated=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert command("ledger", "migrate").code == 4
+    assert "CREATE TABLE" in command("ledger", "migrate", "--sql").out
+    monkeypatch.setenv("DATABASE_URL", postgres.dsn)
+    for _ in range(2):
+        assert command("ledger", "migrate", "--schema", schema).code == 0
+    with PostgresLedger(postgres.dsn, schema=schema) as ledger:
+        assert list(ledger.entries()) == []
+    monkeypatch.setenv("DATABASE_URL", f"{postgres.dsn} user=nobody password=hunter2")
+    refused = command("ledger", "migrate", "--schema", schema)
+    assert refused.code == 1
+    assert "hunter2" not in refused.err
 
 
 # --- the emulator's tools ---
