@@ -137,4 +137,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    except OSError as error:  # a file that the command names
+        click.echo(f"paychainhq: {error}", err=True)
+        return ExitCode.FAILED
     return int(code or 0)

@@ -21,6 +21,7 @@ from paychainhq.emulator import API_KEY, BUSINESS_ID, WEBHOOK_SECRET, Emulator
 from paychainhq.emulator.__main__ import main as run_emulator
 
 _HIGHEST_SUCCESS = 299
+_LONGEST_EVENT = 2**25
 _EMULATOR = click.option(
     "--emulator",
     "base_url",
@@ -65,14 +66,21 @@ def _listen(forward_to: str, as_json: bool, base_url: str) -> int:
     """
 
     async def job() -> int:
-        async with _controls(base_url) as session, session.get("events") as events:
+        async with (
+            _controls(base_url) as session,
+            session.get("events", read_bufsize=_LONGEST_EVENT) as events,
+        ):
             body = {"url": forward_to, "secret": _webhook_secret()}
             endpoint = await _control(session, "add_webhook", body)
             try:
                 click.echo("Ready.", err=True)
+                kind = b""
                 async for line in events.content:
-                    if line.startswith(b"data: {") and b'"attempts"' in line:
-                        _show(json.loads(line[6:]), forward_to, as_json=as_json)
+                    name, _, value = line.rstrip().partition(b": ")
+                    if name == b"event":
+                        kind = value
+                    elif name == b"data" and kind == b"delivery":
+                        _show(json.loads(value), forward_to, as_json=as_json)
             finally:
                 with anyio.move_on_after(5, shield=True):
                     await _control(session, "remove_webhook", {"endpointId": endpoint["id"]})

@@ -118,6 +118,18 @@ def test_constants_metadata_and_results_on_standard_output(
     assert emulated.operation == "invoices.create"
 
 
+def test_a_file_that_cannot_be_written(
+    emulator: Emulator, command: Command, tmp_path: Path
+) -> None:
+    """It is an error with a message, and nothing is sent."""
+    path = tmp_path / "orders.csv"
+    path.write_text("reference,amount,token,chain\no-1,5,USDC,eth\n")
+    done = command("invoices", "import", str(path), "--results", str(tmp_path / "no" / "results"))
+    assert done.code == 1
+    assert "No such file" in done.err
+    assert list(emulator.requests) == []
+
+
 def test_unknown_outcomes(emulator: Emulator, command: Command, tmp_path: Path) -> None:
     """Rows whose outcome nobody knows end with 3; the next run creates each exactly once."""
     path = tmp_path / "orders.csv"
