@@ -121,7 +121,7 @@ def test_constants_metadata_and_results_on_standard_output(
 def test_a_file_that_cannot_be_written(
     emulator: Emulator, command: Command, tmp_path: Path
 ) -> None:
-    """It is an error with a message, and nothing is sent."""
+    """An unusable path is an error with a message, and nothing is sent."""
     path = tmp_path / "orders.csv"
     path.write_text("reference,amount,token,chain\no-1,5,USDC,eth\n")
     done = command("invoices", "import", str(path), "--results", str(tmp_path / "no" / "results"))
