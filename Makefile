@@ -49,6 +49,7 @@ check: .venv/dev
 	$(BIN)/python tools/check_blocks.py
 	$(BIN)/python tools/operations_table.py --check
 	$(BIN)/python tools/generate_sync.py --check
+	$(BIN)/python tools/generate_cli.py --check
 
 audit: .venv/dev
 	tools/audit.sh
@@ -58,6 +59,7 @@ changes: .venv/dev
 
 generate: .venv/dev
 	$(BIN)/python tools/generate_sync.py
+	$(BIN)/python tools/generate_cli.py
 
 docs: .venv/installed
 	$(BIN)/python tools/operations_table.py
@@ -75,7 +77,7 @@ clean:
 	touch $@
 
 .venv/installed: .venv/python pyproject.toml
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[cli]'
 	touch $@
 
 .venv/test: .venv/installed

@@ -2,10 +2,11 @@
 
     python examples/demo.py [OUTPUT_FOLDER]
 
-The demo starts a local PayChainHQ (the emulator), reads `orders.csv`, creates a customer and an
-invoice for each order, lets simulated payers pay, watches all invoices until their status is
-terminal, and writes one line per order to `results.jsonl` in the output folder. The emulator keeps
-its state there too: a second run creates nothing twice.
+The demo starts a local PayChainHQ (the emulator), creates the customers of `orders.csv`, imports
+its orders with `paychainhq invoices import`, lets simulated payers pay, follows all invoices with
+`paychainhq invoices watch` until their status is terminal, and writes one line per order to
+`results.jsonl` in the output folder. The emulator keeps its state there too: a second run creates
+nothing twice.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -20,12 +23,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from paychainhq import CustomerRequest, InvoiceRequest, PayChainHQ
+import anyio
+
+from paychainhq import CustomerRequest, PayChainHQ
 from paychainhq.emulator import API_KEY, BUSINESS_ID, Emulator
-from paychainhq.models import Invoice
 
 ORDERS = Path(__file__).with_name("orders.csv")
 LIFETIME = 3600
+SOME_ROWS_REFUSED = 5
 
 Row = dict[str, str]
 Result = dict[str, Any]
@@ -41,10 +46,10 @@ async def main(output: Path) -> None:
         ) as pay:
             before = await count_invoices(pay)
             customers = await create_customers(pay, orders)
-            results, invoices = await create_invoices(pay, orders, customers)
+            results = await import_invoices(emulator, orders, customers, output)
             created = await count_invoices(pay) - before
-            await simulate_payers(pay, emulator, orders, invoices)
-            await follow(pay, invoices, results)
+            await simulate_payers(pay, emulator, orders, results)
+            await follow(emulator, results)
     with (output / "results.jsonl").open("w") as file:
         file.writelines(json.dumps(result) + "\n" for result in results)
     summarise(results, created, output)
@@ -70,66 +75,76 @@ async def create_customers(pay: PayChainHQ, orders: Iterable[Row]) -> dict[str, 
     return ids
 
 
-async def create_invoices(
-    pay: PayChainHQ, orders: list[Row], customers: dict[str, str]
-) -> tuple[list[Result], dict[int, Invoice]]:
-    """Create an invoice for each order.
+async def run(*arguments: str, emulator: Emulator, **options: Any) -> bytes:
+    """Run the command `paychainhq`, and return its output if `stdout` is a pipe."""
+    environment = {
+        **os.environ,
+        "PAYCHAIN_API_URL": emulator.url,
+        "PAYCHAIN_API_KEY": API_KEY,
+        "PAYCHAIN_BUSINESS_ID": BUSINESS_ID,
+    }
+    print(f"\n$ paychainhq {' '.join(arguments)}", flush=True)
+    done = await anyio.run_process(
+        [sys.executable, "-m", "paychainhq.cli", *arguments],
+        env=environment,
+        check=False,
+        **options,
+    )
+    if done.returncode not in (0, SOME_ROWS_REFUSED):
+        raise SystemExit(done.returncode)
+    return done.stdout
 
-    Returns:
-        A result for each line of the file, and the invoices by line number.
-    """
-    results: list[Result] = [
-        {"line": number, "reference": order["reference"]} for number, order in enumerate(orders, 2)
+
+async def import_invoices(
+    emulator: Emulator, orders: list[Row], customers: dict[str, str], output: Path
+) -> list[Result]:
+    """Create an invoice for each order, and return a result for each line of the file."""
+    path = output / "orders.csv"
+    with path.open("w", newline="") as file:
+        columns = [*orders[0], "customer_id", "description"]
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for order in orders:
+            description = f"Order {order['reference']}"
+            customer = customers[order["customer"]]
+            writer.writerow({**order, "customer_id": customer, "description": description})
+    await run(
+        *("invoices", "import", str(path), "--map", "customer=", "--map", "payer="),
+        *("--set", f"expires_in={LIFETIME}", "--set", "underpayment_tolerance_bps=50"),
+        *("--set", "underpayment_tolerance_max_usd=5.00"),
+        emulator=emulator,
+        stdout=None,
+        stderr=subprocess.STDOUT,  # where a terminal shows the progress as a bar
+    )
+    written = path.with_name("orders.csv.results.jsonl").read_text().splitlines()
+    return [
+        {"line": result["line"], "reference": result["reference"] or ""} | outcome(result)
+        for result in sorted(map(json.loads, written), key=lambda result: result["line"])
     ]
-    lines: dict[int, int] = {}
 
-    def requests() -> Iterable[InvoiceRequest]:
-        for index, order in enumerate(orders):
-            request = InvoiceRequest(
-                reference=order["reference"],
-                amount=order["amount"],
-                token=order["token"],
-                chain=order["chain"],
-                network_id=order["network_id"],
-                customer_id=customers[order["customer"]],
-                expires_in=LIFETIME,
-                description=f"Order {order['reference']}",
-                underpayment_tolerance_bps=50,
-                underpayment_tolerance_max_usd="5.00",
-            )
-            lines[id(request)] = index
-            yield request
 
-    invoices: dict[int, Invoice] = {}
-    kept = list(requests())
-    async for outcome in progress("invoices", len(orders), pay.invoices.create_many(kept)):
-        index = lines[id(outcome.request)]
-        if outcome.result is not None:
-            invoices[index] = outcome.result
-            results[index] |= {
-                "ok": True,
-                "invoice": outcome.result.id,
-                "address": outcome.result.deposit_address,
-            }
-        else:
-            results[index] |= {"ok": False, "error": str(outcome.error)}
-    return results, invoices
+def outcome(result: Result) -> Result:
+    """Return the part of a line of results that the demo keeps."""
+    if not result["ok"]:
+        return {"ok": False, "error": result["error"]["message"]}
+    invoice = result["result"]
+    return {"ok": True, "invoice": invoice["id"], "address": invoice["depositAddress"]}
 
 
 async def simulate_payers(
-    pay: PayChainHQ, emulator: Emulator, orders: list[Row], invoices: dict[int, Invoice]
+    pay: PayChainHQ, emulator: Emulator, orders: list[Row], results: list[Result]
 ) -> None:
     """Pay the open invoices as the file specifies for each payer, and confirm the payments."""
-    open_ids = {invoice.id async for invoice in pay.invoices.list(status="pending", limit=100)}
+    invoices = {invoice.id: invoice async for invoice in pay.invoices.list("pending", limit=100)}
     shares = {
         "exact": Decimal(1),
         "within-tolerance": Decimal("0.998"),
         "over": Decimal("1.10"),
         "short": Decimal("0.50"),
     }
-    for index, invoice in invoices.items():
-        payer = orders[index]["payer"]
-        if invoice.id not in open_ids or payer == "never":
+    for order, result in zip(orders, results, strict=True):
+        invoice, payer = invoices.get(result.get("invoice", "")), order["payer"]
+        if invoice is None or payer == "never":
             continue
         if payer == "wrong-token":
             emulator.pay(invoice.id, token="ETH")
@@ -142,17 +157,18 @@ async def simulate_payers(
     emulator.advance(LIFETIME + 60)
 
 
-async def follow(pay: PayChainHQ, invoices: dict[int, Invoice], results: list[Result]) -> None:
+async def follow(emulator: Emulator, results: list[Result]) -> None:
     """Watch all invoices until their status is terminal."""
-    lines = {invoice.id: index for index, invoice in invoices.items()}
-    print(f"following {len(lines)} invoices")
-    async for change in pay.invoices.watch(invoices.values(), interval=0.5):
-        if change.invoice is not None:
-            paid = change.invoice.paid_amount
-            results[lines[change.invoice_id]] |= {
-                "status": change.current,
-                "paid": str(paid.display) if paid else None,
-            }
+    by_id = {result["invoice"]: result for result in results if result["ok"]}
+    watch = ("invoices", "watch", "-", "--interval", "0.5")
+    ids = "\n".join(by_id).encode()
+    changes = await run(*watch, emulator=emulator, input=ids, stderr=None)
+    for change in map(json.loads, changes.splitlines()):
+        paid = change["invoice"].get("paidAmount")
+        by_id[change["invoiceId"]] |= {
+            "status": change["current"],
+            "paid": paid and paid["display"],
+        }
 
 
 async def progress(name: str, total: int, outcomes: AsyncIterator[Any]) -> AsyncIterator[Any]:

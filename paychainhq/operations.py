@@ -126,6 +126,7 @@ API_KEYS_REVOKE = Operation(
     method="DELETE",
     path=f"{_BUSINESS}/api-keys/{{key_id}}",
     auth="dashboard",
+    needs_confirmation=True,
     response=lambda: models.Revocation,
 )
 
@@ -207,6 +208,7 @@ INVOICES_UPDATE_STATUS = Operation(
     path="/api/v1/invoices/{invoice_id}/status",
     idempotency="recommended",
     body={"status": _required(check.text)},
+    needs_confirmation=True,
     response=lambda: models.Invoice,
 )
 
@@ -278,6 +280,7 @@ BILLING_CHANGE_SUBSCRIPTION = Operation(
     auth="dashboard",
     idempotency="recommended",
     body={"plan_code": _required(check.text), "billing_mode": check.text, "network_id": check.text},
+    needs_confirmation=True,
     response=lambda: models.SubscriptionChange,
 )
 BILLING_INVOICES = Operation(
@@ -307,6 +310,7 @@ BILLING_PAY_INVOICE = Operation(
         "network_id": _required(check.text),
         "tx_hash": _required(check.text),
     },
+    needs_confirmation=True,
     response=lambda: models.BillingPayment,
 )
 

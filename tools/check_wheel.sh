@@ -7,6 +7,10 @@ trap 'rm -rf "$work"' EXIT
 python=$(readlink -f .venv/bin/python)
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$work"/dist/*.whl
+code=0 && "$work/venv/bin/paychainhq" --version || code=$?
+[ "$code" = 4 ] || { echo "without click, the command must exit with 4, not $code"; exit 1; }
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$(echo "$work"/dist/*.whl)[cli]"
+"$work/venv/bin/paychainhq" --version
 cp examples/quickstart.py examples/demo.py examples/orders.csv "$work"
 cd "$work"
 venv/bin/python quickstart.py

@@ -64,6 +64,7 @@ class Operation(Generic[T]):
         body: The fields of its body by their names in Python.
         query: The fields of its query by their names in Python.
         holds_secret: Whether the request or the response holds a secret, which is then concealed.
+        needs_confirmation: Whether a person confirms it on a command line: no call reverts it.
         inside: The one field of the response that holds the result; None if the whole response
             does.
         source: The page that documents it, if not in the seed documents.
@@ -81,6 +82,7 @@ class Operation(Generic[T]):
     body: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     query: Mapping[str, Parameter] = attrs.field(factory=dict, converter=_parameters, repr=False)
     holds_secret: bool = False
+    needs_confirmation: bool = False
     inside: str | None = None
     source: str | None = None
     placeholders: tuple[str, ...] = attrs.field(

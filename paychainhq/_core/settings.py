@@ -136,7 +136,7 @@ def environment_settings(
     """
     settings: dict[str, Any] = dict(given)
     for variable, setting in names.items():
-        if setting not in settings and (value := _value(variable)) is not None:
+        if setting not in settings and (value := variable_value(variable)) is not None:
             settings[setting] = _converted(variable, setting, value)
     required = _REQUIRED | ({"base_url"} if settings.get("environment") == "sandbox" else set())
     missing = {
@@ -153,8 +153,12 @@ def environment_settings(
     return settings
 
 
-def _value(variable: str) -> Secret | None:
-    """Return the value of a variable or of its file, or None."""
+def variable_value(variable: str) -> Secret | None:
+    """Return the value of a variable or of its file, or None.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is empty; no value is shown.
+    """
     if os.environ.get(variable):
         return Secret(os.environ[variable])
     path = Secret(os.environ.get(f"{variable}_FILE", ""))  # perhaps a misplaced secret

@@ -1,0 +1,5 @@
+"""Command `python -m paychainhq.cli`, the same as `paychainhq`."""
+
+from paychainhq.cli import main
+
+main()
