@@ -1,0 +1,121 @@
+"""Line of turns in PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from paychainhq._core.policies import RateLimit
+from paychainhq.errors import ConfigurationError, LedgerError, PayChainError
+from paychainhq.ledger.postgres.tables import LOCK
+from paychainhq.middleware.leased_turns import Lease
+from paychainhq.shared.statements import LEASE, migration
+
+try:
+    import psycopg
+
+    from paychainhq.ledger.postgres.connection import Connection, is_transient, prepared
+except ImportError as missing:
+    raise ConfigurationError(
+        f"SharedRateLimit requires psycopg: pip install 'paychainhq[postgres]' ({missing})"
+    ) from missing
+
+# A lost connection is opened again at once, and only once.
+_PATIENCE = 0.1
+_OPTIONS = {"connect_timeout": "2", "fallback_application_name": "paychainhq-limit"}
+
+
+class _Connection(Connection):
+    """Connection to the line, on which a statement can be interrupted."""
+
+    def __init__(self, dsn: str, schema: str | None) -> None:
+        super().__init__(dsn, schema=schema, patience=_PATIENCE, prepare_threshold=1)
+        self._options |= {name: _OPTIONS[name] for name in _OPTIONS.keys() & self._options.keys()}
+        self._socket: socket.socket | None = None
+
+    def _begin(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._socket = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+
+    def _close(self) -> None:
+        super()._close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def unusable(self, error: psycopg.Error) -> PayChainError:
+        problem = str(error).strip().partition("\n")[0]
+        if is_transient(error):
+            return LedgerError(problem)
+        return ConfigurationError(
+            f"the shared rate limit in PostgreSQL is unusable: {problem}; call `migrate()` once, "
+            "and grant the role what docs/scale-out.md lists"
+        )
+
+    def interrupt(self) -> None:
+        """Break the connection while another thread waits for it."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class PostgresLine:
+    """Line in PostgreSQL, as one member uses it: one connection, used by one thread.
+
+    Args:
+        dsn: The connection string.
+        limit: The limit.
+        name: The name of the line.
+        schema: The schema of the tables, or None for the search path.
+    """
+
+    def __init__(self, dsn: str, limit: RateLimit, *, name: str, schema: str | None) -> None:
+        self._connection = _Connection(dsn, schema)
+        self._statement = prepared(LEASE, schema)
+        self._arguments = {
+            "name": name,
+            "member": uuid4().hex,
+            "rate": limit.rate / limit.per,
+            "burst": limit.burst or max(1, int(limit.rate)),
+        }
+        self._thread = ThreadPoolExecutor(1, "paychainhq-limit")
+
+    async def lease(self, want: int, alone: int) -> Lease:
+        arguments = {**self._arguments, "want": want, "alone": alone}
+        running = self._thread.submit(self._lease, arguments)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            self._connection.interrupt()
+            raise
+
+    def _lease(self, arguments: dict[str, object]) -> Lease:
+        row = self._connection.execute(self._statement, arguments).fetchone()
+        assert row is not None
+        return Lease(*row)
+
+    def close(self) -> None:
+        self._thread.submit(self._connection.close)
+        self._thread.shutdown(wait=False)
+
+
+def migrate(dsn: str, schema: str | None) -> None:
+    """Create the tables and the function of the line, unless they exist.
+
+    Raises:
+        ConfigurationError: The server refuses.
+        LedgerError: The server is away.
+    """
+    made = _Connection(dsn, schema)
+    try:
+        with made.connect() as connection, connection.transaction():
+            connection.execute(LOCK)
+            connection.execute(migration(schema).encode())
+        failure = None
+    except psycopg.Error as error:
+        failure = made.unusable(error)
+    if failure is not None:
+        raise failure
