@@ -30,7 +30,8 @@ class SharedRateLimit:
         members: The number of clients that is assumed if PostgreSQL is away when they start.
 
     Raises:
-        ConfigurationError: An argument is invalid.
+        ConfigurationError: psycopg is not installed, or an argument is invalid.
+        LedgerError: The connection string is invalid.
 
     Source: docs/scale-out.md.
     """
@@ -47,6 +48,9 @@ class SharedRateLimit:
         dsn = conceal(dsn)
         if not isinstance(limit, RateLimit):
             raise ConfigurationError("limit must be a RateLimit")
+        from paychainhq.shared.postgres import LineConnection
+
+        self._connection = LineConnection(dsn, schema)
         self._limit = limit
         self._dsn = dsn
         self._name = str(validators.text("name", name))
@@ -68,11 +72,9 @@ class SharedRateLimit:
 
         Raises:
             ConfigurationError: The server refuses.
-            LedgerError: The connection string is invalid, or the server is away.
+            LedgerError: The server is away.
         """
-        from paychainhq.shared.postgres import migrate
-
-        migrate(self._dsn, self._schema)
+        self._connection.migrate()
 
     @staticmethod
     def migration(schema: str | None = None) -> str:

@@ -29,7 +29,7 @@ _PATIENCE = 0.1
 _OPTIONS = {"connect_timeout": "2", "fallback_application_name": "paychainhq-limit"}
 
 
-class _Connection(Connection):
+class LineConnection(Connection):
     """Connection to the line, on which a statement can be interrupted."""
 
     def __init__(self, dsn: str, schema: str | None) -> None:
@@ -55,6 +55,23 @@ class _Connection(Connection):
             "and grant the role what docs/scale-out.md lists"
         )
 
+    def migrate(self) -> None:
+        """Create the tables and the function of the line, unless they exist.
+
+        Raises:
+            ConfigurationError: The server refuses.
+            LedgerError: The server is away.
+        """
+        try:
+            with self.connect() as connection, connection.transaction():
+                connection.execute(LOCK)
+                connection.execute(migration(self.schema).encode())
+            failure = None
+        except psycopg.Error as error:
+            failure = self.unusable(error)
+        if failure is not None:
+            raise failure
+
     def interrupt(self) -> None:
         """Break the connection while another thread waits for it."""
         if self._socket is not None:
@@ -73,7 +90,7 @@ class PostgresLine:
     """
 
     def __init__(self, dsn: str, limit: RateLimit, *, name: str, schema: str | None) -> None:
-        self._connection = _Connection(dsn, schema)
+        self._connection = LineConnection(dsn, schema)
         self._statement = prepared(LEASE, schema)
         self._arguments = {
             "name": name,
@@ -100,22 +117,3 @@ class PostgresLine:
     def close(self) -> None:
         self._thread.submit(self._connection.close)
         self._thread.shutdown(wait=False)
-
-
-def migrate(dsn: str, schema: str | None) -> None:
-    """Create the tables and the function of the line, unless they exist.
-
-    Raises:
-        ConfigurationError: The server refuses.
-        LedgerError: The server is away.
-    """
-    made = _Connection(dsn, schema)
-    try:
-        with made.connect() as connection, connection.transaction():
-            connection.execute(LOCK)
-            connection.execute(migration(schema).encode())
-        failure = None
-    except psycopg.Error as error:
-        failure = made.unusable(error)
-    if failure is not None:
-        raise failure

@@ -26,7 +26,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {s}paychainhq_members (
 CREATE OR REPLACE FUNCTION {s}paychainhq_lease_1(
     name text, member text, want integer, alone integer, rate float8, burst integer,
     OUT turns integer, OUT first float8, OUT step float8, OUT members integer
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET lock_timeout = '250ms' AS $$
 DECLARE
     line {s}paychainhq_lines;
     now float8;
@@ -41,7 +41,7 @@ BEGIN
     SELECT count(*), count(*) FILTER (WHERE seen_at > now - 0.5) INTO members, present
         FROM {s}paychainhq_members m WHERE m.line = $1 AND seen_at > now - 2;
     -- After an outage some members still have their shares of the limit, for 1.25 s at most. Until
-    -- then the line grants the shares of those that are back.
+    -- then the line grants the shares of those that are back, and no burst.
     IF alone > 0 THEN
         IF now >= line.returning_until THEN line.expected := 0; END IF;
         line.expected := greatest(line.expected, alone);
@@ -50,6 +50,7 @@ BEGIN
     END IF;
     IF now < line.returning_until THEN
         share := least(1.0, present::float8 / line.expected);
+        line.due := greatest(line.due, now);
     END IF;
     step := 1 / (rate * share);
     line.due := greatest(line.due, now - (burst - 1) / rate);
