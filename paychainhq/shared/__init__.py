@@ -48,14 +48,14 @@ class SharedRateLimit:
         dsn = conceal(dsn)
         if not isinstance(limit, RateLimit):
             raise ConfigurationError("limit must be a RateLimit")
-        from paychainhq.shared.postgres import LineConnection
-
-        self._connection = LineConnection(dsn, schema)
         self._limit = limit
         self._dsn = dsn
         self._name = str(validators.text("name", name))
         self._schema = schema
         self._members = validators.at_least(1, "members", members)
+        from paychainhq.shared.postgres import LineConnection
+
+        self._connection = LineConnection(dsn, schema)
 
     def join(self) -> LeasedTurns:
         """Return the turns of a new member, for the running event loop."""
@@ -84,4 +84,5 @@ class SharedRateLimit:
         return migration(schema)
 
     def __repr__(self) -> str:
-        return f"SharedRateLimit({self._limit!r}, name={self._name!r})"
+        settings = self.__dict__  # empty in a traceback of the constructor
+        return f"SharedRateLimit({settings.get('_limit')!r}, name={settings.get('_name')!r})"

@@ -32,19 +32,32 @@ _OPTIONS = {"connect_timeout": "2", "fallback_application_name": "paychainhq-lim
 class LineConnection(Connection):
     """Connection to the line, on which a statement can be interrupted."""
 
+    _socket: socket.socket | None = None
+
     def __init__(self, dsn: str, schema: str | None) -> None:
         super().__init__(dsn, schema=schema, patience=_PATIENCE, prepare_threshold=1)
         self._options |= {name: _OPTIONS[name] for name in _OPTIONS.keys() & self._options.keys()}
-        self._socket: socket.socket | None = None
 
     def _begin(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        self._socket = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        borrowed = socket.socket(fileno=connection.fileno())
+        self._socket = borrowed.dup()  # one that psycopg never closes meanwhile
+        borrowed.detach()
 
     def _close(self) -> None:
         super()._close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def forget_inherited(self) -> object:
+        self._close_socket()
+        return super().forget_inherited()
+
+    def __del__(self) -> None:
+        self.close()
 
     def unusable(self, error: psycopg.Error) -> PayChainError:
         problem = str(error).strip().partition("\n")[0]
@@ -115,5 +128,6 @@ class PostgresLine:
         return Lease(*row)
 
     def close(self) -> None:
-        self._thread.submit(self._connection.close)
+        with suppress(RuntimeError):  # at the end of the interpreter, which ends the connection
+            self._thread.submit(self._connection.close)
         self._thread.shutdown(wait=False)
