@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
+from weakref import finalize
 
 from paychainhq._core.policies import RateLimit
 from paychainhq.errors import ConfigurationError, LedgerError, PayChainError
@@ -55,9 +56,6 @@ class LineConnection(Connection):
     def forget_inherited(self) -> object:
         self._close_socket()
         return super().forget_inherited()
-
-    def __del__(self) -> None:
-        self.close()
 
     def unusable(self, error: psycopg.Error) -> PayChainError:
         problem = str(error).strip().partition("\n")[0]
@@ -112,6 +110,7 @@ class PostgresLine:
             "burst": limit.burst or max(1, int(limit.rate)),
         }
         self._thread = ThreadPoolExecutor(1, "paychainhq-limit")
+        finalize(self, self._connection.close)  # if the client is not closed
 
     async def lease(self, want: int, alone: int) -> Lease:
         arguments = {**self._arguments, "want": want, "alone": alone}
