@@ -144,7 +144,8 @@ class LeasedTurns:
                 self._go_alone(error)
         else:
             if self._share is not None:
-                log.info("the store of the shared rate limit is back")
+                about = {"members": lease.members}
+                log.info("the store of the shared rate limit is back", extra={"paychainhq": about})
                 self._share = None
             self._has_leased = True
             self._members = lease.members
@@ -162,7 +163,8 @@ class LeasedTurns:
                 "the store of the shared rate limit is away: this process has its share of 1 in %d "
                 "until it is back (%s)",
                 self._members,
-                error or "timeout",
+                str(error) or "timeout",
+                extra={"paychainhq": {"members": self._members}},
             )
             limit = attrs.evolve(self._limit, rate=self._limit.rate / self._members, burst=1)
             self._share = Bucket(limit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from paychainhq._core import validators
 from paychainhq._core.credentials import conceal
 from paychainhq._core.policies import RateLimit
@@ -28,6 +30,8 @@ class SharedRateLimit:
         name: The name of the limit, such as that of the account whose requests it limits.
         schema: The schema of the tables. Default: the first of the role's search path.
         members: The number of clients that is assumed if PostgreSQL is away when they start.
+        prepare_threshold: The number of executions after which psycopg prepares a statement. None,
+            if a pgbouncer before 1.21 pools the connections by transaction.
 
     Raises:
         ConfigurationError: psycopg is not installed, or an argument is invalid.
@@ -44,24 +48,24 @@ class SharedRateLimit:
         name: str = "default",
         schema: str | None = None,
         members: int = 10,
+        prepare_threshold: int | None = 1,
     ) -> None:
         dsn = conceal(dsn)
         if not isinstance(limit, RateLimit):
             raise ConfigurationError("limit must be a RateLimit")
         self._limit = limit
-        self._dsn = dsn
         self._name = str(validators.text("name", name))
-        self._schema = schema
         self._members = validators.at_least(1, "members", members)
         from paychainhq.shared.postgres import LineConnection
 
-        self._connection = LineConnection(dsn, schema)
+        self._connect = partial(LineConnection, dsn, schema, prepare_threshold)
+        self._connection = self._connect()  # verifies the connection string, and migrates
 
     def join(self) -> LeasedTurns:
         """Return the turns of a new member, for the running event loop."""
         from paychainhq.shared.postgres import PostgresLine
 
-        line = PostgresLine(self._dsn, self._limit, name=self._name, schema=self._schema)
+        line = PostgresLine(self._connect(), self._limit, self._name)
         return LeasedTurns(line, self._limit, self._members)
 
     def migrate(self) -> None:

@@ -35,8 +35,10 @@ class LineConnection(Connection):
 
     _socket: socket.socket | None = None
 
-    def __init__(self, dsn: str, schema: str | None) -> None:
-        super().__init__(dsn, schema=schema, patience=_PATIENCE, prepare_threshold=1)
+    def __init__(self, dsn: str, schema: str | None, prepare_threshold: int | None) -> None:
+        super().__init__(
+            dsn, schema=schema, patience=_PATIENCE, prepare_threshold=prepare_threshold
+        )
         self._options |= {name: _OPTIONS[name] for name in _OPTIONS.keys() & self._options.keys()}
 
     def _begin(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
@@ -94,15 +96,14 @@ class PostgresLine:
     """Line in PostgreSQL, as one member uses it: one connection, used by one thread.
 
     Args:
-        dsn: The connection string.
+        connection: Its connection.
         limit: The limit.
         name: The name of the line.
-        schema: The schema of the tables, or None for the search path.
     """
 
-    def __init__(self, dsn: str, limit: RateLimit, *, name: str, schema: str | None) -> None:
-        self._connection = LineConnection(dsn, schema)
-        self._statement = prepared(LEASE, schema)
+    def __init__(self, connection: LineConnection, limit: RateLimit, name: str) -> None:
+        self._connection = connection
+        self._statement = prepared(LEASE, connection.schema)
         self._arguments = {
             "name": name,
             "member": uuid4().hex,

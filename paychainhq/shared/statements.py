@@ -26,7 +26,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {s}paychainhq_members (
 CREATE OR REPLACE FUNCTION {s}paychainhq_lease_1(
     name text, member text, want integer, alone integer, rate float8, burst integer,
     OUT turns integer, OUT first float8, OUT step float8, OUT members integer
-) LANGUAGE plpgsql SET lock_timeout = '250ms' AS $$
+) LANGUAGE plpgsql SET lock_timeout = '250ms' AS $lease$
 DECLARE
     line {s}paychainhq_lines;
     now float8;
@@ -61,7 +61,7 @@ BEGIN
         SET due = line.due + turns * step, returning_until = line.returning_until,
             expected = line.expected
         WHERE l.name = $1;
-END $$;
+END $lease$;
 """
 
 LEASE = """SELECT * FROM {s}paychainhq_lease_1(
