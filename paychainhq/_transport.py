@@ -25,6 +25,7 @@ from paychainhq.errors import ConfigurationError, ConnectionFailedError, Request
 from paychainhq.ledger.record import CredentialFingerprints, LedgerRecord
 from paychainhq.middleware.rate_limit import Limiter
 from paychainhq.middleware.retry import Retry, RetryBudget
+from paychainhq.shared import SharedRateLimit
 from paychainhq.telemetry import Telemetry, checked, guarded
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ class _Wiring:
         self.sender = Sender(
             transport.connection, transport.credentials, self.deadlines, transport.counters
         )
-        self.limiter = Limiter(transport.rate_limits, transport.connection.max_connections)
+        shared = transport.shared_limit
+        self.leased = None if shared is None else shared.join()
+        self.limiter = Limiter(
+            transport.rate_limits, transport.connection.max_connections, self.leased
+        )
         self.send: Next = self.sender.send
         chain: list[Middleware] = [
             *transport.middleware,
@@ -70,7 +75,15 @@ class _Wiring:
         await asyncio.gather(
             *(task for task in self.background if task is not closer), return_exceptions=True
         )
+        if self.leased is not None:
+            await self.leased.close()
         await self.sender.close()
+
+    def abandon(self) -> None:
+        """Close the connections after the end of the event loop."""
+        if self.leased is not None:
+            self.leased.abandon()
+        self.sender.abandon()
 
 
 def _link(middleware: Middleware, send: Next) -> Next:
@@ -90,14 +103,20 @@ class Transport:
         *,
         middleware: Sequence[Middleware],
         attempt_middleware: Sequence[Middleware],
-        rate_limit: RateLimit | Sequence[RateLimit] | None,
+        rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None,
         telemetry: Telemetry | None,
     ) -> None:
-        limits = (rate_limit,) if isinstance(rate_limit, RateLimit) else rate_limit or ()
+        self.shared_limit = rate_limit if isinstance(rate_limit, SharedRateLimit) else None
+        if isinstance(rate_limit, RateLimit):
+            limits: Sequence[RateLimit] = (rate_limit,)
+        else:
+            limits = () if isinstance(rate_limit, SharedRateLimit) else rate_limit or ()
         if not isinstance(limits, Sequence) or not all(
             isinstance(limit, RateLimit) for limit in limits
         ):
-            raise ConfigurationError("rate_limit must be a RateLimit, or a sequence of them")
+            raise ConfigurationError(
+                "rate_limit must be a RateLimit, a sequence of them, or a SharedRateLimit"
+            )
         self.connection = connection
         self.credentials = credentials
         self.middleware = _checked_middleware("middleware", middleware)
@@ -225,7 +244,7 @@ class Transport:
                     "this client is in use on another running event loop: create one client for "
                     "each loop"
                 )
-            old.sender.abandon()
+            old.abandon()
         self._wiring = wiring = _Wiring(self)
         await wiring.sender.open()
         return wiring
@@ -250,7 +269,7 @@ class Transport:
         elif wiring.loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(wiring.close(), wiring.loop))
         else:
-            wiring.sender.abandon()
+            wiring.abandon()
         self._ending = None
 
     def __del__(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from paychainhq.resources.supported_assets import SupportedAssets
     from paychainhq.resources.tokens import Tokens
     from paychainhq.resources.withdrawals import Withdrawals
+    from paychainhq.shared import SharedRateLimit
     from paychainhq.telemetry import Telemetry
 
 
@@ -46,7 +47,7 @@ class ClientSettings(TypedDict, total=False):
     base_url: str | None
     timeout: float
     retry: RetryPolicy | None
-    rate_limit: RateLimit | Sequence[RateLimit] | None
+    rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None
     idempotency: Ledger | None
     middleware: Sequence[Middleware]
     attempt_middleware: Sequence[Middleware]
@@ -75,7 +76,8 @@ class PayChainHQ(BaseClient):
         base_url: The address of the API, with or without `/api/v1`.
         timeout: The deadline of a call in seconds, all attempts and waits included.
         retry: The policy for transient failures; None turns retries off.
-        rate_limit: One or several limits on the requests of this client.
+        rate_limit: One or several limits on the requests of this client, or a
+            `paychainhq.shared.SharedRateLimit`.
         idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records
             each mutation with an idempotency key before it is sent. You close it. One file belongs
             to one environment.
@@ -113,7 +115,7 @@ class PayChainHQ(BaseClient):
         base_url: str | None = None,
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (immutable)
-        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None = None,
         idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),

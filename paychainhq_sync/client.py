@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paychainhq._core.credentials import Auth
     from paychainhq._http.messages import Middleware
     from paychainhq.ledger import Ledger
+    from paychainhq.shared import SharedRateLimit
     from paychainhq.telemetry import Telemetry
     from paychainhq_sync.resources.api_keys import APIKeys
     from paychainhq_sync.resources.balances import Balances
@@ -58,7 +59,8 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         base_url: The address of the API, with or without `/api/v1`.
         timeout: The deadline of a call in seconds, all attempts and waits included.
         retry: The policy for transient failures; None turns retries off.
-        rate_limit: One or several limits on the requests of this client.
+        rate_limit: One or several limits on the requests of this client, or a
+            `paychainhq.shared.SharedRateLimit`.
         idempotency: A ledger, such as `paychainhq.ledger.SQLiteLedger("jobs.db")`, which records
             each mutation with an idempotency key before it is sent. You close it. One file belongs
             to one environment.
@@ -94,7 +96,7 @@ class PayChainHQ(BaseClient[paychainhq.PayChainHQ]):
         base_url: str | None = None,
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),
-        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None = None,
         idempotency: Ledger | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stress import cost, crash, faults, inbox, ledger, load, soak
+from stress import cost, crash, faults, inbox, ledger, limit, load, soak
 
 COMMANDS = {
     "soak": soak.main,
@@ -15,6 +15,7 @@ COMMANDS = {
     "ledger": ledger.main,
     "inbox": inbox.main,
     "cost": cost.main,
+    "limit": limit.main,
 }
 
 

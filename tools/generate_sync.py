@@ -36,6 +36,7 @@ SAME_OBJECTS = (
     "errors",
     "ledger",
     "models",
+    "shared",
     "typing",
     "gateway.models",
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from paychainhq.gateway.resources.applications import Applications
     from paychainhq.gateway.resources.payments import Payments
     from paychainhq.gateway.resources.refunds import Refunds
+    from paychainhq.shared import SharedRateLimit
     from paychainhq.telemetry import Telemetry
 
 
@@ -40,7 +41,7 @@ class GatewaySettings(TypedDict, total=False):
     scopes: Collection[str] | None
     timeout: float
     retry: RetryPolicy | None
-    rate_limit: RateLimit | Sequence[RateLimit] | None
+    rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None
     middleware: Sequence[Middleware]
     attempt_middleware: Sequence[Middleware]
     telemetry: Telemetry | None
@@ -69,7 +70,8 @@ class Gateway(BaseClient):
         timeout: The deadline of a call in seconds, all attempts and waits included.
         retry: The policy for transient failures; None turns retries off. A request that may have
             had an effect is not repeated.
-        rate_limit: One or several limits on the requests of this client.
+        rate_limit: One or several limits on the requests of this client, or a
+            `paychainhq.shared.SharedRateLimit`.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
         attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
@@ -103,7 +105,7 @@ class Gateway(BaseClient):
         scopes: Collection[str] | None = None,
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),  # noqa: B008 (immutable)
-        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),
         telemetry: Telemetry | None = None,

@@ -11,29 +11,14 @@ from paychainhq._http.messages import Next, Request, Response
 from paychainhq._http.responses import retry_after
 from paychainhq._http.waits import Stopwatch
 from paychainhq.middleware.adaptive_rate import Turn
+from paychainhq.middleware.bucket import Bucket
+from paychainhq.middleware.leased_turns import LeasedTurns
 from paychainhq.middleware.per_operation import PerOperation
 from paychainhq.middleware.throttle import ROUNDING, Throttle, check_deadline, wait_until
 
 # A call that is late for its turn by at most this number of seconds keeps the turn, since timers
 # are late.
 _SLACK = 0.05
-
-
-class _Bucket:
-    """One limit, as the time of the next request (the generic cell rate algorithm)."""
-
-    def __init__(self, limit: RateLimit) -> None:
-        self._interval = limit.per / limit.rate
-        burst = limit.burst or max(1, int(limit.rate))
-        self._slack = (burst - 1) * self._interval
-        self._due = 0.0
-
-    def opens(self, ahead: int = 0) -> float:
-        """Return the time at which a request may start that has this number of others ahead."""
-        return self._due + ahead * self._interval - self._slack
-
-    def take(self, at: float) -> None:
-        self._due = max(at, self._due) + self._interval
 
 
 class _Bulkhead:
@@ -80,12 +65,22 @@ class Limiter:
     none. A call that waits for the pause or the rate of its operation holds no slot. The state
     belongs to one process and one event loop.
 
+    Args:
+        limits: The limits of this process.
+        slots: The largest number of attempts in progress.
+        leased: The turns under a limit that several processes share.
+
     Attributes:
         waiting: The number of attempts that wait.
     """
 
-    def __init__(self, limits: Sequence[RateLimit], slots: int) -> None:
-        self._buckets = [_Bucket(limit) for limit in limits]
+    def __init__(
+        self, limits: Sequence[RateLimit], slots: int, leased: LeasedTurns | None = None
+    ) -> None:
+        self._buckets: list[Bucket | LeasedTurns] = [Bucket(limit) for limit in limits]
+        self._leased = leased
+        if leased is not None:
+            self._buckets.append(leased)
         self._line = asyncio.Lock()
         self._waiting = 0
         self.waiting = 0
@@ -161,6 +156,8 @@ class Limiter:
         self._waiting += 1
         try:
             async with self._line:
+                if self._leased is not None:
+                    await self._leased.prepare(self._waiting)
                 while self._opens() - self._loop.time() > ROUNDING:
                     await wait_until(request, self._opens())
                 if not await self._enter(throttle, watch):

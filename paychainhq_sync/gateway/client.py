@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from paychainhq._http.messages import Middleware
+    from paychainhq.shared import SharedRateLimit
     from paychainhq.telemetry import Telemetry
     from paychainhq_sync.gateway.resources.applications import Applications
     from paychainhq_sync.gateway.resources.payments import Payments
@@ -51,7 +52,8 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         timeout: The deadline of a call in seconds, all attempts and waits included.
         retry: The policy for transient failures; None turns retries off. A request that may have
             had an effect is not repeated.
-        rate_limit: One or several limits on the requests of this client.
+        rate_limit: One or several limits on the requests of this client, or a
+            `paychainhq.shared.SharedRateLimit`.
         middleware: Async callables `(request, send) -> response`, called once for each call, around
             its attempts; the first is outermost.
         attempt_middleware: The same, called once for each attempt, inside the waits for the limits.
@@ -83,7 +85,7 @@ class Gateway(BaseClient[paychainhq.gateway.Gateway]):
         scopes: Collection[str] | None = None,
         timeout: float = 60.0,
         retry: RetryPolicy | None = RetryPolicy(),
-        rate_limit: RateLimit | Sequence[RateLimit] | None = None,
+        rate_limit: RateLimit | Sequence[RateLimit] | SharedRateLimit | None = None,
         middleware: Sequence[Middleware] = (),
         attempt_middleware: Sequence[Middleware] = (),
         telemetry: Telemetry | None = None,

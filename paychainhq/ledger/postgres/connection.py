@@ -14,7 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from paychainhq._core.fork import forget_in_child, notice_fork
-from paychainhq.errors import LedgerError
+from paychainhq.errors import LedgerError, PayChainError
 from paychainhq.ledger.postgres import statements, tables
 
 # Unless the connection string has them. A replica is never used: it may lack entries.
@@ -93,24 +93,32 @@ class Connection:
                     failure = error
                     if not isinstance(error, psycopg.errors.TransactionRollback):
                         self._close()
-            if not _is_transient(failure) or time.monotonic() + pause > until:
+            if not is_transient(failure) or time.monotonic() + pause > until:
                 break
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        raise unusable(failure)
+        raise self.unusable(failure)
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._closed:
             raise LedgerError("the ledger in PostgreSQL is closed")
         if self._connection is None:
             connection = self._connection = self.connect()
-            version = self._version(connection)
-            if version != tables.VERSION:
-                self._close()
-                raise _other_version(version)
-            connection.execute(statements.BARRIER)
+            self._begin(connection)
             connection.prepare_threshold = self._prepare_threshold
         return self._connection
+
+    def _begin(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Verify the tables on a new connection."""
+        version = self._version(connection)
+        if version != tables.VERSION:
+            self._close()
+            raise _other_version(version)
+        connection.execute(statements.BARRIER)
+
+    def unusable(self, error: psycopg.Error) -> PayChainError:
+        """Return the error for a statement that failed."""
+        return unusable(error)
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Return a new connection. Raises psycopg's errors."""
@@ -194,7 +202,7 @@ def _other_version(version: int) -> LedgerError:
     )
 
 
-def _is_transient(error: psycopg.Error) -> bool:
+def is_transient(error: psycopg.Error) -> bool:
     """Return whether a statement may succeed on a new connection, or if it is repeated."""
     if error.sqlstate is None and _DEFINITE.search(str(error)):
         return False
