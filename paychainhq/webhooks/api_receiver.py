@@ -34,6 +34,7 @@ class ReceiverSettings(TypedDict, total=False):
     max_age: float | None
     lease: float
     name: str
+    telemetry: Telemetry | None
 
 
 class APIReceiver(BaseReceiver[Event]):
