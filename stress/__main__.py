@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stress import cost, crash, faults, inbox, ledger, limit, load, soak
+from stress import cost, crash, faults, imports, inbox, ledger, limit, load, soak
 
 COMMANDS = {
     "soak": soak.main,
     "load": load.main,
     "crash": crash.main,
     "faults": faults.main,
+    "import": imports.main,
     "ledger": ledger.main,
     "inbox": inbox.main,
     "cost": cost.main,
