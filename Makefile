@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 4 --cov --cov-report=term $(if $(ARGS),--cov-fail-under=0) $(ARGS)
+	$(BIN)/python -m pytest -n 6 $(ARGS)
 
 shop: .venv/test
 	$(BIN)/python examples/shop $(ARGS)
