@@ -30,7 +30,7 @@ BAD: list[Callable[[int], bytes]] = [
     lambda n: f"o-{n};1E+05;USDC;eth".encode(),
     lambda n: f"o-{n};;USDC;eth".encode(),
     lambda n: b"o-1;1;USDC;eth",  # a duplicate
-    lambda n: f"o-{n};caf\xe9;USDC;eth".encode("latin-1"),
+    lambda n: f"o-{n};5\xa0USDC;USDC;eth".encode("latin-1"),  # a no-break space, not in UTF-8
     lambda n: f"o-{n};5;USDC;eth;more".encode(),
 ]
 
