@@ -129,7 +129,7 @@ async def test_no_more_connections_than_allowed() -> None:
     ):
         found = await asyncio.gather(*(pay.invoices.get(f"inv_{n}") for n in range(TASKS * 4)))
     assert [invoice.id for invoice in found] == [f"inv_{n}" for n in range(TASKS * 4)]
-    assert echo.most == echo.most_connections == CONNECTIONS
+    assert echo.most <= echo.most_connections == CONNECTIONS
 
 
 async def test_views_at_once() -> None:
