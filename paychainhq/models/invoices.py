@@ -163,8 +163,52 @@ class PaymentSummary(Model):
     payments_received: int | None = None
 
 
+class _PayableByURI:
+    """Mixin of invoices: the link that pays one."""
+
+    __slots__ = ()
+
+    amount: Amount
+    deposit_address: str | None
+
+    def payment_uri(
+        self,
+        token: Token | SupportedToken | None = None,
+        *,
+        amount: Money | None = None,
+        chain_id: int | None = None,
+    ) -> str:
+        """Return a URI that opens a wallet with this payment: for a link or a QR code.
+
+        Nothing in it is a guess: if a part is not known, or contradicts another one, this raises.
+
+        Args:
+            token: The invoice's token on its network, from `networks.list` or `tokens.get`. Only
+                the coin of a network (BTC, SOL, ETH, BNB) needs none.
+            amount: The amount in display units, such as the missing part; by default the invoice's.
+            chain_id: The EIP-155 id of a network that this package does not know.
+
+        Raises:
+            InvalidArgumentError: The network or the token is unknown, an address is missing or
+                invalid, or the amount has too many decimal places.
+        """
+        from paychainhq.models.payment_uris import Payable, payment_uri  # loads another domain
+
+        requested = self.amount
+        display = requested.display if amount is None else Decimal(positive_money("amount", amount))
+        payable = Payable(
+            address=self.deposit_address,
+            chain=requested.chain or getattr(self, "chain", None),
+            network_id=requested.network_id or getattr(self, "network_id", None),
+            symbol=requested.symbol or getattr(self, "token", None),
+            decimals=requested.decimals,
+            display=display,
+        )
+        return payment_uri(payable, token, chain_id)
+
+
 @attrs.frozen(kw_only=True)
-class Invoice(Model):
+class Invoice(_PayableByURI, Model):
     """Payable invoice; the operation that returned it determines which fields are set.
 
     Attributes:
@@ -222,29 +266,6 @@ class Invoice(Model):
             registration.status == "ready" or registration.ready is True
         )
 
-    def payment_uri(
-        self,
-        token: Token | SupportedToken | None = None,
-        *,
-        amount: Money | None = None,
-        chain_id: int | None = None,
-    ) -> str:
-        """Return a URI that opens a wallet with this payment: for a link or a QR code.
-
-        Nothing in it is a guess: if a part is not known, or contradicts another one, this raises.
-
-        Args:
-            token: The invoice's token on its network, from `networks.list` or `tokens.get`. Only
-                the coin of a network (BTC, SOL, ETH, BNB) needs none.
-            amount: The amount in display units, such as the missing part; by default the invoice's.
-            chain_id: The EIP-155 id of a network that this package does not know.
-
-        Raises:
-            InvalidArgumentError: The network or the token is unknown, an address is missing or
-                invalid, or the amount has too many decimal places.
-        """
-        return _payment_uri(self, token, amount, chain_id)
-
     def effective_status(self, now: datetime | None = None) -> InvoiceStatus | str:
         """Return the status with expiry taken into account.
 
@@ -283,7 +304,7 @@ class PaymentProgress(Model):
 
 
 @attrs.frozen(kw_only=True)
-class PublicInvoice(Model):
+class PublicInvoice(_PayableByURI, Model):
     """Payer-facing view of an invoice: not to be the sole source of a reconciliation.
 
     Source: seed 002, "Get public invoice payload".
@@ -298,49 +319,6 @@ class PublicInvoice(Model):
     deposit_address: str | None = None
     expires_at: datetime | None = None
     description: str | None = None
-
-    def payment_uri(
-        self,
-        token: Token | SupportedToken | None = None,
-        *,
-        amount: Money | None = None,
-        chain_id: int | None = None,
-    ) -> str:
-        """Return a URI that opens a wallet with this payment: for a link or a QR code.
-
-        Nothing in it is a guess: if a part is not known, or contradicts another one, this raises.
-
-        Args:
-            token: The invoice's token on its network, from `networks.list` or `tokens.get`. Only
-                the coin of a network (BTC, SOL, ETH, BNB) needs none.
-            amount: The amount in display units, such as the missing part; by default the invoice's.
-            chain_id: The EIP-155 id of a network that this package does not know.
-
-        Raises:
-            InvalidArgumentError: The network or the token is unknown, an address is missing or
-                invalid, or the amount has too many decimal places.
-        """
-        return _payment_uri(self, token, amount, chain_id)
-
-
-def _payment_uri(
-    invoice: Invoice | PublicInvoice,
-    token: Token | SupportedToken | None,
-    amount: Money | None,
-    chain_id: int | None,
-) -> str:
-    from paychainhq.models.payment_uris import Payable, payment_uri  # loads another domain
-
-    requested = invoice.amount
-    payable = Payable(
-        address=invoice.deposit_address,
-        chain=requested.chain or getattr(invoice, "chain", None),
-        network_id=requested.network_id or getattr(invoice, "network_id", None),
-        symbol=requested.symbol or getattr(invoice, "token", None),
-        decimals=requested.decimals,
-        display=requested.display if amount is None else Decimal(positive_money("amount", amount)),
-    )
-    return payment_uri(payable, token, chain_id)
 
 
 @attrs.frozen(kw_only=True)

@@ -40,20 +40,6 @@ def test_one_holder_has_the_claim_until_it_is_done(ledger: AnyLedger) -> None:
     assert claims.claim("another", "b", 10) == "claimed"
 
 
-def test_a_released_claim_is_free(ledger: AnyLedger) -> None:
-    """Only its holder can release a claim, and a claim that is done stays done."""
-    claims = ledger.claims
-    claims.claim("e", "a", 10)
-    claims.release("e", "b")
-    assert claims.claim("e", "b", 10) == "held"
-    claims.release("e", "a")
-    assert claims.claim("e", "b", 10) == "claimed"
-    claims.settle("e")
-    claims.release("e", "b")
-    assert claims.claim("e", "a", 10) == "done"
-    claims.release("unknown", "a")
-
-
 def test_a_lease_expires(ledger: AnyLedger, ahead: list[float]) -> None:
     """The former holder cannot release the claim any more, but it can still be settled."""
     claims = ledger.claims
