@@ -8,7 +8,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from socket import create_server
+from socket import socket
 from typing import Any
 
 import pytest
@@ -91,11 +91,11 @@ async def test_a_request_that_may_have_been_executed_is_not_retried(
 @pytest.mark.parametrize("operation", MUTATIONS)
 async def test_a_request_that_never_left_is_retried(operation: str) -> None:
     """A refused connection rules out any effect."""
-    with create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    async with client(url) as gateway:
-        with pytest.raises(ConnectionFailedError) as caught:
-            await sample_call(gateway, operation)
+    with socket() as bound:  # it does not listen, and no other test can get its port
+        bound.bind(("127.0.0.1", 0))
+        async with client(f"http://127.0.0.1:{bound.getsockname()[1]}") as gateway:
+            with pytest.raises(ConnectionFailedError) as caught:
+                await sample_call(gateway, operation)
     assert (len(caught.value.attempts), caught.value.sent) == (QUICK.attempts, "no")
 
 
